@@ -1,0 +1,62 @@
+"""rbench: benchmarks for Riemannian and second-order optimisers, one mathematics on every array backend.
+
+The names below are the public Python interface. They are loaded at first use, so that the command line answers at once.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rbench.api import layer_metrics, loss_gradient, riemannian_gradient
+    from rbench.backend import Backend, BackendPlugin
+    from rbench.hookspecs import hookimpl
+    from rbench.modules import GELU, Add, Copy, Exp, Flatten, Identity, Linear, Module, ReLU, Sigmoid, Tanh
+    from rbench.plugins import get_backend
+
+_HOME = {
+    "rbench.api": ("layer_metrics", "loss_gradient", "riemannian_gradient"),
+    "rbench.backend": ("Backend", "BackendPlugin"),
+    "rbench.hookspecs": ("hookimpl",),
+    "rbench.modules": (
+        "GELU", "Add", "Copy", "Exp", "Flatten", "Identity", "Linear", "Module", "ReLU", "Sigmoid", "Tanh",
+    ),
+    "rbench.plugins": ("get_backend",),
+}  # fmt: skip
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "GELU",
+    "Add",
+    "Backend",
+    "BackendPlugin",
+    "Copy",
+    "Exp",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "Module",
+    "ReLU",
+    "Sigmoid",
+    "Tanh",
+    "get_backend",
+    "hookimpl",
+    "layer_metrics",
+    "loss_gradient",
+    "riemannian_gradient",
+]
+
+try:
+    __version__ = version("rbench")
+except PackageNotFoundError:  # the source tree without an installation
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'rbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,168 @@
+"""The mathematics as three functions: the gradient, the Riemannian gradient, and the layer metrics themselves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.checks import check_inputs, check_params, check_targets
+from rbench.errors import MetricError
+from rbench.losses import Loss, get_loss
+from rbench.metrics import (
+    TREATMENTS,
+    LayerRows,
+    Mass,
+    Treatment,
+    get_output_metric,
+    gradient_blocks,
+    layer_masses,
+    pull_gradient,
+    pull_metric,
+)
+from rbench.metrics.mass import MassLike
+from rbench.modules import Module, Params
+from rbench.random import generator
+from rbench.solvers import check_health, solve_layers
+from rbench.solvers.dense import layer_metric
+
+
+def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, backend: Backend) -> Params:
+    """Gradient of the mean loss E = (1/B) Σ_b ℓ(z_b, y_b).
+
+    Args:
+        net: a network with one output of shape (d,).
+        params: one block a layer, native arrays in the backend's dtype.
+        x: inputs (batch, *shape), NumPy or native; a tuple for several wires.
+        y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
+        loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
+        backend: the backend to compute on.
+
+    Returns:
+        The gradient in the structure of `params`.
+
+    Raises:
+        ShapeError: shapes of modules, parameters or data do not fit.
+        ParameterError: the wrong number of blocks, or a block with the wrong arrays.
+        DtypeError: parameters in another dtype than the backend's, or targets of the wrong kind.
+        MetricError: no such loss.
+    """
+    checked = _check(net, params, x, y, get_loss(loss), backend)
+    _, pulled = pull_gradient(backend, net, params, checked.loss, checked.x, checked.y)
+    return gradient_blocks(backend, net.layers, pulled)
+
+
+def riemannian_gradient(
+    net: Module,
+    params: Params,
+    x: Any,
+    y: Any,
+    *,
+    loss: str,
+    output_metric: str | Any = "ggn",
+    rank: int = 1,
+    mass: MassLike = 0.1,
+    batch: Treatment = "stack",
+    solver: str = "auto",
+    backend: Backend,
+    seed: int = 0,
+) -> Params:
+    """Direction Δ_l = G_l⁻¹ g_l with G_l = M_l + V_lᵀ V_l (eqs. 2-3 of arXiv 2603.03610); a step is w ← w − η Δ.
+
+    Args:
+        net: a network with one output of shape (d,).
+        params: one block a layer, native arrays in the backend's dtype.
+        x: inputs (batch, *shape), NumPy or native; a tuple for several wires.
+        y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
+        loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
+        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest`, `empirical_fisher`, or a positive definite (d, d) matrix.
+        rank: samples a datum, for `ggn_mc`.
+        mass: a float; or a list with one entry a layer: a float, a pair (row (out,), column (in [+1],)) for
+            m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
+        batch: `stack` (every datum's rows) or `mean` (the batch-mean Jacobian and metric): different metrics.
+        solver: `gram`, `rows`, `dense`, `inverse`, or `auto`, which chooses for each layer.
+        backend: the backend to compute on.
+        seed: of the samples of `ggn_mc`.
+
+    Returns:
+        The direction in the structure of `params`.
+
+    Raises:
+        ShapeError, ParameterError, DtypeError: as for `loss_gradient`.
+        MetricError: no such loss, metric or treatment; a matrix that is not positive definite; `true_vs_rest` without labels.
+        MassError: a mass that does not fit, or is not positive.
+        SolverError: no such solver, or it cannot use the mass.
+        CapacitanceError: a layer's matrix could not be factored.
+    """
+    pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
+    update = solve_layers(backend, net.layers, pulled, masses, solver)
+    check_health(backend, update.health)
+    return update.blocks
+
+
+def layer_metrics(
+    net: Module,
+    params: Params,
+    x: Any,
+    y: Any,
+    *,
+    loss: str,
+    output_metric: str | Any = "ggn",
+    rank: int = 1,
+    mass: MassLike = 0.1,
+    batch: Treatment = "stack",
+    solver: str = "auto",
+    backend: Backend,
+    seed: int = 0,
+) -> list[np.ndarray[Any, Any]]:
+    """The metrics G_l = M_l + V_lᵀ V_l themselves, for inspection and tests: O(n_l²) memory each.
+
+    Takes the arguments of `riemannian_gradient` and raises its errors; `solver` makes no difference.
+
+    Returns:
+        A float64 NumPy array (n_l, n_l) for each layer, in the order weight (C order), then bias.
+    """
+    pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
+    metrics = [layer_metric(backend, rows, m)[0] for rows, m in zip(pulled, masses, strict=True)]
+    return [backend.to_numpy(metric).astype(np.float64) for metric in metrics]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    loss: Loss
+    x: tuple[Array, ...]
+    y: Array
+
+
+def _check(net: Module, params: Params, x: Any, y: Any, loss: Loss, backend: Backend) -> _Checked:
+    check_params(backend, net, params)
+    wires = check_inputs(backend, net, x)
+    return _Checked(loss, wires, check_targets(backend, net, loss, wires, y))
+
+
+def _pull(
+    net: Module,
+    params: Params,
+    x: Any,
+    y: Any,
+    loss: Loss,
+    output_metric: str | Any,
+    rank: int,
+    mass: MassLike,
+    batch: Treatment,
+    backend: Backend,
+    seed: int,
+) -> tuple[list[LayerRows], list[Mass]]:
+    if batch not in TREATMENTS:
+        raise MetricError(f"batch is {batch!r}; choose 'stack' or 'mean'")
+    metric = get_output_metric(output_metric, rank)
+    masses = layer_masses(backend, net.layers, mass)
+    checked = _check(net, params, x, y, loss, backend)
+    noise = None
+    if metric.samples:
+        space = net.out_space(tuple(tuple(wire.shape[1:]) for wire in checked.x))
+        d = space[0][-1]  # type: ignore[index]
+        draws = loss.noise(generator(seed, "samples"), checked.x[0].shape[0], metric.samples, d or 0)
+        noise = backend.asarray(draws)
+    _, pulled = pull_metric(backend, net, params, loss, metric, batch, checked.x, checked.y, noise)
+    return pulled, masses

@@ -1,0 +1,132 @@
+"""What rbench needs of an array library beyond the array API standard.
+
+The core is written once against `xp`, the library's namespace in the form of the array API standard; a backend adds
+what the standard lacks. Register one with the `rbench_backends` hook (see `rbench.hookspecs`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rbench.errors import BackendError, DtypeError
+
+Array: TypeAlias = Any
+"""An array of any library; layouts are stated in docstrings as (batch, rank, ...)."""
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class BackendPlugin:
+    """How a backend presents itself before its library is imported.
+
+    Attributes:
+        create: makes the backend from a dtype name and a device name or None; may import the library.
+        unavailable: returns None where the backend can run, else the reason and the way out in one sentence.
+        summary: one line for `rbench list backends`.
+        devices: names of the devices that the backend can be asked for.
+        dtypes: names of the floating dtypes that it offers.
+    """
+
+    create: Callable[[str, str | None], "Backend"]
+    unavailable: Callable[[], str | None]
+    summary: str
+    devices: tuple[str, ...] = ("cpu",)
+    dtypes: tuple[str, ...] = DTYPES
+
+
+class Backend(ABC):
+    """An array library at one floating dtype on one device.
+
+    Attributes:
+        name: the registered name.
+        xp: namespace of the array API standard.
+        dtype: name of the floating dtype, `float32` or `float64`.
+        device: name of the device.
+        native_device: the device in the library's own form, for the `device` of creation functions.
+        eager: whether operations finish before they return, so that reading a value costs no waiting.
+    """
+
+    name: str
+    xp: Any
+    dtype: str
+    device: str
+    native_device: Any = None
+    eager: bool = True
+
+    @property
+    def float_dtype(self) -> Any:
+        """The library's own dtype object for `dtype`."""
+        return getattr(self.xp, self.dtype)
+
+    @property
+    def epsilon(self) -> float:
+        """Relative spacing of `dtype`."""
+        return float(np.finfo(self.dtype).eps)
+
+    @abstractmethod
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        """Bring NumPy or native values to the device, as `dtype` or else the backend's floating dtype."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """Copy a native array to the host; waits for it."""
+
+    @abstractmethod
+    def synchronize(self, arrays: Sequence[Array] = ()) -> None:
+        """Return only when all work that was queued, and that of `arrays`, is done."""
+
+    @abstractmethod
+    def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
+        """Compile a pure function of arrays; arguments named in `static` are hashable and fixed at compile time."""
+
+    @abstractmethod
+    def cholesky(self, matrix: Array) -> Array:
+        """Lower Cholesky factor L of a symmetric (n, n) matrix, L Lᵀ = matrix; its lower triangle is read.
+
+        Where the matrix is not positive definite in this dtype, the factor of the matrix with its diagonal inflated by
+        its own rounding level, a_ii (1 + 4 √n ε); filled with NaN where that fails too, so that compiled code can go
+        on and the caller sees it.
+        """
+
+    @abstractmethod
+    def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
+        """Solve L x = rhs, or Lᵀ x = rhs, for lower triangular L of shape (n, n) and rhs of shape (n, k)."""
+
+    @abstractmethod
+    def inverse(self, matrix: Array) -> Array:
+        """Inverse of an (n, n) matrix; filled with NaN where it is singular."""
+
+    @abstractmethod
+    def erf(self, x: Array) -> Array:
+        """The error function, elementwise."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, str]:
+        """What a reader needs to repeat a figure: library versions and the device's model."""
+
+    def peak_device_bytes(self) -> int | None:
+        """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
+        return None
+
+    def labels(self, values: Any) -> Array:
+        """Bring integer class labels (batch,) to the device, as int64."""
+        return self.asarray(values, dtype=self.xp.int64)
+
+    def floats(self, values: Any, name: str) -> Array:
+        """Bring real values to the device in the backend's dtype, refusing what is not real numbers."""
+        if getattr(values, "dtype", None) == self.float_dtype:
+            return self.asarray(values)
+        host = values if isinstance(values, np.ndarray) else np.asarray(self.to_numpy(values))
+        if host.dtype.kind not in "fiub":
+            raise DtypeError(f"{name} has dtype {host.dtype}; give real numbers, which become {self.dtype}")
+        return self.asarray(host)
+
+
+def check_dtype(name: str, dtype: str, dtypes: Sequence[str] = DTYPES) -> None:
+    """Raise `BackendError` unless the backend called `name` offers `dtype`."""
+    if dtype not in dtypes:
+        raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(dtypes)}")

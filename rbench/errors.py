@@ -1,0 +1,71 @@
+"""The errors that rbench raises on purpose. Each message names the thing, the value that came, and the way out."""
+
+
+class RbenchError(Exception):
+    """Base of every error that rbench raises on purpose."""
+
+
+class ShapeError(RbenchError, ValueError):
+    """Two modules, or a module and an array, do not fit together; the message holds both shapes."""
+
+
+class ParameterError(RbenchError, ValueError):
+    """Parameters do not match the network: a wrong number of layer blocks, or a missing or unknown array."""
+
+
+class DtypeError(RbenchError, TypeError):
+    """An array has a dtype that the computation does not take."""
+
+
+class MassError(RbenchError, ValueError):
+    """A mass is not positive, or fits neither a scalar, a (row, column) pair nor the layer's block."""
+
+
+class MetricError(RbenchError, ValueError):
+    """An output metric is unknown, not positive definite, or not defined for the loss."""
+
+
+class SolverError(RbenchError, ValueError):
+    """A solver is unknown, or cannot serve the mass or the memory at hand."""
+
+
+class CapacitanceError(RbenchError, ArithmeticError):
+    """The matrix of a layer's solve could not be factored: not a number, or not positive definite.
+
+    Attributes:
+        layer: index of the layer, counted over the layers that have weights.
+        step: index of the training step, or None outside of a run.
+    """
+
+    def __init__(self, layer: int, step: int | None = None) -> None:
+        """Name the layer, and the step where there is one."""
+        self.layer, self.step = layer, step
+        at = "" if step is None else f" at step {step}"
+        super().__init__(
+            f"the matrix of layer {layer} could not be factored{at}: it holds NaN or lost positive definiteness. "
+            "The rate is too large for the mass: lower lr, raise mass, or set kl_clip."
+        )
+
+
+class DivergedError(RbenchError, ArithmeticError):
+    """Training left the finite numbers."""
+
+
+class BackendError(RbenchError):
+    """A backend is unknown or unavailable, or was asked for a device or dtype that it lacks."""
+
+
+class PluginError(RbenchError):
+    """Two plugins register one name, or a name is not registered."""
+
+
+class SpecError(RbenchError, ValueError):
+    """A SPEC such as `sgd[lr=0.1]` cannot be read, or sets a parameter that does not exist."""
+
+
+class DataError(RbenchError):
+    """A data set is absent, damaged or not the official one."""
+
+
+class Skip(RbenchError):
+    """A cell is not run, for the reason in the message; raised before anything large is allocated."""

@@ -1,0 +1,62 @@
+"""What a loss is: a value, its cotangent, its Hessian's factor, and its model distribution to sample from."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import MetricError
+
+
+class Loss(ABC):
+    """ℓ(z, y) for one datum, with z (batch, d) the network's outputs; E = (1/B) Σ_b ℓ(z_b, y_b).
+
+    Each is the negative log likelihood of a distribution p(y | z) up to a constant, so that its Hessian in z (the GGN's)
+    is the Fisher metric of that distribution.
+
+    Attributes:
+        name: how the loss is asked for.
+        integer_targets: whether y are class labels (batch,); else real numbers (batch, d).
+    """
+
+    name: ClassVar[str]
+    integer_targets: ClassVar[bool] = False
+
+    @abstractmethod
+    def values(self, backend: Backend, z: Array, y: Array) -> Array:
+        """ℓ(z_b, y_b), shape (batch,)."""
+
+    @abstractmethod
+    def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
+        """∂ℓ/∂z, shape (batch, d), without the 1/B of the mean."""
+
+    @abstractmethod
+    def hessian_factor(self, backend: Backend, z: Array) -> Array:
+        """R of shape (batch, d, d) with RᵀR = ∂²ℓ/∂z²."""
+
+    @abstractmethod
+    def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
+        """Numbers drawn on the host from which `sampled_factor` makes its samples, float64."""
+
+    @abstractmethod
+    def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
+        """R of shape (batch, samples, d), rows ∂ℓ(z, ŷ)/∂z / √samples with ŷ ~ p(· | z), so that E[RᵀR] = ∂²ℓ/∂z²."""
+
+    @abstractmethod
+    def predictions(self, backend: Backend, z: Array) -> Array:
+        """The mean of p(y | z), shape (batch, d)."""
+
+    def true_vs_rest_scale(self, backend: Backend, z: Array, y: Array) -> Array:
+        """s of shape (batch,), such that the row s ∂ℓ/∂z is the factor of the metric `true_vs_rest`.
+
+        Raises:
+            MetricError: the loss has no such metric.
+        """
+        raise MetricError(f"output metric 'true_vs_rest' needs class labels, but the loss is {self.name!r}")
+
+
+def one_hot(backend: Backend, labels: Array, d: int) -> Array:
+    """Whether each of d classes is the label: shape (*labels.shape, d), booleans."""
+    classes = backend.xp.arange(d, dtype=labels.dtype, device=backend.native_device)
+    return labels[..., None] == classes

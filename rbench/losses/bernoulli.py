@@ -1,0 +1,41 @@
+"""Cross-entropy of independent Bernoulli outputs."""
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.losses.base import Loss
+
+
+class BinaryCrossEntropy(Loss):
+    """ℓ = Σ_i log(1 + e^{z_i}) − y_i z_i with y in [0, 1]: independent Bernoulli outputs of probability sigmoid(z)."""
+
+    name = "binary_cross_entropy"
+
+    def values(self, backend: Backend, z: Array, y: Array) -> Array:
+        xp = backend.xp
+        softplus = xp.maximum(z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
+        return xp.sum(softplus - y * z, axis=1)
+
+    def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
+        """p − y."""
+        return self.predictions(backend, z) - y
+
+    def hessian_factor(self, backend: Backend, z: Array) -> Array:
+        """R = diag √(p (1 − p))."""
+        xp = backend.xp
+        p = self.predictions(backend, z)
+        eye = xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        return xp.sqrt(p * (1 - p))[:, :, None] * eye[None, :, :]
+
+    def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
+        """Uniform numbers in [0, 1), one an output to draw."""
+        return generator.random((batch, samples, d))
+
+    def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
+        """Rows (p − ŷ)/√r with ŷ_i = 1 where noise is below p_i."""
+        xp = backend.xp
+        p = self.predictions(backend, z)[:, None, :]
+        return (p - xp.astype(noise < p, z.dtype)) / noise.shape[1] ** 0.5
+
+    def predictions(self, backend: Backend, z: Array) -> Array:
+        return 0.5 + 0.5 * backend.xp.tanh(0.5 * z)

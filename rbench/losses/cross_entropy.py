@@ -1,0 +1,72 @@
+"""Softmax cross-entropy."""
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.losses.base import Loss, one_hot
+
+
+class CrossEntropy(Loss):
+    """ℓ = −log p_y with p = softmax(z), y a class label: the categorical distribution."""
+
+    name = "cross_entropy"
+    integer_targets = True
+
+    def values(self, backend: Backend, z: Array, y: Array) -> Array:
+        xp = backend.xp
+        shifted = z - xp.max(z, axis=1, keepdims=True)
+        log_sum = xp.log(xp.sum(xp.exp(shifted), axis=1))
+        own = xp.sum(xp.where(one_hot(backend, y, z.shape[1]), shifted, xp.zeros_like(z)), axis=1)
+        return log_sum - own
+
+    def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
+        """p − e_y, the label's entry as minus the sum of the others, which keeps its digits as p_y → 1."""
+        xp = backend.xp
+        others, rest = self._split(backend, z, y)
+        return xp.where(one_hot(backend, y, z.shape[1]), -rest[:, None], others)
+
+    def hessian_factor(self, backend: Backend, z: Array) -> Array:
+        """R = diag(√p) − √p pᵀ, for which RᵀR = diag(p) − ppᵀ exactly.
+
+        A Cholesky factor would not do: the matrix has rank d − 1.
+        """
+        xp = backend.xp
+        p = self.predictions(backend, z)
+        eye = xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        return xp.sqrt(p)[:, :, None] * (eye[None, :, :] - p[:, None, :])
+
+    def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
+        """Uniform numbers in [0, 1), one a label to draw."""
+        return generator.random((batch, samples))
+
+    def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
+        """Rows (p − e_ŷ)/√r; the label is the number of cumulated probabilities, of the first d − 1, that noise passes."""
+        xp = backend.xp
+        p = self.predictions(backend, z)
+        passed = xp.cumulative_sum(p, axis=1)[:, None, :-1] <= noise[:, :, None]
+        label = xp.sum(xp.astype(passed, xp.int64), axis=2)
+        hit = xp.astype(one_hot(backend, label, z.shape[1]), z.dtype)
+        return (p[:, None, :] - hit) / noise.shape[1] ** 0.5
+
+    def predictions(self, backend: Backend, z: Array) -> Array:
+        xp = backend.xp
+        weights = xp.exp(z - xp.max(z, axis=1, keepdims=True))
+        return weights / xp.sum(weights, axis=1, keepdims=True)
+
+    def true_vs_rest_scale(self, backend: Backend, z: Array, y: Array) -> Array:
+        """√(p_y / (1 − p_y)); 1 − p_y is the sum of the other probabilities, kept off zero.
+
+        The row s (p − e_y) tends to zero like √(1 − p_y), so where the sum underflows the row is zero as it should be.
+        """
+        xp = backend.xp
+        _, rest = self._split(backend, z, y)
+        own = 1 - rest
+        floor = xp.full_like(rest, float(xp.finfo(z.dtype).smallest_normal))
+        return xp.sqrt(xp.maximum(own, xp.zeros_like(own)) / xp.maximum(rest, floor))
+
+    def _split(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
+        """Probabilities with the label's set to zero, and their sum 1 − p_y."""
+        xp = backend.xp
+        p = self.predictions(backend, z)
+        others = xp.where(one_hot(backend, y, z.shape[1]), xp.zeros_like(p), p)
+        return others, xp.sum(others, axis=1)

@@ -1,0 +1,36 @@
+"""Squared error."""
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.losses.base import Loss
+
+
+class SquaredError(Loss):
+    """ℓ = ½ ‖z − y‖²: the normal distribution with unit covariance."""
+
+    name = "squared_error"
+
+    def values(self, backend: Backend, z: Array, y: Array) -> Array:
+        return 0.5 * backend.xp.sum((z - y) ** 2, axis=1)
+
+    def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
+        """z − y."""
+        return z - y
+
+    def hessian_factor(self, backend: Backend, z: Array) -> Array:
+        """R = I."""
+        xp = backend.xp
+        eye = xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        return xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape))
+
+    def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
+        """Standard normal numbers."""
+        return generator.standard_normal((batch, samples, d))
+
+    def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
+        """Rows ε/√r with ε ~ N(0, I)."""
+        return noise / noise.shape[1] ** 0.5
+
+    def predictions(self, backend: Backend, z: Array) -> Array:
+        return z

@@ -1,0 +1,126 @@
+"""The mass M_l of a layer: the diagonal that is added to the pulled-back metric. All entries are positive.
+
+A Kronecker mass m_ij = row_i · column_j covers the scalar and the separable one; a full diagonal has no such structure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import MassError
+from rbench.modules import Layer
+
+MassLike: TypeAlias = Any
+"""A float; a pair (row (out,), column (in [+1],)); or an array shaped like the block: (out, in [+1]), a flat (n,) in the
+order weight then bias, or a mapping with `weight` and `bias`."""
+
+
+@dataclass(frozen=True)
+class KroneckerMass:
+    """m_ij = row_i · column_j, and row_i · bias_column for the bias.
+
+    Attributes:
+        row: (fan_out,), or a number for all outputs.
+        column: (fan_in,), or a number for all inputs.
+        bias_column: the column's entry for the bias.
+    """
+
+    row: Array | float
+    column: Array | float
+    bias_column: Array | float
+
+    def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
+        """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
+        ones = backend.xp.ones((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
+        row = ones[:, 0] * self.row
+        return ones * self.column * row[:, None], row * self.bias_column
+
+
+@dataclass(frozen=True)
+class DiagonalMass:
+    """Any positive m_ij.
+
+    Attributes:
+        weight: (fan_out, fan_in).
+        bias: (fan_out,); ones for a layer without bias.
+    """
+
+    weight: Array
+    bias: Array
+
+    def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
+        """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
+        return self.weight, self.bias
+
+
+Mass: TypeAlias = KroneckerMass | DiagonalMass
+
+
+def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> list[Mass]:
+    """The mass of every layer.
+
+    Args:
+        backend: where arrays are put.
+        layers: the network's layers.
+        mass: a float for all layers, or a list or tuple with one entry a layer (see `MassLike`).
+
+    Raises:
+        MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite.
+    """
+    if np.ndim(mass) == 0 and not isinstance(mass, Mapping):
+        return [_scalar(mass, f"mass {mass!r}") for _ in layers]
+    if not isinstance(mass, list | tuple) or len(mass) != len(layers):
+        count = len(mass) if isinstance(mass, list | tuple) else "no"
+        raise MassError(
+            f"mass: {count} entries for {len(layers)} layers; give one float, or a list with one entry for each layer"
+        )
+    return [_layer_mass(backend, layer, entry, index) for index, (layer, entry) in enumerate(zip(layers, mass, strict=True))]
+
+
+def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> Mass:
+    name = f"mass of layer {index}"
+    out, width = layer.fan_out, layer.fan_in + layer.bias
+    if isinstance(entry, Mapping):
+        weight = _positive(backend, entry["weight"], name).reshape(out, -1)
+        bias = _positive(backend, entry["bias"], name) if layer.bias else np.ones(out)
+        entry = np.concatenate([weight, bias[:, None]], axis=1) if layer.bias else weight
+    if isinstance(entry, list | tuple) and len(entry) == 2 and np.ndim(entry[0]) == np.ndim(entry[1]) == 1:
+        row, column = (_positive(backend, part, name) for part in entry)
+        if row.shape != (out,) or column.shape != (width,):
+            raise MassError(f"{name}: the pair has lengths {len(row)} and {len(column)}; give ({out},) and ({width},)")
+        last = backend.asarray(column[-1]) if layer.bias else 1.0
+        return KroneckerMass(backend.asarray(row), backend.asarray(column[: layer.fan_in]), last)
+    if np.ndim(entry) == 0:
+        return _scalar(entry, name)
+    values = _positive(backend, entry, name)
+    if values.shape == (layer.n_parameters,):
+        weight, bias = values[: out * layer.fan_in].reshape(out, -1), values[out * layer.fan_in :]
+    elif values.shape == (out, width):
+        weight, bias = values[:, : layer.fan_in], values[:, layer.fan_in :].reshape(-1)
+    else:
+        raise MassError(
+            f"{name}: shape {values.shape}; give a float, a pair of shapes ({out},) and ({width},), "
+            f"or an array of shape {(out, width)}"
+        )
+    return DiagonalMass(backend.asarray(weight), backend.asarray(bias if layer.bias else np.ones(out)))
+
+
+def _scalar(value: Any, name: str) -> KroneckerMass:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise MassError(f"{name}: {value!r} is not a number") from None
+    if not 0 < number < float("inf"):
+        raise MassError(f"{name}: {number!r} is not positive and finite; the metric needs mass > 0 to be invertible")
+    return KroneckerMass(number, 1.0, 1.0)
+
+
+def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
+    array = values if isinstance(values, np.ndarray | list | tuple) else backend.to_numpy(values)
+    host = np.asarray(array, dtype=np.float64)
+    if not (host.size and np.isfinite(host).all() and (host > 0).all()):
+        raise MassError(f"{name}: its smallest entry is {host.min() if host.size else None}; all must be positive and finite")
+    return host

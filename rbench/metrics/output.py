@@ -1,0 +1,182 @@
+"""Metrics on the output space: for each datum a factor R (rank, d) with metric RᵀR."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import MetricError
+from rbench.losses import Loss
+
+
+@dataclass(frozen=True)
+class OutputFactor:
+    """The metric factor at the outputs of a batch: rows of its own, or the loss cotangents rescaled.
+
+    Attributes:
+        rows: (batch, rank, d), or None.
+        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b: such a metric needs no pullback beyond the gradient's. Or None.
+    """
+
+    rows: Array | None = None
+    scale: Array | None = None
+
+
+class OutputMetric(ABC):
+    """A metric on the output space, chosen by name or given as a matrix.
+
+    Attributes:
+        name: how the metric is asked for.
+        samples: how many samples a datum it draws; 0 where it draws none.
+    """
+
+    name: str
+    samples: int = 0
+
+    @abstractmethod
+    def rank(self, d: int) -> int:
+        """Rows of the factor for each datum, given d outputs."""
+
+    @abstractmethod
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        """The factor at outputs z (batch, d), targets y, and the loss's noise where the metric draws samples."""
+
+
+@dataclass(frozen=True)
+class Identity(OutputMetric):
+    """R = I."""
+
+    name = "identity"
+
+    def rank(self, d: int) -> int:
+        return d
+
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        eye = backend.xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        return OutputFactor(backend.xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape)))
+
+
+@dataclass(frozen=True)
+class GGN(OutputMetric):
+    """RᵀR = ∂²ℓ/∂z², the generalised Gauss-Newton metric (Schraudolph 2002); for these losses the Fisher metric."""
+
+    name = "ggn"
+
+    def rank(self, d: int) -> int:
+        return d
+
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        return OutputFactor(loss.hessian_factor(backend, z))
+
+
+@dataclass(frozen=True)
+class SampledGGN(OutputMetric):
+    """Rows ∂ℓ(z, ŷ)/∂z / √r for r targets ŷ drawn from the model: an unbiased estimate of `ggn` (MC Fisher).
+
+    Attributes:
+        samples: r ≥ 1.
+    """
+
+    samples: int = 1
+    name = "ggn_mc"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.samples, int) or self.samples < 1:
+            raise MetricError(f"output metric 'ggn_mc': rank is {self.samples!r}; give an integer of at least 1")
+
+    def rank(self, d: int) -> int:
+        return self.samples
+
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        return OutputFactor(loss.sampled_factor(backend, z, noise))
+
+
+@dataclass(frozen=True)
+class TrueVsRest(OutputMetric):
+    """Row √(p_y/(1−p_y)) (p − e_y): `ggn` of "the label or another class", a lower bound of `ggn`, equal to it for d = 2."""
+
+    name = "true_vs_rest"
+
+    def rank(self, d: int) -> int:
+        return 1
+
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        return OutputFactor(scale=loss.true_vs_rest_scale(backend, z, y))
+
+
+@dataclass(frozen=True)
+class EmpiricalFisher(OutputMetric):
+    """Row ∂ℓ/∂z at the data's own target; not the Fisher metric (Kunstner et al. 2019)."""
+
+    name = "empirical_fisher"
+
+    def rank(self, d: int) -> int:
+        return 1
+
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        return OutputFactor(scale=backend.xp.ones_like(z[:, 0]))
+
+
+@dataclass(frozen=True)
+class Fixed(OutputMetric):
+    """A positive definite matrix G of the user's, the same for every datum; R is its upper Cholesky factor.
+
+    Attributes:
+        factor_rows: R (d, d), as nested tuples so that the metric can be hashed.
+    """
+
+    factor_rows: tuple[tuple[float, ...], ...]
+    name = "fixed"
+
+    @classmethod
+    def of(cls, matrix: Any) -> "Fixed":
+        """Factor a (d, d) matrix.
+
+        Raises:
+            MetricError: not square, not symmetric, or not positive definite; the message holds the smallest eigenvalue.
+        """
+        values = np.asarray(matrix, dtype=np.float64)
+        if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
+            raise MetricError(f"output metric: give a finite (d, d) matrix, not one of shape {values.shape}")
+        if not np.allclose(values, values.T, rtol=1e-6, atol=0):
+            raise MetricError("output metric: the matrix is not symmetric; give (A + Aᵀ)/2 if that is meant")
+        smallest = float(np.linalg.eigvalsh(values)[0])
+        if smallest <= 0:
+            raise MetricError(f"output metric: the matrix is not positive definite, its smallest eigenvalue is {smallest:.6g}")
+        upper = np.linalg.cholesky(values).T
+        return cls(tuple(tuple(map(float, row)) for row in upper))
+
+    def rank(self, d: int) -> int:
+        return d
+
+    def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
+        if len(self.factor_rows) != z.shape[1]:
+            raise MetricError(
+                f"output metric: the matrix is {len(self.factor_rows)} by {len(self.factor_rows)}, "
+                f"but the network has {z.shape[1]} outputs"
+            )
+        rows = backend.asarray(np.asarray(self.factor_rows))
+        return OutputFactor(backend.xp.broadcast_to(rows[None, :, :], (z.shape[0], *rows.shape)))
+
+
+_NAMED: dict[str, OutputMetric] = {m.name: m for m in (Identity(), GGN(), SampledGGN(), TrueVsRest(), EmpiricalFisher())}
+OUTPUT_METRICS = tuple(_NAMED)
+
+
+def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
+    """The output metric of a name, or of a positive definite (d, d) matrix.
+
+    Args:
+        metric: one of `OUTPUT_METRICS`, or a matrix.
+        samples: samples a datum for `ggn_mc`; the others draw none.
+
+    Raises:
+        MetricError: no metric has that name, or the matrix is not positive definite.
+    """
+    if not isinstance(metric, str):
+        return Fixed.of(metric)
+    if metric not in _NAMED:
+        raise MetricError(f"no output metric is called {metric!r}; there are: {', '.join(OUTPUT_METRICS)}, or give a matrix")
+    return SampledGGN(samples) if metric == "ggn_mc" else _NAMED[metric]

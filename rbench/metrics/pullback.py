@@ -1,0 +1,153 @@
+"""Metric and gradient pulled back to every layer in one pass: G_l = M_l + V_lᵀ V_l.
+
+With `stack`, V_l has the rows (1/√B) R_b J_{b,l}: B · rank rows, the batch's mean metric exactly. With `mean`, V_l is R̄ J̄_l,
+J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean output metric: d rows whatever the batch (Sec. 3.4 of
+arXiv 2603.03610). These are different metrics; they agree for a single datum.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rbench.backend import Array, Backend
+from rbench.losses import Loss
+from rbench.metrics.output import OutputFactor, OutputMetric
+from rbench.modules import Module, Params
+from rbench.modules.base import Block, LayerPullback, Wires
+from rbench.modules.layer import Layer
+
+Treatment: TypeAlias = Literal["stack", "mean"]
+"""How the batch enters the metric."""
+
+TREATMENTS: tuple[Treatment, ...] = ("stack", "mean")
+
+
+@dataclass(frozen=True)
+class LayerRows:
+    """A layer's gradient g and its metric's factor V, as products that need not be formed.
+
+    g = Σ_(s,t) gradient_rows[s, t] ⊗ [inputs[s, t]; 1], and row (s, k) of V is
+    Σ_t factor_rows[s, k, t] ⊗ [inputs[s, t]; 1], the 1 where the layer has a bias. A sample s is a datum; where the batch is
+    treated by its mean, the whole batch is one sample and its data are positions.
+
+    Attributes:
+        inputs: (samples, positions, fan_in).
+        rows: (samples, 1 + rank, positions, fan_out), the gradient's row first; or (samples, 1, positions, fan_out)
+            where V's row is the gradient's, rescaled.
+        scale: (samples,) by which the gradient's rows become V's, in the rescaled case; else None.
+        bias: whether the layer has a bias.
+    """
+
+    inputs: Array
+    rows: Array
+    scale: Array | None
+    bias: bool
+
+    @property
+    def gradient_rows(self) -> Array:
+        """(samples, positions, fan_out)."""
+        return self.rows[:, 0, :, :]
+
+    @property
+    def factor_rows(self) -> Array:
+        """(samples, rank, positions, fan_out)."""
+        return self.rows[:, 1:, :, :] if self.scale is None else self.rows * self.scale[:, None, None, None]
+
+
+def pull_metric(
+    backend: Backend,
+    net: Module,
+    params: Params,
+    loss: Loss,
+    metric: OutputMetric,
+    treatment: Treatment,
+    x: Array | Wires,
+    y: Array,
+    noise: Array | None = None,
+) -> tuple[Array, list[LayerRows]]:
+    """One forward pass, and one pullback of the loss cotangent together with the metric factor's rows.
+
+    Args:
+        backend: the arrays' backend.
+        net: the network, with one output wire of shape (d,).
+        params: one block a layer.
+        loss: the loss.
+        metric: the output metric.
+        treatment: `stack` or `mean`.
+        x: inputs (batch, *shape), or a tuple of them.
+        y: targets.
+        noise: the loss's noise, where the metric draws samples.
+
+    Returns:
+        The mean loss over the batch, and for each layer its gradient and metric rows.
+    """
+    xp = backend.xp
+    (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
+    batch = z.shape[0]
+    value = xp.mean(loss.values(backend, z, y))
+    cotangents = loss.cotangents(backend, z, y)
+    factor = metric.factor(backend, loss, z, y, noise)
+    scale = None
+    gradient_row = cotangents[:, None, :] / batch
+    if treatment == "mean":
+        mean_rows = _mean_factor(backend, factor, cotangents) / batch
+        rows = xp.concat([gradient_row, xp.broadcast_to(mean_rows[None, :, :], (batch, *mean_rows.shape))], axis=1)
+    elif factor.rows is not None:
+        rows = xp.concat([gradient_row, factor.rows / batch**0.5], axis=1)
+    else:
+        rows, scale = gradient_row, factor.scale * batch**0.5  # type: ignore[operator]
+    _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
+    fold = _as_one_sample if treatment == "mean" else _as_is
+    return value, [LayerRows(*fold(backend, layer), scale, layer.bias) for layer in layers]
+
+
+def pull_gradient(
+    backend: Backend, net: Module, params: Params, loss: Loss, x: Array | Wires, y: Array
+) -> tuple[Array, list[LayerPullback]]:
+    """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss."""
+    (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
+    rows = loss.cotangents(backend, z, y)[:, None, :] / z.shape[0]
+    _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
+    return backend.xp.mean(loss.values(backend, z, y)), layers
+
+
+def weight_product(backend: Backend, inputs: Array, cotangents: Array) -> tuple[Array, Array]:
+    """Σ_(s,t) cotangents[s, t] ⊗ [inputs[s, t]; 1]: the weight's part (fan_out, fan_in) and the bias's (fan_out,).
+
+    Args:
+        backend: the arrays' backend.
+        inputs: (samples, positions, fan_in).
+        cotangents: (samples, positions, fan_out).
+    """
+    flat = backend.xp.reshape(cotangents, (-1, cotangents.shape[-1]))
+    return flat.T @ backend.xp.reshape(inputs, (-1, inputs.shape[-1])), backend.xp.sum(flat, axis=0)
+
+
+def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[LayerPullback]) -> tuple[Block, ...]:
+    """The gradient in the structure of the parameters, from what `pull_gradient` returned."""
+    return tuple(
+        layer.block(*weight_product(backend, pair.inputs, pair.cotangents[:, 0, :, :]), backend)
+        for layer, pair in zip(layers, pulled, strict=True)
+    )
+
+
+def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> Array:
+    """R̄ with R̄ᵀR̄ = (1/B) Σ_b R_bᵀ R_b; d rows, or all that there are where they are fewer."""
+    xp = backend.xp
+    rows = factor.rows if factor.rows is not None else (cotangents * factor.scale[:, None])[:, None, :]  # type: ignore[index]
+    batch, rank, d = rows.shape
+    flat = xp.reshape(rows, (batch * rank, d)) / batch**0.5
+    if batch * rank <= d:
+        return flat
+    values, vectors = xp.linalg.eigh(flat.T @ flat)
+    return xp.sqrt(xp.maximum(values, xp.zeros_like(values)))[:, None] * vectors.T
+
+
+def _as_one_sample(backend: Backend, layer: LayerPullback) -> tuple[Array, Array]:
+    xp = backend.xp
+    batch, count, positions, fan_out = layer.cotangents.shape
+    rows = xp.reshape(xp.permute_dims(layer.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))
+    return xp.reshape(layer.inputs, (1, batch * positions, layer.inputs.shape[2])), rows
+
+
+def _as_is(backend: Backend, layer: LayerPullback) -> tuple[Array, Array]:
+    return layer.inputs, layer.cotangents

@@ -1,0 +1,64 @@
+"""Layers: the modules that have weights, and are linear in them."""
+
+from abc import abstractmethod
+
+import numpy as np
+
+from rbench.backend import Backend
+from rbench.errors import ShapeError
+from rbench.modules.base import Array, Block, Module
+from rbench.random import generator
+
+
+class Layer(Module):
+    """A module with one block of parameters, that is linear in them.
+
+    The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): n = fan_out · (fan_in + bias) numbers.
+
+    Attributes:
+        bias: whether there is a bias.
+    """
+
+    bias: bool
+
+    @property
+    @abstractmethod
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weight, outputs first."""
+
+    @property
+    def fan_out(self) -> int:
+        """Number of outputs a position."""
+        return self.weight_shape[0]
+
+    @property
+    def fan_in(self) -> int:
+        """Number of inputs a position, without the 1 of the bias."""
+        return int(np.prod(self.weight_shape[1:]))
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in the block."""
+        return self.fan_out * (self.fan_in + self.bias)
+
+    @property
+    def layers(self) -> "tuple[Layer, ...]":
+        return (self,)
+
+    def draw(self, backend: Backend, seed: int, index: int) -> Block:
+        """Initial parameters of the layer that stands at `index` in its network; see `Module.init`."""
+        bound = np.sqrt(6 / (self.fan_in + self.fan_out))
+        weight = generator(seed, "weights", index).uniform(-bound, bound, (self.fan_out, self.fan_in))
+        return self.block(backend.asarray(weight), backend.asarray(np.zeros(self.fan_out)), backend)
+
+    def block(self, weight: Array, bias: Array | None, backend: Backend) -> Block:
+        """Parameters from a (fan_out, fan_in) matrix and a (fan_out,) vector, which is dropped without a bias."""
+        shaped = {"weight": backend.xp.reshape(weight, self.weight_shape)}
+        return {**shaped, "bias": bias} if self.bias else shaped
+
+
+def positive(owner: str, **sizes: int) -> None:
+    """Raise `ShapeError` unless every size is an integer of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ShapeError(f"{owner}: {name} is {size!r}; give an integer of at least 1")

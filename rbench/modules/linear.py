@@ -1,0 +1,63 @@
+"""Linear: y = W x + b."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rbench.backend import Backend
+from rbench.errors import ShapeError
+from rbench.modules.base import LayerPullback, Params, Space, Wires, describe, one_shape, unify
+from rbench.modules.layer import Layer, positive
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """y = W x + b, from (in_features,) to (out_features,) (Ex. 1 of arXiv 2603.03610).
+
+    A factor F at the output is F W at the input; its row F_bk is F_bk ⊗ [x_b; 1] on the weights.
+
+    Attributes:
+        in_features: size of x.
+        out_features: size of y.
+        bias: whether b is there.
+    """
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        positive("Linear", in_features=self.in_features, out_features=self.out_features)
+
+    def __repr__(self) -> str:
+        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        return (self.out_features, self.in_features)
+
+    @property
+    def in_space(self) -> Space:
+        return ((self.in_features,),)
+
+    def out_space(self, space: Space) -> Space:
+        if unify(one_shape(self, space), (self.in_features,)) is False:
+            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but {describe(space)} comes")
+        return ((self.out_features,),)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        (x,), (block,) = wires, params
+        y = x @ block["weight"].T
+        return (y + block["bias"] if self.bias else y,), x
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        xp = backend.xp
+        (rows,), (block,) = cotangents, params
+        batch, count, _ = rows.shape
+        layer = LayerPullback(tape[:, None, :], rows[:, :, None, :], self.bias)
+        if not need_input:
+            return None, [layer]
+        # One product over all rows: a batch of small ones is many times slower.
+        flat = xp.reshape(rows, (batch * count, self.out_features)) @ block["weight"]
+        return (xp.reshape(flat, (batch, count, self.in_features)),), [layer]

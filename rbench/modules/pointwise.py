@@ -1,0 +1,99 @@
+"""Pointwise nonlinearities (Ex. 2 of arXiv 2603.03610): a factor F at the output is F · diag(σ'(x)) at the input."""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from rbench.backend import Array, Backend
+from rbench.modules.base import LayerPullback, Module, Params, Space, Wires, one_shape
+
+
+class Pointwise(Module):
+    """y_i = σ(x_i), for any shape."""
+
+    @abstractmethod
+    def value(self, backend: Backend, x: Array) -> Array:
+        """σ(x), elementwise."""
+
+    @abstractmethod
+    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+        """σ'(x), elementwise, given y = σ(x) as well."""
+
+    @property
+    def in_space(self) -> Space:
+        return (None,)
+
+    def out_space(self, space: Space) -> Space:
+        return (one_shape(self, space),)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        (x,) = wires
+        y = self.value(backend, x)
+        return (y,), (x, y)
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        if not need_input:
+            return None, []
+        return (cotangents[0] * self.slope(backend, *tape)[:, None, ...],), []
+
+
+@dataclass(frozen=True)
+class Tanh(Pointwise):
+    """σ(x) = tanh x."""
+
+    def value(self, backend: Backend, x: Array) -> Array:
+        return backend.xp.tanh(x)
+
+    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+        return 1 - y * y
+
+
+@dataclass(frozen=True)
+class ReLU(Pointwise):
+    """σ(x) = max(x, 0), with σ'(0) = 0."""
+
+    def value(self, backend: Backend, x: Array) -> Array:
+        return backend.xp.maximum(x, backend.xp.zeros_like(x))
+
+    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+        return backend.xp.astype(x > 0, x.dtype)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Pointwise):
+    """σ(x) = 1 / (1 + e⁻ˣ), computed as (1 + tanh(x/2)) / 2, which cannot overflow."""
+
+    def value(self, backend: Backend, x: Array) -> Array:
+        return 0.5 + 0.5 * backend.xp.tanh(0.5 * x)
+
+    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+        return y * (1 - y)
+
+
+@dataclass(frozen=True)
+class GELU(Pointwise):
+    """σ(x) = x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016, the exact form)."""
+
+    def value(self, backend: Backend, x: Array) -> Array:
+        return x * self._normal_cdf(backend, x)
+
+    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+        density = backend.xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        return self._normal_cdf(backend, x) + x * density
+
+    def _normal_cdf(self, backend: Backend, x: Array) -> Array:
+        return 0.5 + 0.5 * backend.erf(x / math.sqrt(2))
+
+
+@dataclass(frozen=True)
+class Exp(Pointwise):
+    """σ(x) = eˣ; two linear layers around it are a sum of exponentials."""
+
+    def value(self, backend: Backend, x: Array) -> Array:
+        return backend.xp.exp(x)
+
+    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+        return y

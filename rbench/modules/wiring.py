@@ -1,0 +1,99 @@
+"""Weightless modules that only move values about; with them residual and branched networks are expressions."""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from rbench.backend import Backend
+from rbench.errors import ShapeError
+from rbench.modules.base import LayerPullback, Module, Params, Space, Wires, describe, one_shape, unify
+
+
+class Wiring(Module):
+    """A weightless linear map; the tape is not needed but for shapes."""
+
+    @property
+    def in_space(self) -> Space:
+        return (None,)
+
+    @abstractmethod
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        """Jᵀ applied to every row."""
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        return (self.transpose(backend, tape, cotangents) if need_input else None), []
+
+
+@dataclass(frozen=True)
+class Identity(Wiring):
+    """x ↦ x, on one wire of any shape."""
+
+    def out_space(self, space: Space) -> Space:
+        return (one_shape(self, space),)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        return wires, None
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        return cotangents
+
+
+@dataclass(frozen=True)
+class Copy(Wiring):
+    """x ↦ (x, x); cotangents add up."""
+
+    def out_space(self, space: Space) -> Space:
+        shape = one_shape(self, space)
+        return (shape, shape)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        return (wires[0], wires[0]), None
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        return (cotangents[0] + cotangents[1],)
+
+
+@dataclass(frozen=True)
+class Add(Wiring):
+    """(x, y) ↦ x + y, of one shape; both get the cotangent."""
+
+    @property
+    def in_space(self) -> Space:
+        return (None, None)
+
+    def out_space(self, space: Space) -> Space:
+        if len(space) != 2:
+            raise ShapeError(f"Add() takes two wires, but {len(space)} come: {describe(space)}")
+        shape = unify(*space)
+        if isinstance(shape, bool):
+            raise ShapeError(f"Add() takes two equal shapes, but {describe(space)} come")
+        return (shape,)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        return (wires[0] + wires[1],), None
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        return (cotangents[0], cotangents[0])
+
+
+@dataclass(frozen=True)
+class Flatten(Wiring):
+    """Any shape to one axis, in C order."""
+
+    def out_space(self, space: Space) -> Space:
+        shape = one_shape(self, space)
+        if shape is None:
+            return ((None,),)
+        known = [size for size in shape if size is not None]
+        return ((math.prod(known) if len(known) == len(shape) else None,),)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        (x,) = wires
+        return (backend.xp.reshape(x, (x.shape[0], math.prod(x.shape[1:]))),), x.shape[1:]
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        (rows,) = cotangents
+        return (backend.xp.reshape(rows, (*rows.shape[:2], *tape)),)

@@ -1,0 +1,119 @@
+"""The one plugin manager: finds plugins by entry point, and looks names up in what they registered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from rbench import hookspecs
+from rbench.errors import BackendError, PluginError
+
+if TYPE_CHECKING:
+    from rbench.backend import Backend
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that could not be loaded: its entry-point name and target, and the error in words."""
+
+    name: str
+    target: str
+    error: str
+
+
+class Plugins:
+    """Plugins that loaded, and those that did not.
+
+    Attributes:
+        manager: pluggy's manager, for registering a plugin by hand.
+        failures: what could not be loaded; it never takes the others down.
+    """
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(hookspecs.GROUP)
+        self.manager.add_hookspecs(hookspecs)
+        self.failures: list[Failure] = []
+
+    def discover(self) -> None:
+        """Load every entry point of the group `rbench`, noting the ones that fail."""
+        for entry in entry_points(group=hookspecs.GROUP):
+            try:
+                self.manager.register(entry.load(), name=entry.name)
+                self.manager.check_pending()
+            except Exception as error:
+                self.manager.unregister(name=entry.name) if self.manager.has_plugin(entry.name) else None
+                self.failures.append(Failure(entry.name, entry.value, f"{type(error).__name__}: {error}"))
+
+    def registered(self, kind: str) -> dict[str, Any]:
+        """All that was registered as `kind`: `backends`, `methods`, `tasks` or `suites`, by name, in order of name.
+
+        Raises:
+            PluginError: two plugins register one name; the message names both.
+        """
+        found: dict[str, Any] = {}
+        owner: dict[str, str] = {}
+        for implementation in getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls():
+            for name, item in self._items(implementation).items():
+                if name in found:
+                    raise PluginError(
+                        f"plugins {owner[name]!r} and {implementation.plugin_name!r} both register "
+                        f"{kind} name {name!r}; uninstall one of them or rename its entry"
+                    )
+                found[name], owner[name] = item, implementation.plugin_name
+        return dict(sorted(found.items()))
+
+    def _items(self, implementation: pluggy.HookImpl) -> Mapping[str, Any]:
+        try:
+            return dict(implementation.function())
+        except Exception as error:
+            failure = Failure(
+                implementation.plugin_name, implementation.function.__name__, f"{type(error).__name__}: {error}"
+            )
+            if failure not in self.failures:
+                self.failures.append(failure)
+            return {}
+
+    def find(self, kind: str, name: str) -> Any:
+        """The one thing of `kind` called `name`.
+
+        Raises:
+            PluginError: there is none; the message lists what there is, and the plugins that failed to load.
+        """
+        items = self.registered(kind)
+        if name not in items:
+            failed = "".join(f"; plugin {f.name!r} failed to load: {f.error}" for f in self.failures)
+            raise PluginError(f"no {kind[:-1]} is called {name!r}; there are: {', '.join(items)}{failed}")
+        return items[name]
+
+
+@cache
+def plugins() -> Plugins:
+    """The process's plugins, discovered at the first call."""
+    found = Plugins()
+    found.discover()
+    return found
+
+
+def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":
+    """The backend called `name` at one dtype on one device.
+
+    Args:
+        name: registered name, such as `numpy`; `rbench list backends` shows them.
+        dtype: `float32` or `float64`.
+        device: the backend's name of a device; its default if None.
+
+    Raises:
+        PluginError: no backend has that name.
+        BackendError: it cannot run here, or lacks the dtype or device; the message says what to install and which
+            backends are available.
+    """
+    plugin = plugins().find("backends", name)
+    reason = plugin.unavailable()
+    if reason is not None:
+        ready = [other for other, item in plugins().registered("backends").items() if item.unavailable() is None]
+        raise BackendError(f"backend {name!r} is unavailable: {reason} Available here: {', '.join(ready)}")
+    backend: Backend = plugin.create(dtype, device)
+    return backend

@@ -1,0 +1,25 @@
+"""Random numbers drawn on the host, so that every backend sees the same ones."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+Purpose: TypeAlias = Literal["weights", "order", "samples", "data", "split"]
+"""What the numbers are for; no two purposes share a stream."""
+
+_PURPOSES: tuple[Purpose, ...] = ("weights", "order", "samples", "data", "split")
+
+
+def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
+    """The generator of one purpose at one index, such as a layer, an epoch or a step.
+
+    Counter-based (Philox; Salmon et al. 2011): the key is made of seed and purpose, and the index is the counter's
+    highest word, so that any step's numbers are had at once, without drawing those before it.
+
+    Args:
+        seed: an integer ≥ 0.
+        purpose: what the numbers are for.
+        index: an integer ≥ 0.
+    """
+    key = np.random.SeedSequence((seed, _PURPOSES.index(purpose))).generate_state(2, np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index]))

@@ -1,0 +1,95 @@
+"""`gram`: the capacitance from Gram matrices of inputs and cotangents; neither V nor the gradient is ever formed."""
+
+from typing import cast
+
+from rbench.backend import Array, Backend
+from rbench.metrics import KroneckerMass, LayerRows, Mass, weight_product
+from rbench.solvers.base import Direction, LayerSize, Solver, is_kronecker
+from rbench.solvers.capacitance import solve_capacitance
+
+
+class Gram(Solver):
+    """Rows that are sums of δ_t ⊗ a_t have ⟨row, row'⟩_{M⁻¹} = Σ_tt' (a_t C⁻¹ a'_t')(δ_t R⁻¹ δ'_t') for a mass R ⊗ C.
+
+    So K, and V M⁻¹ g, are entries of one Gram matrix of all pulled-back rows, the gradient's among them. With
+    c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected cotangents: Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st.
+    """
+
+    name = "gram"
+
+    def serves(self, mass: Mass) -> bool:
+        return is_kronecker(mass)
+
+    def operations(self, size: LayerSize) -> float:
+        points, rows = size.samples * size.positions, size.rows * size.positions
+        grams = (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + rows**2
+        return grams + size.rows**3 / 6 + points * size.fan_out * size.fan_in
+
+    def numbers(self, size: LayerSize) -> float:
+        rows = size.samples * (size.rank + 1) * size.positions
+        return 2 * rows**2 + (size.samples * size.positions) ** 2 + 2 * size.rows**2
+
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
+        mass = cast(KroneckerMass, mass)  # `serves` says so
+        xp = backend.xp
+        products = _row_products(backend, rows, mass)  # (samples, count, samples, count)
+        samples, count = products.shape[:2]
+        if rows.scale is None:
+            rank = count - 1
+            inner = xp.reshape(products[:, 1:, :, 1:], (samples * rank, samples * rank))
+            load = xp.reshape(xp.sum(products[:, 1:, :, 0], axis=2), (samples * rank,))
+            own = xp.sum(products[:, 0, :, 0])
+        else:
+            plain = products[:, 0, :, 0]
+            inner = plain * rows.scale[:, None] * rows.scale[None, :]
+            load = xp.sum(plain, axis=1) * rows.scale
+            own = xp.sum(plain)
+        solution, health = solve_capacitance(backend, inner, load)
+        # own − load·solution is a difference of like numbers, so rounding may leave it a little below zero.
+        slope = own - xp.sum(load * solution)
+        slope = xp.maximum(slope, xp.zeros_like(slope))
+        weight, bias = weight_product(
+            backend, _divide(rows.inputs, mass.column), _divide(_corrected(backend, rows, solution), mass.row)
+        )
+        return Direction(weight, bias / mass.bias_column, slope, health)
+
+
+def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
+    """⟨row, row'⟩_{M⁻¹} of all pulled-back rows, (samples, count, samples, count)."""
+    xp = backend.xp
+    samples, positions, fan_in = rows.inputs.shape
+    count, fan_out = rows.rows.shape[1], rows.rows.shape[3]
+    of_inputs = _gram(backend, xp.reshape(rows.inputs, (samples * positions, fan_in)), mass.column)
+    if rows.bias:
+        of_inputs = of_inputs + 1 / mass.bias_column
+    of_cotangents = _gram(backend, xp.reshape(rows.rows, (samples * count * positions, fan_out)), mass.row)
+    if positions == 1:
+        return xp.reshape(of_cotangents, (samples, count, samples, count)) * of_inputs[:, None, :, None]
+    shape = (samples, count, positions, samples, count, positions)
+    weights = xp.reshape(of_inputs, (samples, 1, positions, samples, 1, positions))
+    return xp.sum(xp.reshape(of_cotangents, shape) * weights, axis=(2, 5))
+
+
+def _gram(backend: Backend, vectors: Array, mass: Array | float) -> Array:
+    """vectors · diag(mass)⁻¹ · vectorsᵀ; one symmetric product."""
+    if isinstance(mass, float):
+        product = vectors @ vectors.T
+        return product if mass == 1 else product / mass
+    scaled = vectors / backend.xp.sqrt(mass)
+    return scaled @ scaled.T
+
+
+def _divide(array: Array, mass: Array | float) -> Array:
+    return array if isinstance(mass, float) and mass == 1 else array / mass
+
+
+def _corrected(backend: Backend, rows: LayerRows, solution: Array) -> Array:
+    """γ − Σ_k c_k F_k, (samples, positions, fan_out)."""
+    xp = backend.xp
+    if rows.scale is not None:
+        return rows.gradient_rows * (1 - solution * rows.scale)[:, None, None]
+    samples, count, positions, fan_out = rows.rows.shape
+    coefficients = xp.reshape(solution, (samples, count - 1))
+    weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1)
+    flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
+    return xp.reshape(flat, (samples, positions, fan_out))

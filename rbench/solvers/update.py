@@ -1,0 +1,54 @@
+"""The Riemannian gradient of a whole network: every layer solved, in the structure of the parameters."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rbench.backend import Array, Backend
+from rbench.errors import CapacitanceError
+from rbench.metrics import LayerRows, Mass
+from rbench.modules import Layer, Params
+from rbench.solvers.base import LayerSize
+from rbench.solvers.planner import choose_solver
+
+
+class Update(NamedTuple):
+    """Directions of all layers.
+
+    Attributes:
+        blocks: Δ_l in the structure of the parameters.
+        slope: Σ_l g_lᵀ Δ_l, a scalar.
+        health: (layers,), NaN at a layer whose matrix could not be factored.
+    """
+
+    blocks: Params
+    slope: Array
+    health: Array
+
+
+def solve_layers(
+    backend: Backend, layers: Sequence[Layer], pulled: Sequence[LayerRows], masses: Sequence[Mass], solver: str = "auto"
+) -> Update:
+    """Δ_l = G_l⁻¹ g_l for every layer.
+
+    Args:
+        backend: the arrays' backend.
+        layers: the network's layers.
+        pulled: their pulled-back rows.
+        masses: their masses.
+        solver: a solver's name, or `auto` for the planner's choice layer by layer.
+    """
+    xp = backend.xp
+    directions = [
+        choose_solver(solver, backend, LayerSize.of(rows), mass).solve(backend, rows, mass)
+        for rows, mass in zip(pulled, masses, strict=True)
+    ]
+    blocks = tuple(layer.block(d.weight, d.bias, backend) for layer, d in zip(layers, directions, strict=True))
+    slopes = xp.stack([direction.slope for direction in directions])
+    return Update(blocks, xp.sum(slopes), xp.stack([direction.health for direction in directions]))
+
+
+def check_health(backend: Backend, health: Array, step: int | None = None) -> None:
+    """Raise `CapacitanceError` for the first layer whose matrix could not be factored; reads the values, so it waits."""
+    for layer, value in enumerate(backend.to_numpy(health)):
+        if value != value:
+            raise CapacitanceError(layer, step)
