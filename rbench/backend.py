@@ -24,6 +24,7 @@ class BackendPlugin:
     """How a backend presents itself before its library is imported.
 
     Attributes:
+        name: the name that it registers.
         create: makes the backend from a dtype name and a device name or None; may import the library.
         unavailable: returns None where the backend can run, else the reason and the way out in one sentence.
         summary: one line for `rbench list backends`.
@@ -31,6 +32,7 @@ class BackendPlugin:
         dtypes: names of the floating dtypes that it offers.
     """
 
+    name: str
     create: Callable[[str, str | None], "Backend"]
     unavailable: Callable[[], str | None]
     summary: str

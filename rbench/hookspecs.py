@@ -1,7 +1,7 @@
 """What a plugin may register.
 
 A plugin is a module named by an entry point in the group `rbench`; it holds functions with these names, marked with
-`hookimpl`. Each returns a mapping from name to the thing registered. Keep the module's own imports light: a framework
+`hookimpl`. Each returns a list of things that have a `name`. Keep the module's own imports light: a framework
 is imported only when the thing is used.
 """
 
@@ -21,20 +21,20 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 @hookspec
-def rbench_backends() -> "dict[str, BackendPlugin]":  # type: ignore[empty-body]
-    """Array backends: name to `rbench.backend.BackendPlugin`, which says how to make one and whether it can run."""
+def rbench_backends() -> "list[BackendPlugin]":  # type: ignore[empty-body]
+    """Array backends: `rbench.backend.BackendPlugin`s, each says how to make one and whether it can run."""
 
 
 @hookspec
-def rbench_methods() -> "dict[str, type[Method]]":  # type: ignore[empty-body]
-    """Update rules: name to a subclass of `rbench.methods.Method`, whose fields are the keys of its SPEC."""
+def rbench_methods() -> "list[type[Method]]":  # type: ignore[empty-body]
+    """Update rules: subclasses of `rbench.methods.Method`, whose fields are the keys of their SPEC."""
 
 
 @hookspec
-def rbench_tasks() -> "dict[str, type[Task]]":  # type: ignore[empty-body]
-    """Tasks: name to a subclass of `rbench.tasks.Task`, whose fields are the keys of its SPEC."""
+def rbench_tasks() -> "list[type[Task]]":  # type: ignore[empty-body]
+    """Tasks: subclasses of `rbench.tasks.Task`, whose fields are the keys of their SPEC."""
 
 
 @hookspec
-def rbench_suites() -> "dict[str, Suite]":  # type: ignore[empty-body]
-    """Suites: name to `rbench.run.Suite`, the tasks, methods and budgets that `rbench run NAME` runs."""
+def rbench_suites() -> "list[Suite]":  # type: ignore[empty-body]
+    """Suites: `rbench.run.Suite`s, the tasks, methods and budgets that `rbench run NAME` runs."""

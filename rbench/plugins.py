@@ -1,6 +1,5 @@
 """The one plugin manager: finds plugins by entry point, and looks names up in what they registered."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -56,7 +55,8 @@ class Plugins:
         found: dict[str, Any] = {}
         owner: dict[str, str] = {}
         for implementation in getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls():
-            for name, item in self._items(implementation).items():
+            for item in self._items(implementation):
+                name = item.name
                 if name in found:
                     raise PluginError(
                         f"plugins {owner[name]!r} and {implementation.plugin_name!r} both register "
@@ -65,16 +65,16 @@ class Plugins:
                 found[name], owner[name] = item, implementation.plugin_name
         return dict(sorted(found.items()))
 
-    def _items(self, implementation: pluggy.HookImpl) -> Mapping[str, Any]:
+    def _items(self, implementation: pluggy.HookImpl) -> list[Any]:
         try:
-            return dict(implementation.function())
+            return list(implementation.function())
         except Exception as error:
             failure = Failure(
                 implementation.plugin_name, implementation.function.__name__, f"{type(error).__name__}: {error}"
             )
             if failure not in self.failures:
                 self.failures.append(failure)
-            return {}
+            return []
 
     def find(self, kind: str, name: str) -> Any:
         """The one thing of `kind` called `name`.

@@ -11,6 +11,6 @@ def _create(dtype: str, device: str | None) -> Backend:
 
 
 @hookimpl
-def rbench_backends() -> dict[str, BackendPlugin]:
+def rbench_backends() -> list[BackendPlugin]:
     """Register `numpy`, which is always available."""
-    return {"numpy": BackendPlugin(_create, lambda: None, "NumPy and SciPy on the CPU: the reference")}
+    return [BackendPlugin("numpy", _create, lambda: None, "NumPy and SciPy on the CPU: the reference")]

@@ -1,0 +1,138 @@
+"""SPECs: a name with settings, such as `sgd`, `sgd[lr=0.1,momentum=0.9]` or, three at once, `sgd[lr=[0.1,0.3,1]]`."""
+
+from itertools import product
+from typing import Any, ClassVar, Self, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rbench.errors import SpecError
+
+
+class Configurable(BaseModel):
+    """A thing with a name and settings, that a SPEC can make; its fields are the SPEC's keys.
+
+    Attributes:
+        name: what the SPEC starts with.
+        summary: one line for `rbench list`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @property
+    def spec(self) -> str:
+        """The canonical SPEC: the name, and the settings that differ from the defaults, in order of declaration."""
+        fields = type(self).model_fields
+        values = {key: getattr(self, key) for key in fields}
+        changed = [
+            f"{key}={_written(value, _takes_list(self, key))}"
+            for key, value in values.items()
+            if value != fields[key].get_default(call_default_factory=True)
+        ]
+        return f"{self.name}[{','.join(changed)}]" if changed else self.name
+
+    @classmethod
+    def expand(cls, settings: dict[str, Any]) -> list[Self]:
+        """One object for every combination of the settings that are lists, or lists of lists where a list is a value.
+
+        Raises:
+            SpecError: an unknown key, or a value that its field refuses; the message lists the keys.
+        """
+        choices = {key: _choices(cls, key, value) for key, value in settings.items()}
+        return [cls._make(dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
+
+    @classmethod
+    def _make(cls, settings: dict[str, Any]) -> Self:
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = str(first["loc"][0]) if first["loc"] else ""
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(cls.model_fields) or "none"
+                raise SpecError(f"{cls.name} has no setting {key!r}; its settings are: {known}") from None
+            where = f"{key}={settings[key]!r}: " if key in settings else ""
+            raise SpecError(f"{cls.name}: {where}{first['msg']}") from None
+
+
+def parse(text: str) -> tuple[str, dict[str, Any]]:
+    """Split `name[key=value,…]` into the name and the settings.
+
+    Values are numbers, `true`, `false`, `none`, words, or lists of values in brackets.
+
+    Raises:
+        SpecError: the brackets do not match, or a part is not `key=value`.
+    """
+    text = text.strip()
+    name, bracket, rest = text.partition("[")
+    if not bracket:
+        return name, {}
+    if not rest.endswith("]") or not name:
+        raise SpecError(f"cannot read {text!r}; write name[key=value,key=[v1,v2]]")
+    settings: dict[str, Any] = {}
+    for part in _split(rest[:-1], text):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise SpecError(f"cannot read {part!r} in {text!r}; write key=value")
+        if key.strip() in settings:
+            raise SpecError(f"{text!r} sets {key.strip()!r} twice")
+        settings[key.strip()] = _value(value, text)
+    return name, settings
+
+
+def _split(text: str, whole: str) -> list[str]:
+    """Split at the commas that stand outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for i, character in enumerate(text):
+        depth += {"[": 1, "]": -1}.get(character, 0)
+        if depth < 0:
+            break
+        if character == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    if depth:
+        raise SpecError(f"the brackets of {whole!r} do not match")
+    return [part for part in [*parts, text[start:]] if part.strip()]
+
+
+def _value(text: str, whole: str) -> Any:
+    text = text.strip()
+    if text.startswith("["):
+        if not text.endswith("]"):
+            raise SpecError(f"the brackets of {whole!r} do not match")
+        return [_value(part, whole) for part in _split(text[1:-1], whole)]
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _takes_list(owner: Configurable | type[Configurable], key: str) -> bool:
+    fields = (owner if isinstance(owner, type) else type(owner)).model_fields
+    return key in fields and get_origin(fields[key].annotation) is tuple
+
+
+def _choices(cls: type[Configurable], key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        return [value]
+    if _takes_list(cls, key) and not all(isinstance(item, list) for item in value):
+        return [value]
+    if not value:
+        raise SpecError(f"{cls.name}: {key}=[] gives no value to try")
+    return value
+
+
+def _written(value: Any, is_list_field: bool = True) -> str:
+    """A value as a SPEC has it; a list where the field also takes single values is written as a list of one list."""
+    if isinstance(value, tuple | list):
+        inner = "[" + ",".join(_written(item) for item in value) + "]"
+        return inner if is_list_field else f"[{inner}]"
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

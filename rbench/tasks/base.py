@@ -1,0 +1,109 @@
+"""What a task is: data, a network, a loss, a budget and a target."""
+
+import hashlib
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rbench.modules import Module
+from rbench.random import generator
+from rbench.spec import Configurable
+
+VALIDATION_FRACTION = 1 / 6
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Arrays on the host, and where they come from.
+
+    Attributes:
+        x_train: (n, *shape), floating.
+        y_train: labels (n,) of int64, or (n, d) floating.
+        x_test: as `x_train`.
+        y_test: as `y_train`.
+        sha256: fingerprint of the content that was read or made.
+        official: whether it is the published data set; None for data that are made or ship with a library.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    sha256: str
+    official: bool | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure on the test set to reach.
+
+    Attributes:
+        figure: which figure of an evaluation.
+        value: what to reach: at least for an accuracy, at most for the others.
+    """
+
+    figure: Literal["test_accuracy", "test_loss", "test_squared_error"]
+    value: float
+
+    def reached(self, evaluation: dict[str, Any]) -> bool:
+        """Whether an evaluation meets the target."""
+        figure = evaluation[self.figure]
+        if figure is None:
+            return False
+        return bool(figure >= self.value if self.figure == "test_accuracy" else figure <= self.value)
+
+
+class Task(Configurable):
+    """Data, a network and a loss; subclass it, set the class attributes, and register it with the `rbench_tasks` hook.
+
+    Attributes:
+        loss: name of the loss.
+        epochs: default budget.
+        target: default target, or None.
+        batch_size: default batch size; the last, smaller batch of an epoch is left out.
+        validation: train on five sixths of the training set and test on the rest, for tuning: the test set is not read.
+    """
+
+    loss: ClassVar[str]
+    epochs: ClassVar[int]
+    target: ClassVar[Target | None] = None
+    batch_size: int = Field(128, ge=1)
+    validation: bool = False
+
+    @abstractmethod
+    def network(self) -> Module:
+        """The network that is trained."""
+
+    @abstractmethod
+    def load(self, allow_unofficial: bool) -> Dataset:
+        """Read or make the data.
+
+        Args:
+            allow_unofficial: take a local copy whose content is not the published one, and mark it so.
+
+        Raises:
+            DataError: absent and cannot be fetched, damaged, or not the official data.
+        """
+
+    def dataset(self, allow_unofficial: bool = False) -> Dataset:
+        """The data, with the test set replaced by held-out training data where `validation` is set."""
+        data = self.load(allow_unofficial)
+        if not self.validation:
+            return data
+        order = generator(0, "split").permutation(len(data.x_train))
+        held = int(len(order) * VALIDATION_FRACTION)
+        test, train = np.sort(order[:held]), np.sort(order[held:])
+        x, y = data.x_train, data.y_train
+        return Dataset(x[train], y[train], x[test], y[test], data.sha256, data.official)
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """SHA-256 of arrays: their dtypes, shapes and contents, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
