@@ -15,7 +15,9 @@ def check_params(backend: Backend, net: Module, params: Params) -> None:
     """Raise unless `params` has one block of the right arrays, in the backend's dtype, for each layer of `net`."""
     layers = net.layers
     if len(params) != len(layers):
-        raise ParameterError(f"{len(params)} parameter blocks for a network of {len(layers)} layers with weights: {net!r}")
+        raise ParameterError(
+            f"{len(params)} parameter blocks for a network of {len(layers)} layers with weights: {net!r}"
+        )
     for index, (layer, block) in enumerate(zip(layers, params, strict=True)):
         shapes = {"weight": layer.weight_shape, **({"bias": (layer.fan_out,)} if layer.bias else {})}
         if set(block) != set(shapes):
@@ -60,5 +62,7 @@ def check_targets(backend: Backend, net: Module, loss: Loss, wires: tuple[Array,
     if host.shape != (batch,):
         raise ShapeError(f"y has shape {host.shape}; loss {loss.name!r} needs labels of shape {(batch,)}")
     if host.min() < 0 or host.max() >= (d or 0):
-        raise ShapeError(f"y has labels from {host.min()} to {host.max()}, but the network has {d} outputs: 0 to {(d or 0) - 1}")
+        raise ShapeError(
+            f"y has labels from {host.min()} to {host.max()}, but the network has {d} outputs: 0 to {(d or 0) - 1}"
+        )
     return backend.labels(host)

@@ -1,9 +1,10 @@
 """The one plugin manager: finds plugins by entry point, and looks names up in what they registered."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
@@ -67,7 +68,7 @@ class Plugins:
 
     def _items(self, implementation: pluggy.HookImpl) -> list[Any]:
         try:
-            return list(implementation.function())
+            return list(cast(Iterable[Any], implementation.function()))
         except Exception as error:
             failure = Failure(
                 implementation.plugin_name, implementation.function.__name__, f"{type(error).__name__}: {error}"

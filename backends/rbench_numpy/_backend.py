@@ -43,7 +43,9 @@ class NumpyBackend(Backend):
         # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK reads it without a copy of its own.
         upper, info = self._potrf(matrix.T, lower=0, clean=1)
         if info:
-            inflated = matrix * (1 + 4 * matrix.shape[0] ** 0.5 * self.epsilon * np.eye(len(matrix), dtype=matrix.dtype))
+            inflated = matrix * (
+                1 + 4 * matrix.shape[0] ** 0.5 * self.epsilon * np.eye(len(matrix), dtype=matrix.dtype)
+            )
             upper, info = self._potrf(inflated.T, lower=0, clean=1)
         lower: Array = np.full_like(matrix, np.nan) if info else upper.T
         return lower

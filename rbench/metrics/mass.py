@@ -77,7 +77,9 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
         raise MassError(
             f"mass: {count} entries for {len(layers)} layers; give one float, or a list with one entry for each layer"
         )
-    return [_layer_mass(backend, layer, entry, index) for index, (layer, entry) in enumerate(zip(layers, mass, strict=True))]
+    return [
+        _layer_mass(backend, layer, entry, index) for index, (layer, entry) in enumerate(zip(layers, mass, strict=True))
+    ]
 
 
 def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> Mass:
@@ -122,5 +124,7 @@ def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
     array = values if isinstance(values, np.ndarray | list | tuple) else backend.to_numpy(values)
     host = np.asarray(array, dtype=np.float64)
     if not (host.size and np.isfinite(host).all() and (host > 0).all()):
-        raise MassError(f"{name}: its smallest entry is {host.min() if host.size else None}; all must be positive and finite")
+        raise MassError(
+            f"{name}: its smallest entry is {host.min() if host.size else None}; all must be positive and finite"
+        )
     return host

@@ -144,7 +144,9 @@ class Fixed(OutputMetric):
             raise MetricError("output metric: the matrix is not symmetric; give (A + Aᵀ)/2 if that is meant")
         smallest = float(np.linalg.eigvalsh(values)[0])
         if smallest <= 0:
-            raise MetricError(f"output metric: the matrix is not positive definite, its smallest eigenvalue is {smallest:.6g}")
+            raise MetricError(
+                f"output metric: the matrix is not positive definite, its smallest eigenvalue is {smallest:.6g}"
+            )
         upper = np.linalg.cholesky(values).T
         return cls(tuple(tuple(map(float, row)) for row in upper))
 
@@ -161,7 +163,9 @@ class Fixed(OutputMetric):
         return OutputFactor(backend.xp.broadcast_to(rows[None, :, :], (z.shape[0], *rows.shape)))
 
 
-_NAMED: dict[str, OutputMetric] = {m.name: m for m in (Identity(), GGN(), SampledGGN(), TrueVsRest(), EmpiricalFisher())}
+_NAMED: dict[str, OutputMetric] = {
+    m.name: m for m in (Identity(), GGN(), SampledGGN(), TrueVsRest(), EmpiricalFisher())
+}
 OUTPUT_METRICS = tuple(_NAMED)
 
 
@@ -178,5 +182,7 @@ def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
     if not isinstance(metric, str):
         return Fixed.of(metric)
     if metric not in _NAMED:
-        raise MetricError(f"no output metric is called {metric!r}; there are: {', '.join(OUTPUT_METRICS)}, or give a matrix")
+        raise MetricError(
+            f"no output metric is called {metric!r}; there are: {', '.join(OUTPUT_METRICS)}, or give a matrix"
+        )
     return SampledGGN(samples) if metric == "ggn_mc" else _NAMED[metric]

@@ -94,7 +94,7 @@ def pull_metric(
     elif factor.rows is not None:
         rows = xp.concat([gradient_row, factor.rows / batch**0.5], axis=1)
     else:
-        rows, scale = gradient_row, factor.scale * batch**0.5  # type: ignore[operator]
+        rows, scale = gradient_row, factor.scale * batch**0.5
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     fold = _as_one_sample if treatment == "mean" else _as_is
     return value, [LayerRows(*fold(backend, layer), scale, layer.bias) for layer in layers]

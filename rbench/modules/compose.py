@@ -111,7 +111,9 @@ class Parallel(_Compound):
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         parts = self._split(wires, [len(module.in_space) for module in self.modules])
-        results = [m.forward(backend, blocks, part) for (m, blocks), part in zip(self.blocks(params), parts, strict=True)]
+        results = [
+            m.forward(backend, blocks, part) for (m, blocks), part in zip(self.blocks(params), parts, strict=True)
+        ]
         return tuple(wire for wires_, _ in results for wire in wires_), tuple(tape for _, tape in results)
 
     def pullback(

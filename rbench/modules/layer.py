@@ -4,9 +4,9 @@ from abc import abstractmethod
 
 import numpy as np
 
-from rbench.backend import Backend
+from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
-from rbench.modules.base import Array, Block, Module
+from rbench.modules.base import Block, Module
 from rbench.random import generator
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from rbench.errors import SpecError
 from rbench.modules import Module
 from rbench.random import generator
 from rbench.spec import Configurable
@@ -28,10 +29,10 @@ class Dataset:
         official: whether it is the published data set; None for data that are made or ship with a library.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
+    x_train: np.ndarray[Any, Any]
+    y_train: np.ndarray[Any, Any]
+    x_test: np.ndarray[Any, Any]
+    y_test: np.ndarray[Any, Any]
     sha256: str
     official: bool | None = None
 
@@ -88,19 +89,41 @@ class Task(Configurable):
             DataError: absent and cannot be fetched, damaged, or not the official data.
         """
 
+    def prepare(self, allow_unofficial: bool) -> None:
+        """Make sure that `load` will succeed, once before the runs that need it; fetches what is absent.
+
+        Raises:
+            DataError: as `load`.
+        """
+
     def dataset(self, allow_unofficial: bool = False) -> Dataset:
-        """The data, with the test set replaced by held-out training data where `validation` is set."""
+        """The data, with the test set replaced by held-out training data where `validation` is set.
+
+        Raises:
+            DataError: as `load` does.
+            SpecError: the batch size is more than the training data.
+        """
         data = self.load(allow_unofficial)
-        if not self.validation:
-            return data
-        order = generator(0, "split").permutation(len(data.x_train))
-        held = int(len(order) * VALIDATION_FRACTION)
-        test, train = np.sort(order[:held]), np.sort(order[held:])
-        x, y = data.x_train, data.y_train
-        return Dataset(x[train], y[train], x[test], y[test], data.sha256, data.official)
+        if self.validation:
+            data = _held_out(data)
+        if self.batch_size > len(data.x_train):
+            left = " that validation leaves" if self.validation else ""
+            raise SpecError(
+                f"{self.name}: batch_size={self.batch_size} is more than the {len(data.x_train)} training data{left}; "
+                "lower it"
+            )
+        return data
 
 
-def fingerprint(*arrays: np.ndarray) -> str:
+def _held_out(data: Dataset) -> Dataset:
+    order = generator(0, "split").permutation(len(data.x_train))
+    held = int(len(order) * VALIDATION_FRACTION)
+    test, train = np.sort(order[:held]), np.sort(order[held:])
+    x, y = data.x_train, data.y_train
+    return Dataset(x[train], y[train], x[test], y[test], data.sha256, data.official)
+
+
+def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:
     """SHA-256 of arrays: their dtypes, shapes and contents, in hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:

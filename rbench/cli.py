@@ -1,0 +1,280 @@
+"""The command line. Heavy imports wait until a command runs, so that `rbench --help` answers at once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn, Optional
+
+import typer
+
+from rbench.errors import RbenchError
+
+app = typer.Typer(
+    help="Benchmarks for Riemannian and second-order optimisers, one mathematics on every array backend.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Data sets: what is here, fetch, check.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Kind(StrEnum):
+    """What `rbench list` lists."""
+
+    backends = "backends"
+    methods = "methods"
+    tasks = "tasks"
+    suites = "suites"
+
+
+class TableFormat(StrEnum):
+    """Forms of the table."""
+
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
+    html = "html"
+    json = "json"
+
+
+def _version(value: bool) -> None:
+    if value:
+        import rbench
+
+        typer.echo(rbench.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command()
+def run(
+    suites: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[SUITE]...", help="Suites to run; default quick.")
+    ] = None,
+    backend: Annotated[Optional[list[str]], typer.Option("--backend", "-b", help="Backend; default numpy.")] = None,
+    method: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--method",
+            "-m",
+            metavar="SPEC",
+            help="Method, such as sgd[lr=[0.1,0.3]]; a bare name: as the suite has it.",
+        ),
+    ] = None,
+    task: Annotated[
+        Optional[list[str]], typer.Option("--task", "-t", metavar="SPEC", help="Task, such as mnist[hidden=[256,128]].")
+    ] = None,
+    seeds: Annotated[Optional[int], typer.Option(help="Number of seeds, from 0 on.", min=1)] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Budget in updates.", min=1)] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Budget in passes over the training set.", min=1)] = None,
+    seconds: Annotated[Optional[float], typer.Option(help="Budget in seconds of training.", min=0)] = None,
+    batch_size: Annotated[Optional[int], typer.Option(help="Data in a batch.", min=1)] = None,
+    dtype: Annotated[Optional[list[str]], typer.Option(help="float32 (default) or float64.")] = None,
+    device: Annotated[Optional[list[str]], typer.Option(help="Device; default the backend's own.")] = None,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="DIR", help="Run into DIR; resumes what is there.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run cells again that are there.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", help="Cells at once; they disturb each other's times.", min=1)
+    ] = 1,
+    threads: Annotated[
+        Optional[int], typer.Option(help="Threads of a cell; default all cores over jobs.", min=1)
+    ] = None,
+    unofficial_data: Annotated[
+        bool, typer.Option("--unofficial-data", help="Take a copy of a data set that is not the published one.")
+    ] = False,
+    timeout: Annotated[Optional[str], typer.Option(metavar="10m", help="Longest time of a cell: 90s, 10m, 1h.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="List the cells and stop.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
+) -> None:
+    """Run suites and end with the table.
+
+    Exit status: 0 all cells ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
+    """
+    with _errors():
+        import os
+        from datetime import datetime
+
+        from rich.console import Console
+
+        from rbench.report import footnotes, render
+        from rbench.report.display import display, print_table
+        from rbench.run import Budget, Request
+        from rbench.run import run as run_request
+
+        budget = None
+        if steps is not None or epochs is not None or seconds is not None:
+            budget = Budget(epochs=epochs, steps=steps, seconds=seconds)
+        request = Request(
+            suites=tuple(suites or ("quick",)),
+            backends=tuple(backend or ("numpy",)),
+            tasks=tuple(task or ()),
+            methods=tuple(method or ()),
+            seeds=seeds,
+            budget=budget,
+            batch_size=batch_size,
+            dtypes=tuple(dtype or ("float32",)),
+            devices=tuple(device or ()),
+            threads=threads or max(1, (os.cpu_count() or 1) // jobs),
+            unofficial_data=unofficial_data,
+        )
+        limit = _seconds(timeout)
+        if dry_run:
+            _print_cells(request.cells(), json)
+            return
+        folder = output or Path("runs") / f"{'-'.join(request.suites)}-{datetime.now():%Y%m%d-%H%M%S}"
+        try:
+            with display(Console(stderr=True)) as shown:
+                done = run_request(request, folder, shown, jobs=jobs, timeout=limit, force=force)
+        except KeyboardInterrupt:
+            typer.echo(f"stopped; the same command with -o {folder} goes on where it stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        console = Console()
+        if json:
+            typer.echo(render(done.records, "json"))
+        elif console.is_terminal:
+            print_table(console, done.records)
+        else:
+            typer.echo(render(done.records, "markdown") + "\n\n" + "\n".join(footnotes(done.records)))
+        typer.echo(f"records: {folder}", err=True)
+        raise typer.Exit(OK if done.ok else SOME_FAILED)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Optional[Kind], typer.Argument(help="What to list; all if left out.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List what is registered, the settings it takes, and plugins that failed to load."""
+    with _errors():
+        from rbench.report.catalogue import catalogue, describe
+
+        found = catalogue([kind.value] if kind else [k.value for k in Kind])
+        typer.echo(describe(found, as_json=json))
+
+
+@app.command()
+def table(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    format: Annotated[TableFormat, typer.Option("--format", help="Form of the table.")] = TableFormat.markdown,
+) -> None:
+    """Print the comparison table of one or more runs; csv and json hold the raw rows, one a cell."""
+    with _errors():
+        from rbench.report import footnotes, render
+        from rbench.report.load import load
+
+        records, warnings = load(directories)
+        for warning in warnings:
+            typer.echo(f"rbench: {warning}", err=True)
+        typer.echo(render(records, format.value))
+        if format is TableFormat.markdown:
+            typer.echo("\n" + "\n".join(footnotes(records)))
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data sets and where their files are."""
+    with _errors():
+        from rbench.tasks.datasets import DATASETS, status
+
+        for name in DATASETS:
+            _print_files(name, status(name))
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="Data set, such as mnist.")]) -> None:
+    """Fetch the files of a data set that are not here, from the public address, and check them."""
+    with _errors():
+        from rbench.tasks.datasets import fetch
+
+        _print_files(name, fetch(name))
+
+
+@data_app.command("check")
+def data_check(name: Annotated[str, typer.Argument(help="Data set, such as mnist.")]) -> None:
+    """Compare the files of a data set with the published sums; exit status 1 where one is absent or differs."""
+    with _errors():
+        from rbench.tasks.datasets import status
+
+        files = status(name)
+        _print_files(name, files)
+        raise typer.Exit(OK if all(file.official for file in files) else SOME_FAILED)
+
+
+@app.command("sys-info")
+def sys_info() -> None:
+    """Print software and hardware as JSON, as every record holds them."""
+    with _errors():
+        import json
+
+        from rbench.run.provenance import provenance
+
+        typer.echo(json.dumps(provenance(), indent=1))
+
+
+class _errors:
+    """Turns rbench's own errors into one message and exit status 2."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, RbenchError):
+            _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"rbench: {message}", err=True)
+    raise typer.Exit(WRONG_REQUEST)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds of `90s`, `10m`, `1h` or a plain number."""
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
+    try:
+        value = float(number) * UNITS[unit]
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        _fail(f"--timeout {text!r} is no time; write 90s, 10m or 1h")
+    return value
+
+
+def _print_cells(cells: list, as_json: bool) -> None:  # type: ignore[type-arg]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([cell.model_dump() for cell in cells], indent=1))
+        return
+    for cell in cells:
+        typer.echo(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}")
+    typer.echo(f"{len(cells)} cells")
+
+
+def _print_files(name: str, files: list) -> None:  # type: ignore[type-arg]
+    for file in files:
+        words = {True: "official", False: "NOT official", None: "absent"}[file.official]
+        typer.echo(f"{name}  {file.name}  {words}  {file.path or ''}")
+
+
+def main() -> None:
+    """Entry point of the `rbench` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

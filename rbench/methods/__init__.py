@@ -1,0 +1,32 @@
+"""Update rules, one a file, and their registration."""
+
+from rbench.hookspecs import hookimpl
+from rbench.methods.adam import Adam
+from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, map_blocks
+from rbench.methods.descent import Descent
+from rbench.methods.kfac import KFAC
+from rbench.methods.naive import Naive
+from rbench.methods.riemannian import Riemannian
+from rbench.methods.sgd import SGD
+
+__all__ = [
+    "KFAC",
+    "SGD",
+    "Adam",
+    "Batch",
+    "Descent",
+    "Method",
+    "Naive",
+    "Problem",
+    "Riemannian",
+    "Scalars",
+    "State",
+    "Step",
+    "map_blocks",
+]
+
+
+@hookimpl
+def rbench_methods() -> list[type[Method]]:
+    """Register the built-in methods."""
+    return [SGD, Adam, Riemannian, Naive, KFAC]

@@ -1,0 +1,120 @@
+"""What a method is: an update rule as a pure step, with settings that a SPEC can set."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from pydantic import Field
+
+from rbench.backend import Array, Backend
+from rbench.losses import Loss
+from rbench.modules import Module, Params
+from rbench.spec import Configurable
+
+State: TypeAlias = Any
+"""Whatever arrays a method keeps between steps: a tuple, dict or array, or nested ones."""
+
+Scalars: TypeAlias = dict[str, float]
+"""Numbers that a step takes and that change from step to step, such as the rate; computed on the host."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stays the same while a network is trained.
+
+    Attributes:
+        backend: the arrays' backend.
+        net: the network.
+        loss: the loss.
+    """
+
+    backend: Backend
+    net: Module
+    loss: Loss
+
+
+class Batch(NamedTuple):
+    """What a step is given.
+
+    Attributes:
+        x: inputs (batch, *shape).
+        y: targets.
+        noise: the loss's noise for the method's samples, or None.
+    """
+
+    x: Array
+    y: Array
+    noise: Array | None
+
+
+class Step(NamedTuple):
+    """What a step returns.
+
+    Attributes:
+        params: the new parameters.
+        state: the new state.
+        loss: mean loss of the batch before the step, a scalar.
+        health: an array that holds NaN where a matrix could not be factored, one entry a layer; or None.
+    """
+
+    params: Params
+    state: State
+    loss: Array
+    health: Array | None = None
+
+
+class Method(Configurable):
+    """An update rule; subclass it, give it fields for its settings, and register it with the `rbench_methods` hook.
+
+    Attributes:
+        lr: the rate η of the first step.
+        schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
+    """
+
+    lr: float = Field(0.1, gt=0, allow_inf_nan=False)
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+
+    @property
+    def samples(self) -> int:
+        """Targets to draw from the model for each datum of a step; 0 for none."""
+        return 0
+
+    def phase(self, step: int) -> Hashable:
+        """Which variant of the step is due at the 0-based index: fixed when it is compiled, so let it have few values."""
+        return None
+
+    def scalars(self, step: int, total: int) -> Scalars:
+        """The numbers of the step with this 0-based index out of `total`."""
+        fraction = step / total
+        factors = {"constant": 1.0, "linear": 1 - fraction, "cosine": 0.5 * (1 + math.cos(math.pi * fraction))}
+        return {"lr": self.lr * factors[self.schedule]}
+
+    def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
+        """Predicted memory of a step beyond SGD's, in bytes, and what it is for; a run that lacks it skips the cell.
+
+        Args:
+            problem: the problem.
+            params: its parameters.
+            datum: a batch of one datum, for the shapes.
+            batch_size: size of the batches to come.
+        """
+        return 0.0, ""
+
+    @abstractmethod
+    def init(self, problem: Problem, params: Params) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(
+        self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
+    ) -> Step:
+        """One step, a pure function of arrays: `problem` and `phase` are fixed when it is compiled."""
+
+
+def map_blocks(function: Callable[..., Array], *trees: Params) -> Params:
+    """Apply a function to the arrays of one or more structures of parameters, one by one."""
+    return tuple(
+        {key: function(*(block[key] for block in blocks)) for key in blocks[0]} for blocks in zip(*trees, strict=True)
+    )

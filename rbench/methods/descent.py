@@ -1,0 +1,52 @@
+"""What methods of the form w ← w − η (momentum of a direction) share."""
+
+from typing import Any
+
+from pydantic import Field
+
+from rbench.backend import Array
+from rbench.methods.base import Method, Problem, State, map_blocks
+from rbench.modules import Params
+
+
+class Descent(Method):
+    """Heavy-ball momentum on a direction Δ, with decoupled weight decay and an optional clip of the step.
+
+    v ← μ v + Δ and w ← w − η (v + λ w) (Polyak 1964; decoupled: Loshchilov and Hutter 2019). With `kl_clip` c, Δ is first
+    scaled by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))), which bounds the step's length in the metric (Ba et al. 2017).
+
+    Attributes:
+        momentum: μ.
+        weight_decay: λ.
+    """
+
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+    def init(self, problem: Problem, params: Params) -> State:
+        return map_blocks(problem.backend.xp.zeros_like, params) if self.momentum else ()
+
+    def descend(
+        self, params: Params, velocity: Any, direction: Params, lr: float, *, nesterov: bool = False
+    ) -> tuple[Params, Any]:
+        """New parameters and velocity."""
+        if self.momentum:
+            velocity = map_blocks(lambda v, d: self.momentum * v + d, velocity, direction)
+            push = map_blocks(lambda v, d: d + self.momentum * v, velocity, direction) if nesterov else velocity
+        else:
+            push = direction
+        keep = 1 - lr * self.weight_decay
+        if self.weight_decay:
+            return map_blocks(lambda w, p: keep * w - lr * p, params, push), velocity
+        return map_blocks(lambda w, p: w - lr * p, params, push), velocity
+
+
+def clip_step(problem: Problem, direction: Params, slope: Array, lr: float, kl_clip: float | None) -> Params:
+    """Scale a direction so that η² gᵀΔ is at most `kl_clip`; as it is for None."""
+    if kl_clip is None:
+        return direction
+    xp = problem.backend.xp
+    length = lr * lr * slope
+    # A slope of zero, or one rounded below it, needs no clip.
+    factor = xp.sqrt(kl_clip / xp.maximum(length, xp.full_like(length, kl_clip)))
+    return map_blocks(lambda d: factor * d, direction)

@@ -1,0 +1,29 @@
+"""SGD with momentum."""
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from rbench.methods.base import Batch, Problem, Scalars, State, Step
+from rbench.methods.descent import Descent
+from rbench.metrics import gradient_blocks, pull_gradient
+from rbench.modules import Params
+
+
+class SGD(Descent):
+    """Stochastic gradient descent, w ← w − η v with v ← μ v + g.
+
+    Attributes:
+        nesterov: step along g + μ v instead of v (Sutskever et al. 2013, in the form that PyTorch uses).
+    """
+
+    name: ClassVar[str] = "sgd"
+    summary: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov's"
+    nesterov: bool = False
+
+    def step(
+        self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
+    ) -> Step:
+        loss, pulled = pull_gradient(problem.backend, problem.net, params, problem.loss, batch.x, batch.y)
+        gradient = gradient_blocks(problem.backend, problem.net.layers, pulled)
+        params, state = self.descend(params, state, gradient, scalars["lr"], nesterov=self.nesterov)
+        return Step(params, state, loss)

@@ -1,0 +1,66 @@
+"""What is registered, for `rbench list`."""
+
+import json
+from typing import Any
+
+from rbench.plugins import plugins
+from rbench.spec import Configurable
+
+
+def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Everything registered of the given kinds, and the plugins that failed to load, as plain data."""
+    describe_one = {"backends": _backend, "methods": _configurable, "tasks": _configurable, "suites": _suite}
+    found = {kind: [describe_one[kind](item) for item in plugins().registered(kind).values()] for kind in kinds}
+    failures = [{"name": f.name, "target": f.target, "error": f.error} for f in plugins().failures]
+    return {**found, **({"failed plugins": failures} if failures else {})}
+
+
+def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
+    """The catalogue as JSON or as text."""
+    if as_json:
+        return json.dumps(found, indent=1)
+    lines = []
+    for kind, items in found.items():
+        lines.append(f"{kind}:")
+        width = max((len(item["name"]) for item in items), default=0)
+        for item in items:
+            rest = {key: value for key, value in item.items() if key not in ("name", "summary", "settings") and value}
+            more = "; ".join(f"{key}: {', '.join(v) if isinstance(v, list) else v}" for key, v in rest.items())
+            lines.append(
+                f"  {item['name']:{width}}  {'  '.join(part for part in (item.get('summary', ''), more) if part)}"
+            )
+            if item.get("settings"):
+                lines.append(
+                    f"  {'':{width}}    " + ", ".join(f"{key}={value}" for key, value in item["settings"].items())
+                )
+    return "\n".join(lines)
+
+
+def _backend(plugin: Any) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "summary": plugin.summary,
+        "devices": list(plugin.devices),
+        "dtypes": list(plugin.dtypes),
+        "status": plugin.unavailable() or "available",
+    }
+
+
+def _configurable(cls: type[Configurable]) -> dict[str, Any]:
+    fields = cls.model_fields
+    defaults = {key: fields[key].get_default(call_default_factory=True) for key in fields}
+    return {"name": cls.name, "summary": cls.summary, "settings": {k: _word(v) for k, v in defaults.items()}}
+
+
+def _word(value: Any) -> str:
+    return (
+        str(list(value)).replace(" ", "")
+        if isinstance(value, tuple)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
+
+
+def _suite(suite: Any) -> dict[str, Any]:
+    return {"name": suite.name, "summary": suite.summary, "tasks": [entry.task for entry in suite.entries]}

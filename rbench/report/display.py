@@ -1,0 +1,124 @@
+"""How a run shows itself: a progress bar with an estimate on a terminal, a line a cell elsewhere."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from rbench.report.table import comparison, footnotes
+from rbench.run.cell import Cell
+from rbench.run.record import Record
+
+
+class PlainDisplay:
+    """One line for each cell that ended, on standard error."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._cells, self._ended = console, 0, 0
+
+    def start(self, cells: int, kept: int) -> None:
+        self._cells = cells
+        if kept:
+            self._console.print(f"{kept} cells are there from an earlier run; {cells} to run", highlight=False)
+
+    def step(self, cell: Cell, done: int, total: int) -> None:
+        """Nothing: only ends are shown."""
+
+    def end(self, record: Record) -> None:
+        self._ended += 1
+        self._console.print(
+            f"[{self._ended}/{self._cells}] {_line(record)}", markup=False, highlight=False, soft_wrap=True
+        )
+
+
+class BarDisplay:
+    """A bar over all cells and one for each that runs, with elapsed and remaining time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._overall: TaskID | None = None
+        self._running: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def start(self, cells: int, kept: int) -> None:
+        if kept:
+            self._console.print(f"{kept} cells are there from an earlier run; {cells} to run", highlight=False)
+        self._overall = self._progress.add_task("all cells", total=cells)
+        self._progress.start()
+
+    def step(self, cell: Cell, done: int, total: int) -> None:
+        with self._lock:
+            if cell.key not in self._running:
+                self._running[cell.key] = self._progress.add_task(escape(f"{cell.task} {cell.method} seed {cell.seed}"))
+            self._progress.update(self._running[cell.key], completed=done, total=total)
+
+    def end(self, record: Record) -> None:
+        with self._lock:
+            task = self._running.pop(record.cell.key, None)
+            if task is not None:
+                self._progress.remove_task(task)
+            if self._overall is not None:
+                self._progress.advance(self._overall)
+        if record.status != "ok":
+            self._console.print(_line(record), markup=False, highlight=False)
+
+    def stop(self) -> None:
+        """Take the bars away."""
+        self._progress.stop()
+
+
+@contextmanager
+def display(console: Console) -> Iterator[PlainDisplay | BarDisplay]:
+    """The display that suits the console, taken away at the end."""
+    if not console.is_terminal:
+        yield PlainDisplay(console)
+        return
+    bars = BarDisplay(console)
+    try:
+        yield bars
+    finally:
+        bars.stop()
+
+
+def print_table(console: Console, records: list[Record]) -> None:
+    """The comparison on a terminal, a table for each task, with footnotes."""
+    shown = comparison(records)
+    for task, part in shown.groupby("task", sort=False):
+        table = Table(title=escape(str(task)), title_justify="left")
+        rest = part.drop(columns="task")
+        for name in rest.columns:
+            words = name in ("method", "status", "backend", "suite", "device", "dtype")
+            table.add_column(name, justify="left" if words else "right", overflow="fold")
+        for values in rest.to_numpy():
+            table.add_row(*(escape(str(value)) for value in values))
+        console.print(table)
+    for note in footnotes(records):
+        console.print(note, highlight=False, markup=False)
+
+
+def _line(record: Record) -> str:
+    cell = record.cell
+    where = f"{cell.task} {cell.method} {cell.backend} seed {cell.seed}"
+    return f"{where}: {record.status}" + (f", {record.reason}" if record.reason else "")

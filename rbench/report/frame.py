@@ -1,0 +1,59 @@
+"""Records as pandas frames: raw rows, and one row a method with its spread over seeds."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rbench.run.record import FIELDS, Record
+
+GROUP = ["suite", "task", "backend", "device", "dtype", "method"]
+FIGURES = [
+    "test_accuracy", "test_squared_error", "test_loss", "train_loss", "step_seconds", "step_ratio_to_sgd",
+    "train_seconds", "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "steps",
+]  # fmt: skip
+
+
+def rows(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a record, with the columns `FIELDS`, in the order of the records."""
+    return pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for each method on a task and backend, over its seeds; the best first within each task.
+
+    Args:
+        frame: raw rows.
+
+    Returns:
+        The columns of `GROUP`; `seeds`, how many were run; `status`, the worst of them with its share, and `reason`; and for
+        each figure the median over the seeds that ended `ok`, with `_low` and `_high` for the smallest and largest. Within a
+        task methods are in order of median test accuracy, squared error or loss; failures come last.
+    """
+    if frame.empty:
+        return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason"])
+    groups = [_one(keys, group) for keys, group in frame.groupby(GROUP, sort=False, dropna=False)]
+    table = pd.DataFrame(groups)
+    rank = table["test_accuracy"].mul(-1).fillna(table["test_squared_error"]).fillna(table["test_loss"])
+    order = table.assign(_failed=~table["status"].eq("ok"), _rank=rank, _method=table["method"])
+    tasks = list(dict.fromkeys(table["task"]))
+    order["_task"] = order["task"].map(tasks.index)
+    order = order.sort_values(["suite", "_task", "backend", "dtype", "_failed", "_rank", "_method"], kind="stable")
+    return table.loc[order.index].reset_index(drop=True)
+
+
+def _one(keys: tuple[Any, ...], group: pd.DataFrame) -> dict[str, Any]:
+    done = group[group["status"] == "ok"]
+    failed = group[group["status"] != "ok"]
+    worst = "ok" if failed.empty else str(failed["status"].iloc[0])
+    share = "" if failed.empty or len(failed) == len(group) else f" {len(failed)} of {len(group)}"
+    line: dict[str, Any] = dict(zip(GROUP, keys, strict=True))
+    line |= {"seeds": len(group), "status": worst + share, "reason": None if failed.empty else failed["reason"].iloc[0]}
+    for figure in FIGURES:
+        values = pd.to_numeric(done[figure]).dropna().to_numpy(dtype=float)
+        known = bool(len(values))
+        line[figure] = float(np.median(values)) if known else np.nan
+        line[f"{figure}_low"] = float(values.min()) if known else np.nan
+        line[f"{figure}_high"] = float(values.max()) if known else np.nan
+    return line

@@ -1,0 +1,134 @@
+"""The comparison table, in words: which columns to show, and how to write figures."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import pandas as pd
+
+from rbench.report.frame import rows, summary
+from rbench.run.record import Record, plain
+
+Format: TypeAlias = Literal["markdown", "latex", "csv", "html", "json"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure as a column of the table.
+
+    Attributes:
+        figure: its name in the frame.
+        title: head of the column.
+        write: a number in words.
+    """
+
+    figure: str
+    title: str
+    write: Callable[[float], str]
+
+
+def significant(value: float) -> str:
+    """Three significant digits, `never` for infinity."""
+    if math.isinf(value):
+        return "never"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:.{digits}f}"
+    return f"{value:.2e}"
+
+
+COLUMNS = (
+    Column("test_accuracy", "test accuracy %", lambda value: f"{100 * value:.2f}"),
+    Column("test_squared_error", "test squared error", significant),
+    Column("test_loss", "test loss", significant),
+    Column("train_loss", "train loss", significant),
+    Column("step_seconds", "step ms", lambda value: significant(1e3 * value)),
+    Column("step_ratio_to_sgd", "step / SGD", lambda value: f"{value:.2f}"),
+    Column("train_seconds", "train s", significant),
+    Column("seconds_to_target", "to target s", significant),
+    Column("peak_host_bytes", "peak host MiB", lambda value: significant(value / 2**20)),
+    Column("peak_device_bytes", "peak device MiB", lambda value: significant(value / 2**20)),
+)
+
+
+def comparison(records: list[Record]) -> pd.DataFrame:
+    """The table to look at: text alone, a row a method, medians with (smallest–largest) over seeds.
+
+    Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
+    """
+    table = summary(rows(records))
+    shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
+    for name in ("suite", "backend", "device", "dtype"):
+        if table[name].nunique(dropna=False) > 1:
+            shown[name] = table[name].fillna("")
+    if table["seeds"].nunique() > 1:
+        shown["seeds"] = table["seeds"].astype(str)
+    for column in COLUMNS:
+        if table[column.figure].notna().any():
+            shown[column.title] = [_figure(line, column) for line in table.to_dict("records")]
+    shown["status"] = [
+        status if reason is None else f"{status}: {reason}"
+        for status, reason in zip(table["status"], table["reason"], strict=True)
+    ]
+    return shown
+
+
+def render(records: list[Record], form: Format) -> str:
+    """The table as text: `markdown`, `latex` and `html` are the comparison, `csv` and `json` the raw rows."""
+    if form == "json":
+        import json
+
+        return json.dumps([plain(record.row()) for record in records], indent=1)
+    if form == "csv":
+        return rows(records).to_csv(index=False).rstrip()
+    shown = comparison(records)
+    if form == "latex":
+        return str(shown.style.hide(axis="index").format(escape="latex").to_latex(hrules=True)).rstrip()
+    if form == "html":
+        return str(shown.to_html(index=False, border=0))
+    return shown.to_markdown(index=False, disable_numparse=True, colalign=_alignment(shown))
+
+
+def footnotes(records: list[Record]) -> list[str]:
+    """What a reader must know beside the figures: seeds, data sets, machine, versions."""
+    if not records:
+        return ["No records."]
+    seeds = {record.cell.seed for record in records}
+    notes = []
+    if len(seeds) > 1:
+        notes.append(f"Figures are medians over {len(seeds)} seeds (smallest–largest).")
+    notes.append(
+        "step / SGD: median ratio to a step of sgd[] timed in turn in the same process. to target s: training time."
+    )
+    budgets = {tuple(record.cell.budget.model_dump(exclude_none=True).items()) for record in records}
+    threads = {record.cell.threads for record in records}
+    notes.append(
+        "Budget: " + ", ".join(f"{value:g} {name}" for budget in sorted(budgets) for name, value in budget) + "; "
+        f"threads: {', '.join(map(str, sorted(threads)))}."
+    )
+    data = {(record.cell.task.partition("[")[0], *_data(record)) for record in records if _data(record)[0]}
+    for task, sha, official in sorted(data, key=str):
+        what = {True: "official", False: "NOT the official data", None: "made or shipped with a library"}[official]
+        notes.append(f"Data of {task}: {what}, sha256 {sha[:16]}….")
+    machines = {(p["cpu"], p["rbench"], p["libraries"].get("numpy")) for p in (r.provenance for r in records) if p}
+    notes += [f"{cpu}, rbench {version}, NumPy {numpy}." for cpu, version, numpy in sorted(machines)]
+    return notes
+
+
+def _data(record: Record) -> tuple[Any, Any]:
+    return record.figures.get("dataset_sha256"), record.figures.get("dataset_official")
+
+
+def _figure(line: dict[Any, Any], column: Column) -> str:
+    middle, low, high = (line[f"{column.figure}{end}"] for end in ("", "_low", "_high"))
+    if math.isnan(middle):
+        return "–"
+    text = column.write(middle)
+    spread = f"{column.write(low)}–{column.write(high)}"
+    return text if column.write(low) == column.write(high) else f"{text} ({spread})"
+
+
+def _alignment(shown: pd.DataFrame) -> list[str]:
+    titles = {column.title for column in COLUMNS}
+    return ["right" if name in titles else "left" for name in shown.columns]

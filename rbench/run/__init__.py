@@ -1,0 +1,9 @@
+"""Running: plan, cell, worker, record."""
+
+from rbench.run.cell import Budget, Cell
+from rbench.run.record import FIELDS, Record, read_records
+from rbench.run.request import Request
+from rbench.run.session import Display, Run, run
+from rbench.run.suite import Entry, Suite
+
+__all__ = ["FIELDS", "Budget", "Cell", "Display", "Entry", "Record", "Request", "Run", "Suite", "read_records", "run"]

@@ -1,0 +1,96 @@
+"""A cell: one training run of one method on one task, at one seed, on one backend."""
+
+import hashlib
+import re
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rbench.errors import SpecError
+from rbench.methods.base import Method
+from rbench.plugins import plugins
+from rbench.spec import Configurable, parse
+from rbench.tasks.base import Task
+
+
+class Budget(BaseModel):
+    """How long to train: exactly one of the three is set.
+
+    Attributes:
+        epochs: passes over the training set.
+        steps: updates.
+        seconds: training time, steps alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    epochs: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    seconds: float | None = Field(None, gt=0)
+
+    def model_post_init(self, context: Any) -> None:
+        """Check that one is set."""
+        if sum(value is not None for value in (self.epochs, self.steps, self.seconds)) != 1:
+            raise SpecError("give one budget: --epochs, --steps or --seconds")
+
+
+class Cell(BaseModel):
+    """All that determines a training run, in canonical form.
+
+    Attributes:
+        suite: name of the suite that asked for it.
+        task: canonical SPEC.
+        method: canonical SPEC.
+        backend: registered name.
+        device: the backend's name of the device, or None for its default.
+        dtype: `float32` or `float64`.
+        seed: of weights, order and samples, each a stream of its own.
+        budget: when to stop.
+        threads: threads of the numerical libraries.
+        unofficial_data: whether a copy of the data that is not the published one is taken.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    suite: str
+    task: str
+    method: str
+    backend: str
+    device: str | None = None
+    dtype: str = "float32"
+    seed: int = Field(0, ge=0)
+    budget: Budget
+    threads: int = Field(1, ge=1)
+    unofficial_data: bool = False
+
+    @property
+    def key(self) -> str:
+        """File name of the cell's record, without ending: readable, and unique by a hash of all fields."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
+        names = (self.task, self.method, self.backend)
+        slug = "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:48] for name in names)
+        return f"{slug}--s{self.seed}--{digest}"
+
+    def make_task(self) -> Task:
+        """The task that the SPEC names."""
+        (task,) = configured("tasks", self.task)
+        return cast(Task, task)
+
+    def make_method(self) -> Method:
+        """The method that the SPEC names."""
+        (method,) = configured("methods", self.method)
+        return cast(Method, method)
+
+
+def configured(kind: str, spec: str) -> list[Any]:
+    """All methods or tasks that a SPEC names: several where it lists values.
+
+    Args:
+        kind: `methods` or `tasks`.
+        spec: the SPEC.
+
+    Raises:
+        SpecError: it cannot be read, or sets what does not exist.
+        PluginError: nothing has that name.
+    """
+    name, settings = parse(spec)
+    cls: type[Configurable] = plugins().find(kind, name)
+    return list(cls.expand(settings))

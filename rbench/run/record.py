@@ -1,0 +1,126 @@
+"""Records: one JSON file a cell, written to a temporary name and renamed, so that it is whole or absent."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, field_validator
+
+from rbench.run.cell import Cell
+
+Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
+
+FINAL: tuple[Status, ...] = ("ok", "diverged")
+"""What a resumed run does not repeat; the others may end differently on another day."""
+
+FIELDS = (
+    "suite", "task", "method", "backend", "device", "dtype", "seed", "status", "reason", "steps", "train_loss", "test_loss",
+    "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd", "compile_seconds", "train_seconds",
+    "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
+)  # fmt: skip
+"""Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
+
+- `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
+- `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² a datum;
+- `step_seconds` median of a synchronised step; `step_ratio_to_sgd` median of its ratio to a step of `sgd` with default
+  settings, timed in turn with it in the same process;
+- `seconds_to_target` training time at the first evaluation that met the task's target, infinite where none did;
+- `peak_host_bytes`, `peak_device_bytes` memory above the data and the model, measured in a pass of its own.
+"""
+
+
+class Record(BaseModel):
+    """What became of a cell.
+
+    Attributes:
+        cell: what was run.
+        status: how it ended.
+        reason: in words, where it did not end `ok`.
+        figures: fields of the row, by name.
+        history: evaluations: step, seconds, figures.
+        provenance: software and hardware.
+    """
+
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    figures: dict[str, Any] = {}
+    history: list[dict[str, Any]] = []
+    provenance: dict[str, Any] = {}
+
+    @field_validator("figures", "history", mode="before")
+    @classmethod
+    def _read_infinity(cls, value: Any) -> Any:
+        return _numbers(value)
+
+    def row(self) -> dict[str, Any]:
+        """The record as a table row with `FIELDS`."""
+        own = {**self.figures, **self.cell.model_dump(), "status": self.status, "reason": self.reason}
+        return {name: own.get(name) for name in FIELDS}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file so that it is either whole or not there, even if the machine stops in between."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w") as file:
+            json.dump(plain(content), file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cells_folder(directory: Path) -> Path:
+    """Where the records of a run are."""
+    return directory / "cells"
+
+
+def write_record(directory: Path, record: Record) -> None:
+    """Store a record under its cell's key, in place of an earlier one."""
+    folder = cells_folder(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{record.cell.key}.json", record.model_dump())
+
+
+def read_record(directory: Path, cell: Cell) -> Record | None:
+    """The record of a cell; None where there is none, or it cannot be read."""
+    try:
+        return Record.model_validate_json((cells_folder(directory) / f"{cell.key}.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def read_records(directory: Path) -> tuple[list[Record], list[Path]]:
+    """All records of a run's directory in order of file name, and the files that cannot be read."""
+    records, damaged = [], []
+    for path in sorted(cells_folder(directory).glob("*.json")):
+        try:
+            records.append(Record.model_validate_json(path.read_text()))
+        except (OSError, ValueError):
+            damaged.append(path)
+    return records, damaged
+
+
+def plain(value: Any) -> Any:
+    """Infinity as the string `Infinity`, NaN as null: strict JSON."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Undo `plain`."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return {"Infinity": math.inf, "-Infinity": -math.inf}.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,118 @@
+"""A request: what the command line asks for, and the cells that it makes."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rbench.errors import SpecError
+from rbench.plugins import get_backend, plugins
+from rbench.run.cell import Budget, Cell, configured
+from rbench.run.suite import Entry, Suite
+from rbench.spec import parse
+from rbench.tasks.base import Task
+
+
+class Request(BaseModel):
+    """What to run; what is left out comes from the suites.
+
+    Attributes:
+        suites: names of suites.
+        backends: names of backends.
+        tasks: SPECs of tasks, in place of the suites' own.
+        methods: SPECs of methods. A bare name means the suite's settings of that method, where it has the method.
+        seeds: number of seeds, from 0 on.
+        budget: in place of the entries' own.
+        batch_size: in place of the tasks' own.
+        dtypes: names of dtypes.
+        devices: names of devices; the backend's default if empty.
+        threads: of the numerical libraries, for each cell.
+        unofficial_data: take copies of data sets that are not the published ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    suites: tuple[str, ...] = ("quick",)
+    backends: tuple[str, ...] = ("numpy",)
+    tasks: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: int | None = Field(None, ge=1)
+    budget: Budget | None = None
+    batch_size: int | None = Field(None, ge=1)
+    dtypes: tuple[str, ...] = ("float32",)
+    devices: tuple[str, ...] = ()
+    threads: int = Field(1, ge=1)
+    unofficial_data: bool = False
+
+    def cells(self) -> list[Cell]:
+        """All cells, without duplicates, in order of suite, task, method, backend, dtype, device, seed.
+
+        Raises:
+            PluginError, SpecError: a name or setting that does not exist.
+            BackendError: a backend that cannot run here, or lacks a dtype or device.
+        """
+        for backend in self.backends:
+            for dtype in self.dtypes:
+                for device in self.devices or (None,):
+                    get_backend(backend, dtype=dtype, device=device)
+        found: dict[str, Cell] = {}
+        for name in self.suites:
+            suite: Suite = plugins().find("suites", name)
+            for entry in self._entries(suite):
+                for cell in self._entry_cells(suite, entry):
+                    found.setdefault(cell.key, cell)
+        return list(found.values())
+
+    def _entries(self, suite: Suite) -> tuple[Entry, ...]:
+        """The suite's entries, restricted or replaced by the tasks asked for."""
+        if not self.tasks:
+            return suite.entries
+        by_task = {parse(entry.task)[0]: entry for entry in suite.entries}
+        chosen = []
+        for spec in self.tasks:
+            entry = by_task.get(parse(spec)[0])
+            if entry is None and not self.methods:
+                raise SpecError(
+                    f"suite {suite.name!r} has no task {parse(spec)[0]!r} and so no methods for it; name them with --method, "
+                    f"or choose one of its tasks: {', '.join(by_task)}"
+                )
+            chosen.append(Entry(spec, entry.methods if entry else (), entry.epochs if entry else None))
+        return tuple(chosen)
+
+    def _entry_cells(self, suite: Suite, entry: Entry) -> list[Cell]:
+        cells = []
+        for task in self._tasks(entry.task):
+            budget = self.budget or Budget(epochs=entry.epochs or task.epochs)
+            for method in self._methods(entry):
+                for backend in self.backends:
+                    for dtype in self.dtypes:
+                        for device in self.devices or (None,):
+                            for seed in range(self.seeds or suite.seeds):
+                                cells.append(
+                                    Cell(
+                                        suite=suite.name,
+                                        task=task.spec,
+                                        method=method,
+                                        backend=backend,
+                                        device=device,
+                                        dtype=dtype,
+                                        seed=seed,
+                                        budget=budget,
+                                        threads=self.threads,
+                                        unofficial_data=self.unofficial_data,
+                                    )
+                                )
+        return cells
+
+    def _tasks(self, spec: str) -> list[Task]:
+        tasks: list[Task] = configured("tasks", spec)
+        if self.batch_size is None:
+            return tasks
+        return [task.model_copy(update={"batch_size": self.batch_size}) for task in tasks]
+
+    def _methods(self, entry: Entry) -> list[str]:
+        """Canonical SPECs of the methods for an entry."""
+        asked = self.methods or entry.methods
+        specs: list[str] = []
+        for spec in asked:
+            name, settings = parse(spec)
+            tuned = [own for own in entry.methods if parse(own)[0] == name]
+            sources = tuned if self.methods and not settings and tuned else [spec]
+            specs += [method.spec for source in sources for method in configured("methods", source)]
+        return list(dict.fromkeys(specs))

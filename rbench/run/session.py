@@ -1,0 +1,84 @@
+"""A run: the cells of a request into a directory, resuming what is there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rbench.run.cell import Cell
+from rbench.run.executor import LocalExecutor
+from rbench.run.provenance import provenance
+from rbench.run.record import FINAL, Record, read_record, write_json
+from rbench.run.request import Request
+
+
+class Display(Protocol):
+    """Shows how a run goes on."""
+
+    def start(self, cells: int, kept: int) -> None:
+        """Called once, with the number of cells to run, and of those that an earlier run left."""
+
+    def step(self, cell: Cell, done: int, total: int) -> None:
+        """Called from any thread while a cell trains."""
+
+    def end(self, record: Record) -> None:
+        """Called when a cell has its record."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's records, in the order of its cells.
+
+    Attributes:
+        directory: where they are stored.
+        records: one a cell.
+    """
+
+    directory: Path
+    records: list[Record]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every cell ended `ok`."""
+        return all(record.status == "ok" for record in self.records)
+
+
+def run(
+    request: Request,
+    directory: Path,
+    display: Display,
+    *,
+    jobs: int = 1,
+    timeout: float | None = None,
+    force: bool = False,
+) -> Run:
+    """Run what is not yet in `directory`.
+
+    Args:
+        request: what to run.
+        directory: the run's directory, made where it is not there.
+        display: told how the run goes on.
+        jobs: cells at once.
+        timeout: seconds a cell, or None.
+        force: run all cells again.
+
+    Raises:
+        RbenchError: what is asked for cannot be run; nothing has been started.
+    """
+    cells = request.cells()
+    for task in {cell.task: cell.make_task() for cell in cells}.values():
+        task.prepare(request.unofficial_data)
+    directory.mkdir(parents=True, exist_ok=True)
+    found = {cell.key: None if force else read_record(directory, cell) for cell in cells}
+    kept = {key: record for key, record in found.items() if record is not None and record.status in FINAL}
+    todo = [cell for cell in cells if cell.key not in kept]
+    write_json(
+        directory / "run.json",
+        {"request": request.model_dump(), "provenance": provenance(), "cells": [cell.key for cell in cells]},
+    )
+    display.start(len(todo), len(kept))
+    executor = LocalExecutor(directory, jobs=jobs, timeout=timeout, progress=display.step)
+    records: dict[str, Record] = dict(kept)
+    for record in executor.run(todo):
+        records[record.cell.key] = record
+        display.end(record)
+    return Run(directory, [records[cell.key] for cell in cells])

@@ -1,0 +1,37 @@
+"""What a suite is: tasks, the methods that are compared on each, and a budget."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task of a suite and the methods that are compared on it.
+
+    Attributes:
+        task: SPEC of the task.
+        methods: SPECs of the methods, with the settings that were found for them.
+        epochs: budget, the task's default if None.
+    """
+
+    task: str
+    methods: tuple[str, ...]
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What `rbench run NAME` runs where its options do not say otherwise.
+
+    Attributes:
+        name: the registered name.
+        summary: one line for `rbench list`.
+        entries: tasks and their methods.
+        seeds: how many seeds, from 0 on.
+        tuning: how the methods' settings were found; it stands under the table.
+    """
+
+    name: str
+    summary: str
+    entries: tuple[Entry, ...]
+    seeds: int = 1
+    tuning: str = ""

@@ -1,0 +1,88 @@
+"""The worker: a fresh process that runs one cell and writes its record.
+
+`python -m rbench.run.worker DIR` reads the cell as JSON from standard input, and writes lines `step total` to standard
+output while it trains. All other output goes to standard error.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from time import monotonic
+
+from rbench.errors import CapacitanceError, DivergedError, Skip
+from rbench.plugins import get_backend
+from rbench.run.cell import Cell
+from rbench.run.provenance import provenance
+from rbench.run.record import Record, Status, write_record
+from rbench.run.train import Outcome, train
+
+REPORT_SECONDS = 0.1
+
+
+def run_cell(cell: Cell, progress: int | None = None) -> Record:
+    """Run a cell in this process, whatever becomes of it.
+
+    Args:
+        cell: what to run.
+        progress: file descriptor for the lines `step total`, or None.
+    """
+    outcome = Outcome()
+    last = 0.0
+
+    def report(step: int, total: int) -> None:
+        nonlocal last
+        if progress is not None and monotonic() - last > REPORT_SECONDS:
+            last = monotonic()
+            os.write(progress, f"{step} {total}\n".encode())
+
+    status: Status = "ok"
+    reason: str | None = None
+    environment = provenance()
+    try:
+        backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
+        environment |= {"backend": backend.describe(), "device": backend.device}
+        outcome.figures["device"] = backend.device
+        train(cell, backend, outcome, report)
+    except Skip as error:
+        status, reason = "skipped", str(error)
+    except (CapacitanceError, DivergedError) as error:
+        status, reason = "diverged", str(error)
+    except MemoryError as error:
+        status, reason = "out_of_memory", str(error) or "memory ran out"
+    except Exception as error:
+        traceback.print_exc()
+        status, reason = "crashed", f"{type(error).__name__}: {error}"
+    if status != "ok":
+        # What was measured on the way stays in the history; a row of a run that did not end holds no result.
+        kept = (
+            "device",
+            "n_parameters",
+            "dataset_sha256",
+            "dataset_official",
+            "step_seconds",
+            "step_ratio_to_sgd",
+            "steps",
+        )
+        outcome.figures = {key: outcome.figures[key] for key in kept if key in outcome.figures}
+    return Record(
+        cell=cell,
+        status=status,
+        reason=reason,
+        figures=outcome.figures,
+        history=outcome.history,
+        provenance=environment,
+    )
+
+
+def main() -> None:
+    """Run the cell on standard input."""
+    directory = Path(sys.argv[1])
+    cell = Cell.model_validate_json(sys.stdin.read())
+    progress = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    write_record(directory, run_cell(cell, progress))
+
+
+if __name__ == "__main__":
+    main()

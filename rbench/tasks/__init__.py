@@ -1,0 +1,21 @@
+"""Tasks: data, a network, a loss, a budget and a target."""
+
+from rbench.hookspecs import hookimpl
+from rbench.tasks.autoencoder import MnistAutoencoder
+from rbench.tasks.base import Dataset, Target, Task
+from rbench.tasks.deep_linear import DeepLinear
+from rbench.tasks.digits import Digits
+from rbench.tasks.lanczos import Lanczos
+from rbench.tasks.mnist import Mnist
+from rbench.tasks.regression import Regression
+from rbench.tasks.teacher_student import TeacherStudent
+from rbench.tasks.two_spirals import TwoSpirals
+
+
+@hookimpl
+def rbench_tasks() -> list[type[Task]]:
+    """Register the tasks that come with rbench."""
+    return [Digits, Mnist, MnistAutoencoder, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos]
+
+
+__all__ = ["Dataset", "Target", "Task"]

@@ -1,0 +1,40 @@
+"""`mnist-autoencoder`: the deep autoencoder on which second-order methods are compared since 2006."""
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from rbench.modules import Module
+from rbench.tasks.base import Dataset, Target, Task
+from rbench.tasks.mnist import SIDE, load_mnist
+from rbench.tasks.networks import Activation, Widths, mlp
+
+
+class MnistAutoencoder(Task):
+    """Reproduce MNIST's images through a narrow code (Hinton and Salakhutdinov 2006; Martens and Grosse 2015).
+
+    The narrowest hidden layer (the first of them) is the code, which is linear; outputs are the logits of independent
+    Bernoulli pixels, with y = x.
+
+    Attributes:
+        hidden: sizes of the hidden layers, the code's among them.
+        activation: between the layers, but not after the code.
+    """
+
+    name = "mnist-autoencoder"
+    summary = "deep autoencoder of MNIST's images with a linear code of 30 numbers"
+    loss = "binary_cross_entropy"
+    epochs = 2
+    target = Target("test_squared_error", 10.0)
+    batch_size: int = Field(500, ge=1)
+    hidden: Widths = Field((1000, 500, 250, 30, 250, 500, 1000), min_length=1)
+    activation: Activation = "tanh"
+
+    def network(self) -> Module:
+        code = self.hidden.index(min(self.hidden))
+        encoder = mlp((SIDE * SIDE, *self.hidden[: code + 1]), self.activation)
+        return encoder >> mlp((*self.hidden[code:], SIDE * SIDE), self.activation)
+
+    def load(self, allow_unofficial: bool) -> Dataset:
+        data = load_mnist(allow_unofficial)
+        return replace(data, y_train=data.x_train, y_test=data.x_test)

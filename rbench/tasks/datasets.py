@@ -1,0 +1,63 @@
+"""The public data sets that rbench knows, by name."""
+
+from rbench.errors import DataError
+from rbench.tasks import files
+from rbench.tasks.files import File, FileSet, FileStatus
+
+MNIST = FileSet(
+    name="mnist",
+    address="https://storage.googleapis.com/cvdf-datasets/mnist/",
+    files=(
+        File(
+            name="train-images-idx3-ubyte",
+            archive="train-images-idx3-ubyte.gz",
+            archive_sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            content_sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        File(
+            name="train-labels-idx1-ubyte",
+            archive="train-labels-idx1-ubyte.gz",
+            archive_sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            content_sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+        File(
+            name="t10k-images-idx3-ubyte",
+            archive="t10k-images-idx3-ubyte.gz",
+            archive_sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            content_sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        File(
+            name="t10k-labels-idx1-ubyte",
+            archive="t10k-labels-idx1-ubyte.gz",
+            archive_sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            content_sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
+)
+"""Handwritten digits (LeCun, Bottou, Bengio and Haffner 1998): training images and labels, test images and labels."""
+
+DATASETS: dict[str, FileSet] = {MNIST.name: MNIST}
+
+
+def status(name: str) -> list[FileStatus]:
+    """What is on this machine of the data set called `name`; fetches nothing.
+
+    Raises:
+        DataError: no such data set.
+    """
+    return files.status(_find(name))
+
+
+def fetch(name: str) -> list[FileStatus]:
+    """Fetch what is absent of the data set called `name`, then tell what there is.
+
+    Raises:
+        DataError: no such data set, or a file cannot be fetched.
+    """
+    return files.fetch(_find(name))
+
+
+def _find(name: str) -> FileSet:
+    if name not in DATASETS:
+        raise DataError(f"no data set is called {name!r}; there are: {', '.join(DATASETS)}")
+    return DATASETS[name]

@@ -1,0 +1,43 @@
+"""`digits`: small handwritten digits that ship with scikit-learn."""
+
+import numpy as np
+from pydantic import Field
+
+from rbench.modules import Module
+from rbench.random import generator
+from rbench.tasks.base import Dataset, Target, Task, fingerprint
+from rbench.tasks.networks import Activation, Widths, mlp
+
+N_TEST = 360
+
+
+class Digits(Task):
+    """Classify 1797 images of 8×8 pixels, the test part of UCI's optical digits (Alpaydin and Kaynak 1998).
+
+    Pixels are k/16 in [0, 1], float32 (n, 64); 360 images, drawn once and for all, are the test set.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+        activation: between the layers.
+    """
+
+    name = "digits"
+    summary = "scikit-learn's 8x8 digits, a real data set without a download"
+    loss = "cross_entropy"
+    epochs = 20
+    target = Target("test_accuracy", 0.95)
+    batch_size: int = Field(64, ge=1)
+    hidden: Widths = (64,)
+    activation: Activation = "tanh"
+
+    def network(self) -> Module:
+        return mlp((64, *self.hidden, 10), self.activation)
+
+    def load(self, allow_unofficial: bool) -> Dataset:
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+        x, y = (images / 16).astype(np.float32), labels.astype(np.int64)
+        order = generator(0, "split").permutation(len(x))
+        test, train = np.sort(order[:N_TEST]), np.sort(order[N_TEST:])
+        return Dataset(x[train], y[train], x[test], y[test], fingerprint(x, y))

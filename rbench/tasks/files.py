@@ -1,0 +1,202 @@
+"""Files of public data sets: found on this machine or fetched, and their content checked.
+
+A file is looked for in `$RBENCH_DATA/<data set>/`, in `$RBENCH_DATA/` and in the user's cache, in this order, either
+compressed as it is published or uncompressed.
+"""
+
+import gzip
+import hashlib
+import os
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rbench.errors import DataError
+
+TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set.
+
+    Attributes:
+        name: of the uncompressed file.
+        archive: of the compressed file, as it is published.
+        archive_sha256: of the published file, which a download must have.
+        content_sha256: of the uncompressed content, which makes a copy official however it was compressed.
+    """
+
+    name: str
+    archive: str
+    archive_sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """The files of one data set.
+
+    Attributes:
+        name: of the data set, and of its folder.
+        address: public address that the archives' names are added to.
+        files: in the order in which their reader wants them.
+    """
+
+    name: str
+    address: str
+    files: tuple[File, ...]
+
+    @property
+    def cache(self) -> Path:
+        """The folder where downloads are kept."""
+        from platformdirs import user_cache_path
+
+        return user_cache_path("rbench") / self.name
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where files are looked for, in order."""
+        root = os.environ.get("RBENCH_DATA")
+        given = [Path(root).expanduser() / self.name, Path(root).expanduser()] if root else []
+        return [*given, self.cache]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        path: where it was read.
+        data: the uncompressed bytes.
+        sha256: of `data`.
+        official: whether that is the published sum.
+    """
+
+    path: Path
+    data: bytes
+    sha256: str
+    official: bool
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """What is on this machine of a file.
+
+    Attributes:
+        file: its name.
+        path: where it is; None if absent.
+        sha256: of its uncompressed content; None if absent or damaged.
+        official: whether that is the published sum.
+        problem: what is wrong, in words; None if nothing is.
+    """
+
+    file: str
+    path: Path | None
+    sha256: str | None
+    official: bool
+    problem: str | None
+
+
+def read(files: FileSet, allow_unofficial: bool) -> list[Content]:
+    """Read every file, fetching those that are absent.
+
+    Args:
+        files: the data set.
+        allow_unofficial: take content that is not the published one.
+
+    Raises:
+        DataError: a file is absent and cannot be fetched, is damaged, or is not the published one.
+    """
+    contents = []
+    for file in files.files:
+        content = _read(file, _locate(files, file) or _download(files, file))
+        if not content.official and not allow_unofficial:
+            raise DataError(
+                f"{_difference(file, content)}. Replace or remove it, or pass --unofficial-data "
+                "(allow_unofficial=True), which marks every record"
+            )
+        contents.append(content)
+    return contents
+
+
+def status(files: FileSet) -> list[FileStatus]:
+    """What is on this machine of every file; fetches nothing."""
+    return [_status(files, file) for file in files.files]
+
+
+def fetch(files: FileSet) -> list[FileStatus]:
+    """Fetch the files that are absent into the cache, and return the status of all.
+
+    Raises:
+        DataError: a file cannot be fetched.
+    """
+    for file in files.files:
+        if _locate(files, file) is None:
+            _download(files, file)
+    return status(files)
+
+
+def sum_of_sums(contents: Sequence[Content]) -> str:
+    """SHA-256 of the contents' own sums: their hexadecimal digits one after the other, as ASCII."""
+    return hashlib.sha256("".join(content.sha256 for content in contents).encode()).hexdigest()
+
+
+def _status(files: FileSet, file: File) -> FileStatus:
+    path = _locate(files, file)
+    if path is None:
+        return FileStatus(file.name, None, None, False, "absent")
+    try:
+        content = _read(file, path)
+    except DataError as error:
+        return FileStatus(file.name, path, None, False, str(error))
+    problem = None if content.official else _difference(file, content)
+    return FileStatus(file.name, path, content.sha256, content.official, problem)
+
+
+def _locate(files: FileSet, file: File) -> Path | None:
+    candidates = [folder / name for folder in files.folders for name in (file.archive, file.name)]
+    # Unlike Path.is_file, this takes a folder that may not be read for one without the file.
+    return next((path for path in candidates if os.path.isfile(path)), None)
+
+
+def _read(file: File, path: Path) -> Content:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            data = stream.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged or cannot be read: {error}. Remove or replace it") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Content(path, data, sha256, sha256 == file.content_sha256)
+
+
+def _difference(file: File, content: Content) -> str:
+    return (
+        f"{content.path} is not the published {file.name}: the sha256 of its content is {content.sha256}, "
+        f"officially {file.content_sha256}"
+    )
+
+
+def _download(files: FileSet, file: File) -> Path:
+    """Fetch into the cache: pooch writes to a temporary file there, checks its sum, and renames it."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    url = files.address + file.archive
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_SECONDS)
+    try:
+        found = pooch.retrieve(
+            url, f"sha256:{file.archive_sha256}", fname=file.archive, path=files.cache, downloader=downloader
+        )
+    except (OSError, ValueError) as error:
+        unset = "" if os.environ.get("RBENCH_DATA") else " (RBENCH_DATA is not set)"
+        raise DataError(
+            f"{files.name}: {file.archive} is absent and could not be fetched.\n"
+            f"  looked in: {', '.join(map(str, files.folders))}{unset}\n"
+            f"  tried: {url}: {type(error).__name__}: {error}\n"
+            f"Go online and run `rbench data fetch {files.name}`, or set RBENCH_DATA to a folder that holds "
+            f"{files.name}/{file.archive}"
+        ) from error
+    return Path(found)

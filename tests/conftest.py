@@ -1,0 +1,91 @@
+"""Fixtures of the mathematical core's tests: backends, the oracle, and a table of networks and losses."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rbench
+from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
+
+NETWORKS = {
+    "one layer": Linear(4, 3),
+    "no bias": Linear(4, 3, bias=False),
+    "tanh": Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False) >> Tanh() >> Linear(3, 3),
+    "residual": Linear(4, 4) >> Copy() >> ((Linear(4, 4) >> Tanh()) * Identity()) >> Add() >> Linear(4, 3),
+    "branches": Copy() >> ((Linear(4, 3) >> Sigmoid()) * (Linear(4, 2) >> ReLU() >> Linear(2, 3))) >> Add(),
+}
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network with parameters, data for every loss, and the oracle's outputs and Jacobians."""
+
+    net: rbench.Module
+    params: Any
+    x: np.ndarray
+    targets: dict[str, np.ndarray]
+    z: np.ndarray
+    jacobians: list[np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def oracle() -> ModuleType:
+    # Test folders are not on the path in import mode `importlib`.
+    spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def backend() -> rbench.Backend:
+    return rbench.get_backend("numpy", dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def single() -> rbench.Backend:
+    return rbench.get_backend("numpy", dtype="float32")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def make_params():
+    """Random parameters with biases that are not zero, as `init`'s are."""
+
+    def make(net, rng):
+        return tuple(
+            {
+                "weight": rng.normal(size=layer.weight_shape) / layer.fan_in**0.5,
+                **({"bias": rng.normal(size=layer.fan_out)} if layer.bias else {}),
+            }
+            for layer in net.layers
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session", params=list(NETWORKS))
+def network(request, oracle, backend, make_params) -> Case:
+    net, rng = NETWORKS[request.param], np.random.default_rng(3)
+    params, x = make_params(net, rng), rng.normal(size=(BATCH, 4))
+    targets = {
+        "cross_entropy": rng.integers(0, 3, BATCH),
+        "squared_error": rng.normal(size=(BATCH, 3)),
+        "binary_cross_entropy": rng.random((BATCH, 3)),
+    }
+    return Case(net, params, x, targets, net.apply(backend, params, x), oracle.jacobians(net, params, x, backend))
+
+
+@pytest.fixture(scope="session", params=["cross_entropy", "squared_error", "binary_cross_entropy"])
+def loss(request) -> str:
+    return request.param

@@ -1,0 +1,161 @@
+"""Plugins: one that fails is named and takes no other down; names are unique; every hook is documented and in use."""
+
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+import rbench.plugins
+from rbench import hookspecs
+from rbench.backend import BackendPlugin
+from rbench.errors import BackendError, PluginError
+from rbench.hookspecs import hookimpl
+from rbench.plugins import Plugins, get_backend, plugins
+
+HOOKS = [name for name in vars(hookspecs) if name.startswith("rbench_")]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point: `module` is what it loads, or the error that loading raises."""
+
+    name: str
+    module: ModuleType | Exception
+
+    @property
+    def value(self):
+        return f"package.{self.name}"
+
+    def load(self):
+        if isinstance(self.module, Exception):
+            raise self.module
+        return self.module
+
+
+def module(items=None, hook="rbench_tasks", error=None):
+    """A plugin module whose hook returns `items`, or raises."""
+
+    def implementation():
+        if error is not None:
+            raise error
+        return items
+
+    implementation.__name__ = hook
+    made = ModuleType("plugin")
+    setattr(made, hook, hookimpl(implementation))
+    return made
+
+
+def named(*names):
+    return [SimpleNamespace(name=name) for name in names]
+
+
+@pytest.fixture
+def discover(monkeypatch):
+    def run(*entries):
+        monkeypatch.setattr(rbench.plugins, "entry_points", lambda group: entries)
+        found = Plugins()
+        found.discover()
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (ImportError("no module named jax"), "ImportError: no module named jax"),
+        (RuntimeError("driver too old"), "RuntimeError: driver too old"),
+        (module(error=ValueError("broken hook")), "ValueError: broken hook"),
+        (module([], hook="rbench_datasets"), "unknown hook 'rbench_datasets'"),
+        (module(5), "TypeError"),
+        (module([object()]), "name"),
+    ],
+    ids=["import", "any error", "hook raises", "unknown hook", "not a list", "nameless item"],
+)
+def test_a_plugin_that_fails_is_named_and_alone(bad, words, discover):
+    found = discover(Entry("first", module(named("a"))), Entry("bad", bad), Entry("last", module(named("b"))))
+    assert list(found.registered("tasks")) == ["a", "b"]
+    assert [(failure.name, words in failure.error) for failure in found.failures] == [("bad", True)]
+    with pytest.raises(PluginError, match="no task is called 'c'; there are: a, b; plugin 'bad' failed to load: "):
+        found.find("tasks", "c")
+    assert len(found.failures) == 1
+
+
+def test_the_failure_of_loading_names_the_target(discover):
+    (failure,) = discover(Entry("bad", ImportError("x"))).failures
+    assert (failure.name, failure.target, failure.error) == ("bad", "package.bad", "ImportError: x")
+
+
+def test_an_entry_name_taken_twice_keeps_the_first_plugin(discover):
+    found = discover(Entry("one", module(named("a"))), Entry("one", module(named("b"))))
+    assert list(found.registered("tasks")) == ["a"]
+    assert [failure.name for failure in found.failures] == ["one"]
+
+
+def test_two_plugins_that_register_one_name(discover):
+    found = discover(Entry("one", module(named("a", "b"))), Entry("other", module(named("b"))))
+    with pytest.raises(PluginError, match="both register tasks name 'b'") as caught:
+        found.registered("tasks")
+    assert "'one'" in str(caught.value)
+    assert "'other'" in str(caught.value)
+    assert found.registered("methods") == {}
+
+
+def test_find(discover):
+    items = named("b", "a")
+    found = discover(Entry("one", module(items)))
+    assert found.find("tasks", "b") is items[0]
+    assert list(found.registered("tasks")) == ["a", "b"]
+    with pytest.raises(PluginError, match="no suite is called 'a'"):
+        found.find("suites", "a")
+
+
+def test_the_built_in_plugins_load():
+    assert plugins().failures == []
+    assert plugins() is plugins()
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_documented_and_in_use(hook):
+    assert getattr(hookspecs, hook).__doc__.strip()
+    implementations = getattr(plugins().manager.hook, hook).get_hookimpls()
+    assert implementations, f"no built-in plugin implements {hook}"
+    for item in plugins().registered(hook.removeprefix("rbench_")).values():
+        assert item.summary.strip(), f"{item.name} has no summary"
+
+
+def test_the_hooks_are_the_four_kinds():
+    assert sorted(HOOKS) == ["rbench_backends", "rbench_methods", "rbench_suites", "rbench_tasks"]
+
+
+def test_get_backend():
+    backend = get_backend("numpy", dtype="float64", device="cpu")
+    assert (backend.name, backend.dtype, backend.device, backend.eager) == ("numpy", "float64", "cpu", True)
+    assert get_backend("numpy").dtype == "float32"
+    assert {"numpy", "scipy"} <= set(backend.describe())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "words"),
+    [
+        ("abacus", {}, PluginError, "no backend is called 'abacus'; there are: .*numpy"),
+        ("numpy", {"dtype": "float16"}, BackendError, "'numpy' has no dtype 'float16'; choose one of float32, float64"),
+        ("numpy", {"device": "cuda"}, BackendError, "'numpy' has no device 'cuda'; it runs on 'cpu'"),
+    ],
+)
+def test_backends_that_do_not_exist(name, options, error, words):
+    with pytest.raises(error, match=words):
+        get_backend(name, **options)
+
+
+def test_an_unavailable_backend_says_why_and_what_is_there(discover, monkeypatch):
+    items = [
+        BackendPlugin("ready", lambda dtype, device: (dtype, device), lambda: None, "runs"),
+        BackendPlugin("absent", lambda dtype, device: None, lambda: "Install it.", "does not run"),
+    ]
+    found = discover(Entry("both", module(items, hook="rbench_backends")))
+    monkeypatch.setattr(rbench.plugins, "plugins", lambda: found)
+    assert get_backend("ready", dtype="float64") == ("float64", None)
+    with pytest.raises(BackendError, match=r"'absent' is unavailable: Install it\. Available here: ready$"):
+        get_backend("absent")
