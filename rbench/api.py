@@ -75,7 +75,8 @@ def riemannian_gradient(
         x: inputs (batch, *shape), NumPy or native; a tuple for several wires.
         y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
         loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
-        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest`, `empirical_fisher`, or a positive definite (d, d) matrix.
+        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest`, `empirical_fisher`, or a positive definite
+            (d, d) matrix.
         rank: samples a datum, for `ggn_mc`.
         mass: a float; or a list with one entry a layer: a float, a pair (row (out,), column (in [+1],)) for
             m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
@@ -89,7 +90,8 @@ def riemannian_gradient(
 
     Raises:
         ShapeError, ParameterError, DtypeError: as for `loss_gradient`.
-        MetricError: no such loss, metric or treatment; a matrix that is not positive definite; `true_vs_rest` without labels.
+        MetricError: no such loss, metric or treatment; a matrix that is not positive definite; `true_vs_rest` without
+            labels.
         MassError: a mass that does not fit, or is not positive.
         SolverError: no such solver, or it cannot use the mass.
         CapacitanceError: a layer's matrix could not be factored.

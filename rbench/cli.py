@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -59,12 +59,12 @@ def _options(
 
 @app.command()
 def run(
-    suites: Annotated[
-        Optional[list[str]], typer.Argument(metavar="[SUITE]...", help="Suites to run; default quick.")
+    suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE", help="Suites to run; default quick.")] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option("--backend", "-b", metavar="NAME", help="Backend; default numpy.")
     ] = None,
-    backend: Annotated[Optional[list[str]], typer.Option("--backend", "-b", help="Backend; default numpy.")] = None,
     method: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Option(
             "--method",
             "-m",
@@ -73,29 +73,32 @@ def run(
         ),
     ] = None,
     task: Annotated[
-        Optional[list[str]], typer.Option("--task", "-t", metavar="SPEC", help="Task, such as mnist[hidden=[256,128]].")
+        list[str] | None, typer.Option("--task", "-t", metavar="SPEC", help="Task, such as mnist[hidden=[256,128]].")
     ] = None,
-    seeds: Annotated[Optional[int], typer.Option(help="Number of seeds, from 0 on.", min=1)] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Budget in updates.", min=1)] = None,
-    epochs: Annotated[Optional[int], typer.Option(help="Budget in passes over the training set.", min=1)] = None,
-    seconds: Annotated[Optional[float], typer.Option(help="Budget in seconds of training.", min=0)] = None,
-    batch_size: Annotated[Optional[int], typer.Option(help="Data in a batch.", min=1)] = None,
-    dtype: Annotated[Optional[list[str]], typer.Option(help="float32 (default) or float64.")] = None,
-    device: Annotated[Optional[list[str]], typer.Option(help="Device; default the backend's own.")] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", help="Number of seeds, from 0 on.", min=1)] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Budget in updates.", min=1)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Budget in passes over the training set.", min=1)
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="S", help="Budget in seconds of training.", min=0)] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Data in a batch.", min=1)] = None,
+    dtype: Annotated[list[str] | None, typer.Option(metavar="NAME", help="float32 (default) or float64.")] = None,
+    device: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Device; default the backend's own.")] = None,
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="DIR", help="Run into DIR; resumes what is there.")
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Run into DIR; resumes what is there.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run cells again that are there.")] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", help="Cells at once; they disturb each other's times.", min=1)
+        int, typer.Option("--jobs", "-j", metavar="N", help="Cells at once; they disturb each other's times.", min=1)
     ] = 1,
     threads: Annotated[
-        Optional[int], typer.Option(help="Threads of a cell; default all cores over jobs.", min=1)
+        int | None,
+        typer.Option(metavar="N", help="Threads of a cell; default the suite's, or all cores over jobs.", min=1),
     ] = None,
     unofficial_data: Annotated[
         bool, typer.Option("--unofficial-data", help="Take a copy of a data set that is not the published one.")
     ] = False,
-    timeout: Annotated[Optional[str], typer.Option(metavar="10m", help="Longest time of a cell: 90s, 10m, 1h.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="10m", help="Longest time of a cell: 90s, 10m, 1h.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="List the cells and stop.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
 ) -> None:
@@ -104,7 +107,6 @@ def run(
     Exit status: 0 all cells ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
     """
     with _errors():
-        import os
         from datetime import datetime
 
         from rich.console import Console
@@ -127,7 +129,8 @@ def run(
             batch_size=batch_size,
             dtypes=tuple(dtype or ("float32",)),
             devices=tuple(device or ()),
-            threads=threads or max(1, (os.cpu_count() or 1) // jobs),
+            threads=threads,
+            jobs=jobs,
             unofficial_data=unofficial_data,
         )
         limit = _seconds(timeout)
@@ -137,7 +140,7 @@ def run(
         folder = output or Path("runs") / f"{'-'.join(request.suites)}-{datetime.now():%Y%m%d-%H%M%S}"
         try:
             with display(Console(stderr=True)) as shown:
-                done = run_request(request, folder, shown, jobs=jobs, timeout=limit, force=force)
+                done = run_request(request, folder, shown, timeout=limit, force=force)
         except KeyboardInterrupt:
             typer.echo(f"stopped; the same command with -o {folder} goes on where it stopped", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -154,7 +157,7 @@ def run(
 
 @app.command("list")
 def list_(
-    kind: Annotated[Optional[Kind], typer.Argument(help="What to list; all if left out.")] = None,
+    kind: Annotated[Kind | None, typer.Argument(help="What to list; all if left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what is registered, the settings it takes, and plugins that failed to load."""

@@ -29,8 +29,8 @@ def hessians(oracle, loss, z):
     return np.stack([oracle.hessian(loss.name, row) for row in z])
 
 
-def test_every_loss_is_tested(data):
-    assert set(LOSSES) == {"cross_entropy", "squared_error", "binary_cross_entropy"}
+def test_every_loss_is_in_the_table():
+    assert list(LOSSES) == ["cross_entropy", "squared_error", "binary_cross_entropy"]
 
 
 def test_values(data, oracle, backend):
@@ -111,7 +111,7 @@ def test_extreme_logits_stay_finite(loss, dtype, backend, single):
         ]
         results += [loss.sampled_factor(on, z, noise)]
         if loss.name == "cross_entropy":
-            results += [loss.true_vs_rest_scale(on, z, y), loss.true_vs_rest_scale(on, z, y) * len(z)]
+            results += [loss.true_vs_rest_scale(on, z, y), true_vs_rest_rows(on, z, y)]
         for result in results:
             assert result.dtype == dtype
             assert np.isfinite(result).all()

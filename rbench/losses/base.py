@@ -12,8 +12,8 @@ from rbench.errors import MetricError
 class Loss(ABC):
     """ℓ(z, y) for one datum, with z (batch, d) the network's outputs; E = (1/B) Σ_b ℓ(z_b, y_b).
 
-    Each is the negative log likelihood of a distribution p(y | z) up to a constant, so that its Hessian in z (the GGN's)
-    is the Fisher metric of that distribution.
+    Each is the negative log likelihood of a distribution p(y | z) up to a constant, so that its Hessian in z (the
+    GGN's) is the Fisher metric of that distribution.
 
     Attributes:
         name: how the loss is asked for.

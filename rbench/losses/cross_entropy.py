@@ -40,7 +40,7 @@ class CrossEntropy(Loss):
         return generator.random((batch, samples))
 
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
-        """Rows (p − e_ŷ)/√r; the label is the number of cumulated probabilities, of the first d − 1, that noise passes."""
+        """Rows (p − e_ŷ)/√r; the label is how many of the first d − 1 cumulated probabilities the noise passes."""
         xp = backend.xp
         p = self.predictions(backend, z)
         passed = xp.cumulative_sum(p, axis=1)[:, None, :-1] <= noise[:, :, None]

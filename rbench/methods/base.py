@@ -82,7 +82,7 @@ class Method(Configurable):
         return 0
 
     def phase(self, step: int) -> Hashable:
-        """Which variant of the step is due at the 0-based index: fixed when it is compiled, so let it have few values."""
+        """Which variant of the step is due at the 0-based index; each is compiled apart, so let there be few."""
         return None
 
     def scalars(self, step: int, total: int) -> Scalars:

@@ -12,8 +12,8 @@ from rbench.modules import Params
 class Descent(Method):
     """Heavy-ball momentum on a direction Δ, with decoupled weight decay and an optional clip of the step.
 
-    v ← μ v + Δ and w ← w − η (v + λ w) (Polyak 1964; decoupled: Loshchilov and Hutter 2019). With `kl_clip` c, Δ is first
-    scaled by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))), which bounds the step's length in the metric (Ba et al. 2017).
+    v ← μ v + Δ and w ← w − η (v + λ w) (Polyak 1964; decoupled: Loshchilov and Hutter 2019). With `kl_clip` c, Δ is
+    first scaled by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))), which bounds the step's length in the metric (Ba et al. 2017).
 
     Attributes:
         momentum: μ.

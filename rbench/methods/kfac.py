@@ -18,15 +18,15 @@ class KFAC(Descent):
     """Kronecker-factored approximate curvature (Martens and Grosse 2015).
 
     A layer's metric is approximated by A ⊗ G with input_covariance A = E[ā āᵀ], ā the inputs with a 1 for the bias, and
-    gradient_covariance G = E[Σ_k δ_k δ_kᵀ], δ_k the rows of the output metric's factor pulled back to the layer's outputs.
+    gradient_covariance G = E[Σ_k δ_k δ_kᵀ], δ_k the rows of the output metric's factor pulled back to its outputs.
     Layers with several positions use the expand form (Eschenhagen et al. 2023).
 
     Attributes:
         factors: whose rows δ are: the `exact` GGN's, `mc` samples', or the `empirical` Fisher metric's.
         rank: samples a datum, for `mc`.
         damping: λ.
-        damping_split: `pi`, (A + π√λ I) ⊗ (G + √λ/π I) with π² = (tr A / dim A) / (tr G / dim G); or `eigen`, A ⊗ G + λ I
-            exactly, in the factors' eigenbases.
+        damping_split: `pi`, (A + π√λ I) ⊗ (G + √λ/π I) with π² = (tr A / dim A) / (tr G / dim G); or `eigen`,
+            A ⊗ G + λ I exactly, in the factors' eigenbases.
         decay: ρ of the running averages A ← ρ A + (1 − ρ) A_batch, min(1 − 1/k, ρ) at the k-th refresh; 0 for none.
         refresh: steps between two computations of the factors and their inverses.
         kl_clip: bound on η² gᵀΔ, or None.

@@ -17,7 +17,7 @@ class Preconditioned(Descent):
     """Descent along Δ_l = (M_l + V_lᵀ V_l)⁻¹ g_l (eqs. 2-3 of arXiv 2603.03610).
 
     Attributes:
-        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest` or `empirical_fisher`; from Python also a (d, d) matrix.
+        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest` or `empirical_fisher`; from Python also a matrix.
         rank: samples a datum, for `ggn_mc`.
         mass: M; a float, or one entry a layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.

@@ -14,8 +14,8 @@ from rbench.errors import MassError
 from rbench.modules import Layer
 
 MassLike: TypeAlias = Any
-"""A float; a pair (row (out,), column (in [+1],)); or an array shaped like the block: (out, in [+1]), a flat (n,) in the
-order weight then bias, or a mapping with `weight` and `bias`."""
+"""A float; a pair (row (out,), column (in [+1],)); or an array shaped like the block: (out, in [+1]), a flat (n,) in
+the order weight then bias, or a mapping with `weight` and `bias`."""
 
 
 @dataclass(frozen=True)

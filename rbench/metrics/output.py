@@ -17,7 +17,7 @@ class OutputFactor:
 
     Attributes:
         rows: (batch, rank, d), or None.
-        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b: such a metric needs no pullback beyond the gradient's. Or None.
+        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b: it needs no pullback beyond the gradient's. Or None.
     """
 
     rows: Array | None = None
@@ -95,7 +95,10 @@ class SampledGGN(OutputMetric):
 
 @dataclass(frozen=True)
 class TrueVsRest(OutputMetric):
-    """Row √(p_y/(1−p_y)) (p − e_y): `ggn` of "the label or another class", a lower bound of `ggn`, equal to it for d = 2."""
+    """Row √(p_y/(1−p_y)) (p − e_y): a lower bound of `ggn`, equal to it for two classes.
+
+    It is the Fisher metric of "the label or another class".
+    """
 
     name = "true_vs_rest"
 

@@ -1,8 +1,8 @@
 """Metric and gradient pulled back to every layer in one pass: G_l = M_l + V_lᵀ V_l.
 
-With `stack`, V_l has the rows (1/√B) R_b J_{b,l}: B · rank rows, the batch's mean metric exactly. With `mean`, V_l is R̄ J̄_l,
-J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean output metric: d rows whatever the batch (Sec. 3.4 of
-arXiv 2603.03610). These are different metrics; they agree for a single datum.
+With `stack`, V_l has the rows (1/√B) R_b J_{b,l}: B · rank rows, the batch's mean metric exactly. With `mean`, V_l is
+R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean output metric: d rows whatever the batch (Sec. 3.4
+of arXiv 2603.03610). These are different metrics; they agree for a single datum.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class LayerRows:
     """A layer's gradient g and its metric's factor V, as products that need not be formed.
 
     g = Σ_(s,t) gradient_rows[s, t] ⊗ [inputs[s, t]; 1], and row (s, k) of V is
-    Σ_t factor_rows[s, k, t] ⊗ [inputs[s, t]; 1], the 1 where the layer has a bias. A sample s is a datum; where the batch is
-    treated by its mean, the whole batch is one sample and its data are positions.
+    Σ_t factor_rows[s, k, t] ⊗ [inputs[s, t]; 1], the 1 where the layer has a bias. A sample s is a datum; where the
+    batch is treated by its mean, the whole batch is one sample and its data are positions.
 
     Attributes:
         inputs: (samples, positions, fan_in).

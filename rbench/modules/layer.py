@@ -13,7 +13,7 @@ from rbench.random import generator
 class Layer(Module):
     """A module with one block of parameters, that is linear in them.
 
-    The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): n = fan_out · (fan_in + bias) numbers.
+    The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): fan_out · (fan_in + bias) numbers.
 
     Attributes:
         bias: whether there is a bias.

@@ -27,9 +27,10 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         frame: raw rows.
 
     Returns:
-        The columns of `GROUP`; `seeds`, how many were run; `status`, the worst of them with its share, and `reason`; and for
-        each figure the median over the seeds that ended `ok`, with `_low` and `_high` for the smallest and largest. Within a
-        task methods are in order of median test accuracy, squared error or loss; failures come last.
+        The columns of `GROUP`; `seeds`, how many were run; `status` and `reason`, a failure where there is one, with
+        how many failed; and for each figure the median over the seeds that ended `ok`, with `_low` and `_high` for the
+        smallest and largest. Within a task methods are in order of median test accuracy, squared error or loss;
+        failures come last.
     """
     if frame.empty:
         return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason"])

@@ -15,8 +15,8 @@ def provenance() -> dict[str, Any]:
     """What a reader needs to repeat a figure, apart from the request itself.
 
     Returns:
-        rbench's version and commit with a dirty flag (None where it does not run from a checkout), Python, library versions,
-        CPU model and cores, memory in bytes, BLAS libraries with their threads, operating system.
+        rbench's version and commit with a dirty flag (None where it does not run from a checkout), Python, library
+        versions, CPU model and cores, memory in bytes, BLAS libraries with their threads, operating system.
     """
     import psutil
     import threadpoolctl

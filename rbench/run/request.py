@@ -1,5 +1,7 @@
 """A request: what the command line asks for, and the cells that it makes."""
 
+import os
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from rbench.errors import SpecError
@@ -23,7 +25,8 @@ class Request(BaseModel):
         batch_size: in place of the tasks' own.
         dtypes: names of dtypes.
         devices: names of devices; the backend's default if empty.
-        threads: of the numerical libraries, for each cell.
+        threads: of the numerical libraries for each cell; the suite's if None, or else all cores over `jobs`.
+        jobs: cells at once.
         unofficial_data: take copies of data sets that are not the published ones.
     """
 
@@ -37,7 +40,8 @@ class Request(BaseModel):
     batch_size: int | None = Field(None, ge=1)
     dtypes: tuple[str, ...] = ("float32",)
     devices: tuple[str, ...] = ()
-    threads: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)
+    jobs: int = Field(1, ge=1)
     unofficial_data: bool = False
 
     def cells(self) -> list[Cell]:
@@ -69,8 +73,8 @@ class Request(BaseModel):
             entry = by_task.get(parse(spec)[0])
             if entry is None and not self.methods:
                 raise SpecError(
-                    f"suite {suite.name!r} has no task {parse(spec)[0]!r} and so no methods for it; name them with --method, "
-                    f"or choose one of its tasks: {', '.join(by_task)}"
+                    f"suite {suite.name!r} has no task {parse(spec)[0]!r} and so no methods for it; "
+                    f"name them with --method, or choose one of its tasks: {', '.join(by_task)}"
                 )
             chosen.append(Entry(spec, entry.methods if entry else (), entry.epochs if entry else None))
         return tuple(chosen)
@@ -94,7 +98,9 @@ class Request(BaseModel):
                                         dtype=dtype,
                                         seed=seed,
                                         budget=budget,
-                                        threads=self.threads,
+                                        threads=self.threads
+                                        or suite.threads
+                                        or max(1, (os.cpu_count() or 1) // self.jobs),
                                         unofficial_data=self.unofficial_data,
                                     )
                                 )

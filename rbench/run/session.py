@@ -47,7 +47,6 @@ def run(
     directory: Path,
     display: Display,
     *,
-    jobs: int = 1,
     timeout: float | None = None,
     force: bool = False,
 ) -> Run:
@@ -57,7 +56,6 @@ def run(
         request: what to run.
         directory: the run's directory, made where it is not there.
         display: told how the run goes on.
-        jobs: cells at once.
         timeout: seconds a cell, or None.
         force: run all cells again.
 
@@ -76,7 +74,7 @@ def run(
         {"request": request.model_dump(), "provenance": provenance(), "cells": [cell.key for cell in cells]},
     )
     display.start(len(todo), len(kept))
-    executor = LocalExecutor(directory, jobs=jobs, timeout=timeout, progress=display.step)
+    executor = LocalExecutor(directory, jobs=request.jobs, timeout=timeout, progress=display.step)
     records: dict[str, Record] = dict(kept)
     for record in executor.run(todo):
         records[record.cell.key] = record

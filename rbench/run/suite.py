@@ -27,6 +27,7 @@ class Suite:
         summary: one line for `rbench list`.
         entries: tasks and their methods.
         seeds: how many seeds, from 0 on.
+        threads: of the numerical libraries for each cell; all cores if None.
         tuning: how the methods' settings were found; it stands under the table.
     """
 
@@ -34,4 +35,5 @@ class Suite:
     summary: str
     entries: tuple[Entry, ...]
     seeds: int = 1
+    threads: int | None = None
     tuning: str = ""

@@ -130,8 +130,8 @@ class _Trainer:
     def side_by_side(self, params: Params) -> dict[str, Any]:
         """Seconds of a step, and their ratio to SGD's in the same process, pair by pair; compiles and warms up both.
 
-        A method whose steps differ, such as one that refreshes at intervals, is timed in each variant, and the medians are
-        weighted by how often each is due.
+        A method whose steps differ, such as one that refreshes at intervals, is timed in each variant, and the medians
+        are weighted by how often each is due.
         """
         backend, method, batch = self._problem.backend, self._method, self._feed(0)
         sgd = SGD()

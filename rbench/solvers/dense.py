@@ -8,7 +8,7 @@ from rbench.solvers.rows import as_direction, layer_matrices
 
 
 class Dense(Solver):
-    """Solve (M + VᵀV) Δ = g with the (n, n) matrix in memory; cheapest where a layer has fewer numbers than V has rows."""
+    """Solve (M + VᵀV) Δ = g with the (n, n) matrix in memory; cheapest where n is below the number of V's rows."""
 
     name = "dense"
 

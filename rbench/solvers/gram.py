@@ -12,7 +12,8 @@ class Gram(Solver):
     """Rows that are sums of δ_t ⊗ a_t have ⟨row, row'⟩_{M⁻¹} = Σ_tt' (a_t C⁻¹ a'_t')(δ_t R⁻¹ δ'_t') for a mass R ⊗ C.
 
     So K, and V M⁻¹ g, are entries of one Gram matrix of all pulled-back rows, the gradient's among them. With
-    c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected cotangents: Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st.
+    c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected cotangents,
+    Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st.
     """
 
     name = "gram"

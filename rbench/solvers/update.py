@@ -48,7 +48,7 @@ def solve_layers(
 
 
 def check_health(backend: Backend, health: Array, step: int | None = None) -> None:
-    """Raise `CapacitanceError` for the first layer whose matrix could not be factored; reads the values, so it waits."""
+    """Raise `CapacitanceError` for the first layer that could not be factored; reads the values, so it waits."""
     for layer, value in enumerate(backend.to_numpy(health)):
         if value != value:
             raise CapacitanceError(layer, step)

@@ -1,7 +1,7 @@
 """Files of public data sets: found on this machine or fetched, and their content checked.
 
-A file is looked for in `$RBENCH_DATA/<data set>/`, in `$RBENCH_DATA/` and in the user's cache, in this order, either
-compressed as it is published or uncompressed.
+A file is looked for in `$RBENCH_DATA/<data set>/`, `$RBENCH_DATA/` and the user's cache, in this order, as `name.gz` or
+`name`.
 """
 
 import gzip
@@ -140,7 +140,7 @@ def fetch(files: FileSet) -> list[FileStatus]:
 
 
 def sum_of_sums(contents: Sequence[Content]) -> str:
-    """SHA-256 of the contents' own sums: their hexadecimal digits one after the other, as ASCII."""
+    """SHA-256 of the contents' own sums: their hexadecimal digits, one sum after the other, as ASCII."""
     return hashlib.sha256("".join(content.sha256 for content in contents).encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """`synthetic`: tasks whose difficulty is known."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run.suite import Suite
 
 SYNTHETIC = Suite(
     name="synthetic",
