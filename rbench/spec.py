@@ -53,7 +53,7 @@ class Configurable(BaseModel):
                 known = ", ".join(cls.model_fields) or "none"
                 raise SpecError(f"{cls.name} has no setting {key!r}; its settings are: {known}") from None
             where = f"{key}={settings[key]!r}: " if key in settings else ""
-            raise SpecError(f"{cls.name}: {where}{first['msg']}") from None
+            raise SpecError(f"{cls.name}: {where}{first['msg'].removeprefix('Value error, ')}") from None
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -121,7 +121,7 @@ def _takes_list(owner: Configurable | type[Configurable], key: str) -> bool:
 def _choices(cls: type[Configurable], key: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         return [value]
-    if _takes_list(cls, key) and not all(isinstance(item, list) for item in value):
+    if _takes_list(cls, key) and not (value and all(isinstance(item, list) for item in value)):
         return [value]
     if not value:
         raise SpecError(f"{cls.name}: {key}=[] gives no value to try")

@@ -6,7 +6,6 @@ from typing import ClassVar
 from pydantic import Field
 
 from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, map_blocks
-from rbench.metrics import gradient_blocks, pull_gradient
 from rbench.modules import Params
 
 
@@ -42,8 +41,7 @@ class Adam(Method):
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
         xp = problem.backend.xp
-        loss, pulled = pull_gradient(problem.backend, problem.net, params, problem.loss, batch.x, batch.y)
-        gradient = gradient_blocks(problem.backend, problem.net.layers, pulled)
+        loss, gradient = problem.gradient(params, batch)
         first = map_blocks(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, state[0], gradient)
         second = map_blocks(lambda s, g: self.beta2 * s + (1 - self.beta2) * g * g, state[1], gradient)
         rate = scalars["lr"] / scalars["correction1"]

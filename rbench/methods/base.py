@@ -10,6 +10,7 @@ from pydantic import Field
 
 from rbench.backend import Array, Backend
 from rbench.losses import Loss
+from rbench.metrics import gradient_blocks, pull_gradient
 from rbench.modules import Module, Params
 from rbench.spec import Configurable
 
@@ -33,6 +34,11 @@ class Problem:
     backend: Backend
     net: Module
     loss: Loss
+
+    def gradient(self, params: Params, batch: "Batch") -> tuple[Array, Params]:
+        """Mean loss of a batch, and its gradient in the structure of the parameters."""
+        loss, pulled = pull_gradient(self.backend, self.net, params, self.loss, batch.x, batch.y)
+        return loss, gradient_blocks(self.backend, self.net.layers, pulled)
 
 
 class Batch(NamedTuple):

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent
-from rbench.metrics import gradient_blocks, pull_gradient
 from rbench.modules import Params
 
 
@@ -23,7 +22,6 @@ class SGD(Descent):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        loss, pulled = pull_gradient(problem.backend, problem.net, params, problem.loss, batch.x, batch.y)
-        gradient = gradient_blocks(problem.backend, problem.net.layers, pulled)
+        loss, gradient = problem.gradient(params, batch)
         params, state = self.descend(params, state, gradient, scalars["lr"], nesterov=self.nesterov)
         return Step(params, state, loss)

@@ -1,0 +1,144 @@
+"""K-FAC against Kronecker products formed in full, in float64, and against the exact metric where the two are equal."""
+
+import numpy as np
+import pytest
+
+import rbench
+from rbench import Linear, Sigmoid, Tanh
+from rbench.losses import get_loss
+from rbench.methods import KFAC, Batch, Problem
+from rbench.random import generator
+
+NET = Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False)
+OUTPUT_METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
+STEPS, SIZE, RANK, DAMPING = 7, 6, 2, 0.3
+
+
+@pytest.fixture
+def params(make_params, rng):
+    return make_params(NET, rng)
+
+
+@pytest.fixture
+def batches(rng):
+    return [(rng.normal(size=(SIZE, 4)), rng.integers(0, 3, SIZE)) for _ in range(STEPS)]
+
+
+def start(backend, method, net, params, loss="cross_entropy"):
+    problem = Problem(backend, net, get_loss(loss))
+    return problem, method.init(problem, params)
+
+
+def walk(backend, method, params, batches):
+    """Parameters, directions and states of a training run that samples with the step as seed."""
+    problem, state = start(backend, method, NET, params)
+    path = []
+    for t, (x, y) in enumerate(batches):
+        noise = problem.loss.noise(generator(t, "samples"), SIZE, RANK, 3) if method.samples else None
+        step = method.step(problem, params, state, Batch(x, y, noise), method.scalars(t, STEPS), method.phase(t))
+        path.append((params, step))
+        params, state = step.params, step.state
+    return path
+
+
+def factors(oracle, kind, weights, x, y, seed):
+    """(input covariance, gradient covariance) of both layers, and the layers' gradients as matrices."""
+    hidden = np.tanh(x @ weights[0]["weight"].T + weights[0]["bias"])
+    z = hidden @ weights[1]["weight"].T
+    inputs = np.concatenate([x, np.ones((SIZE, 1))], axis=1), hidden
+    metrics = oracle.output_metrics(OUTPUT_METRICS[kind], "cross_entropy", z, y, RANK, seed)
+    back = [weights[1]["weight"] * (1 - h**2) for h in hidden]
+    through = [j.T @ m @ j for j, m in zip(back, metrics, strict=True)]
+    gammas = np.stack([oracle.cotangent("cross_entropy", row, label) for row, label in zip(z, y, strict=True)])
+    deltas = np.stack([j.T @ gamma for j, gamma in zip(back, gammas, strict=True)])
+    pairs = [(a.T @ a / SIZE, sum(g) / SIZE) for a, g in zip(inputs, (through, list(metrics)), strict=True)]
+    return pairs, [deltas.T @ inputs[0] / SIZE, gammas.T @ inputs[1] / SIZE]
+
+
+def dense_direction(split, a, g, gradient):
+    if split == "pi":
+        pi = np.sqrt((np.trace(a) / len(a)) / (np.trace(g) / len(g)))
+        matrix = np.kron(g + np.sqrt(DAMPING) / pi * np.eye(len(g)), a + pi * np.sqrt(DAMPING) * np.eye(len(a)))
+    else:
+        matrix = np.kron(g, a) + DAMPING * np.eye(len(g) * len(a))
+    return np.linalg.solve(matrix, gradient.ravel()).reshape(gradient.shape)
+
+
+@pytest.mark.parametrize("split", ["pi", "eigen"])
+@pytest.mark.parametrize("kind", OUTPUT_METRICS)
+@pytest.mark.parametrize(("decay", "refresh"), [(0.0, 1), (0.95, 1), (0.4, 1), (0.4, 3)])
+def test_training_is_that_of_dense_kronecker_products(oracle, backend, params, batches, kind, split, decay, refresh):
+    method = KFAC(
+        lr=0.2, momentum=0.5, weight_decay=0.1, rank=RANK, damping=DAMPING,
+        factors=kind, damping_split=split, decay=decay, refresh=refresh,
+    )  # fmt: skip
+    averages, velocity = [(0.0, 0.0), (0.0, 0.0)], [0.0, 0.0]
+    for t, (weights, step) in enumerate(walk(backend, method, params, batches)):
+        pairs, gradients = factors(oracle, kind, weights, *batches[t], t)
+        if t % refresh == 0:
+            rho = min(1 - 1 / (t // refresh + 1), decay)
+            averages = [
+                tuple(rho * old + (1 - rho) * new for old, new in zip(average, pair, strict=True))
+                for average, pair in zip(averages, pairs, strict=True)
+            ]
+        for layer, (average, gradient) in enumerate(zip(averages, gradients, strict=True)):
+            velocity[layer] = 0.5 * velocity[layer] + dense_direction(split, *average, gradient)
+            keys = ["weight", "bias"][: 2 - layer]
+            old, new = (np.column_stack([block[layer][key] for key in keys]) for block in (weights, step.params))
+            np.testing.assert_allclose(new, old - 0.2 * (velocity[layer] + 0.1 * old), rtol=0, atol=1e-11)
+
+
+def test_factors_stay_between_refreshes(backend, params, batches):
+    method = KFAC(refresh=3, factors="exact")
+    assert [method.phase(t) for t in range(STEPS)] == [True, False, False, True, False, False, True]
+    states = [step.state[1] for _, step in walk(backend, method, params, batches)]
+    for t in range(1, STEPS):
+        for old, new in zip(states[t - 1], states[t], strict=True):
+            same = all(np.array_equal(x, y) for f, g in zip(old, new, strict=True) for x, y in zip(f, g, strict=True))
+            assert same == (t % 3 != 0), f"step {t}"
+
+
+EXACT = {
+    "one linear layer, squared error": (Linear(4, 3), "squared_error", SIZE, ["exact"]),
+    "one linear layer without bias": (Linear(4, 3, bias=False), "squared_error", SIZE, ["exact"]),
+    "one datum": (NET, "cross_entropy", 1, ["exact", "mc", "empirical"]),
+    "one datum, three layers": (
+        Linear(4, 4) >> Sigmoid() >> Linear(4, 3) >> Tanh() >> Linear(3, 3), "cross_entropy", 1, ["exact", "mc"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "kind"), [(name, kind) for name, (*_, kinds) in EXACT.items() for kind in kinds])
+def test_the_exact_metric_where_it_factors(backend, make_params, rng, case, kind):
+    net, loss, size, _ = EXACT[case]
+    params, x = make_params(net, rng), rng.normal(size=(size, 4))
+    y = rng.integers(0, 3, size) if loss == "cross_entropy" else rng.normal(size=(size, 3))
+    method = KFAC(lr=1.0, momentum=0.0, factors=kind, rank=RANK, damping=DAMPING, damping_split="eigen", decay=0.0)
+    problem, state = start(backend, method, net, params, loss)
+    noise = problem.loss.noise(generator(5, "samples"), size, RANK, 3) if method.samples else None
+    step = method.step(problem, params, state, Batch(x, y, noise), method.scalars(0, 1), method.phase(0))
+    exact = rbench.riemannian_gradient(
+        net,
+        params,
+        x,
+        y,
+        loss=loss,
+        output_metric=OUTPUT_METRICS[kind],
+        rank=RANK,
+        mass=DAMPING,
+        backend=backend,
+        seed=5,
+    )
+    for before, after, direction in zip(params, step.params, exact, strict=True):
+        for key, expected in direction.items():
+            np.testing.assert_allclose(before[key] - after[key], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("split", ["pi", "eigen"])
+def test_a_layer_without_gradient_stands_still(backend, params, batches, split):
+    """Its gradient covariance is zero, as behind units that are all dead."""
+    params = (params[0], {"weight": params[1]["weight"] * 0})
+    method = KFAC(lr=1.0, momentum=0.0, factors="exact", damping_split=split)
+    (_, step) = walk(backend, method, params, batches[:1])[0]
+    assert np.isfinite(step.health).all()
+    np.testing.assert_array_equal(step.params[0]["weight"], params[0]["weight"])

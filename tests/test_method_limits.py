@@ -1,0 +1,82 @@
+"""What methods do at their limits: memory that is not there, and parameters that are not numbers."""
+
+import tracemalloc
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rbench import Linear, Tanh
+from rbench.errors import CapacitanceError, Skip
+from rbench.losses import get_loss
+from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
+from rbench.run import Budget, Cell
+from rbench.run.train import Outcome, train
+from rbench.solvers import check_health
+
+SOLVERS = ["gram", "rows", "dense", "inverse"]
+
+
+@pytest.mark.parametrize("method", [Naive(), Riemannian(solver="inverse")], ids=["naive", "inverse"])
+def test_predicted_memory_grows_with_the_square_of_the_parameters(backend, method):
+    def predicted(width, method=method):
+        net = Linear(9, width)
+        problem = Problem(backend, net, get_loss("squared_error"))
+        datum = Batch(np.zeros((1, 9)), np.zeros((1, width)), np.zeros((1, 1, width)))
+        return method.workspace_bytes(problem, net.init(backend, 0), datum, 32)[0]
+
+    assert predicted(400) >= 2 * 8 * 4000**2
+    assert [predicted(b) / predicted(a) for a, b in pairwise((400, 800, 1600))] == pytest.approx([4, 4], rel=0.1)
+    assert predicted(1600, Riemannian()) < predicted(1600) / 1000
+    assert predicted(400, SGD()) == 0
+
+
+def cell(method, task="two-spirals[hidden=[40000],n_train=20,n_test=10,batch_size=10]"):
+    return Cell(suite="none", task=task, method=method, backend="numpy", dtype="float64", budget=Budget(steps=1))
+
+
+def test_a_large_network_is_refused_before_anything_is_allocated(backend):
+    outcome = Outcome()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Skip, match=r"would need [\d,.]+ GiB for solver 'inverse' at layer 0 .*120,000.*are free"):
+            train(cell("naive"), backend, outcome)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**26
+    assert outcome.history == []
+    assert outcome.figures["n_parameters"] == 40000 * 5 + 2
+
+
+@pytest.mark.parametrize("method", ["naive", "riemannian", "riemannian[solver=dense]"])
+def test_the_memory_that_is_free_counts(backend, monkeypatch, method):
+    small = cell(method, "two-spirals[hidden=[8],n_train=20,n_test=10,batch_size=10]")
+    train(small, backend, Outcome())
+    monkeypatch.setattr("rbench.run.train.psutil.virtual_memory", lambda: SimpleNamespace(available=100))
+    with pytest.raises(Skip, match="GiB for solver"):
+        train(small, backend, Outcome())
+    train(small.model_copy(update={"method": "sgd"}), backend, Outcome())
+
+
+BROKEN = [
+    *(Riemannian(solver=solver) for solver in SOLVERS),
+    *(Riemannian(output_metric="ggn", batch="mean", solver=solver) for solver in SOLVERS),
+    Naive(output_metric="true_vs_rest"),
+    KFAC(),
+    KFAC(factors="exact", damping_split="eigen"),
+]
+
+
+@pytest.mark.parametrize("method", BROKEN, ids=lambda method: method.spec)
+def test_what_is_not_a_number_is_named_by_layer_and_step(backend, make_params, rng, method):
+    problem = Problem(backend, Linear(4, 5) >> Tanh() >> Linear(5, 3), get_loss("cross_entropy"))
+    params = make_params(problem.net, rng)
+    params = (params[0], {**params[1], "weight": params[1]["weight"] * np.nan})
+    noise = np.full((6, 1), 0.5) if method.samples else None
+    batch = Batch(rng.normal(size=(6, 4)), rng.integers(0, 3, 6), noise)
+    step = method.step(problem, params, method.init(problem, params), batch, method.scalars(0, 1), method.phase(0))
+    with pytest.raises(CapacitanceError, match=r"layer \d could not be factored at step 7.*lower lr") as caught:
+        check_health(problem.backend, step.health, 7)
+    assert caught.value.step == 7
