@@ -1,6 +1,6 @@
 """Seconds of a training step over a step of SGD's, timed in turn in one process.
 
-    OPENBLAS_NUM_THREADS=2 python benchmarks/step_time.py --sizes 784,1024,1024,10 --method 'riemannian[output_metric=ggn]'
+    OPENBLAS_NUM_THREADS=2 python benchmarks/step_time.py --sizes 784,1024,1024,10 --method adam
 
 Prints a Markdown table: the median step, and the median of the ratios pair by pair with their quartiles.
 """
@@ -8,6 +8,7 @@ Prints a Markdown table: the median step, and the median of the ratios pair by p
 import argparse
 
 import numpy as np
+
 from rbench.losses import get_loss
 from rbench.methods import Batch, Problem
 from rbench.plugins import get_backend

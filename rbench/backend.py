@@ -110,6 +110,16 @@ class Backend(ABC):
     def describe(self) -> dict[str, str]:
         """What a reader needs to repeat a figure: library versions and the device's model."""
 
+    def eigh(self, matrix: Array) -> tuple[Array, Array]:
+        """Eigenvalues (n,), ascending, and eigenvectors (n, n), as columns, of a symmetric matrix.
+
+        The values are NaN where the matrix is not finite, which LAPACK would not survive.
+        """
+        xp = self.xp
+        finite = xp.all(xp.isfinite(matrix))
+        values, vectors = xp.linalg.eigh(xp.where(finite, matrix, xp.zeros_like(matrix)))
+        return xp.where(finite, values, xp.full_like(values, float("nan"))), vectors
+
     def peak_device_bytes(self) -> int | None:
         """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
         return None
@@ -120,7 +130,7 @@ class Backend(ABC):
 
     def floats(self, values: Any, name: str) -> Array:
         """Bring real values to the device in the backend's dtype, refusing what is not real numbers."""
-        if getattr(values, "dtype", None) == self.float_dtype:
+        if not isinstance(values, np.ndarray) and getattr(values, "dtype", None) == self.float_dtype:
             return self.asarray(values)
         host = values if isinstance(values, np.ndarray) else np.asarray(self.to_numpy(values))
         if host.dtype.kind not in "fiub":

@@ -40,11 +40,14 @@ class Plugins:
     def discover(self) -> None:
         """Load every entry point of the group `rbench`, noting the ones that fail."""
         for entry in entry_points(group=hookspecs.GROUP):
+            plugin = None
             try:
-                self.manager.register(entry.load(), name=entry.name)
+                plugin = entry.load()
+                self.manager.register(plugin, name=entry.name)
                 self.manager.check_pending()
             except Exception as error:
-                self.manager.unregister(name=entry.name) if self.manager.has_plugin(entry.name) else None
+                if plugin is not None and self.manager.get_plugin(entry.name) is plugin:
+                    self.manager.unregister(name=entry.name)
                 self.failures.append(Failure(entry.name, entry.value, f"{type(error).__name__}: {error}"))
 
     def registered(self, kind: str) -> dict[str, Any]:
@@ -68,7 +71,11 @@ class Plugins:
 
     def _items(self, implementation: pluggy.HookImpl) -> list[Any]:
         try:
-            return list(cast(Iterable[Any], implementation.function()))
+            items = list(cast(Iterable[Any], implementation.function()))
+            unnamed = [item for item in items if not hasattr(item, "name")]
+            if unnamed:
+                raise PluginError(f"it registers {unnamed[0]!r}, which has no name")
+            return items
         except Exception as error:
             failure = Failure(
                 implementation.plugin_name, implementation.function.__name__, f"{type(error).__name__}: {error}"

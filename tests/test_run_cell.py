@@ -92,9 +92,9 @@ def test_seconds_are_a_budget():
     assert record.history[-1]["step"] == record.figures["steps"]
 
 
-@pytest.mark.parametrize(("steps", "reached"), [(0, False), (1, False), (200, True)])
+@pytest.mark.parametrize(("steps", "reached"), [(1, False), (200, True)])
 def test_the_time_to_the_target(steps, reached):
-    record = run_cell(cell("sgd[lr=0.05]", EASY, Budget(steps=max(1, steps)), seed=1))
+    record = run_cell(cell("sgd[lr=0.05]", EASY, Budget(steps=steps), seed=1))
     figure, seconds = record.figures["test_squared_error"], record.figures["seconds_to_target"]
     assert (figure <= 0.06) == reached
     if reached:

@@ -5,7 +5,7 @@ from rbench.hookspecs import hookimpl
 
 
 def _create(dtype: str, device: str | None) -> Backend:
-    from rbench_numpy._backend import NumpyBackend
+    from rbench_numpy.backend import NumpyBackend
 
     return NumpyBackend(dtype, device)
 

@@ -59,10 +59,10 @@ class CrossEntropy(Loss):
         The row s (p − e_y) tends to zero like √(1 − p_y), so where the sum underflows the row is zero as it should be.
         """
         xp = backend.xp
-        _, rest = self._split(backend, z, y)
-        own = 1 - rest
+        others, rest = self._split(backend, z, y)
+        own = xp.sum(self.predictions(backend, z) - others, axis=1)
         floor = xp.full_like(rest, float(xp.finfo(z.dtype).smallest_normal))
-        return xp.sqrt(xp.maximum(own, xp.zeros_like(own)) / xp.maximum(rest, floor))
+        return xp.sqrt(own / xp.maximum(rest, floor))
 
     def _split(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
         """Probabilities with the label's set to zero, and their sum 1 − p_y."""

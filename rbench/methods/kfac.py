@@ -103,10 +103,10 @@ class KFAC(Descent):
         new = input_covariance(backend, rows), gradient_covariance(backend, rows)
         covariances = [decay * factor.covariance + (1 - decay) * value for factor, value in zip(old, new, strict=True)]
         if self.damping_split == "eigen":
-            parts = [backend.xp.linalg.eigh(covariance) for covariance in covariances]
+            parts = [backend.eigh(covariance) for covariance in covariances]
             a, g = (
-                _Factor(cov, part.eigenvectors, _not_negative(backend, part.eigenvalues))
-                for cov, part in zip(covariances, parts, strict=True)
+                _Factor(covariance, vectors, _not_negative(backend, values))
+                for covariance, (values, vectors) in zip(covariances, parts, strict=True)
             )
             return (a, g), backend.xp.sum(a.values) + backend.xp.sum(g.values)
         means = [backend.xp.sum(factor * _eye(backend, factor)) / factor.shape[0] for factor in covariances]

@@ -70,7 +70,7 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
     Raises:
         MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite.
     """
-    if np.ndim(mass) == 0 and not isinstance(mass, Mapping):
+    if _is_scalar(mass):
         return [_scalar(mass, f"mass {mass!r}") for _ in layers]
     if not isinstance(mass, list | tuple) or len(mass) != len(layers):
         count = len(mass) if isinstance(mass, list | tuple) else "no"
@@ -86,16 +86,14 @@ def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> 
     name = f"mass of layer {index}"
     out, width = layer.fan_out, layer.fan_in + layer.bias
     if isinstance(entry, Mapping):
-        weight = _positive(backend, entry["weight"], name).reshape(out, -1)
-        bias = _positive(backend, entry["bias"], name) if layer.bias else np.ones(out)
-        entry = np.concatenate([weight, bias[:, None]], axis=1) if layer.bias else weight
-    if isinstance(entry, list | tuple) and len(entry) == 2 and np.ndim(entry[0]) == np.ndim(entry[1]) == 1:
+        return _mapping(backend, layer, entry, name)
+    if isinstance(entry, tuple) and len(entry) == 2:
         row, column = (_positive(backend, part, name) for part in entry)
         if row.shape != (out,) or column.shape != (width,):
-            raise MassError(f"{name}: the pair has lengths {len(row)} and {len(column)}; give ({out},) and ({width},)")
+            raise MassError(f"{name}: the pair has shapes {row.shape} and {column.shape}; give ({out},) and ({width},)")
         last = backend.asarray(column[-1]) if layer.bias else 1.0
         return KroneckerMass(backend.asarray(row), backend.asarray(column[: layer.fan_in]), last)
-    if np.ndim(entry) == 0:
+    if _is_scalar(entry):
         return _scalar(entry, name)
     values = _positive(backend, entry, name)
     if values.shape == (layer.n_parameters,):
@@ -110,6 +108,23 @@ def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> 
     return DiagonalMass(backend.asarray(weight), backend.asarray(bias if layer.bias else np.ones(out)))
 
 
+def _mapping(backend: Backend, layer: Layer, entry: Mapping[str, Any], name: str) -> DiagonalMass:
+    shapes = {"weight": layer.weight_shape, **({"bias": (layer.fan_out,)} if layer.bias else {})}
+    if set(entry) != set(shapes):
+        raise MassError(f"{name}: it has {sorted(entry)}; give {sorted(shapes)}")
+    parts = {key: _positive(backend, entry[key], f"{name}, {key}") for key in shapes}
+    for key, shape in shapes.items():
+        if parts[key].shape != shape:
+            raise MassError(f"{name}: {key} has shape {parts[key].shape}; give {shape}")
+    weight = parts["weight"].reshape(layer.fan_out, layer.fan_in)
+    return DiagonalMass(backend.asarray(weight), backend.asarray(parts.get("bias", np.ones(layer.fan_out))))
+
+
+def _is_scalar(value: Any) -> bool:
+    # `np.ndim` of a list makes an array of it, which fails where its entries have different shapes.
+    return not isinstance(value, list | tuple | Mapping) and np.ndim(value) == 0
+
+
 def _scalar(value: Any, name: str) -> KroneckerMass:
     try:
         number = float(value)
@@ -122,7 +137,10 @@ def _scalar(value: Any, name: str) -> KroneckerMass:
 
 def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
     array = values if isinstance(values, np.ndarray | list | tuple) else backend.to_numpy(values)
-    host = np.asarray(array, dtype=np.float64)
+    try:
+        host = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise MassError(f"{name}: {values!r} is not an array of numbers") from None
     if not (host.size and np.isfinite(host).all() and (host > 0).all()):
         raise MassError(
             f"{name}: its smallest entry is {host.min() if host.size else None}; all must be positive and finite"

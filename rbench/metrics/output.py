@@ -83,7 +83,7 @@ class SampledGGN(OutputMetric):
     name = "ggn_mc"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, int) or self.samples < 1:
+        if not isinstance(self.samples, int) or isinstance(self.samples, bool) or self.samples < 1:
             raise MetricError(f"output metric 'ggn_mc': rank is {self.samples!r}; give an integer of at least 1")
 
     def rank(self, d: int) -> int:
@@ -140,13 +140,16 @@ class Fixed(OutputMetric):
         Raises:
             MetricError: not square, not symmetric, or not positive definite; the message holds the smallest eigenvalue.
         """
-        values = np.asarray(matrix, dtype=np.float64)
+        try:
+            values = np.asarray(matrix, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise MetricError(f"output metric: {matrix!r} is neither a name nor a (d, d) matrix of numbers") from None
         if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
             raise MetricError(f"output metric: give a finite (d, d) matrix, not one of shape {values.shape}")
-        if not np.allclose(values, values.T, rtol=1e-6, atol=0):
+        if np.abs(values - values.T).max() > 1e-6 * np.abs(values).max():
             raise MetricError("output metric: the matrix is not symmetric; give (A + Aᵀ)/2 if that is meant")
         smallest = float(np.linalg.eigvalsh(values)[0])
-        if smallest <= 0:
+        if smallest <= len(values) * np.finfo(np.float64).eps * np.abs(values).max():
             raise MetricError(
                 f"output metric: the matrix is not positive definite, its smallest eigenvalue is {smallest:.6g}"
             )

@@ -138,7 +138,7 @@ def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> A
     flat = xp.reshape(rows, (batch * rank, d)) / batch**0.5
     if batch * rank <= d:
         return flat
-    values, vectors = xp.linalg.eigh(flat.T @ flat)
+    values, vectors = backend.eigh(flat.T @ flat)
     return xp.sqrt(xp.maximum(values, xp.zeros_like(values)))[:, None] * vectors.T
 
 

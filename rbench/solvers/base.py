@@ -15,7 +15,7 @@ class Direction(NamedTuple):
         weight: (fan_out, fan_in).
         bias: (fan_out,); meaningless for a layer without bias.
         slope: gᵀΔ, a scalar: by how much the loss falls, to first order, for each unit of the rate.
-        health: a scalar that is NaN where the matrix could not be factored, finite otherwise.
+        health: a scalar that is not finite where the matrix could not be factored.
     """
 
     weight: Array

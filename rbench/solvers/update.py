@@ -1,5 +1,6 @@
 """The Riemannian gradient of a whole network: every layer solved, in the structure of the parameters."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,5 +51,5 @@ def solve_layers(
 def check_health(backend: Backend, health: Array, step: int | None = None) -> None:
     """Raise `CapacitanceError` for the first layer that could not be factored; reads the values, so it waits."""
     for layer, value in enumerate(backend.to_numpy(health)):
-        if value != value:
+        if not math.isfinite(value):
             raise CapacitanceError(layer, step)

@@ -1,0 +1,225 @@
+"""`rbench run` from end to end, with a plugin's methods that fail in every way, over one directory of each kind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rbench.run import FIELDS, read_records
+from rbench.run.worker import run_cell
+
+PLUGIN = """
+import os, signal, sys, time
+from pathlib import Path
+from rbench.hookspecs import hookimpl
+from rbench.methods import SGD
+from rbench.run.suite import Entry, Suite
+
+SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
+METHODS = ("toy-raises", "toy-killed", "toy-exits", "sgd", "riemannian[lr=1e+30]", "sgd[lr=1e+30]", "kfac[lr=1e+30,damping_split=eigen]")
+
+class Raises(SGD):
+    name, summary = "toy-raises", "raises an error of its own"
+    def step(self, *arguments):
+        raise RuntimeError("boom")
+
+class Killed(SGD):
+    name, summary = "toy-killed", "is killed"
+    def step(self, *arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Exits(SGD):
+    name, summary = "toy-exits", "ends its process"
+    def step(self, *arguments):
+        print("to standard output")
+        print("last words", file=sys.stderr, flush=True)
+        os._exit(3)
+
+class Gated(SGD):
+    name, summary = "toy-gated", "waits while there is a gate"
+    def step(self, *arguments):
+        folder = Path(os.environ["TOY"])
+        (folder / f"pid-{os.getpid()}").touch()
+        while (folder / "gate").exists():
+            time.sleep(0.01)
+        return super().step(*arguments)
+
+@hookimpl
+def rbench_methods():
+    return [Raises, Killed, Exits, Gated]
+
+@hookimpl
+def rbench_suites():
+    digits = Entry("digits[hidden=[8]]", ("adam",))
+    large = Entry("two-spirals[n_train=20,n_test=10,batch_size=10,hidden=[40000]]", ("naive",))
+    return [Suite("toy", "all that can go wrong", (Entry(SPIRALS, METHODS), digits, large))]
+"""
+SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
+ENDS = {
+    "toy-raises": ("crashed", ["RuntimeError: boom"]),
+    "toy-killed": ("crashed", ["signal SIGKILL"]),
+    "toy-exits": ("crashed", ["exit status 3", "last words"]),
+    "sgd": ("ok", []),
+    "sgd[lr=1e+30]": ("diverged", ["step 1", "lower lr"]),
+    "riemannian[lr=1e+30]": ("diverged", ["layer 0", "step 1", "lower lr"]),
+    "kfac[lr=1e+30,damping_split=eigen]": ("diverged", ["step 1", "lower lr"]),
+    "adam": ("ok", []),
+    "naive": ("skipped", ["would need 4", "GiB", "solver 'inverse' at layer 0", "120,000", "are free"]),
+}
+
+
+@pytest.fixture(scope="module")
+def rbench(tmp_path_factory):
+    """The command, in an environment with the plugin; `start` returns the process at once."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "rbench_toy.py").write_text(PLUGIN)
+    info = folder / "rbench_toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rbench]\ntoy = rbench_toy\n")
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "TOY": str(folder)}
+
+    def start(*words):
+        command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+
+    def run(*words):
+        process = start(*words)
+        out, err = process.communicate(timeout=120)
+        return SimpleNamespace(code=process.returncode, out=out, err=err)
+
+    return SimpleNamespace(run=run, start=start, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def first(rbench, tmp_path_factory):
+    """A run of the suite `toy`: its directory, what it printed, and its records by method."""
+    directory = tmp_path_factory.mktemp("runs") / "first"
+    done = rbench.run("run", "toy", "--steps", 4, "-o", directory, "-j", 2, "--threads", 1, "--json")
+    records, damaged = read_records(directory)
+    assert damaged == []
+    return SimpleNamespace(directory=directory, done=done, records={r.cell.method: r for r in records})
+
+
+def file_of(directory, record):
+    return directory / "cells" / f"{record.cell.key}.json"
+
+
+@pytest.mark.parametrize("method", ENDS)
+def test_every_end_is_a_row_with_its_reason(first, method):
+    status, words = ENDS[method]
+    record = first.records[method]
+    assert record.status == status, record.reason
+    assert (record.reason is None) == (status == "ok")
+    for word in words:
+        assert word in record.reason
+    results = [record.row()[name] for name in ("train_loss", "test_loss", "test_accuracy", "train_seconds")]
+    assert all((value is None) == (status != "ok") for value in results)
+
+
+def test_the_run_says_how_it_went(first):
+    assert first.done.code == 1
+    assert "Traceback" not in first.done.err
+    for method in ENDS:
+        assert f" {method} numpy seed 0: {ENDS[method][0]}" in first.done.err
+    rows = json.loads(first.done.out, parse_constant=pytest.fail)
+    assert [row["method"] for row in rows] == list(ENDS)
+    assert all(tuple(row) == FIELDS for row in rows)
+    assert rows[3]["seconds_to_target"] == "Infinity"
+
+
+def test_the_directory_holds_the_request_and_nothing_half_written(first):
+    whole = json.loads((first.directory / "run.json").read_text())
+    assert set(whole["request"]) >= {"suites", "methods", "seeds", "budget", "dtypes"}
+    assert whole["provenance"]["python"] == sys.version.split()[0]
+    assert sorted(whole["cells"]) == sorted(record.cell.key for record in first.records.values())
+    endings = {path.suffix for path in (first.directory / "cells").iterdir()}
+    assert endings == {".json", ".log"}
+    log = file_of(first.directory, first.records["toy-exits"]).with_suffix(".log").read_text()
+    assert "to standard output" in log or "last words" in log
+
+
+def test_another_process_finds_the_same_figures(first):
+    record = first.records["sgd"]
+    again = run_cell(record.cell)
+    keys = ("step", "train_loss", "test_loss", "test_accuracy")
+    assert [[h[k] for k in keys] for h in again.history] == [[h[k] for k in keys] for h in record.history]
+
+
+def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
+    kept = [file_of(first.directory, first.records[method]) for method in ("sgd[lr=1e+30]", "adam")]
+    damaged = file_of(first.directory, first.records["sgd"])
+    damaged.write_text(damaged.read_text()[:200])
+    table = rbench.run("table", first.directory)
+    assert table.code == 0
+    assert str(damaged) in table.err
+    assert "1 of 9 cells have no record; run it again" in table.err
+    assert "crashed: RuntimeError: boom" in table.out
+
+    before = [path.stat().st_mtime_ns for path in kept]
+    tasks = ("-t", SPIRALS, "-t", "digits[hidden=[8]]")
+    again = rbench.run(
+        "run", "toy", *tasks, "-m", "sgd[lr=0.1]", "-m", "sgd[lr=1e30]", "-m", "adam",
+        "--steps", 4, "-o", first.directory, "--threads", 1,
+    )  # fmt: skip
+    assert "3 cells are there from an earlier run; 3 to run" in again.err
+    assert again.code == 1
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert json.loads(damaged.read_text())["status"] == "ok"
+
+
+def test_force_runs_again(rbench, first):
+    path = file_of(first.directory, first.records["adam"])
+    before = path.stat().st_mtime_ns
+    words = ("run", "toy", "-t", "digits[hidden=[8]]", "--steps", 4, "-o", first.directory, "--threads", 1)
+    assert "1 cells are there from an earlier run; 0 to run" in rbench.run(*words).err
+    assert path.stat().st_mtime_ns == before
+    done = rbench.run(*words, "--force")
+    assert done.code == 0
+    assert "are there" not in done.err
+    assert path.stat().st_mtime_ns > before
+
+
+def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
+    gate, directory = rbench.folder / "gate", tmp_path / "run"
+    words = ("run", "toy", "-t", SPIRALS, "-m", "toy-gated", "-m", "adam", "--steps", 3, "-o", directory)
+    gate.touch()
+    late = rbench.run(*words, "--timeout", "4s")
+    records = {record.cell.method: record for record in read_records(directory)[0]}
+    assert late.code == 1
+    assert (records["toy-gated"].status, records["toy-gated"].reason) == ("timeout", "did not end within 4 s")
+    assert len(records) == 2
+
+    for path in rbench.folder.glob("pid-*"):
+        path.unlink()
+    process = rbench.start(*words)
+    pid = None
+    while pid is None and process.poll() is None:
+        pid = next((int(path.name[4:]) for path in rbench.folder.glob("pid-*")), None)
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"the same command with -o {directory} goes on" in err
+    assert "Traceback" not in err
+    assert not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text()
+    records, damaged = read_records(directory)
+    assert "toy-gated" not in {record.cell.method for record in records}
+    assert damaged == []
+    assert not list((directory / "cells").glob(".*"))
+
+    gate.unlink()
+    done = rbench.run(*words)
+    assert done.code == 0, done.err
+    assert {record.cell.method: record.status for record in read_records(directory)[0]} == {
+        "toy-gated": "ok",
+        "adam": "ok",
+    }
