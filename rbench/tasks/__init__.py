@@ -2,7 +2,7 @@
 
 from rbench.hookspecs import hookimpl
 from rbench.tasks.autoencoder import MnistAutoencoder
-from rbench.tasks.base import Dataset, Target, Task
+from rbench.tasks.base import Dataset, Target, Task, fingerprint
 from rbench.tasks.deep_linear import DeepLinear
 from rbench.tasks.digits import Digits
 from rbench.tasks.lanczos import Lanczos
@@ -18,4 +18,4 @@ def rbench_tasks() -> list[type[Task]]:
     return [Digits, Mnist, MnistAutoencoder, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos]
 
 
-__all__ = ["Dataset", "Target", "Task"]
+__all__ = ["Dataset", "Target", "Task", "fingerprint"]
