@@ -172,15 +172,19 @@ def list_(
 def table(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
     format: Annotated[TableFormat, typer.Option("--format", help="Form of the table.")] = TableFormat.markdown,
+    curves: Annotated[bool, typer.Option("--history", help="Print every evaluation instead, as CSV.")] = False,
 ) -> None:
     """Print the comparison table of one or more runs; csv and json hold the raw rows, one a cell."""
     with _errors():
-        from rbench.report import footnotes, render
+        from rbench.report import footnotes, history, render
         from rbench.report.load import load
 
         records, warnings = load(directories)
         for warning in warnings:
             typer.echo(f"rbench: {warning}", err=True)
+        if curves:
+            typer.echo(history(records).to_csv(index=False).rstrip())
+            return
         typer.echo(render(records, format.value))
         if format is TableFormat.markdown:
             typer.echo("\n" + "\n".join(footnotes(records)))

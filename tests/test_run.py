@@ -128,12 +128,10 @@ def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
 
 
 def test_force_runs_again(rbench, first):
-    path = file_of(first.directory, first.records["adam"])
+    path = file_of(first.directory, first.records["sgd"])
     before = path.stat().st_mtime_ns
-    words = ("run", "toy", "-t", "digits[hidden=[8]]", "--steps", 40, "-o", first.directory, "--threads", 1)
-    assert "1 cells are there from an earlier run; 0 to run" in rbench.run(*words).err
-    assert path.stat().st_mtime_ns == before
-    done = rbench.run(*words, "--force")
+    asked = ("-t", SPIRALS, "-m", "sgd[lr=0.1]", "--steps", 40, "--threads", 1)
+    done = rbench.run("run", "toy", *asked, "-o", first.directory, "--force")
     assert done.code == 0
     assert "are there" not in done.err
     assert path.stat().st_mtime_ns > before

@@ -17,7 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from rbench.report.table import comparison, footnotes
+from rbench.report.footnotes import footnotes
+from rbench.report.table import comparison
 from rbench.run.cell import Cell
 from rbench.run.record import Record
 

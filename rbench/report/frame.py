@@ -20,6 +20,13 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
 
 
+def history(records: Iterable[Record]) -> pd.DataFrame:
+    """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures."""
+    names = ("task", "method", "backend", "dtype", "seed")
+    lines = [{**{name: getattr(r.cell, name) for name in names}, **point} for r in records for point in r.history]
+    return pd.DataFrame(lines)
+
+
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each method on a task and backend, over its seeds; the best first within each task.
 

@@ -90,36 +90,6 @@ def render(records: list[Record], form: Format) -> str:
     return shown.to_markdown(index=False, disable_numparse=True, colalign=_alignment(shown))
 
 
-def footnotes(records: list[Record]) -> list[str]:
-    """What a reader must know beside the figures: seeds, data sets, machine, versions."""
-    if not records:
-        return ["No records."]
-    seeds = {record.cell.seed for record in records}
-    notes = []
-    if len(seeds) > 1:
-        notes.append(f"Figures are medians over {len(seeds)} seeds (smallest–largest).")
-    notes.append(
-        "step / SGD: median ratio to a step of sgd[] timed in turn in the same process. to target s: training time."
-    )
-    budgets = {tuple(record.cell.budget.model_dump(exclude_none=True).items()) for record in records}
-    threads = {record.cell.threads for record in records}
-    notes.append(
-        "Budget: " + ", ".join(f"{value:g} {name}" for budget in sorted(budgets) for name, value in budget) + "; "
-        f"threads: {', '.join(map(str, sorted(threads)))}."
-    )
-    data = {(record.cell.task.partition("[")[0], *_data(record)) for record in records if _data(record)[0]}
-    for task, sha, official in sorted(data, key=str):
-        what = {True: "official", False: "NOT the official data", None: "made or shipped with a library"}[official]
-        notes.append(f"Data of {task}: {what}, sha256 {sha[:16]}….")
-    machines = {(p["cpu"], p["rbench"], p["libraries"].get("numpy")) for p in (r.provenance for r in records) if p}
-    notes += [f"{cpu}, rbench {version}, NumPy {numpy}." for cpu, version, numpy in sorted(machines)]
-    return notes
-
-
-def _data(record: Record) -> tuple[Any, Any]:
-    return record.figures.get("dataset_sha256"), record.figures.get("dataset_official")
-
-
 def _figure(line: dict[Any, Any], column: Column) -> str:
     middle, low, high = (line[f"{column.figure}{end}"] for end in ("", "_low", "_high"))
     if math.isnan(middle):

@@ -1,0 +1,70 @@
+"""What a reader must know beside a table's figures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rbench.errors import PluginError
+from rbench.plugins import plugins
+from rbench.run import Record, Suite
+from rbench.run.cell import configured
+from rbench.spec import parse
+
+
+def footnotes(records: Sequence[Record]) -> list[str]:
+    """Sentences on seeds, timing, budget, tuning, data, machine and versions."""
+    if not records:
+        return ["No records."]
+    cells = [record.cell for record in records]
+    seeds = len({cell.seed for cell in cells})
+    budgets = {
+        f"{value:g} {name}" for cell in cells for name, value in cell.budget.model_dump(exclude_none=True).items()
+    }
+    threads = sorted({cell.threads for cell in cells})
+    return [
+        *([f"Figures are medians over {seeds} seeds (smallest–largest)."] if seeds > 1 else []),
+        "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
+        "to target s: training time.",
+        f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
+        *_tuning(records),
+        *_data(records),
+        *_machines(records),
+    ]
+
+
+def _tuning(records: Sequence[Record]) -> list[str]:
+    """How the settings were found: a suite's own, or given by the user."""
+    notes = []
+    for name in dict.fromkeys(record.cell.suite for record in records):
+        here = {(r.cell.task, r.cell.method) for r in records if r.cell.suite == name}
+        try:
+            suite: Suite = plugins().find("suites", name)
+            own = {
+                (parse(entry.task)[0], method.spec)
+                for entry in suite.entries
+                for spec in entry.methods
+                for method in configured("methods", spec)
+            }
+        except PluginError:  # the suite's plugin is not installed here
+            continue
+        others = sorted({method for task, method in here if (parse(task)[0], method) not in own})
+        if suite.tuning and len(others) < len({method for _, method in here}):
+            notes.append(f"Settings of suite {name}: {suite.tuning}.")
+        if others:
+            notes.append(f"Settings given by hand: {', '.join(others)}.")
+    return notes
+
+
+def _data(records: Sequence[Record]) -> list[str]:
+    what = {True: "official", False: "NOT the official data", None: "made, or shipped with a library"}
+    found: dict[tuple[str, str], Any] = {
+        (parse(r.cell.task)[0], r.figures["dataset_sha256"]): r.figures.get("dataset_official")
+        for r in records
+        if r.figures.get("dataset_sha256")
+    }
+    return [f"Data of {task}: {what[official]}, sha256 {sha[:16]}…." for (task, sha), official in found.items()]
+
+
+def _machines(records: Sequence[Record]) -> list[str]:
+    known = [record.provenance for record in records if record.provenance]
+    lines = (f"{p['cpu']}, rbench {p['rbench']}, NumPy {p['libraries'].get('numpy')}." for p in known)
+    return list(dict.fromkeys(lines))
