@@ -181,7 +181,7 @@ class TestForms:
 
 @pytest.mark.parametrize(
     ("official", "words"),
-    [(False, "NOT the official data"), (True, "official"), (None, "made or shipped with a library")],
+    [(False, "NOT the official data"), (True, "official"), (None, "made, or shipped with a library")],
 )
 def test_footnotes_tell_what_the_data_are(official, words):
     machine = {"cpu": "Abacus", "rbench": "9.9", "libraries": {"numpy": "2.0"}}

@@ -10,7 +10,7 @@ Layouts, here and everywhere:
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
@@ -29,6 +29,9 @@ Wires: TypeAlias = tuple[Array, ...]
 
 Block: TypeAlias = dict[str, Array]
 """Parameters of one layer: `weight`, and `bias` where it has one."""
+
+Scheme: TypeAlias = Literal["glorot", "lecun"]
+"""How large initial weights are."""
 
 Params: TypeAlias = tuple[Block, ...]
 """One block for each layer that has weights, in order."""
@@ -104,16 +107,18 @@ class Module(ABC):
         outputs, _ = self.forward(backend, params, x if isinstance(x, tuple) else (x,))
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def init(self, backend: Backend, seed: int = 0) -> Params:
-        """Draw initial parameters on the host, the same numbers for every backend (Glorot and Bengio 2010, uniform).
+    def init(self, backend: Backend, seed: int = 0, scheme: Scheme = "glorot") -> Params:
+        """Draw initial parameters on the host, the same numbers for every backend.
 
-        Weights are uniform in ±√(6 / (fan_in + fan_out)), biases zero.
+        Weights are uniform with mean zero, biases zero.
 
         Args:
             backend: where the arrays are put.
             seed: any integer ≥ 0; every layer draws from a stream of its own.
+            scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); or `lecun`,
+                1 / fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen.
         """
-        return tuple(layer.draw(backend, seed, index) for index, layer in enumerate(self.layers))
+        return tuple(layer.draw(backend, seed, index, scheme) for index, layer in enumerate(self.layers))
 
     def __rshift__(self, other: "Module") -> "Module":
         from rbench.modules.compose import sequence

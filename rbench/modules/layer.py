@@ -5,8 +5,8 @@ from abc import abstractmethod
 import numpy as np
 
 from rbench.backend import Array, Backend
-from rbench.errors import ShapeError
-from rbench.modules.base import Block, Module
+from rbench.errors import ParameterError, ShapeError
+from rbench.modules.base import Block, Module, Scheme
 from rbench.random import generator
 
 
@@ -45,9 +45,12 @@ class Layer(Module):
     def layers(self) -> "tuple[Layer, ...]":
         return (self,)
 
-    def draw(self, backend: Backend, seed: int, index: int) -> Block:
+    def draw(self, backend: Backend, seed: int, index: int, scheme: Scheme) -> Block:
         """Initial parameters of the layer that stands at `index` in its network; see `Module.init`."""
-        bound = np.sqrt(6 / (self.fan_in + self.fan_out))
+        variances = {"glorot": 2 / (self.fan_in + self.fan_out), "lecun": 1 / self.fan_in}
+        if scheme not in variances:
+            raise ParameterError(f"no initial scheme is called {scheme!r}; there are: {', '.join(variances)}")
+        bound = np.sqrt(3 * variances[scheme])
         weight = generator(seed, "weights", index).uniform(-bound, bound, (self.fan_out, self.fan_in))
         return self.block(backend.asarray(weight), backend.asarray(np.zeros(self.fan_out)), backend)
 

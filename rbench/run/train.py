@@ -62,7 +62,7 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         problem = Problem(backend, task.network(), get_loss(task.loss))
         feed = Feed(problem, method, data, task.batch_size, cell.seed)
         evaluate = Evaluator(problem, data)
-    params = problem.net.init(backend, cell.seed)
+    params = task.initial(problem.net, backend, cell.seed)
     outcome.figures |= {
         "n_parameters": sum(layer.n_parameters for layer in problem.net.layers),
         "dataset_sha256": data.sha256,

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from rbench.modules import Module
+from rbench.backend import Backend
+from rbench.modules import Module, Params
+from rbench.modules.base import Scheme
 from rbench.tasks.base import Dataset, Target, Task
 from rbench.tasks.mnist import SIDE, load_mnist
 from rbench.tasks.networks import Activation, Widths, mlp
@@ -19,6 +21,7 @@ class MnistAutoencoder(Task):
     Attributes:
         hidden: sizes of the hidden layers, the code's among them.
         activation: between the layers, but not after the code.
+        init: how large the initial weights are; with `glorot` the code hardly reaches the outputs at first.
     """
 
     name = "mnist-autoencoder"
@@ -29,11 +32,15 @@ class MnistAutoencoder(Task):
     batch_size: int = Field(500, ge=1)
     hidden: Widths = Field((1000, 500, 250, 30, 250, 500, 1000), min_length=1)
     activation: Activation = "tanh"
+    init: Scheme = "lecun"
 
     def network(self) -> Module:
         code = self.hidden.index(min(self.hidden))
         encoder = mlp((SIDE * SIDE, *self.hidden[: code + 1]), self.activation)
         return encoder >> mlp((*self.hidden[code:], SIDE * SIDE), self.activation)
+
+    def initial(self, network: Module, backend: Backend, seed: int) -> Params:
+        return network.init(backend, seed, self.init)
 
     def load(self, allow_unofficial: bool) -> Dataset:
         data = load_mnist(allow_unofficial)

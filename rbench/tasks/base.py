@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from rbench.backend import Backend
 from rbench.errors import SpecError
-from rbench.modules import Module
+from rbench.modules import Module, Params
 from rbench.random import generator
 from rbench.spec import Configurable
 
@@ -88,6 +89,10 @@ class Task(Configurable):
         Raises:
             DataError: absent and cannot be fetched, damaged, or not the official data.
         """
+
+    def initial(self, network: Module, backend: Backend, seed: int) -> Params:
+        """The parameters that training starts from."""
+        return network.init(backend, seed)
 
     def prepare(self, allow_unofficial: bool) -> None:
         """Make sure that `load` will succeed, once before the runs that need it; fetches what is absent.
