@@ -2,7 +2,8 @@
 
 from rbench.hookspecs import hookimpl
 from rbench.run.suite import Suite
-from rbench_suites.mnist import AUTOENCODER, MNIST
+from rbench_suites.autoencoder import AUTOENCODER
+from rbench_suites.mnist import MNIST
 from rbench_suites.quick import QUICK
 from rbench_suites.synthetic import SYNTHETIC
 

@@ -1,4 +1,4 @@
-"""`mnist` and `autoencoder`."""
+"""`mnist`: a small classifier."""
 
 from rbench.run.suite import Entry, Suite
 
@@ -9,30 +9,17 @@ MNIST = Suite(
         Entry(
             "mnist",
             (
-                "sgd[lr=0.1]",
-                "adam[lr=0.001]",
-                "riemannian[output_metric=true_vs_rest,lr=0.03]",
-                "riemannian[output_metric=ggn_mc,lr=0.03]",
-                "riemannian[output_metric=ggn,lr=0.03]",
-                "kfac[lr=0.03]",
-                "naive[output_metric=ggn_mc,lr=0.03]",
+                "sgd[lr=0.2,schedule=linear]",
+                "adam[lr=0.007,schedule=linear]",
+                "riemannian[output_metric=true_vs_rest,lr=0.3,mass=1,schedule=linear]",
+                "riemannian[output_metric=ggn_mc,lr=0.3,mass=1,schedule=linear]",
+                "riemannian[output_metric=empirical_fisher,lr=0.5,mass=1,schedule=linear]",
+                "riemannian[output_metric=ggn,lr=0.3,mass=1,schedule=linear]",
+                "kfac[lr=0.05,damping=0.1,refresh=10,schedule=linear]",
+                "naive[output_metric=ggn_mc,lr=0.3,mass=1,schedule=linear]",
             ),
         ),
     ),
-)
-AUTOENCODER = Suite(
-    name="autoencoder",
-    summary="deep MNIST autoencoder, 784-1000-500-250-30-250-500-1000-784",
-    entries=(
-        Entry(
-            "mnist-autoencoder",
-            (
-                "sgd[lr=0.01]",
-                "adam[lr=0.001]",
-                "riemannian[output_metric=ggn_mc,lr=0.01,mass=0.1,kl_clip=0.001]",
-                "kfac[lr=0.01,refresh=10,damping=1,kl_clip=0.1]",
-                "naive[output_metric=ggn_mc]",
-            ),
-        ),
-    ),
+    tuning="each method's best of 8 settings (rate; rate and mass or damping) by accuracy on a validation split after 3 "
+    "epochs, seed 0; naive takes riemannian's for the same metric, whose trajectory it repeats",
 )
