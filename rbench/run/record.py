@@ -28,7 +28,7 @@ FIELDS = (
 - `step_seconds` median of a synchronised step; `step_ratio_to_sgd` median of its ratio to a step of `sgd` with default
   settings, timed in turn with it in the same process;
 - `seconds_to_target` training time at the first evaluation that met the task's target, infinite where none did;
-- `peak_host_bytes`, `peak_device_bytes` memory above the data and the model, measured in a pass of its own.
+- `peak_device_bytes` largest device memory of the process; `peak_host_bytes` is null: training does not measure it.
 """
 
 

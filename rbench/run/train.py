@@ -2,25 +2,24 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import psutil
 
-from rbench.backend import Backend
-from rbench.errors import DivergedError, ShapeError, Skip, SpecError
+from rbench.backend import Array, Backend
+from rbench.errors import DivergedError, Skip, SpecError
 from rbench.losses import get_loss
-from rbench.methods import SGD, Batch, Method, Problem, Step
-from rbench.modules import Module, Params
-from rbench.random import generator
+from rbench.methods import Method, Problem, Step
+from rbench.modules import Params
 from rbench.run.cell import Budget, Cell
-from rbench.run.clock import Clock, arrays_of, paired_seconds
+from rbench.run.clock import Clock
 from rbench.run.evaluate import Evaluator
+from rbench.run.feed import Feed
+from rbench.run.step_time import compiled, side_by_side
 from rbench.solvers import check_health
-from rbench.tasks import Dataset, Task
+from rbench.tasks import Task
 
 EVALUATIONS = 10
 """Evaluations of a run, at least; every epoch ends with one."""
@@ -69,105 +68,39 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         "dataset_official": data.official,
     }
     _check_memory(problem, method, params, feed)
-    trainer = _Trainer(cell, problem, method, feed, clock, report)
+    total = _total_steps(cell.budget, feed.steps_per_epoch, method)
+    step = compiled(problem, method)
     with clock.phase("warm_up"):
-        outcome.figures |= trainer.side_by_side(params)
-    trainer.run(params, task, evaluate, outcome)
+        outcome.figures |= side_by_side(problem, method, step, params, feed(0), total)
+    _Loop(cell.budget, problem, method, step, total, feed, clock, report).run(params, task, evaluate, outcome)
     outcome.figures["peak_device_bytes"] = backend.peak_device_bytes()
     outcome.figures["phase_seconds"] = clock.seconds
 
 
-class Feed:
-    """Batches of the training data, the same ones on every backend.
+class _Loop:
+    """The training loop of one cell."""
 
-    Attributes:
-        batch_size: data a batch.
-        steps_per_epoch: batches an epoch; a smaller rest is left out.
-    """
-
-    def __init__(self, problem: Problem, method: Method, data: Dataset, batch_size: int, seed: int) -> None:
-        backend = problem.backend
-        self.batch_size = batch_size
-        self.steps_per_epoch = len(data.x_train) // batch_size
-        self._count, self._seed, self._problem, self._samples = len(data.x_train), seed, problem, method.samples
-        self._x = backend.asarray(data.x_train)
-        self._y = (backend.labels if problem.loss.integer_targets else backend.asarray)(data.y_train)
-        self._outputs = _outputs(problem.net, data)
-        self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.empty(0))
-
-    def __call__(self, step: int, size: int | None = None) -> Batch:
-        """The batch of a 0-based step; its first `size` data, or all."""
-        backend, xp = self._problem.backend, self._problem.backend.xp
-        epoch, place = divmod(step, self.steps_per_epoch)
-        if self._order[0] != epoch:
-            self._order = epoch, generator(self._seed, "order", epoch).permutation(self._count)
-        size = size or self.batch_size
-        chosen = backend.asarray(self._order[1][place * self.batch_size :][:size], dtype=xp.int64)
-        noise = None
-        if self._samples:
-            draws = generator(self._seed, "samples", step)
-            noise = backend.asarray(self._problem.loss.noise(draws, size, self._samples, self._outputs))
-        return Batch(xp.take(self._x, chosen, axis=0), xp.take(self._y, chosen, axis=0), noise)
-
-
-def _outputs(net: Module, data: Dataset) -> int:
-    """Outputs of a network; checks that the data fit it."""
-    (shape,) = net.out_space((data.x_train.shape[1:],))
-    if shape is None or len(shape) != 1 or shape[0] is None:
-        raise ShapeError(f"a task's network must return one vector, not {shape}: {net!r}")
-    return shape[0]
-
-
-class _Trainer:
-    """The compiled step of a method and the loop around it."""
-
-    def __init__(self, cell: Cell, problem: Problem, method: Method, feed: Feed, clock: Clock, report: Report) -> None:
-        self._budget, self._problem, self._method, self._feed = cell.budget, problem, method, feed
-        self._clock, self._report = clock, report
-        self._total = _total_steps(cell.budget, feed.steps_per_epoch, method)
-        self._step = _compiled(problem, method)
-
-    def side_by_side(self, params: Params) -> dict[str, Any]:
-        """Seconds of a step, and their ratio to SGD's in the same process, pair by pair; compiles and warms up both.
-
-        A method whose steps differ, such as one that refreshes at intervals, is timed in each variant, and the medians
-        are weighted by how often each is due.
-        """
-        backend, method, batch = self._problem.backend, self._method, self._feed(0)
-        sgd = SGD()
-        sgd_step, sgd_state = _compiled(self._problem, sgd), sgd.init(self._problem, params)
-        sgd_scalars = sgd.scalars(0, self._total)
-        state, scalars = method.init(self._problem, params), method.scalars(0, self._total)
-        window = [method.phase(step) for step in range(min(self._total, 1000))]
-        seconds = ratio = first_calls = 0.0
-        for phase in sorted(set(window), key=window.index):
-
-            def ours(phase: Hashable = phase) -> Step:
-                return self._step(params, state, batch, scalars, phase=phase)
-
-            def theirs() -> Step:
-                return sgd_step(params, sgd_state, batch, sgd_scalars, phase=None)
-
-            start = perf_counter()
-            check = ours()
-            backend.synchronize(arrays_of(check))
-            first_calls += perf_counter() - start
-            if check.health is not None:
-                check_health(backend, check.health, 0)
-            theirs()
-            own, reference = paired_seconds(backend, ours, theirs)
-            share = window.count(phase) / len(window)
-            seconds += share * float(np.median(own))
-            ratio += share * float(np.median(own / reference))
-        compile_seconds = None if backend.eager else first_calls
-        return {"step_seconds": seconds, "step_ratio_to_sgd": ratio, "compile_seconds": compile_seconds}
+    def __init__(
+        self,
+        budget: Budget,
+        problem: Problem,
+        method: Method,
+        step: Callable[..., Step],
+        total: int,
+        feed: Feed,
+        clock: Clock,
+        report: Report,
+    ) -> None:
+        self._budget, self._problem, self._method, self._feed = budget, problem, method, feed
+        self._total, self._clock, self._report = total, clock, report
+        self._step = step
 
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
         """Train to the end of the budget, evaluating at intervals."""
         method, clock = self._method, self._clock
         state = method.init(self._problem, params)
         stops = _evaluation_steps(self._total, self._feed.steps_per_epoch)
-        unchecked: list[tuple[int, Step]] = []
+        unchecked: list[tuple[int, Array, Array | None]] = []
         done = 0
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
@@ -182,21 +115,21 @@ class _Trainer:
                 with clock.phase("step", wait=done + 1 == stop):
                     result = self._step(params, state, batch, scalars, phase=method.phase(done))
                 params, state = result.params, result.state
-                unchecked.append((done, result))
+                unchecked.append((done, result.loss, result.health))
                 done += 1
                 if self._problem.backend.eager:
                     self._check(unchecked)
                     self._report(done, self._total)
             self._check(unchecked)
 
-    def _check(self, unchecked: list[tuple[int, Step]]) -> None:
+    def _check(self, unchecked: list[tuple[int, Array, Array | None]]) -> None:
         """Raise for the first step whose solve failed or whose loss is not finite; empties the list."""
         backend = self._problem.backend
-        for step, result in unchecked:
-            if result.health is not None:
-                check_health(backend, result.health, step)
-            if not math.isfinite(float(result.loss)):
-                raise DivergedError(f"the loss of the batch at step {step} is {float(result.loss)}; lower lr")
+        for step, loss, health in unchecked:
+            if health is not None:
+                check_health(backend, health, step)
+            if not math.isfinite(float(loss)):
+                raise DivergedError(f"the loss of the batch at step {step} is {float(loss)}; lower lr")
         unchecked.clear()
 
     def _evaluate(self, params: Params, done: int, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
@@ -212,15 +145,6 @@ class _Trainer:
         else:
             reached = [h["seconds"] for h in outcome.history if task.target.reached(h)]
             outcome.figures["seconds_to_target"] = reached[0] if reached else math.inf
-
-
-def _compiled(problem: Problem, method: Method) -> Callable[..., Step]:
-    """The method's step as a function of arrays, compiled once for each phase."""
-
-    def step(params: Params, state: Any, batch: Batch, scalars: dict[str, float], *, phase: Hashable) -> Step:
-        return method.step(problem, params, state, batch, scalars, phase)
-
-    return problem.backend.compile(step, static=("phase",))
 
 
 def _check_memory(problem: Problem, method: Method, params: Params, feed: Feed) -> None:

@@ -19,6 +19,6 @@ AUTOENCODER = Suite(
             ),
         ),
     ),
-    tuning="each method's best of 4 settings by squared error on a validation split after 2 epochs, seed 0; ggn and naive "
-    "take those of ggn_mc",
+    tuning="each method's best of 4 settings by squared error on a validation split after 2 epochs, seed 0; ggn and "
+    "naive take those of ggn_mc",
 )
