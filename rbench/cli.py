@@ -118,6 +118,10 @@ def run(
 
         budget = None
         if steps is not None or epochs is not None or seconds is not None:
+            if sum(value is not None for value in (epochs, steps, seconds)) > 1:
+                _fail("give one budget: --epochs, --steps or --seconds")
+            if seconds is not None and not 0 < seconds < float("inf"):
+                _fail(f"--seconds {seconds:g} is no budget; give a time above 0")
             budget = Budget(epochs=epochs, steps=steps, seconds=seconds)
         request = Request(
             suites=tuple(suites or ("quick",)),
@@ -274,8 +278,8 @@ def _print_cells(cells: list, as_json: bool) -> None:  # type: ignore[type-arg]
 
 def _print_files(name: str, files: list) -> None:  # type: ignore[type-arg]
     for file in files:
-        words = {True: "official", False: "NOT official", None: "absent"}[file.official]
-        typer.echo(f"{name}  {file.name}  {words}  {file.path or ''}")
+        words = "official" if file.official else file.problem
+        typer.echo(f"{name}  {file.file}  {words}" + (f"  {file.path}" if file.official else ""))
 
 
 def main() -> None:

@@ -110,7 +110,9 @@ class KFAC(Descent):
             )
             return (a, g), backend.xp.sum(a.values) + backend.xp.sum(g.values)
         means = [backend.xp.sum(factor * _eye(backend, factor)) / factor.shape[0] for factor in covariances]
-        pi = backend.xp.sqrt(means[0] / means[1])
+        # Where a factor is zero, as behind units that are all dead, there is no ratio to split by.
+        floor = backend.xp.full_like(means[0], float(backend.xp.finfo(means[0].dtype).smallest_normal) ** 0.5)
+        pi = backend.xp.sqrt(backend.xp.maximum(means[0], floor) / backend.xp.maximum(means[1], floor))
         root = self.damping**0.5
         (a, a_health), (g, g_health) = (
             _inverted(backend, cov, damping) for cov, damping in zip(covariances, (pi * root, root / pi), strict=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rbench.run.record import FIELDS, Record
 
-GROUP = ["suite", "task", "backend", "device", "dtype", "method"]
+GROUP = ["suite", "task", "backend", "device", "dtype", "method", "budget"]
 FIGURES = [
     "test_accuracy", "test_squared_error", "test_loss", "train_loss", "step_seconds", "step_ratio_to_sgd",
     "train_seconds", "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "steps",
@@ -40,9 +40,16 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         failures come last.
     """
     if frame.empty:
-        return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason"])
+        spread = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
+        return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason", *spread])
+    if "budget" not in frame:
+        frame = frame.assign(budget="")
+    # A run that died before it could say where has no device: it is the one that its backend ran on otherwise.
+    frame = frame.assign(device=frame["device"].fillna(frame.groupby("backend")["device"].transform("first")))
     groups = [_one(keys, group) for keys, group in frame.groupby(GROUP, sort=False, dropna=False)]
     table = pd.DataFrame(groups)
+    # pandas makes None among strings NaN.
+    table["reason"] = table["reason"].astype(object).where(table["reason"].notna(), None)
     rank = table["test_accuracy"].mul(-1).fillna(table["test_squared_error"]).fillna(table["test_loss"])
     order = table.assign(_failed=~table["status"].eq("ok"), _rank=rank, _method=table["method"])
     tasks = list(dict.fromkeys(table["task"]))

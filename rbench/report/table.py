@@ -57,9 +57,10 @@ def comparison(records: list[Record]) -> pd.DataFrame:
 
     Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
     """
-    table = summary(rows(records))
+    budgets = [", ".join(f"{v:g} {k}" for k, v in r.cell.budget.model_dump(exclude_none=True).items()) for r in records]
+    table = summary(rows(records).assign(budget=budgets))
     shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
-    for name in ("suite", "backend", "device", "dtype"):
+    for name in ("suite", "backend", "device", "dtype", "budget"):
         if table[name].nunique(dropna=False) > 1:
             shown[name] = table[name].fillna("")
     if table["seeds"].nunique() > 1:
@@ -87,6 +88,7 @@ def render(records: list[Record], form: Format) -> str:
         return str(shown.style.hide(axis="index").format(escape="latex").to_latex(hrules=True)).rstrip()
     if form == "html":
         return str(shown.to_html(index=False, border=0))
+    shown = shown.map(lambda text: " ".join(text.split()).replace("|", "\\|"))
     return shown.to_markdown(index=False, disable_numparse=True, colalign=_alignment(shown))
 
 

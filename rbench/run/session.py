@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rbench.errors import RbenchError
 from rbench.run.cell import Cell
 from rbench.run.executor import LocalExecutor
 from rbench.run.provenance import provenance
@@ -65,7 +66,10 @@ def run(
     cells = request.cells()
     for task in {cell.task: cell.make_task() for cell in cells}.values():
         task.prepare(request.unofficial_data)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RbenchError(f"cannot run into {directory}: {error.strerror}; name another directory with -o") from None
     found = {cell.key: None if force else read_record(directory, cell) for cell in cells}
     kept = {key: record for key, record in found.items() if record is not None and record.status in FINAL}
     todo = [cell for cell in cells if cell.key not in kept]
