@@ -107,6 +107,7 @@ def run(
     Exit status: 0 all cells ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
     """
     with _errors():
+        import signal
         from datetime import datetime
 
         from rich.console import Console
@@ -142,6 +143,8 @@ def run(
             _print_cells(request.cells(), json)
             return
         folder = output or Path("runs") / f"{'-'.join(request.suites)}-{datetime.now():%Y%m%d-%H%M%S}"
+        # A batch system ends a job by SIGTERM: stop as for Ctrl-C, so that the workers end too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             with display(Console(stderr=True)) as shown:
                 done = run_request(request, folder, shown, timeout=limit, force=force)
@@ -273,7 +276,7 @@ def _print_cells(cells: list, as_json: bool) -> None:  # type: ignore[type-arg]
         return
     for cell in cells:
         typer.echo(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}")
-    typer.echo(f"{len(cells)} cells")
+    typer.echo(f"cells: {len(cells)}")
 
 
 def _print_files(name: str, files: list) -> None:  # type: ignore[type-arg]

@@ -14,23 +14,30 @@ class Configurable(BaseModel):
     Attributes:
         name: what the SPEC starts with.
         summary: one line for `rbench list`.
+        always: settings that the canonical SPEC holds even at their defaults, first and in this order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: ClassVar[str]
     summary: ClassVar[str]
+    always: ClassVar[tuple[str, ...]] = ()
 
     @property
     def spec(self) -> str:
-        """The canonical SPEC: the name, and the settings that differ from the defaults, in order of declaration."""
+        """The canonical SPEC: the name, what is always written, and what else differs from the defaults."""
         fields = type(self).model_fields
-        values = {key: getattr(self, key) for key in fields}
-        changed = [
-            f"{key}={_written(value, _takes_list(self, key))}"
-            for key, value in values.items()
-            if value != fields[key].get_default(call_default_factory=True)
-        ]
-        return f"{self.name}[{','.join(changed)}]" if changed else self.name
+        keys = [key for key in fields if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
+        shown = [*self.always, *(key for key in keys if key not in self.always)]
+        settings = [f"{key}={_written(getattr(self, key), _takes_list(self, key))}" for key in shown]
+        return f"{self.name}[{','.join(settings)}]" if settings else self.name
+
+    def changed(self, **settings: Any) -> Self:
+        """The same with some settings replaced.
+
+        Raises:
+            SpecError: a value that its field refuses.
+        """
+        return self._make({**self.model_dump(), **settings})
 
     @classmethod
     def expand(cls, settings: dict[str, Any]) -> list[Self]:
@@ -66,6 +73,7 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     """
     text = text.strip()
     name, bracket, rest = text.partition("[")
+    name = name.strip()
     if not bracket:
         return name, {}
     if not rest.endswith("]") or not name:

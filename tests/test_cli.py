@@ -113,13 +113,15 @@ def test_a_dry_run_lists_the_cells_and_does_nothing(call, tmp_path):
     words = ("run", "quick", "-t", SPIRALS, "-m", "sgd[lr=[0.1,0.3]]", "-m", "adam", "--seeds", 2, "--steps", 3, "-n")
     lines = call(*words).stdout.splitlines()
     assert len(lines) == 7
-    assert lines[-1] == "6 cells"
+    assert lines[-1] == "cells: 6"
     assert lines[0].split() == [
-        "quick", "two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]]", "sgd", "numpy", "float32", "seed", "0"
+        "quick", "two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]]", "sgd[lr=0.1]", "numpy", "float32",
+        "seed", "0",
     ]  # fmt: skip
     cells = json.loads(call(*words, "--json", "--dtype", "float64", "--batch-size", 5).stdout)
     assert [(cell["method"], cell["seed"]) for cell in cells] == [
-        ("sgd", 0), ("sgd", 1), ("sgd[lr=0.3]", 0), ("sgd[lr=0.3]", 1), ("adam", 0), ("adam", 1)
+        ("sgd[lr=0.1]", 0), ("sgd[lr=0.1]", 1), ("sgd[lr=0.3]", 0), ("sgd[lr=0.3]", 1),
+        ("adam[lr=0.001]", 0), ("adam[lr=0.001]", 1),
     ]  # fmt: skip
     assert {cell["dtype"] for cell in cells} == {"float64"}
     assert {cell["budget"]["steps"] for cell in cells} == {3}
@@ -133,14 +135,14 @@ def test_a_bare_method_is_the_suites_own(call):
         for spec in ("kfac", "kfac[lr=0.5]", "kfac[]")
     )
     suite = [cell.method for cell in Request(tasks=("digits",)).cells() if cell.method.startswith("kfac")]
-    assert (bare, own) == (suite, ["kfac[lr=0.5]"])
-    assert plain in (suite, ["kfac"])
+    assert (bare, own) == (suite, ["kfac[lr=0.5,damping=0.1]"])
+    assert plain == ["kfac[lr=0.01,damping=0.1]"]
 
 
 def test_a_run_that_is_there_prints_its_rows(call, directory):
     done = call(*SMALL, "-o", directory, "--json")
     assert done.exit_code == 0
-    assert "1 cells are there from an earlier run; 0 to run" in done.stderr
+    assert "cells from an earlier run: 1; to run: 0" in done.stderr
     (row,) = json.loads(done.stdout)
     assert tuple(row) == FIELDS
     assert (row["status"], row["steps"]) == ("ok", 3)

@@ -16,15 +16,18 @@ from rbench.run.worker import run_cell
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
 ENDS = {
-    "toy-raises": ("crashed", ["RuntimeError: boom"]),
-    "toy-killed": ("crashed", ["signal SIGKILL"]),
-    "toy-exits": ("crashed", ["exit status 3: last words"]),
-    "sgd": ("ok", []),
+    "toy-raises[lr=0.1]": ("crashed", ["RuntimeError: boom"]),
+    "toy-killed[lr=0.1]": ("crashed", ["signal SIGKILL"]),
+    "toy-exits[lr=0.1]": ("crashed", ["exit status 3: last words"]),
+    "sgd[lr=0.1]": ("ok", []),
     "sgd[lr=1e+30]": ("diverged", ["step 1", "lower lr"]),
-    "riemannian[lr=1e+30]": ("diverged", ["layer 0", "step 1", "lower lr"]),
-    "kfac[lr=1e+30,damping_split=eigen]": ("diverged", ["step 1", "lower lr"]),
-    "adam": ("ok", []),
-    "naive": ("skipped", ["would need 16", "GiB", "solver 'inverse' at layer 0", "120,000", "are free"]),
+    "riemannian[output_metric=ggn_mc,lr=1e+30,mass=0.1]": ("diverged", ["layer 0", "step 1", "lower lr"]),
+    "kfac[lr=1e+30,damping=0.1,damping_split=eigen]": ("diverged", ["step 1", "lower lr"]),
+    "adam[lr=0.001]": ("ok", []),
+    "naive[output_metric=ggn_mc,lr=0.01,mass=0.1]": (
+        "skipped",
+        ["would need 16", "GiB", "solver 'inverse' at layer 0", "120,000", "are free"],
+    ),
 }
 
 
@@ -97,20 +100,23 @@ def test_the_directory_holds_the_request_and_nothing_half_written(first):
     assert sorted(whole["cells"]) == sorted(record.cell.key for record in first.records.values())
     endings = {path.suffix for path in (first.directory / "cells").iterdir()}
     assert endings == {".json", ".log"}
-    log = file_of(first.directory, first.records["toy-exits"]).with_suffix(".log").read_text()
+    log = file_of(first.directory, first.records["toy-exits[lr=0.1]"]).with_suffix(".log").read_text()
     assert log.splitlines() == ["to standard output", "last words"]
 
 
 def test_another_process_finds_the_same_figures(first):
-    record = first.records["sgd"]
+    record = first.records["sgd[lr=0.1]"]
     again = run_cell(record.cell)
     keys = ("step", "train_loss", "test_loss", "test_accuracy")
     assert [[h[k] for k in keys] for h in again.history] == [[h[k] for k in keys] for h in record.history]
 
 
 def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
-    kept = [file_of(first.directory, first.records[method]) for method in ("sgd[lr=1e+30]", "toy-killed", "adam")]
-    damaged = file_of(first.directory, first.records["sgd"])
+    kept = [
+        file_of(first.directory, first.records[method])
+        for method in ("sgd[lr=1e+30]", "toy-killed[lr=0.1]", "adam[lr=0.001]")
+    ]
+    damaged = file_of(first.directory, first.records["sgd[lr=0.1]"])
     damaged.write_text(damaged.read_text()[:200])
     table = rbench.run("table", first.directory)
     assert table.code == 0
@@ -121,19 +127,19 @@ def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
     before = [path.stat().st_mtime_ns for path in kept]
     asked = ("-t", SPIRALS, "-m", "sgd[lr=0.1]", "-m", "sgd[lr=1e30]", "--steps", 40, "--threads", 1)
     again = rbench.run("run", "toy", *asked, "-o", first.directory)
-    assert "1 cells are there from an earlier run; 1 to run" in again.err
+    assert "cells from an earlier run: 1; to run: 1" in again.err
     assert again.code == 1
     assert [path.stat().st_mtime_ns for path in kept] == before
     assert json.loads(damaged.read_text())["status"] == "ok"
 
 
 def test_force_runs_again(rbench, first):
-    path = file_of(first.directory, first.records["sgd"])
+    path = file_of(first.directory, first.records["sgd[lr=0.1]"])
     before = path.stat().st_mtime_ns
     asked = ("-t", SPIRALS, "-m", "sgd[lr=0.1]", "--steps", 40, "--threads", 1)
     done = rbench.run("run", "toy", *asked, "-o", first.directory, "--force")
     assert done.code == 0
-    assert "are there" not in done.err
+    assert "earlier run" not in done.err
     assert path.stat().st_mtime_ns > before
 
 
@@ -144,7 +150,10 @@ def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     late = rbench.run(*words, "--timeout", "4s")
     records = {record.cell.method: record for record in read_records(directory)[0]}
     assert late.code == 1
-    assert (records["toy-gated"].status, records["toy-gated"].reason) == ("timeout", "did not end within 4 s")
+    assert (records["toy-gated[lr=0.1]"].status, records["toy-gated[lr=0.1]"].reason) == (
+        "timeout",
+        "did not end within 4 s",
+    )
     assert len(records) == 2
 
     for path in rbench.folder.glob("pid-*"):
@@ -161,7 +170,7 @@ def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     assert "Traceback" not in err
     assert not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text()
     records, damaged = read_records(directory)
-    assert "toy-gated" not in {record.cell.method for record in records}
+    assert "toy-gated[lr=0.1]" not in {record.cell.method for record in records}
     assert damaged == []
     assert not list((directory / "cells").glob(".*"))
 
@@ -169,4 +178,4 @@ def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     done = rbench.run(*words)
     assert done.code == 0, done.err
     ends = {record.cell.method: record.status for record in read_records(directory)[0]}
-    assert ends == {"toy-gated": "ok", "adam": "ok"}
+    assert ends == {"toy-gated[lr=0.1]": "ok", "adam[lr=0.001]": "ok"}

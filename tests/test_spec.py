@@ -66,14 +66,20 @@ EXPANDED = {
     "toy[entries=[1,[0.2,[[1,2],[3]]]]]": ["toy[entries=1]", "toy[entries=[[0.2,[[1,2],[3]]]]]"],
 }
 REGISTERED = {
-    "riemannian[mass=[[0.1,0.2]]]": ["riemannian[mass=[[0.1,0.2]]]"],
-    "riemannian[mass=[0.1,0.2]]": ["riemannian", "riemannian[mass=0.2]"],
-    "riemannian[output_metric=[ggn,identity]]": ["riemannian[output_metric=ggn]", "riemannian[output_metric=identity]"],
-    "riemannian[output_metric=[[[2,1],[1,2]]]]": ["riemannian[output_metric=[[[2,1],[1,2]]]]"],
+    "riemannian[mass=[[0.1,0.2]]]": ["riemannian[output_metric=ggn_mc,lr=0.01,mass=[[0.1,0.2]]]"],
+    "riemannian[mass=[0.1,0.2]]": [
+        "riemannian[output_metric=ggn_mc,lr=0.01,mass=0.1]",
+        "riemannian[output_metric=ggn_mc,lr=0.01,mass=0.2]",
+    ],
+    "riemannian[output_metric=[ggn,identity]]": [
+        "riemannian[output_metric=ggn,lr=0.01,mass=0.1]",
+        "riemannian[output_metric=identity,lr=0.01,mass=0.1]",
+    ],
+    "riemannian[output_metric=[[[2,1],[1,2]]]]": ["riemannian[output_metric=[[[2,1],[1,2]]],lr=0.01,mass=0.1]"],
     "mnist[hidden=[256,128]]": ["mnist"],
     "mnist[hidden=[[32,16],[8]]]": ["mnist[hidden=[32,16]]", "mnist[hidden=[8]]"],
     "digits[hidden=[]]": ["digits[hidden=[]]"],
-    "kfac[kl_clip=[none,1e-3]]": ["kfac", "kfac[kl_clip=0.001]"],
+    "kfac[kl_clip=[none,1e-3]]": ["kfac[lr=0.01,damping=0.1]", "kfac[lr=0.01,damping=0.1,kl_clip=0.001]"],
 }
 REFUSED = {
     "sgd[rate=0.1]": "sgd has no setting 'rate'; its settings are: .*lr.*momentum.*nesterov",
@@ -167,4 +173,4 @@ def test_the_canonical_spec_makes_the_same_thing(cls, data):
     (again,) = configured("tasks" if issubclass(cls, Task) else "methods", made.spec)
     assert again == made
     assert again.spec == made.spec
-    assert (made.spec == cls.name) == (made == cls())
+    assert (made.spec == cls().spec) == (made == cls())

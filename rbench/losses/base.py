@@ -51,7 +51,7 @@ class Loss(ABC):
         """s of shape (batch,), such that the row s ∂ℓ/∂z is the factor of the metric `true_vs_rest`.
 
         Raises:
-            MetricError: the loss has no such metric.
+            MetricError: the loss has no class labels.
         """
         raise MetricError(f"output metric 'true_vs_rest' needs class labels, but the loss is {self.name!r}")
 

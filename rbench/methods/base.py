@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
@@ -79,6 +79,7 @@ class Method(Configurable):
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
     """
 
+    always: ClassVar[tuple[str, ...]] = ("lr",)
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
 
@@ -107,6 +108,9 @@ class Method(Configurable):
             batch_size: size of the batches to come.
         """
         return 0.0, ""
+
+    def check(self, problem: Problem) -> None:
+        """Raise an `RbenchError` where the method cannot train on the problem, before any work starts."""
 
     @abstractmethod
     def init(self, problem: Problem, params: Params) -> State:

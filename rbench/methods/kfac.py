@@ -34,6 +34,7 @@ class KFAC(Descent):
 
     name: ClassVar[str] = "kfac"
     summary: ClassVar[str] = "Kronecker-factored curvature, running averages, refreshed at intervals"
+    always: ClassVar[tuple[str, ...]] = ("lr", "damping")
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
     factors: Literal["exact", "mc", "empirical"] = "mc"
     rank: int = Field(1, ge=1)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,7 @@ class Preconditioned(Descent):
         kl_clip: bound on η² gᵀΔ, or None for no clip; see `Descent`.
     """
 
+    always: ClassVar[tuple[str, ...]] = ("output_metric", "lr", "mass")
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
     output_metric: (
         Literal["identity", "ggn", "ggn_mc", "true_vs_rest", "empirical_fisher"] | tuple[tuple[float, ...], ...]
@@ -52,6 +53,10 @@ class Preconditioned(Descent):
     @property
     def samples(self) -> int:
         return self.metric.samples
+
+    def check(self, problem: Problem) -> None:
+        self.metric.check(problem.loss)
+        layer_masses(problem.backend, problem.net.layers, self.mass)
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
         backend, layers = problem.backend, problem.net.layers

@@ -35,6 +35,9 @@ class OutputMetric(ABC):
     name: str
     samples: int = 0
 
+    def check(self, loss: Loss) -> None:  # noqa: B027 - most metrics are defined for every loss
+        """Raise `MetricError` where the metric is not defined for the loss."""
+
     @abstractmethod
     def rank(self, d: int) -> int:
         """Rows of the factor for each datum, given d outputs."""
@@ -101,6 +104,10 @@ class TrueVsRest(OutputMetric):
     """
 
     name = "true_vs_rest"
+
+    def check(self, loss: Loss) -> None:
+        if not loss.integer_targets:
+            raise MetricError(f"output metric 'true_vs_rest' needs class labels, but the loss is {loss.name!r}")
 
     def rank(self, d: int) -> int:
         return 1

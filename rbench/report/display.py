@@ -32,7 +32,7 @@ class PlainDisplay:
     def start(self, cells: int, kept: int) -> None:
         self._cells = cells
         if kept:
-            self._console.print(f"{kept} cells are there from an earlier run; {cells} to run", highlight=False)
+            self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         """Nothing: only ends are shown."""
@@ -65,7 +65,7 @@ class BarDisplay:
 
     def start(self, cells: int, kept: int) -> None:
         if kept:
-            self._console.print(f"{kept} cells are there from an earlier run; {cells} to run", highlight=False)
+            self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
         self._overall = self._progress.add_task("all cells", total=cells)
         self._progress.start()
 

@@ -16,9 +16,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         return ["No records."]
     cells = [record.cell for record in records]
     seeds = len({cell.seed for cell in cells})
-    budgets = {
-        f"{value:g} {name}" for cell in cells for name, value in cell.budget.model_dump(exclude_none=True).items()
-    }
+    budgets = {str(cell.budget) for cell in cells}
     threads = sorted({cell.threads for cell in cells})
     return [
         *([f"Figures are medians over {seeds} seeds (smallest–largest)."] if seeds > 1 else []),

@@ -42,8 +42,6 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         spread = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
         return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason", *spread])
-    if "budget" not in frame:
-        frame = frame.assign(budget="")
     # A run that died before it could say where has no device: it is the one that its backend ran on otherwise.
     frame = frame.assign(device=frame["device"].fillna(frame.groupby("backend")["device"].transform("first")))
     groups = [_one(keys, group) for keys, group in frame.groupby(GROUP, sort=False, dropna=False)]

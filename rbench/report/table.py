@@ -57,8 +57,7 @@ def comparison(records: list[Record]) -> pd.DataFrame:
 
     Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
     """
-    budgets = [", ".join(f"{v:g} {k}" for k, v in r.cell.budget.model_dump(exclude_none=True).items()) for r in records]
-    table = summary(rows(records).assign(budget=budgets))
+    table = summary(rows(records))
     shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
     for name in ("suite", "backend", "device", "dtype", "budget"):
         if table[name].nunique(dropna=False) > 1:
@@ -85,7 +84,9 @@ def render(records: list[Record], form: Format) -> str:
         return rows(records).to_csv(index=False).rstrip()
     shown = comparison(records)
     if form == "latex":
-        return str(shown.style.hide(axis="index").format(escape="latex").to_latex(hrules=True)).rstrip()
+        columns = "".join(side[0] for side in _alignment(shown))
+        styled = shown.style.hide(axis="index").format(escape="latex")
+        return str(styled.to_latex(hrules=True, column_format=columns)).rstrip()
     if form == "html":
         return str(shown.to_html(index=False, border=0))
     shown = shown.map(lambda text: " ".join(text.split()).replace("|", "\\|"))

@@ -27,6 +27,10 @@ class Budget(BaseModel):
     steps: int | None = Field(None, ge=1)
     seconds: float | None = Field(None, gt=0)
 
+    def __str__(self) -> str:
+        """Such as `3 epochs`."""
+        return ", ".join(f"{value:g} {name}" for name, value in self.model_dump(exclude_none=True).items())
+
     def model_post_init(self, context: Any) -> None:
         """Check that one is set."""
         if sum(value is not None for value in (self.epochs, self.steps, self.seconds)) != 1:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +33,7 @@ class LocalExecutor:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = threading.Event()
 
-    def run(self, cells: Sequence[Cell]) -> Iterator[Record]:
+    def run(self, cells: Sequence[Cell]) -> Generator[Record]:
         """Run all cells and yield their records as they end; stopping early ends the processes that still run."""
         with self._pool() as pool:
             futures: list[Future[Record | None]] = [pool.submit(self._run_one, cell) for cell in cells]
@@ -72,6 +72,8 @@ class LocalExecutor:
                 start_new_session=True,
             )
         self._running.add(process)
+        if self._stopped.is_set():  # between the check above and here
+            _kill_group(process)
         late = threading.Event()
 
         def end() -> None:

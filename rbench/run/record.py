@@ -16,7 +16,8 @@ FINAL: tuple[Status, ...] = ("ok", "diverged")
 """What a resumed run does not repeat; the others may end differently on another day."""
 
 FIELDS = (
-    "suite", "task", "method", "backend", "device", "dtype", "seed", "status", "reason", "steps", "train_loss",
+    "suite", "task", "method", "backend", "device", "dtype", "seed", "budget", "status", "reason", "steps",
+    "train_loss",
     "test_loss",
     "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd", "compile_seconds", "train_seconds",
     "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
@@ -58,7 +59,8 @@ class Record(BaseModel):
 
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""
-        own = {**self.cell.model_dump(), **self.figures, "status": self.status, "reason": self.reason}
+        own = {**self.cell.model_dump(), **self.figures, "budget": str(self.cell.budget)}
+        own |= {"status": self.status, "reason": self.reason}
         return {name: own.get(name) for name in FIELDS}
 
 

@@ -110,15 +110,14 @@ class Request(BaseModel):
         tasks: list[Task] = configured("tasks", spec)
         if self.batch_size is None:
             return tasks
-        return [task.model_copy(update={"batch_size": self.batch_size}) for task in tasks]
+        return [task.changed(batch_size=self.batch_size) for task in tasks]
 
     def _methods(self, entry: Entry) -> list[str]:
         """Canonical SPECs of the methods for an entry."""
         asked = self.methods or entry.methods
         specs: list[str] = []
         for spec in asked:
-            name, settings = parse(spec)
-            tuned = [own for own in entry.methods if parse(own)[0] == name]
-            sources = tuned if self.methods and not settings and tuned else [spec]
+            tuned = [own for own in entry.methods if parse(own)[0] == spec]
+            sources = tuned if self.methods and tuned else [spec]
             specs += [method.spec for source in sources for method in configured("methods", source)]
         return list(dict.fromkeys(specs))

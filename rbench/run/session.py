@@ -1,10 +1,15 @@
 """A run: the cells of a request into a directory, resuming what is there."""
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rbench.errors import RbenchError
+from rbench.errors import RbenchError, SpecError
+from rbench.losses import get_loss
+from rbench.methods import Problem
+from rbench.plugins import get_backend
 from rbench.run.cell import Cell
 from rbench.run.executor import LocalExecutor
 from rbench.run.provenance import provenance
@@ -64,8 +69,7 @@ def run(
         RbenchError: what is asked for cannot be run; nothing has been started.
     """
     cells = request.cells()
-    for task in {cell.task: cell.make_task() for cell in cells}.values():
-        task.prepare(request.unofficial_data)
+    _check(cells)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -80,7 +84,20 @@ def run(
     display.start(len(todo), len(kept))
     executor = LocalExecutor(directory, jobs=request.jobs, timeout=timeout, progress=display.step)
     records: dict[str, Record] = dict(kept)
-    for record in executor.run(todo):
-        records[record.cell.key] = record
-        display.end(record)
+    # Closed at once when a display is interrupted, so that no further cell starts.
+    with closing(executor.run(todo)) as ended:
+        for record in ended:
+            records[record.cell.key] = record
+            display.end(record)
     return Run(directory, [records[cell.key] for cell in cells])
+
+
+def _check(cells: Sequence[Cell]) -> None:
+    """Raise for what can be known to fail before any cell runs: data that cannot be had, methods that do not fit."""
+    for cell in {(cell.task, cell.method, cell.budget): cell for cell in cells}.values():
+        task, method = cell.make_task(), cell.make_method()
+        if cell.budget.seconds is not None and method.schedule != "constant":
+            raise SpecError(f"{cell.method}: schedule {method.schedule!r} needs an end: give --epochs or --steps")
+        method.check(Problem(get_backend(cell.backend, dtype=cell.dtype), task.network(), get_loss(task.loss)))
+    for cell in {cell.task: cell for cell in cells}.values():
+        cell.make_task().dataset(cell.unofficial_data)

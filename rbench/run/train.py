@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from rbench.backend import Array, Backend
-from rbench.errors import DivergedError, Skip, SpecError
+from rbench.errors import DivergedError, Skip
 from rbench.losses import get_loss
 from rbench.methods import Method, Problem, Step
 from rbench.modules import Params
@@ -23,6 +23,9 @@ from rbench.tasks import Task
 
 EVALUATIONS = 10
 """Evaluations of a run, at least; every epoch ends with one."""
+
+UNLIMITED = 1_000_000
+"""Steps of a run whose budget is seconds."""
 
 Report = Callable[[int, int], None]
 
@@ -68,7 +71,7 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         "dataset_official": data.official,
     }
     _check_memory(problem, method, params, feed)
-    total = _total_steps(cell.budget, feed.steps_per_epoch, method)
+    total = _total_steps(cell.budget, feed.steps_per_epoch)
     step = compiled(problem, method)
     with clock.phase("warm_up"):
         outcome.figures |= side_by_side(problem, method, step, params, feed(0), total)
@@ -154,14 +157,12 @@ def _check_memory(problem: Problem, method: Method, params: Params, feed: Feed) 
         raise Skip(f"would need {needed / 2**30:,.1f} GiB for {purpose}; {free / 2**30:,.1f} GiB are free")
 
 
-def _total_steps(budget: Budget, steps_per_epoch: int, method: Method) -> int:
+def _total_steps(budget: Budget, steps_per_epoch: int) -> int:
     if budget.steps is not None:
         return budget.steps
     if budget.epochs is not None:
         return budget.epochs * steps_per_epoch
-    if method.schedule != "constant":
-        raise SpecError(f"schedule {method.schedule!r} needs a number of steps to end at: give --epochs or --steps")
-    return 1_000_000
+    return UNLIMITED
 
 
 def _evaluation_steps(total: int, steps_per_epoch: int) -> list[int]:

@@ -7,6 +7,7 @@ output while it trains. All other output goes to standard error.
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -34,7 +35,8 @@ def run_cell(cell: Cell, progress: int | None = None) -> Record:
         nonlocal last
         if progress is not None and monotonic() - last > REPORT_SECONDS:
             last = monotonic()
-            os.write(progress, f"{step} {total}\n".encode())
+            with suppress(BrokenPipeError):  # the parent is gone; the record is still worth having
+                os.write(progress, f"{step} {total}\n".encode())
 
     status: Status = "ok"
     reason: str | None = None

@@ -94,13 +94,6 @@ class Task(Configurable):
         """The parameters that training starts from."""
         return network.init(backend, seed)
 
-    def prepare(self, allow_unofficial: bool) -> None:
-        """Make sure that `load` will succeed, once before the runs that need it; fetches what is absent.
-
-        Raises:
-            DataError: as `load`.
-        """
-
     def dataset(self, allow_unofficial: bool = False) -> Dataset:
         """The data, with the test set replaced by held-out training data where `validation` is set.
 

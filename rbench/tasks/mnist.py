@@ -32,9 +32,6 @@ class Mnist(Task):
     def network(self) -> Module:
         return mlp((SIDE * SIDE, *self.hidden, 10), self.activation)
 
-    def prepare(self, allow_unofficial: bool) -> None:
-        self.load(allow_unofficial)
-
     def load(self, allow_unofficial: bool) -> Dataset:
         return load_mnist(allow_unofficial)
 
