@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,7 +47,9 @@ def rbench(tmp_path_factory):
     def start(*words):
         command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+        # A shell that runs the tests in the background lets them ignore SIGINT, which a child would inherit.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=heed, **pipes)
 
     def run(*words):
         process = start(*words)
