@@ -1,8 +1,8 @@
-"""Seconds of a training step over a step of SGD's, timed in turn in one process.
+"""Seconds of a training step, and their ratio to another method's, timed in turn in one process.
 
     OPENBLAS_NUM_THREADS=2 python benchmarks/step_time.py --sizes 784,1024,1024,10 --method adam
 
-Prints a Markdown table: the median step, and the median of the ratios pair by pair with their quartiles.
+Prints a Markdown table of medians. Data are random: they make no difference to the time.
 """
 
 import argparse
@@ -10,22 +10,25 @@ import argparse
 import numpy as np
 
 from rbench.losses import get_loss
-from rbench.methods import Batch, Problem
+from rbench.methods import Problem
 from rbench.plugins import get_backend
 from rbench.run.cell import configured
-from rbench.run.clock import paired_seconds, timed
+from rbench.run.feed import Feed
+from rbench.run.step_time import side_by_side
+from rbench.tasks import Dataset
 from rbench.tasks.networks import mlp
 
 METHODS = [
-    "sgd[momentum=0]",
     "sgd",
     "adam",
     "riemannian[output_metric=true_vs_rest]",
     "riemannian[output_metric=ggn_mc]",
     "riemannian[output_metric=ggn,batch=mean]",
     "riemannian[output_metric=ggn]",
+    "kfac[refresh=10]",
     "kfac",
 ]
+STEPS = 1000
 
 
 def main() -> None:
@@ -34,35 +37,23 @@ def main() -> None:
     parser.add_argument("--sizes", default="784,1024,1024,10", help="sizes of the layers of a tanh network")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--backend", default="numpy")
-    parser.add_argument("--reference", default="sgd", help="SPEC of the method that the others are divided by")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--reference", default="sgd[momentum=0]", help="SPEC of what the others are divided by")
     parser.add_argument("--method", action="append", help="SPEC; may be given more than once")
-    parser.add_argument("--pairs", type=int, default=25)
     options = parser.parse_args()
     sizes = tuple(map(int, options.sizes.split(",")))
-    backend = get_backend(options.backend)
+    backend = get_backend(options.backend, dtype=options.dtype)
     problem = Problem(backend, mlp(sizes, "tanh"), get_loss("cross_entropy"))
-    params = problem.net.init(backend, seed=0)
     numbers = np.random.default_rng(0)
-    x = backend.asarray(numbers.random((options.batch, sizes[0])))
-    y = backend.labels(numbers.integers(0, sizes[-1], options.batch))
-
-    def stepper(spec: str) -> object:
-        (method,) = configured("methods", spec)
-        noise = problem.loss.noise(numbers, options.batch, max(1, method.samples), sizes[-1])
-        batch = Batch(x, y, backend.asarray(noise))
-        state, scalars = method.init(problem, params), method.scalars(0, 100)
-        return lambda: method.step(problem, params, state, batch, scalars, method.phase(0))
-
-    reference = stepper(options.reference)
-    timed(backend, reference)
-    print(f"{options.sizes}, batch {options.batch}, {options.backend}, over {options.reference}\n")
-    print("| method | step ms | ratio | quartiles |\n|---|--:|--:|--:|")
+    x, y = numbers.random((options.batch, sizes[0])), numbers.integers(0, sizes[-1], options.batch)
+    feed = Feed(problem, Dataset(x, y, x, y, sha256=""), options.batch, seed=0)
+    (reference,) = configured("methods", options.reference)
+    print(f"{options.sizes}, batch {options.batch}, {options.backend} {options.dtype}, over {options.reference}\n")
+    print("| method | step ms | ratio |\n|---|--:|--:|")
     for spec in options.method or METHODS:
-        step = stepper(spec)
-        timed(backend, step)
-        own, other = paired_seconds(backend, step, reference, budget=20, pairs=options.pairs)
-        low, middle, high = np.percentile(own / other, [25, 50, 75])
-        print(f"| {spec} | {1e3 * np.median(own):.2f} | {middle:.2f} | {low:.2f}–{high:.2f} |")
+        (method,) = configured("methods", spec)
+        found = side_by_side(problem, method, problem.net.init(backend), feed, STEPS, reference)
+        print(f"| {spec} | {1e3 * found['step_seconds']:.2f} | {found['step_ratio_to_sgd']:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

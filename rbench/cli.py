@@ -112,9 +112,10 @@ def run(
 
         from rich.console import Console
 
+        from rbench.plugins import plugins
         from rbench.report import footnotes, render
         from rbench.report.display import display, print_table
-        from rbench.run import Budget, Request
+        from rbench.run import Budget, Request, check
         from rbench.run import run as run_request
 
         budget = None
@@ -139,8 +140,12 @@ def run(
             unofficial_data=unofficial_data,
         )
         limit = _seconds(timeout)
+        for failure in plugins().failures:
+            typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
         if dry_run:
-            _print_cells(request.cells(), json)
+            cells = request.cells()
+            check(cells)
+            _print_cells(cells, json)
             return
         folder = output or Path("runs") / f"{'-'.join(request.suites)}-{datetime.now():%Y%m%d-%H%M%S}"
         # A batch system ends a job by SIGTERM: stop as for Ctrl-C, so that the workers end too.

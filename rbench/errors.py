@@ -26,7 +26,7 @@ class MetricError(RbenchError, ValueError):
 
 
 class SolverError(RbenchError, ValueError):
-    """A solver is unknown, or cannot serve the mass or the memory at hand."""
+    """A solver is unknown, or cannot use the mass."""
 
 
 class CapacitanceError(RbenchError, ArithmeticError):
@@ -41,9 +41,14 @@ class CapacitanceError(RbenchError, ArithmeticError):
         """Name the layer, and the step where there is one."""
         self.layer, self.step = layer, step
         at = "" if step is None else f" at step {step}"
+        way_out = (
+            "Check x, y and params for values that are not finite, or raise mass."
+            if step is None
+            else "The rate is too large for the mass: lower lr, raise mass, or set kl_clip."
+        )
         super().__init__(
             f"the matrix of layer {layer} could not be factored{at}: it holds NaN or lost positive definiteness. "
-            "The rate is too large for the mass: lower lr, raise mass, or set kl_clip."
+            + way_out
         )
 
 

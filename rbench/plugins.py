@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
@@ -72,9 +73,9 @@ class Plugins:
     def _items(self, implementation: pluggy.HookImpl) -> list[Any]:
         try:
             items = list(cast(Iterable[Any], implementation.function()))
-            unnamed = [item for item in items if not hasattr(item, "name")]
-            if unnamed:
-                raise PluginError(f"it registers {unnamed[0]!r}, which has no name")
+            for item, attribute in product(items, ("name", "summary")):
+                if not hasattr(item, attribute):
+                    raise PluginError(f"it registers {item!r}, which has no {attribute}")
             return items
         except Exception as error:
             failure = Failure(

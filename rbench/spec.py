@@ -17,7 +17,7 @@ class Configurable(BaseModel):
         always: settings that the canonical SPEC holds even at their defaults, first and in this order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: ClassVar[str]
     summary: ClassVar[str]
     always: ClassVar[tuple[str, ...]] = ()

@@ -47,7 +47,7 @@ def module(items=None, hook="rbench_tasks", error=None):
 
 
 def named(*names):
-    return [SimpleNamespace(name=name) for name in names]
+    return [SimpleNamespace(name=name, summary="") for name in names]
 
 
 @pytest.fixture

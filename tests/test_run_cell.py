@@ -1,7 +1,6 @@
 """One cell in this process: what it records, that it repeats, when it stops; and records on disk."""
 
 import json
-import math
 from itertools import pairwise
 
 import pytest
@@ -59,8 +58,8 @@ def test_a_row_has_every_field():
     assert 0 < row["train_loss"] < 2
     assert 0 < row["test_loss"] < 2
     assert 0 <= row["test_accuracy"] <= 1
-    assert 0 < row["step_seconds"] < row["train_seconds"] * 5
-    assert 0.2 < row["step_ratio_to_sgd"] < 5
+    assert row["step_seconds"] > 0
+    assert row["step_ratio_to_sgd"] > 0
     assert len(row["dataset_sha256"]) == 64
 
 
@@ -101,12 +100,13 @@ def test_the_time_to_the_target(steps, reached):
         first = next(entry for entry in record.history if entry["test_squared_error"] <= 0.06)
         assert 0 < first["seconds"] == seconds < record.figures["train_seconds"]
     else:
-        assert seconds == math.inf
+        assert seconds is None
 
 
 def test_a_task_without_a_target_has_no_time_to_it(monkeypatch):
     monkeypatch.setattr(plugins().find("tasks", "two-spirals"), "target", None)
-    assert run_cell(cell("sgd")).figures["seconds_to_target"] is None
+    row = run_cell(cell("sgd")).row()
+    assert row["target_reached"] is row["seconds_to_target"] is None
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_keys_tell_cells_apart_and_are_file_names():
 
 class TestOnDisk:
     def test_records_round_trip_in_strict_json(self, tmp_path):
-        figures = {"seconds_to_target": math.inf, "train_loss": 0.25, "test_loss": -math.inf, "steps": 3}
-        record = Record(cell=cell("sgd"), status="ok", figures=figures, history=[{"step": 0, "x": math.inf}])
+        figures = {"seconds_to_target": None, "train_loss": 0.25, "steps": 3}
+        record = Record(cell=cell("sgd"), status="ok", figures=figures, history=[{"step": 0, "x": 1.5}])
         write_record(tmp_path, record)
         assert read_record(tmp_path, record.cell) == record
         assert read_records(tmp_path) == ([record], [])
         (path,) = (tmp_path / "cells").iterdir()
         content = json.loads(path.read_text(), parse_constant=pytest.fail)
-        assert content["figures"]["seconds_to_target"] == "Infinity"
+        assert content["figures"]["train_loss"] == 0.25
 
     def test_what_is_damaged_is_no_record(self, tmp_path):
         record = Record(cell=cell("sgd"), status="ok")

@@ -1,13 +1,15 @@
 """NumPy arrays; SciPy where the array standard has no function."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import array_api_compat.numpy as xp
 import numpy as np
-import scipy.linalg.lapack
 import scipy.special
 from scipy.linalg.blas import dtrsm, strsm
+from threadpoolctl import ThreadpoolController
 
 from rbench.backend import Array, Backend, check_dtype
 from rbench.errors import BackendError
@@ -24,7 +26,7 @@ class NumpyBackend(Backend):
         if device not in (None, "cpu"):
             raise BackendError(f"backend 'numpy' has no device {device!r}; it runs on 'cpu' alone")
         self.dtype, self.device = dtype, "cpu"
-        self._potrf = scipy.linalg.lapack.spotrf if dtype == "float32" else scipy.linalg.lapack.dpotrf
+        _keep_scipy_to_one_thread()
         self._trsm = strsm if dtype == "float32" else dtrsm
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
@@ -40,15 +42,13 @@ class NumpyBackend(Backend):
         return function
 
     def cholesky(self, matrix: Array) -> Array:
-        # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK reads it without a copy of its own.
-        upper, info = self._potrf(matrix.T, lower=0, clean=1)
-        if info:
-            inflated = matrix * (
-                1 + 4 * matrix.shape[0] ** 0.5 * self.epsilon * np.eye(len(matrix), dtype=matrix.dtype)
-            )
-            upper, info = self._potrf(inflated.T, lower=0, clean=1)
-        lower: Array = np.full_like(matrix, np.nan) if info else upper.T
-        return lower
+        inflation = 4 * len(matrix) ** 0.5 * self.epsilon
+        for added in (0.0, inflation):
+            try:
+                return np.linalg.cholesky(matrix + np.diag(added * np.diag(matrix)) if added else matrix)
+            except np.linalg.LinAlgError:
+                continue
+        return np.full_like(matrix, np.nan)
 
     def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
         # lower.T is Fortran-ordered and upper triangular: BLAS takes it as it lies.
@@ -65,3 +65,19 @@ class NumpyBackend(Backend):
 
     def describe(self) -> dict[str, str]:
         return {"numpy": np.__version__, "scipy": scipy.__version__}
+
+
+@cache
+def _keep_scipy_to_one_thread() -> None:
+    """Limit SciPy's BLAS to one thread in this process.
+
+    NumPy's and SciPy's wheels bring a BLAS each, with threads of their own that wait busily for work: taken in turn
+    they slow each other down many times. NumPy's does the large products; SciPy's only solves triangular systems.
+    """
+    blas = ThreadpoolController().select(user_api="blas")
+
+    def shipped_with(package: str) -> list[str]:
+        return [lib["filepath"] for lib in blas.info() if Path(lib["filepath"]).parent.name == f"{package}.libs"]
+
+    if shipped_with("numpy") and shipped_with("scipy"):
+        blas.select(filepath=shipped_with("scipy")).limit(limits=1)

@@ -88,6 +88,10 @@ class Method(Configurable):
         """Targets to draw from the model for each datum of a step; 0 for none."""
         return 0
 
+    def samples_in(self, phase: Hashable) -> int:
+        """Targets to draw in a variant of the step."""
+        return self.samples
+
     def phase(self, step: int) -> Hashable:
         """Which variant of the step is due at the 0-based index; each is compiled apart, so let there be few."""
         return None

@@ -10,10 +10,9 @@ from rbench.modules import Params
 
 
 class Descent(Method):
-    """Heavy-ball momentum on a direction Δ, with decoupled weight decay and an optional clip of the step.
+    """Heavy-ball momentum on a direction Δ, with decoupled weight decay.
 
-    v ← μ v + Δ and w ← w − η (v + λ w) (Polyak 1964; decoupled: Loshchilov and Hutter 2019). With `kl_clip` c, Δ is
-    first scaled by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))), which bounds the step's length in the metric (Ba et al. 2017).
+    v ← μ v + Δ and w ← w − η (v + λ w) (Polyak 1964; decoupled: Loshchilov and Hutter 2019).
 
     Attributes:
         momentum: μ.
@@ -42,7 +41,10 @@ class Descent(Method):
 
 
 def clip_step(problem: Problem, direction: Params, slope: Array, lr: float, kl_clip: float | None) -> Params:
-    """Scale a direction so that η² gᵀΔ is at most `kl_clip`; as it is for None."""
+    """Scale a direction Δ by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))) with c = `kl_clip`; None for no clip.
+
+    This bounds what the direction adds to the momentum, in the metric's length: η² gᵀΔ ≤ c (Ba et al. 2017).
+    """
     if kl_clip is None:
         return direction
     xp = problem.backend.xp

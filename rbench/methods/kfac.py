@@ -29,7 +29,7 @@ class KFAC(Descent):
             A ⊗ G + λ I exactly, in the factors' eigenbases.
         decay: ρ of the running averages A ← ρ A + (1 − ρ) A_batch, min(1 − 1/k, ρ) at the k-th refresh; 0 for none.
         refresh: steps between two computations of the factors and their inverses.
-        kl_clip: bound on η² gᵀΔ, or None.
+        kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
     """
 
     name: ClassVar[str] = "kfac"
@@ -47,6 +47,9 @@ class KFAC(Descent):
     @property
     def samples(self) -> int:
         return self.rank if self.factors == "mc" else 0
+
+    def samples_in(self, phase: Hashable) -> int:
+        return self.samples if phase else 0
 
     def phase(self, step: int) -> Hashable:
         return step % self.refresh == 0

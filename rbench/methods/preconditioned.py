@@ -21,7 +21,7 @@ class Preconditioned(Descent):
         rank: samples a datum, for `ggn_mc`.
         mass: M; a float, or one entry a layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.
-        kl_clip: bound on η² gᵀΔ, or None for no clip; see `Descent`.
+        kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
     """
 
     always: ClassVar[tuple[str, ...]] = ("output_metric", "lr", "mass")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rbench.errors import PluginError
+from rbench.errors import PluginError, SpecError
 from rbench.plugins import plugins
-from rbench.run import Record, Suite
+from rbench.run import Budget, Record, Suite
 from rbench.run.cell import configured
 from rbench.spec import parse
 
@@ -19,9 +19,9 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     budgets = {str(cell.budget) for cell in cells}
     threads = sorted({cell.threads for cell in cells})
     return [
-        *([f"Figures are medians over {seeds} seeds (smallest–largest)."] if seeds > 1 else []),
+        f"Figures are medians over {seeds} seeds (smallest–largest)." if seeds > 1 else "One seed: no spread is known.",
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
-        "to target s: training time.",
+        "to target s: training time at the first evaluation that met the task's target.",
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
         *_tuning(records),
         *_data(records),
@@ -33,22 +33,23 @@ def _tuning(records: Sequence[Record]) -> list[str]:
     """How the settings were found: a suite's own, or given by the user."""
     notes = []
     for name in dict.fromkeys(record.cell.suite for record in records):
-        here = {(r.cell.task, r.cell.method) for r in records if r.cell.suite == name}
+        here = {(r.cell.task, r.cell.method, str(r.cell.budget)) for r in records if r.cell.suite == name}
         try:
             suite: Suite = plugins().find("suites", name)
             own = {
-                (parse(entry.task)[0], method.spec)
+                (task.spec, method.spec, str(Budget(epochs=entry.epochs or task.epochs)))
                 for entry in suite.entries
+                for task in configured("tasks", entry.task)
                 for spec in entry.methods
                 for method in configured("methods", spec)
             }
-        except PluginError:  # the suite's plugin is not installed here
+        except (PluginError, SpecError):  # a plugin that the suite needs is not installed here
             continue
-        others = sorted({method for task, method in here if (parse(task)[0], method) not in own})
-        if suite.tuning and len(others) < len({method for _, method in here}):
+        if suite.tuning and here & own:
             notes.append(f"Settings of suite {name}: {suite.tuning}.")
-        if others:
-            notes.append(f"Settings given by hand: {', '.join(others)}.")
+        if here - own:
+            others = sorted({f"{method} on {task}, {budget}" for task, method, budget in here - own})
+            notes.append(f"Not tuned for this task, method and budget: {'; '.join(others)}.")
     return notes
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rbench.run.record import FIELDS, Record
 
-GROUP = ["suite", "task", "backend", "device", "dtype", "method", "budget"]
+GROUP = ["suite", "task", "backend", "device", "dtype", "threads", "method", "budget", "dataset_official"]
 FIGURES = [
     "test_accuracy", "test_squared_error", "test_loss", "train_loss", "step_seconds", "step_ratio_to_sgd",
     "train_seconds", "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "steps",
@@ -16,8 +16,11 @@ FIGURES = [
 
 
 def rows(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record, with the columns `FIELDS`, in the order of the records."""
-    return pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
+    """One row a record, with the columns `FIELDS`, in the order of the records; a missed target takes infinite time."""
+    frame = pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
+    missed = frame["target_reached"].eq(False)
+    frame["seconds_to_target"] = pd.to_numeric(frame["seconds_to_target"]).mask(missed, np.inf)
+    return frame
 
 
 def history(records: Iterable[Record]) -> pd.DataFrame:
@@ -43,7 +46,11 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         spread = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
         return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason", *spread])
     # A run that died before it could say where has no device: it is the one that its backend ran on otherwise.
-    frame = frame.assign(device=frame["device"].fillna(frame.groupby("backend")["device"].transform("first")))
+    by_backend, by_task = frame.groupby("backend")["device"], frame.groupby("task")["dataset_official"]
+    frame = frame.assign(
+        device=frame["device"].fillna(by_backend.transform("first")),
+        dataset_official=frame["dataset_official"].fillna(by_task.transform("first")),
+    )
     groups = [_one(keys, group) for keys, group in frame.groupby(GROUP, sort=False, dropna=False)]
     table = pd.DataFrame(groups)
     # pandas makes None among strings NaN.
@@ -59,10 +66,15 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 def _one(keys: tuple[Any, ...], group: pd.DataFrame) -> dict[str, Any]:
     done = group[group["status"] == "ok"]
     failed = group[group["status"] != "ok"]
-    worst = "ok" if failed.empty else str(failed["status"].iloc[0])
-    share = "" if failed.empty or len(failed) == len(group) else f" {len(failed)} of {len(group)}"
+    kinds = failed["status"].value_counts()
+    alone = len(kinds) == 1 and len(failed) == len(group)
+    ends = [str(status) if alone else f"{status} {count} of {len(group)}" for status, count in kinds.items()]
     line: dict[str, Any] = dict(zip(GROUP, keys, strict=True))
-    line |= {"seeds": len(group), "status": worst + share, "reason": None if failed.empty else failed["reason"].iloc[0]}
+    line |= {
+        "seeds": group["seed"].nunique(),
+        "status": ", ".join(ends) or "ok",
+        "reason": None if failed.empty else failed["reason"].iloc[0],
+    }
     for figure in FIGURES:
         values = pd.to_numeric(done[figure]).dropna().to_numpy(dtype=float)
         known = bool(len(values))

@@ -18,7 +18,7 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
     for directory in directories:
         try:
             planned = json.loads((directory / "run.json").read_text())["cells"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise DataError(
                 f"{directory} holds no run: there is no readable run.json; give the DIR of `rbench run -o DIR`"
             ) from None

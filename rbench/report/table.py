@@ -59,9 +59,9 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     """
     table = summary(rows(records))
     shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
-    for name in ("suite", "backend", "device", "dtype", "budget"):
+    for name in ("suite", "backend", "device", "dtype", "threads", "budget", "dataset_official"):
         if table[name].nunique(dropna=False) > 1:
-            shown[name] = table[name].fillna("")
+            shown[name] = table[name].fillna("").astype(str)
     if table["seeds"].nunique() > 1:
         shown["seeds"] = table["seeds"].astype(str)
     for column in COLUMNS:

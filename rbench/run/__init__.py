@@ -3,7 +3,20 @@
 from rbench.run.cell import Budget, Cell
 from rbench.run.record import FIELDS, Record, read_records
 from rbench.run.request import Request
-from rbench.run.session import Display, Run, run
+from rbench.run.session import Display, Run, check, run
 from rbench.run.suite import Entry, Suite
 
-__all__ = ["FIELDS", "Budget", "Cell", "Display", "Entry", "Record", "Request", "Run", "Suite", "read_records", "run"]
+__all__ = [
+    "FIELDS",
+    "Budget",
+    "Cell",
+    "Display",
+    "Entry",
+    "Record",
+    "Request",
+    "Run",
+    "Suite",
+    "check",
+    "read_records",
+    "run",
+]

@@ -54,7 +54,7 @@ def timed(backend: Backend, function: Callable[[], Any]) -> float:
 def paired_seconds(
     backend: Backend, first: Callable[[], Any], second: Callable[[], Any], *, budget: float = 1.0, pairs: int = 25
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Time two functions in turn, A B A B …, so that a drift of the machine's speed falls on both.
+    """Time two functions in turn, A B, B A, A B …, so that a drift of the machine's speed falls on both.
 
     Args:
         backend: synchronised before every reading.
@@ -69,7 +69,11 @@ def paired_seconds(
     times: list[tuple[float, float]] = []
     start = perf_counter()
     while len(times) < pairs and (len(times) < 5 or perf_counter() - start < budget):
-        times.append((timed(backend, first), timed(backend, second)))
+        if len(times) % 2:
+            other = timed(backend, second)
+            times.append((timed(backend, first), other))
+        else:
+            times.append((timed(backend, first), timed(backend, second)))
     seconds = np.asarray(times)
     return seconds[:, 0], seconds[:, 1]
 

@@ -58,7 +58,6 @@ class LocalExecutor:
         if self._stopped.is_set():
             return None
         folder = cells_folder(self._directory)
-        folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{cell.key}.log"
         (folder / f"{cell.key}.json").unlink(missing_ok=True)
         environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(cell.threads))}

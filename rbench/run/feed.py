@@ -4,44 +4,47 @@ from typing import Any
 
 import numpy as np
 
+from rbench.backend import Array
 from rbench.errors import ShapeError
-from rbench.methods import Batch, Method, Problem
+from rbench.methods import Batch, Problem
 from rbench.modules import Module
 from rbench.random import generator
 from rbench.tasks import Dataset
 
 
 class Feed:
-    """Batches of the training data, the same ones on every backend.
+    """Batches of the training data, in an order drawn for each epoch.
 
     Attributes:
         batch_size: data a batch.
         steps_per_epoch: batches an epoch; a smaller rest is left out.
     """
 
-    def __init__(self, problem: Problem, method: Method, data: Dataset, batch_size: int, seed: int) -> None:
+    def __init__(self, problem: Problem, data: Dataset, batch_size: int, seed: int) -> None:
         backend = problem.backend
         self.batch_size = batch_size
         self.steps_per_epoch = len(data.x_train) // batch_size
-        self._count, self._seed, self._problem, self._samples = len(data.x_train), seed, problem, method.samples
+        self._count, self._seed, self._problem = len(data.x_train), seed, problem
         self._x = backend.asarray(data.x_train)
         self._y = (backend.labels if problem.loss.integer_targets else backend.asarray)(data.y_train)
         self._outputs = _outputs(problem.net, data)
         self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.empty(0))
 
-    def __call__(self, step: int, size: int | None = None) -> Batch:
-        """The batch of a 0-based step; its first `size` data, or all."""
+    def __call__(self, step: int) -> Batch:
+        """The batch of a 0-based step, without noise."""
         backend, xp = self._problem.backend, self._problem.backend.xp
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._order[0] != epoch:
             self._order = epoch, generator(self._seed, "order", epoch).permutation(self._count)
-        size = size or self.batch_size
-        chosen = backend.asarray(self._order[1][place * self.batch_size :][:size], dtype=xp.int64)
-        noise = None
-        if self._samples:
-            draws = generator(self._seed, "samples", step)
-            noise = backend.asarray(self._problem.loss.noise(draws, size, self._samples, self._outputs))
-        return Batch(xp.take(self._x, chosen, axis=0), xp.take(self._y, chosen, axis=0), noise)
+        chosen = backend.asarray(self._order[1][place * self.batch_size :][: self.batch_size], dtype=xp.int64)
+        return Batch(xp.take(self._x, chosen, axis=0), xp.take(self._y, chosen, axis=0), None)
+
+    def noise(self, step: int, samples: int) -> Array | None:
+        """The loss's noise for `samples` targets a datum at a 0-based step; None for none."""
+        if not samples:
+            return None
+        draws = generator(self._seed, "samples", step)
+        return self._problem.backend.asarray(self._problem.loss.noise(draws, self.batch_size, samples, self._outputs))
 
 
 def _outputs(net: Module, data: Dataset) -> int:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
 from rbench.run.cell import Cell
 
@@ -16,19 +16,20 @@ FINAL: tuple[Status, ...] = ("ok", "diverged")
 """What a resumed run does not repeat; the others may end differently on another day."""
 
 FIELDS = (
-    "suite", "task", "method", "backend", "device", "dtype", "seed", "budget", "status", "reason", "steps",
+    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "budget", "status", "reason", "steps",
     "train_loss",
     "test_loss",
     "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd", "compile_seconds", "train_seconds",
-    "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
+    "seconds_to_target", "target_reached",
+    "peak_host_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
 )  # fmt: skip
 """Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
 
 - `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
 - `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² a datum;
-- `step_seconds` median of a synchronised step; `step_ratio_to_sgd` median of its ratio to a step of `sgd` with default
-  settings, timed in turn with it in the same process;
-- `seconds_to_target` training time at the first evaluation that met the task's target, infinite where none did;
+- `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
+  of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
+- `target_reached` whether an evaluation met the task's target; `seconds_to_target` training time at the first that did;
 - `peak_device_bytes` largest device memory of the process; `peak_host_bytes` is null: training does not measure it.
 """
 
@@ -51,11 +52,6 @@ class Record(BaseModel):
     figures: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
-
-    @field_validator("figures", "history", mode="before")
-    @classmethod
-    def _read_infinity(cls, value: Any) -> Any:
-        return _numbers(value)
 
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""
@@ -110,20 +106,9 @@ def read_records(directory: Path) -> tuple[list[Record], list[Path]]:
 
 
 def plain(value: Any) -> Any:
-    """Infinity as the string `Infinity`, NaN as null: strict JSON."""
+    """Strict JSON: what is not finite becomes null."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value
-
-
-def _numbers(value: Any) -> Any:
-    """Undo `plain`."""
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    return {"Infinity": math.inf, "-Infinity": -math.inf}.get(value, value) if isinstance(value, str) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

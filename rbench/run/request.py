@@ -18,7 +18,7 @@ class Request(BaseModel):
     Attributes:
         suites: names of suites.
         backends: names of backends.
-        tasks: SPECs of tasks, in place of the suites' own.
+        tasks: SPECs of tasks, in place of the suites' own. A bare name means the suite's task of that name, if any.
         methods: SPECs of methods. A bare name means the suite's settings of that method, where it has the method.
         seeds: number of seeds, from 0 on.
         budget: in place of the entries' own.
@@ -71,6 +71,9 @@ class Request(BaseModel):
         chosen = []
         for spec in self.tasks:
             entry = by_task.get(parse(spec)[0])
+            if entry is not None and spec == parse(spec)[0]:
+                chosen.append(entry)
+                continue
             if entry is None and not self.methods:
                 raise SpecError(
                     f"suite {suite.name!r} has no task {parse(spec)[0]!r} and so no methods for it; "

@@ -13,7 +13,7 @@ from rbench.plugins import get_backend
 from rbench.run.cell import Cell
 from rbench.run.executor import LocalExecutor
 from rbench.run.provenance import provenance
-from rbench.run.record import FINAL, Record, read_record, write_json
+from rbench.run.record import FINAL, Record, cells_folder, read_record, write_json
 from rbench.run.request import Request
 
 
@@ -69,18 +69,20 @@ def run(
         RbenchError: what is asked for cannot be run; nothing has been started.
     """
     cells = request.cells()
-    _check(cells)
+    check(cells)
+    for cell in {cell.task: cell for cell in cells}.values():
+        cell.make_task().dataset(cell.unofficial_data)  # fetched and checked once, before the cells need it
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        cells_folder(directory).mkdir(parents=True, exist_ok=True)
+        write_json(
+            directory / "run.json",
+            {"request": request.model_dump(), "provenance": provenance(), "cells": [cell.key for cell in cells]},
+        )
     except OSError as error:
         raise RbenchError(f"cannot run into {directory}: {error.strerror}; name another directory with -o") from None
     found = {cell.key: None if force else read_record(directory, cell) for cell in cells}
     kept = {key: record for key, record in found.items() if record is not None and record.status in FINAL}
     todo = [cell for cell in cells if cell.key not in kept]
-    write_json(
-        directory / "run.json",
-        {"request": request.model_dump(), "provenance": provenance(), "cells": [cell.key for cell in cells]},
-    )
     display.start(len(todo), len(kept))
     executor = LocalExecutor(directory, jobs=request.jobs, timeout=timeout, progress=display.step)
     records: dict[str, Record] = dict(kept)
@@ -92,12 +94,17 @@ def run(
     return Run(directory, [records[cell.key] for cell in cells])
 
 
-def _check(cells: Sequence[Cell]) -> None:
-    """Raise for what can be known to fail before any cell runs: data that cannot be had, methods that do not fit."""
-    for cell in {(cell.task, cell.method, cell.budget): cell for cell in cells}.values():
+def check(cells: Sequence[Cell]) -> None:
+    """Raise for methods that cannot train on their task, before any cell runs.
+
+    Raises:
+        SpecError: the message names the method, the task and the reason.
+    """
+    for cell in {(cell.task, cell.method): cell for cell in cells}.values():
         task, method = cell.make_task(), cell.make_method()
-        if cell.budget.seconds is not None and method.schedule != "constant":
-            raise SpecError(f"{cell.method}: schedule {method.schedule!r} needs an end: give --epochs or --steps")
-        method.check(Problem(get_backend(cell.backend, dtype=cell.dtype), task.network(), get_loss(task.loss)))
-    for cell in {cell.task: cell for cell in cells}.values():
-        cell.make_task().dataset(cell.unofficial_data)
+        try:
+            method.check(Problem(get_backend(cell.backend, dtype=cell.dtype), task.network(), get_loss(task.loss)))
+        except RbenchError as error:
+            raise SpecError(
+                f"{cell.method} on {cell.task}: {error}; name other methods with --method or other tasks with --task"
+            ) from None

@@ -1,4 +1,4 @@
-"""Seconds of a step, side by side with SGD's."""
+"""Seconds of a step, side by side with another method's."""
 
 from collections.abc import Callable, Hashable
 from time import perf_counter
@@ -9,6 +9,7 @@ import numpy as np
 from rbench.methods import SGD, Batch, Method, Problem, Step
 from rbench.modules import Params
 from rbench.run.clock import arrays_of, paired_seconds
+from rbench.run.feed import Feed
 from rbench.solvers import check_health
 
 WINDOW = 1000
@@ -25,54 +26,62 @@ def compiled(problem: Problem, method: Method) -> Callable[..., Step]:
 
 
 def side_by_side(
-    problem: Problem, method: Method, step: Callable[..., Step], params: Params, batch: Batch, total: int
+    problem: Problem, method: Method, params: Params, feed: Feed, total: int, reference: Method | None = None
 ) -> dict[str, Any]:
-    """Median seconds of a step, and the median ratio to SGD's, timed in turn; compiles and warms up both.
+    """Median seconds of a step, and the median ratio to a reference's, timed in turn after a warm-up of both.
 
-    SGD has its default settings. A method whose steps differ, such as one that refreshes at intervals, is timed in each
-    variant, and the medians are weighted by how often each is due.
+    A step includes the drawing of its samples. A method whose steps differ, such as one that refreshes at intervals, is
+    timed in each variant, and the medians are weighted by how often each is due.
 
     Args:
         problem: the problem.
         method: the method.
-        step: its compiled step.
         params: where to step from.
-        batch: the batch that both are given.
+        feed: its first batch is given to both.
         total: steps of the run.
+        reference: the method to divide by; SGD with its default settings if None.
 
     Returns:
-        `step_seconds`, `step_ratio_to_sgd` and `compile_seconds`, the last None for a backend that does not compile.
+        `step_seconds`, `step_ratio_to_sgd`, and `compile_seconds`, the seconds of the first calls, None for a backend
+        that does not compile.
 
     Raises:
         CapacitanceError: the method fails on the first step.
     """
-    backend, sgd = problem.backend, SGD()
-    sgd_step, sgd_state, sgd_scalars = compiled(problem, sgd), sgd.init(problem, params), sgd.scalars(0, total)
-    state, scalars = method.init(problem, params), method.scalars(0, total)
-
-    def theirs() -> Step:
-        return sgd_step(params, sgd_state, batch, sgd_scalars, phase=None)
-
+    backend = problem.backend
+    theirs, _ = _stepper(problem, reference or SGD(), params, feed, total, (reference or SGD()).phase(0))
+    theirs()
     window = [method.phase(index) for index in range(min(total, WINDOW))]
     seconds = ratio = first_calls = 0.0
     for phase in dict.fromkeys(window):
-
-        def ours(phase: Hashable = phase) -> Step:
-            return step(params, state, batch, scalars, phase=phase)
-
-        start = perf_counter()
-        first = ours()
-        backend.synchronize(arrays_of(first))
-        first_calls += perf_counter() - start
-        if first.health is not None:
-            check_health(backend, first.health, 0)
-        theirs()
-        own, reference = paired_seconds(backend, ours, theirs)
+        ours, first = _stepper(problem, method, params, feed, total, phase)
+        first_calls += first
+        own, other = paired_seconds(backend, ours, theirs)
         share = window.count(phase) / len(window)
         seconds += share * float(np.median(own))
-        ratio += share * float(np.median(own / reference))
+        ratio += share * float(np.median(own / other))
     return {
         "step_seconds": seconds,
         "step_ratio_to_sgd": ratio,
         "compile_seconds": None if backend.eager else first_calls,
     }
+
+
+def _stepper(
+    problem: Problem, method: Method, params: Params, feed: Feed, total: int, phase: Hashable
+) -> tuple[Callable[[], Step], float]:
+    """A call that makes one step in a phase, and the seconds of its first, which compiles."""
+    step, state, scalars = compiled(problem, method), method.init(problem, params), method.scalars(0, total)
+    batch = feed(0)
+
+    def call() -> Step:
+        noise = feed.noise(0, method.samples_in(phase))
+        return step(params, state, batch._replace(noise=noise), scalars, phase=phase)
+
+    start = perf_counter()
+    result = call()
+    problem.backend.synchronize(arrays_of(result))
+    seconds = perf_counter() - start
+    if result.health is not None:
+        check_health(problem.backend, result.health, 0)
+    return call, seconds

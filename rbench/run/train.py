@@ -1,7 +1,6 @@
 """Training: one cell, from data to figures."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,21 +10,16 @@ import psutil
 from rbench.backend import Array, Backend
 from rbench.errors import DivergedError, Skip
 from rbench.losses import get_loss
-from rbench.methods import Method, Problem, Step
+from rbench.methods import Method, Problem
 from rbench.modules import Params
-from rbench.run.cell import Budget, Cell
+from rbench.run.cell import Cell
 from rbench.run.clock import Clock
 from rbench.run.evaluate import Evaluator
 from rbench.run.feed import Feed
+from rbench.run.pace import Pace
 from rbench.run.step_time import compiled, side_by_side
 from rbench.solvers import check_health
 from rbench.tasks import Task
-
-EVALUATIONS = 10
-"""Evaluations of a run, at least; every epoch ends with one."""
-
-UNLIMITED = 1_000_000
-"""Steps of a run whose budget is seconds."""
 
 Report = Callable[[int, int], None]
 
@@ -62,7 +56,7 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
     with clock.phase("data"):
         data = task.dataset(cell.unofficial_data)
         problem = Problem(backend, task.network(), get_loss(task.loss))
-        feed = Feed(problem, method, data, task.batch_size, cell.seed)
+        feed = Feed(problem, data, task.batch_size, cell.seed)
         evaluate = Evaluator(problem, data)
     params = task.initial(problem.net, backend, cell.seed)
     outcome.figures |= {
@@ -71,11 +65,10 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         "dataset_official": data.official,
     }
     _check_memory(problem, method, params, feed)
-    total = _total_steps(cell.budget, feed.steps_per_epoch)
-    step = compiled(problem, method)
+    pace = Pace(cell.budget, feed.steps_per_epoch)
     with clock.phase("warm_up"):
-        outcome.figures |= side_by_side(problem, method, step, params, feed(0), total)
-    _Loop(cell.budget, problem, method, step, total, feed, clock, report).run(params, task, evaluate, outcome)
+        outcome.figures |= side_by_side(problem, method, params, feed, pace.total(0, 0.0))
+    _Loop(problem, method, feed, pace, clock, report).run(params, task, evaluate, outcome)
     outcome.figures["peak_device_bytes"] = backend.peak_device_bytes()
     outcome.figures["phase_seconds"] = clock.seconds
 
@@ -83,46 +76,38 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
 class _Loop:
     """The training loop of one cell."""
 
-    def __init__(
-        self,
-        budget: Budget,
-        problem: Problem,
-        method: Method,
-        step: Callable[..., Step],
-        total: int,
-        feed: Feed,
-        clock: Clock,
-        report: Report,
-    ) -> None:
-        self._budget, self._problem, self._method, self._feed = budget, problem, method, feed
-        self._total, self._clock, self._report = total, clock, report
-        self._step = step
+    def __init__(self, problem: Problem, method: Method, feed: Feed, pace: Pace, clock: Clock, report: Report) -> None:
+        self._problem, self._method, self._feed = problem, method, feed
+        self._pace, self._clock, self._report = pace, clock, report
 
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
-        """Train to the end of the budget, evaluating at intervals."""
-        method, clock = self._method, self._clock
-        state = method.init(self._problem, params)
-        stops = _evaluation_steps(self._total, self._feed.steps_per_epoch)
+        """Train to the end of the budget, evaluating at the pace's marks."""
+        method, clock, pace = self._method, self._clock, self._pace
+        step, state = compiled(self._problem, method), method.init(self._problem, params)
         unchecked: list[tuple[int, Array, Array | None]] = []
         done = 0
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
-            self._report(done, self._total)
-            if done >= self._total or clock.seconds["step"] >= (self._budget.seconds or math.inf):
+            fraction = pace.fraction(done, clock.seconds["step"])
+            self._report(done, pace.total(done, clock.seconds["step"]))
+            if fraction >= 1:
                 return
-            stop = stops[bisect_right(stops, done)]
-            while done < stop and clock.seconds["step"] < (self._budget.seconds or math.inf):
-                with clock.phase("data"):
+            mark = pace.next_mark(fraction)
+            while pace.fraction(done, clock.seconds["step"]) < mark:
+                with clock.phase("data", wait=False):
                     batch = self._feed(done)
-                scalars = method.scalars(done, self._total)
-                with clock.phase("step", wait=done + 1 == stop):
-                    result = self._step(params, state, batch, scalars, phase=method.phase(done))
+                total, phase = pace.total(done, clock.seconds["step"]), method.phase(done)
+                with clock.phase("step", wait=False):
+                    batch = batch._replace(noise=self._feed.noise(done, method.samples_in(phase)))
+                    result = step(params, state, batch, method.scalars(done, total), phase=phase)
                 params, state = result.params, result.state
                 unchecked.append((done, result.loss, result.health))
                 done += 1
                 if self._problem.backend.eager:
                     self._check(unchecked)
-                    self._report(done, self._total)
+                    self._report(done, total)
+            with clock.phase("step"):
+                """Wait for the steps that are still queued."""
             self._check(unchecked)
 
     def _check(self, unchecked: list[tuple[int, Array, Array | None]]) -> None:
@@ -143,32 +128,15 @@ class _Loop:
             raise DivergedError(f"the training loss after step {done} is {figures['train_loss']}; lower lr")
         outcome.history.append({"step": done, "seconds": seconds, **figures})
         outcome.figures |= {"steps": done, "train_seconds": seconds, **figures}
-        if task.target is None:
-            outcome.figures["seconds_to_target"] = None
-        else:
-            reached = [h["seconds"] for h in outcome.history if task.target.reached(h)]
-            outcome.figures["seconds_to_target"] = reached[0] if reached else math.inf
+        if task.target is not None:
+            reached = [point["seconds"] for point in outcome.history if task.target.reached(point)]
+            outcome.figures |= {"target_reached": bool(reached), "seconds_to_target": reached[0] if reached else None}
 
 
 def _check_memory(problem: Problem, method: Method, params: Params, feed: Feed) -> None:
-    needed, purpose = method.workspace_bytes(problem, params, feed(0, size=1), feed.batch_size)
+    batch = feed(0)
+    datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
+    needed, purpose = method.workspace_bytes(problem, params, datum, feed.batch_size)
     free = psutil.virtual_memory().available
     if needed > free:
         raise Skip(f"would need {needed / 2**30:,.1f} GiB for {purpose}; {free / 2**30:,.1f} GiB are free")
-
-
-def _total_steps(budget: Budget, steps_per_epoch: int) -> int:
-    if budget.steps is not None:
-        return budget.steps
-    if budget.epochs is not None:
-        return budget.epochs * steps_per_epoch
-    return UNLIMITED
-
-
-def _evaluation_steps(total: int, steps_per_epoch: int) -> list[int]:
-    """After which steps to evaluate: evenly within each epoch, and after the last step."""
-    per_epoch = max(1, math.ceil(EVALUATIONS * steps_per_epoch / total))
-    within = [max(1, round(steps_per_epoch * (i + 1) / per_epoch)) for i in range(per_epoch)]
-    epochs = range(math.ceil(total / steps_per_epoch))
-    steps = {min(total, epoch * steps_per_epoch + offset) for epoch in epochs for offset in within}
-    return sorted(steps | {total})

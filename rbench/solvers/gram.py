@@ -33,21 +33,18 @@ class Gram(Solver):
     def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
         mass = cast(KroneckerMass, mass)  # `serves` says so
         xp = backend.xp
-        products = _row_products(backend, rows, mass)  # (samples, count, samples, count)
-        samples, count = products.shape[:2]
+        products = _row_products(backend, rows, mass)  # (count, samples, count, samples)
+        count, samples = products.shape[:2]
         if rows.scale is None:
-            rank = count - 1
-            inner = xp.reshape(products[:, 1:, :, 1:], (samples * rank, samples * rank))
-            load = xp.reshape(xp.sum(products[:, 1:, :, 0], axis=2), (samples * rank,))
-            own = xp.sum(products[:, 0, :, 0])
+            size = (count - 1) * samples
+            inner = xp.reshape(products[1:, :, 1:, :], (size, size))
+            load = xp.reshape(xp.sum(products[1:, :, 0, :], axis=2), (size,))
         else:
-            plain = products[:, 0, :, 0]
-            inner = plain * rows.scale[:, None] * rows.scale[None, :]
-            load = xp.sum(plain, axis=1) * rows.scale
-            own = xp.sum(plain)
+            inner = products[0, :, 0, :] * rows.scale[:, None] * rows.scale[None, :]
+            load = xp.sum(products[0, :, 0, :], axis=1) * rows.scale
         solution, health = solve_capacitance(backend, inner, load)
-        # own − load·solution is a difference of like numbers, so rounding may leave it a little below zero.
-        slope = own - xp.sum(load * solution)
+        # A difference of like numbers, so rounding may leave it a little below zero.
+        slope = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
         slope = xp.maximum(slope, xp.zeros_like(slope))
         weight, bias = weight_product(
             backend, _divide(rows.inputs, mass.column), _divide(_corrected(backend, rows, solution), mass.row)
@@ -56,18 +53,22 @@ class Gram(Solver):
 
 
 def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
-    """⟨row, row'⟩_{M⁻¹} of all pulled-back rows, (samples, count, samples, count)."""
+    """⟨row, row'⟩_{M⁻¹} of all pulled-back rows, (count, samples, count, samples).
+
+    Samples stand last, so that the elementwise product runs over long axes: a short one is many times slower.
+    """
     xp = backend.xp
     samples, positions, fan_in = rows.inputs.shape
     count, fan_out = rows.rows.shape[1], rows.rows.shape[3]
     of_inputs = _gram(backend, xp.reshape(rows.inputs, (samples * positions, fan_in)), mass.column)
     if rows.bias:
         of_inputs = of_inputs + 1 / mass.bias_column
-    of_cotangents = _gram(backend, xp.reshape(rows.rows, (samples * count * positions, fan_out)), mass.row)
+    by_count = xp.reshape(xp.permute_dims(rows.rows, (1, 0, 2, 3)), (count * samples * positions, fan_out))
+    of_cotangents = _gram(backend, by_count, mass.row)
     if positions == 1:
-        return xp.reshape(of_cotangents, (samples, count, samples, count)) * of_inputs[:, None, :, None]
-    shape = (samples, count, positions, samples, count, positions)
-    weights = xp.reshape(of_inputs, (samples, 1, positions, samples, 1, positions))
+        return xp.reshape(of_cotangents, (count, samples, count, samples)) * of_inputs[None, :, None, :]
+    shape = (count, samples, positions, count, samples, positions)
+    weights = xp.reshape(of_inputs, (1, samples, positions, 1, samples, positions))
     return xp.sum(xp.reshape(of_cotangents, shape) * weights, axis=(2, 5))
 
 
@@ -90,7 +91,7 @@ def _corrected(backend: Backend, rows: LayerRows, solution: Array) -> Array:
     if rows.scale is not None:
         return rows.gradient_rows * (1 - solution * rows.scale)[:, None, None]
     samples, count, positions, fan_out = rows.rows.shape
-    coefficients = xp.reshape(solution, (samples, count - 1))
+    coefficients = xp.reshape(solution, (count - 1, samples)).T
     weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1)
     flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
     return xp.reshape(flat, (samples, positions, fan_out))

@@ -1,0 +1,47 @@
+"""The pace of a run: how far it is in its budget, and when it is evaluated."""
+
+import math
+
+from rbench.run.cell import Budget
+
+EVALUATIONS = 10
+"""Evaluations after the start of a run, at least where it has as many steps."""
+
+
+class Pace:
+    """Fractions of a budget, by steps or by seconds of training.
+
+    Attributes:
+        marks: ascending fractions, up to 1, after which the run is evaluated: evenly within each epoch with its end
+            among them, or evenly in time.
+    """
+
+    def __init__(self, budget: Budget, steps_per_epoch: int) -> None:
+        self._seconds = budget.seconds
+        self._steps = budget.steps or (budget.epochs or 0) * steps_per_epoch
+        if self._seconds is not None:
+            self.marks = [(i + 1) / EVALUATIONS for i in range(EVALUATIONS)]
+        else:
+            self.marks = [stop / self._steps for stop in _stops(self._steps, steps_per_epoch)]
+
+    def fraction(self, done: int, seconds: float) -> float:
+        """How much of the budget is used, 1 at its end or after."""
+        return done / self._steps if self._seconds is None else seconds / self._seconds
+
+    def total(self, done: int, seconds: float) -> int:
+        """Steps of the whole run; for a budget of seconds, those expected at the pace so far."""
+        if self._seconds is None:
+            return self._steps
+        return max(done + 1, round(done * self._seconds / seconds)) if seconds else done + 1
+
+    def next_mark(self, fraction: float) -> float:
+        """The first mark after a fraction below 1."""
+        return next(mark for mark in self.marks if mark > fraction)
+
+
+def _stops(total: int, steps_per_epoch: int) -> list[int]:
+    per_epoch = max(1, math.ceil(EVALUATIONS * steps_per_epoch / total))
+    within = [max(1, round(steps_per_epoch * (i + 1) / per_epoch)) for i in range(per_epoch)]
+    epochs = range(math.ceil(total / steps_per_epoch))
+    steps = {min(total, epoch * steps_per_epoch + offset) for epoch in epochs for offset in within}
+    return sorted(steps | {total})
