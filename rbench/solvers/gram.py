@@ -60,11 +60,11 @@ def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Arr
     xp = backend.xp
     samples, positions, fan_in = rows.inputs.shape
     count, fan_out = rows.rows.shape[1], rows.rows.shape[3]
-    of_inputs = _gram(backend, xp.reshape(rows.inputs, (samples * positions, fan_in)), mass.column)
+    of_inputs = _gram(xp.reshape(rows.inputs, (samples * positions, fan_in)), mass.column)
     if rows.bias:
         of_inputs = of_inputs + 1 / mass.bias_column
     by_count = xp.reshape(xp.permute_dims(rows.rows, (1, 0, 2, 3)), (count * samples * positions, fan_out))
-    of_cotangents = _gram(backend, by_count, mass.row)
+    of_cotangents = _gram(by_count, mass.row)
     if positions == 1:
         return xp.reshape(of_cotangents, (count, samples, count, samples)) * of_inputs[None, :, None, :]
     shape = (count, samples, positions, count, samples, positions)
@@ -72,12 +72,9 @@ def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Arr
     return xp.sum(xp.reshape(of_cotangents, shape) * weights, axis=(2, 5))
 
 
-def _gram(backend: Backend, vectors: Array, mass: Array | float) -> Array:
-    """vectors · diag(mass)⁻¹ · vectorsᵀ; one symmetric product."""
-    if isinstance(mass, float):
-        product = vectors @ vectors.T
-        return product if mass == 1 else product / mass
-    scaled = vectors / backend.xp.sqrt(mass)
+def _gram(vectors: Array, mass: Array | float) -> Array:
+    """vectors · diag(mass)⁻¹ · vectorsᵀ, by scaling the vectors, which are fewer than their products."""
+    scaled = _divide(vectors, mass**0.5)
     return scaled @ scaled.T
 
 
