@@ -86,12 +86,12 @@ class Backend(ABC):
         """Compile a pure function of arrays; arguments named in `static` are hashable and fixed at compile time."""
 
     @abstractmethod
-    def cholesky(self, matrix: Array) -> Array:
-        """Lower Cholesky factor L of a symmetric (n, n) matrix, L Lᵀ = matrix; its lower triangle is read.
+    def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
+        """Lower Cholesky factor L with L Lᵀ = matrix + shift · I; of the symmetric (n, n) matrix the lower half is read.
 
-        Where the matrix is not positive definite in this dtype, the factor of the matrix with its diagonal inflated by
-        its own rounding level, a_ii (1 + 4 √n ε); filled with NaN where that fails too, so that compiled code can go
-        on and the caller sees it.
+        Where that is not positive definite in this dtype, the factor of the same with its diagonal inflated by its own
+        rounding level, a_ii (1 + 4 √n ε); filled with NaN where that fails too, so that compiled code can go on and
+        the caller sees it.
         """
 
     @abstractmethod

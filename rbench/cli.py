@@ -154,7 +154,9 @@ def run(
             with display(Console(stderr=True)) as shown:
                 done = run_request(request, folder, shown, timeout=limit, force=force)
         except KeyboardInterrupt:
-            typer.echo(f"stopped; the same command with -o {folder} goes on where it stopped", err=True)
+            typer.echo(
+                f"stopped; the same command with -o {folder}, without --force, goes on where it stopped", err=True
+            )
             raise typer.Exit(INTERRUPTED) from None
         console = Console()
         if json:

@@ -2,11 +2,15 @@
 
 import ast
 import importlib.util
+import inspect
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import rbench
 
 ROOT = Path(importlib.util.find_spec("rbench").origin).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -142,3 +146,17 @@ def test_the_command_line_starts_light(module):
 def test_the_public_names_exist():
     code = "import rbench\nfor name in rbench.__all__:\n    getattr(rbench, name)\n    assert name in dir(rbench)"
     assert "numpy" in loaded(code)
+
+
+def test_every_public_method_is_documented_here_or_where_it_is_declared():
+    missing = []
+    for info in pkgutil.walk_packages(rbench.__path__, "rbench."):
+        module = importlib.import_module(info.name)
+        for cls in vars(module).values():
+            if not inspect.isclass(cls) or cls.__module__ != info.name or cls.__name__.startswith("_"):
+                continue
+            functions = [name for name, item in vars(cls).items() if inspect.isfunction(item) and name[0] != "_"]
+            missing += [
+                f"{info.name}.{cls.__name__}.{name}" for name in functions if not inspect.getdoc(getattr(cls, name))
+            ]
+    assert missing == []

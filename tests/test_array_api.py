@@ -29,8 +29,8 @@ class StrictBackend(Backend):
     def compile(self, function, static=()):
         return function
 
-    def cholesky(self, matrix):
-        return self.on_host(self.host.cholesky, matrix)
+    def cholesky(self, matrix, shift=0.0):
+        return self.on_host(lambda array: self.host.cholesky(array, float(shift)), matrix)
 
     def solve_triangular(self, lower, rhs, *, transpose=False):
         return self.on_host(lambda *arrays: self.host.solve_triangular(*arrays, transpose=transpose), lower, rhs)

@@ -169,7 +169,7 @@ def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert f"the same command with -o {directory} goes on" in err
+    assert f"the same command with -o {directory}, without --force, goes on" in err
     assert "Traceback" not in err
     assert not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text()
     records, damaged = read_records(directory)

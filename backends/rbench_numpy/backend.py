@@ -43,15 +43,18 @@ class NumpyBackend(Backend):
     def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
         return function
 
-    def cholesky(self, matrix: Array) -> Array:
-        # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK takes it as it lies;
-        # numpy.linalg.cholesky, which transposes it element by element, is several times slower.
-        upper, info = self._potrf(matrix.T, lower=0)
-        if info:
-            inflation = 4 * len(matrix) ** 0.5 * self.epsilon
-            upper, info = self._potrf((matrix + np.diag(inflation * np.diag(matrix))).T, lower=0)
-        lower: Array = np.full_like(matrix, np.nan) if info else upper.T
-        return lower
+    def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
+        for inflation in (1.0, 1 + 4 * len(matrix) ** 0.5 * self.epsilon):
+            work = np.array(matrix, order="C")
+            diagonal = np.einsum("ii->i", work)
+            diagonal += shift
+            diagonal *= inflation
+            # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK takes it as it lies;
+            # numpy.linalg.cholesky, which transposes it element by element, is several times slower.
+            upper, info = self._potrf(work.T, lower=0, overwrite_a=1)
+            if not info:
+                return upper.T
+        return np.full_like(matrix, np.nan)
 
     def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
         # lower.T is Fortran-ordered and upper triangular: BLAS takes it as it lies.

@@ -162,7 +162,7 @@ def gradient_covariance(backend: Backend, rows: LayerRows) -> Array:
 
 def _inverted(backend: Backend, covariance: Array, damping: Any) -> tuple[_Factor, Array]:
     identity = _eye(backend, covariance)
-    lower = backend.cholesky(covariance + damping * identity)
+    lower = backend.cholesky(covariance, damping)
     half = backend.solve_triangular(lower, identity)
     return _Factor(covariance, half.T @ half, covariance[0] * 0), lower[0, 0] + lower[-1, -1]
 

@@ -21,9 +21,10 @@ from rbench.report.footnotes import footnotes
 from rbench.report.table import comparison
 from rbench.run.cell import Cell
 from rbench.run.record import Record
+from rbench.run.session import Display
 
 
-class PlainDisplay:
+class PlainDisplay(Display):
     """One line for each cell that ended, on standard error."""
 
     def __init__(self, console: Console) -> None:
@@ -44,7 +45,7 @@ class PlainDisplay:
         )
 
 
-class BarDisplay:
+class BarDisplay(Display):
     """A bar over all cells and one for each that runs, with elapsed and remaining time."""
 
     def __init__(self, console: Console) -> None:

@@ -65,5 +65,13 @@ def _data(records: Sequence[Record]) -> list[str]:
 
 def _machines(records: Sequence[Record]) -> list[str]:
     known = [record.provenance for record in records if record.provenance]
-    lines = (f"{p['cpu']}, rbench {p['rbench']}, NumPy {p['libraries'].get('numpy')}." for p in known)
+    lines = (f"{p['cpu']}, {_source(p)}, NumPy {p['libraries'].get('numpy')}." for p in known)
     return list(dict.fromkeys(lines))
+
+
+def _source(provenance: dict[str, Any]) -> str:
+    """The commit, where records come from a checkout; otherwise the version."""
+    commit = provenance.get("commit")
+    if not commit:
+        return f"rbench {provenance['rbench']}"
+    return f"rbench at commit {commit['id'][:10]}{' with changes' if commit['dirty'] else ''}"

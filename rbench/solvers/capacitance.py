@@ -17,17 +17,12 @@ def solve_capacitance(backend: Backend, inner: Array, rhs: Array) -> tuple[Array
     Returns:
         c of shape (rows,), and the scalar that is NaN where K could not be factored.
     """
-    return solve_definite(backend, inner + eye(backend, inner.shape[0]), rhs)
+    return solve_definite(backend, inner, rhs, shift=1.0)
 
 
-def solve_definite(backend: Backend, matrix: Array, rhs: Array) -> tuple[Array, Array]:
-    """Solve a symmetric positive definite system by Cholesky; returns and fails like `solve_capacitance`."""
-    lower = backend.cholesky(matrix)
+def solve_definite(backend: Backend, matrix: Array, rhs: Array, shift: float = 0.0) -> tuple[Array, Array]:
+    """Solve the definite system (matrix + shift · I) x = rhs by Cholesky; returns and fails like `solve_capacitance`."""
+    lower = backend.cholesky(matrix, shift)
     half = backend.solve_triangular(lower, rhs[:, None])
     health = lower[0, 0] + lower[-1, -1]
     return backend.solve_triangular(lower, half, transpose=True)[:, 0], health
-
-
-def eye(backend: Backend, size: int) -> Array:
-    """The identity (size, size)."""
-    return backend.xp.eye(size, dtype=backend.float_dtype, device=backend.native_device)

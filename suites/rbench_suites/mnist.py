@@ -21,5 +21,5 @@ MNIST = Suite(
         ),
     ),
     tuning="each method's best of 8 settings (rate; rate and mass or damping) by accuracy on a validation split after "
-    "3 epochs, seed 0; naive takes riemannian's for the same metric, whose trajectory it repeats",
+    "3 epochs, seed 0; naive takes riemannian's for the same metric",
 )

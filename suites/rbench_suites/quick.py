@@ -33,5 +33,5 @@ QUICK = Suite(
     entries=(DIGITS, REGRESSION),
     threads=1,
     tuning="each method's best of 8 (digits) or 12 (regression) settings on a validation split, seed 0; naive takes "
-    "riemannian's for the same metric, whose trajectory it repeats",
+    "riemannian's for the same metric",
 )

@@ -50,5 +50,5 @@ SYNTHETIC = Suite(
     entries=(REGRESSION, TEACHER_STUDENT, DEEP_LINEAR, TWO_SPIRALS, LANCZOS),
     threads=1,
     tuning="each method's best of 8 settings (regression: 12) on a validation split, seed 0; naive takes riemannian's "
-    "for the same metric, whose trajectory it repeats",
+    "for the same metric",
 )
