@@ -87,7 +87,7 @@ class Backend(ABC):
 
     @abstractmethod
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
-        """Lower Cholesky factor L with L Lᵀ = matrix + shift · I; of the symmetric (n, n) matrix the lower half is read.
+        """Lower Cholesky factor L, L Lᵀ = matrix + shift · I; of the symmetric (n, n) matrix the lower half is read.
 
         Where that is not positive definite in this dtype, the factor of the same with its diagonal inflated by its own
         rounding level, a_ii (1 + 4 √n ε); filled with NaN where that fails too, so that compiled code can go on and

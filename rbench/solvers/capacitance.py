@@ -21,7 +21,7 @@ def solve_capacitance(backend: Backend, inner: Array, rhs: Array) -> tuple[Array
 
 
 def solve_definite(backend: Backend, matrix: Array, rhs: Array, shift: float = 0.0) -> tuple[Array, Array]:
-    """Solve the definite system (matrix + shift · I) x = rhs by Cholesky; returns and fails like `solve_capacitance`."""
+    """Solve the definite (matrix + shift · I) x = rhs by Cholesky; returns and fails like `solve_capacitance`."""
     lower = backend.cholesky(matrix, shift)
     half = backend.solve_triangular(lower, rhs[:, None])
     health = lower[0, 0] + lower[-1, -1]
