@@ -1,5 +1,6 @@
 """Checks of what a user gives to the public functions, before any work starts."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,21 @@ from rbench.modules.base import describe
 def check_params(backend: Backend, net: Module, params: Params) -> None:
     """Raise unless `params` has one block of the right arrays, in the backend's dtype, for each layer of `net`."""
     layers = net.layers
+    if not layers:
+        raise ParameterError(f"the network has no layer with weights, so there is no gradient: {net!r}")
     if len(params) != len(layers):
         raise ParameterError(
             f"{len(params)} parameter blocks for a network of {len(layers)} layers with weights: {net!r}"
         )
     for index, (layer, block) in enumerate(zip(layers, params, strict=True)):
         shapes = {"weight": layer.weight_shape, **({"bias": (layer.fan_out,)} if layer.bias else {})}
-        if set(block) != set(shapes):
-            raise ParameterError(f"block {index} of {layer!r} has {sorted(block)}; it needs {sorted(shapes)}")
+        if not isinstance(block, Mapping) or set(block) != set(shapes):
+            has = sorted(block) if isinstance(block, Mapping) else repr(block)
+            raise ParameterError(f"block {index} of {layer!r} has {has}; it needs {sorted(shapes)}")
         for name, shape in shapes.items():
             array = block[name]
+            if not hasattr(array, "shape"):
+                raise DtypeError(f"block {index} of {layer!r}: {name} is {type(array).__name__}, not a native array")
             if tuple(array.shape) != shape:
                 raise ShapeError(f"block {index} of {layer!r}: {name} has shape {tuple(array.shape)}, not {shape}")
             if array.dtype != backend.float_dtype:

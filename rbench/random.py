@@ -1,8 +1,11 @@
 """Random numbers drawn on the host, so that every backend sees the same ones."""
 
+from numbers import Integral
 from typing import Literal, TypeAlias
 
 import numpy as np
+
+from rbench.errors import ParameterError
 
 Purpose: TypeAlias = Literal["weights", "order", "samples", "data", "split"]
 """What the numbers are for; no two purposes share a stream."""
@@ -20,6 +23,11 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
         seed: an integer ≥ 0.
         purpose: what the numbers are for.
         index: an integer ≥ 0.
+
+    Raises:
+        ParameterError: the seed is not an integer ≥ 0.
     """
-    key = np.random.SeedSequence((seed, _PURPOSES.index(purpose))).generate_state(2, np.uint64)
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ParameterError(f"seed is {seed!r}; give an integer of at least 0")
+    key = np.random.SeedSequence((int(seed), _PURPOSES.index(purpose))).generate_state(2, np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index]))

@@ -5,7 +5,7 @@ import pytest
 
 import rbench
 from rbench import Linear, Tanh
-from rbench.errors import MassError, MetricError, RbenchError
+from rbench.errors import DtypeError, MassError, MetricError, ParameterError, RbenchError, SolverError
 from rbench.metrics import OUTPUT_METRICS, get_output_metric
 
 ONE = Linear(4, 3)
@@ -151,3 +151,23 @@ def test_choices_that_do_not_exist(options, words, call):
 def test_every_error_has_the_one_base(name):
     if name != "RbenchError":
         assert issubclass(getattr(rbench.errors, name), RbenchError)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"seed": -1, "output_metric": "ggn_mc"}, ParameterError, "seed is -1; give an integer of at least 0"),
+        ({"output_metric": np.zeros((0, 0))}, MetricError, r"give a finite \(d, d\) matrix"),
+        ({"loss": ["cross_entropy"]}, MetricError, "no loss is called"),
+        ({"solver": ["gram"]}, SolverError, "no solver is called"),
+        ({"params": (None,)}, ParameterError, "has None; it needs"),
+        ({"params": ({"weight": [[1.0]], "bias": [0.0]},)}, DtypeError, "weight is list, not a native array"),
+        ({"net": Tanh(), "params": ()}, ParameterError, "no layer with weights"),
+    ],
+)
+def test_bad_arguments_are_named(backend, changed, error, words):
+    net = Linear(2, 3)
+    given = {"net": net, "params": net.init(backend), "loss": "cross_entropy", "backend": backend, **changed}
+    x, y = np.ones((4, 2)), np.array([0, 1, 2, 0])
+    with pytest.raises(error, match=words):
+        rbench.riemannian_gradient(given.pop("net"), given.pop("params"), x, y, **given)

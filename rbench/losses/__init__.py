@@ -15,7 +15,7 @@ def get_loss(name: str) -> Loss:
     Raises:
         MetricError: there is none; the message lists what there is.
     """
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise MetricError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}")
     return LOSSES[name]
 

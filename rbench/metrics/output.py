@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class SampledGGN(OutputMetric):
     name = "ggn_mc"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, int) or isinstance(self.samples, bool) or self.samples < 1:
+        if not isinstance(self.samples, Integral) or isinstance(self.samples, bool) or self.samples < 1:
             raise MetricError(f"output metric 'ggn_mc': rank is {self.samples!r}; give an integer of at least 1")
 
     def rank(self, d: int) -> int:
@@ -151,7 +152,7 @@ class Fixed(OutputMetric):
             values = np.asarray(matrix, dtype=np.float64)
         except (TypeError, ValueError):
             raise MetricError(f"output metric: {matrix!r} is neither a name nor a (d, d) matrix of numbers") from None
-        if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
+        if values.ndim != 2 or not values.size or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
             raise MetricError(f"output metric: give a finite (d, d) matrix, not one of shape {values.shape}")
         if np.abs(values - values.T).max() > 1e-6 * np.abs(values).max():
             raise MetricError("output metric: the matrix is not symmetric; give (A + Aᵀ)/2 if that is meant")

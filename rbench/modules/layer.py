@@ -1,6 +1,7 @@
 """Layers: the modules that have weights, and are linear in them."""
 
 from abc import abstractmethod
+from numbers import Integral
 
 import numpy as np
 
@@ -63,5 +64,5 @@ class Layer(Module):
 def positive(owner: str, **sizes: int) -> None:
     """Raise `ShapeError` unless every size is an integer of at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise ShapeError(f"{owner}: {name} is {size!r}; give an integer of at least 1")

@@ -63,7 +63,8 @@ class LocalExecutor:
         environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(cell.threads))}
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "rbench.run.worker", str(self._directory)],
+                # -P: the worker imports what its parent does, not a checkout that it happens to stand in.
+                [sys.executable, "-P", "-m", "rbench.run.worker", str(self._directory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -38,7 +38,7 @@ def choose_solver(
         if fitting:
             return min(fitting, key=lambda solver: solver.operations(size))
         return min(able, key=lambda solver: solver.numbers(size))
-    if name not in SOLVERS:
+    if not isinstance(name, str) or name not in SOLVERS:
         raise SolverError(f"no solver is called {name!r}; there are: auto, {', '.join(SOLVERS)}")
     if not SOLVERS[name].serves(mass):
         raise SolverError(
