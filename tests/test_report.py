@@ -165,6 +165,7 @@ class TestForms:
         assert [row.replace(r"\&", "").count("&") for row in body] == [body[0].count("&")] * 3
         assert r"c\_d" in text
         assert r"50\%" in text
+        assert r"accuracy \%" in text
         assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 
     def test_html(self):

@@ -58,6 +58,14 @@ class KFAC(Descent):
         refreshes = step // self.refresh + 1
         return super().scalars(step, total) | {"decay": min(1 - 1 / refreshes, self.decay)}
 
+    def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
+        _, pairs = pull_gradient(problem.backend, problem.net, params, problem.loss, datum.x, datum.y)
+        (z,), _ = problem.net.forward(problem.backend, params, (datum.x,))
+        rank = get_output_metric(_METRICS[self.factors], self.rank).rank(z.shape[1])
+        width = 4 if problem.backend.dtype == "float32" else 8
+        numbers = sum(pair.cotangents.shape[2] * pair.cotangents.shape[3] for pair in pairs)
+        return width * batch_size * (rank + 1) * numbers, f"{rank} rows a datum at the outputs of every layer"
+
     def init(self, problem: Problem, params: Params) -> State:
         xp = problem.backend.xp
         kind = {"dtype": problem.backend.float_dtype, "device": problem.backend.native_device}

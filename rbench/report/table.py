@@ -85,7 +85,7 @@ def render(records: list[Record], form: Format) -> str:
     shown = comparison(records)
     if form == "latex":
         columns = "".join(side[0] for side in _alignment(shown))
-        styled = shown.style.hide(axis="index").format(escape="latex")
+        styled = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
         return str(styled.to_latex(hrules=True, column_format=columns)).rstrip()
     if form == "html":
         return str(shown.to_html(index=False, border=0))
