@@ -69,6 +69,11 @@ class Backend(ABC):
         """Relative spacing of `dtype`."""
         return float(np.finfo(self.dtype).eps)
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return np.dtype(self.dtype).itemsize
+
     @abstractmethod
     def asarray(self, values: Any, dtype: Any = None) -> Array:
         """Bring NumPy or native values to the device, as `dtype` or else the backend's floating dtype."""
@@ -123,6 +128,10 @@ class Backend(ABC):
     def peak_device_bytes(self) -> int | None:
         """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
         return None
+
+    def eye(self, size: int) -> Array:
+        """The identity (size, size)."""
+        return self.xp.eye(size, dtype=self.float_dtype, device=self.native_device)
 
     def labels(self, values: Any) -> Array:
         """Bring integer class labels (batch,) to the device, as int64."""

@@ -24,7 +24,7 @@ class BinaryCrossEntropy(Loss):
         """R = diag √(p (1 − p))."""
         xp = backend.xp
         p = self.predictions(backend, z)
-        eye = xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        eye = backend.eye(z.shape[1])
         return xp.sqrt(p * (1 - p))[:, :, None] * eye[None, :, :]
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:

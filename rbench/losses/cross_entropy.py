@@ -32,7 +32,7 @@ class CrossEntropy(Loss):
         """
         xp = backend.xp
         p = self.predictions(backend, z)
-        eye = xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        eye = backend.eye(z.shape[1])
         return xp.sqrt(p)[:, :, None] * (eye[None, :, :] - p[:, None, :])
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:

@@ -21,7 +21,7 @@ class SquaredError(Loss):
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
         """R = I."""
         xp = backend.xp
-        eye = xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        eye = backend.eye(z.shape[1])
         return xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape))
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:

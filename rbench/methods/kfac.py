@@ -62,9 +62,10 @@ class KFAC(Descent):
         _, pairs = pull_gradient(problem.backend, problem.net, params, problem.loss, datum.x, datum.y)
         (z,), _ = problem.net.forward(problem.backend, params, (datum.x,))
         rank = get_output_metric(_METRICS[self.factors], self.rank).rank(z.shape[1])
-        width = 4 if problem.backend.dtype == "float32" else 8
         numbers = sum(pair.cotangents.shape[2] * pair.cotangents.shape[3] for pair in pairs)
-        return width * batch_size * (rank + 1) * numbers, f"{rank} rows a datum at the outputs of every layer"
+        return problem.backend.itemsize * batch_size * (
+            rank + 1
+        ) * numbers, f"{rank} rows a datum at the outputs of every layer"
 
     def init(self, problem: Problem, params: Params) -> State:
         xp = problem.backend.xp
@@ -121,7 +122,7 @@ class KFAC(Descent):
                 for covariance, (values, vectors) in zip(covariances, parts, strict=True)
             )
             return (a, g), backend.xp.sum(a.values) + backend.xp.sum(g.values)
-        means = [backend.xp.sum(factor * _eye(backend, factor)) / factor.shape[0] for factor in covariances]
+        means = [backend.xp.sum(factor * backend.eye(factor.shape[0])) / factor.shape[0] for factor in covariances]
         # Where a factor is zero, as behind units that are all dead, there is no ratio to split by.
         floor = backend.xp.full_like(means[0], float(backend.xp.finfo(means[0].dtype).smallest_normal) ** 0.5)
         pi = backend.xp.sqrt(backend.xp.maximum(means[0], floor) / backend.xp.maximum(means[1], floor))
@@ -169,14 +170,10 @@ def gradient_covariance(backend: Backend, rows: LayerRows) -> Array:
 
 
 def _inverted(backend: Backend, covariance: Array, damping: Any) -> tuple[_Factor, Array]:
-    identity = _eye(backend, covariance)
+    identity = backend.eye(covariance.shape[0])
     lower = backend.cholesky(covariance, damping)
     half = backend.solve_triangular(lower, identity)
     return _Factor(covariance, half.T @ half, covariance[0] * 0), lower[0, 0] + lower[-1, -1]
-
-
-def _eye(backend: Backend, like: Array) -> Array:
-    return backend.xp.eye(like.shape[0], dtype=like.dtype, device=backend.native_device)
 
 
 def _not_negative(backend: Backend, values: Array) -> Array:

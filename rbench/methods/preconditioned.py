@@ -64,7 +64,7 @@ class Preconditioned(Descent):
         (z,), _ = problem.net.forward(backend, params, (datum.x,))
         d = z.shape[1]
         rank = self.metric.rank(d)
-        width = 4 if backend.dtype == "float32" else 8
+        width = backend.itemsize
         worst, what, rows = 0.0, "", 0.0
         for index, (layer, pair, mass) in enumerate(
             zip(layers, pairs, layer_masses(backend, layers, self.mass), strict=True)

@@ -58,7 +58,7 @@ class Identity(OutputMetric):
         return d
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
-        eye = backend.xp.eye(z.shape[1], dtype=z.dtype, device=backend.native_device)
+        eye = backend.eye(z.shape[1])
         return OutputFactor(backend.xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape)))
 
 

@@ -7,6 +7,9 @@ from rbench.run.cell import Budget
 EVALUATIONS = 10
 """Evaluations after the start of a run, at least where it has as many steps."""
 
+UNTIMED = 1_000_000
+"""Steps that a budget of seconds is taken to hold before any has been timed."""
+
 
 class Pace:
     """Fractions of a budget, by steps or by seconds of training.
@@ -32,7 +35,7 @@ class Pace:
         """Steps of the whole run; for a budget of seconds, those expected at the pace so far."""
         if self._seconds is None:
             return self._steps
-        return max(done + 1, round(done * self._seconds / seconds)) if seconds else done + 1
+        return max(done + 1, round(done * self._seconds / seconds)) if done and seconds else UNTIMED
 
     def next_mark(self, fraction: float) -> float:
         """The first mark after a fraction below 1."""

@@ -17,11 +17,9 @@ FINAL: tuple[Status, ...] = ("ok", "diverged")
 
 FIELDS = (
     "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "budget", "status", "reason", "steps",
-    "train_loss",
-    "test_loss",
-    "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd", "compile_seconds", "train_seconds",
-    "seconds_to_target", "target_reached",
-    "peak_host_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
+    "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
+    "compile_seconds", "train_seconds", "seconds_to_target", "target_reached", "peak_host_bytes", "peak_device_bytes",
+    "n_parameters", "dataset_sha256", "dataset_official",
 )  # fmt: skip
 """Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
 

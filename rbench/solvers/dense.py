@@ -28,5 +28,4 @@ class Dense(Solver):
 def layer_metric(backend: Backend, rows: LayerRows, mass: Mass) -> tuple[Array, Array]:
     """G = M + VᵀV of shape (n, n), and the gradient (n,), in the order weight then bias."""
     factor, gradient, entries = layer_matrices(backend, rows, mass)
-    identity = backend.xp.eye(entries.shape[0], dtype=backend.float_dtype, device=backend.native_device)
-    return factor.T @ factor + identity * entries, gradient
+    return factor.T @ factor + backend.eye(entries.shape[0]) * entries, gradient

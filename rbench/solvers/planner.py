@@ -33,8 +33,7 @@ def choose_solver(
     """
     if name == "auto":
         able = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
-        width = 4 if backend.dtype == "float32" else 8
-        fitting = [solver for solver in able if solver.numbers(size) * width <= workspace_bytes]
+        fitting = [solver for solver in able if solver.numbers(size) * backend.itemsize <= workspace_bytes]
         if fitting:
             return min(fitting, key=lambda solver: solver.operations(size))
         return min(able, key=lambda solver: solver.numbers(size))

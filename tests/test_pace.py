@@ -1,0 +1,61 @@
+"""When a run is evaluated and ends, and how often each variant of a step counts in its time."""
+
+import numpy as np
+import pytest
+
+from rbench import Linear
+from rbench.losses import get_loss
+from rbench.methods import SGD, Batch, Problem
+from rbench.run import Budget, step_time
+from rbench.run.pace import EVALUATIONS, Pace
+
+
+@pytest.mark.parametrize("budget", [Budget(epochs=3), Budget(steps=60), Budget(steps=7), Budget(epochs=20)])
+def test_steps_are_evaluated_at_the_ends_of_epochs_and_of_the_run(budget):
+    pace, per_epoch = Pace(budget, 20), 20
+    total = pace.total(0, 0.0)
+    assert total == (budget.steps or budget.epochs * per_epoch)
+    stops = [round(mark * total) for mark in pace.marks]
+    assert stops == sorted(set(stops))
+    assert stops[-1] == total
+    assert set(range(per_epoch, total, per_epoch)) <= set(stops)
+    assert len(stops) >= min(total, EVALUATIONS)
+    assert [pace.fraction(stop, 1e9) for stop in stops] == pace.marks
+    assert pace.next_mark(0.0) == pace.marks[0]
+
+
+def test_seconds_are_evaluated_evenly_and_extrapolated_to_steps():
+    pace = Pace(Budget(seconds=2.0), 20)
+    assert pace.marks == pytest.approx(np.arange(1, 11) / 10)
+    assert pace.fraction(5, 0.5) == 0.25
+    assert pace.total(5, 0.5) == 20
+    assert pace.total(5, 4.0) == 6
+    assert pace.total(0, 0.0) > step_time.WINDOW
+
+
+class Refreshing(SGD):
+    """SGD that has another variant every fourth step."""
+
+    def phase(self, step):
+        return step % 4 == 0
+
+
+@pytest.mark.parametrize("budget", [Budget(steps=400), Budget(seconds=1.0)])
+def test_the_variants_of_a_step_count_by_their_share(monkeypatch, backend, budget):
+    problem, costs = Problem(backend, Linear(2, 2), get_loss("cross_entropy")), iter([9.0, 1.0])
+
+    def paired(backend, ours, theirs):
+        cost = next(costs)
+        return np.array([cost] * 3), np.ones(3)
+
+    class OneBatch:
+        def __call__(self, step):
+            return Batch(np.ones((3, 2)), np.array([0, 1, 0]), None)
+
+        def noise(self, step, samples):
+            return None
+
+    monkeypatch.setattr(step_time, "paired_seconds", paired)
+    total = Pace(budget, 20).total(0, 0.0)
+    found = step_time.side_by_side(problem, Refreshing(), problem.net.init(backend), OneBatch(), total)
+    assert found["step_seconds"] == found["step_ratio_to_sgd"] == pytest.approx((9 + 3 * 1) / 4)
