@@ -2,7 +2,7 @@
 
 from rbench.hookspecs import hookimpl
 from rbench.methods.adam import Adam
-from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, map_blocks
+from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, compile_step, map_blocks
 from rbench.methods.descent import Descent
 from rbench.methods.kfac import KFAC
 from rbench.methods.naive import Naive
@@ -22,6 +22,7 @@ __all__ = [
     "Scalars",
     "State",
     "Step",
+    "compile_step",
     "map_blocks",
 ]
 

@@ -127,6 +127,18 @@ class Method(Configurable):
         """One step, a pure function of arrays: `problem` and `phase` are fixed when it is compiled."""
 
 
+def compile_step(problem: Problem, method: Method) -> Callable[..., Step]:
+    """The method's step as a function of arrays, `step(params, state, batch, scalars, phase=…)`, compiled by the backend.
+
+    One that compiles does so once for each phase and for each set of shapes.
+    """
+
+    def step(params: Params, state: State, batch: Batch, scalars: Scalars, *, phase: Hashable) -> Step:
+        return method.step(problem, params, state, batch, scalars, phase)
+
+    return problem.backend.compile(step, static=("phase",))
+
+
 def map_blocks(function: Callable[..., Array], *trees: Params) -> Params:
     """Apply a function to the arrays of one or more structures of parameters, one by one."""
     return tuple(

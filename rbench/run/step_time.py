@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rbench.methods import SGD, Batch, Method, Problem, Step
+from rbench.methods import SGD, Method, Problem, Step, compile_step
 from rbench.modules import Params
 from rbench.run.clock import arrays_of, paired_seconds
 from rbench.run.feed import Feed
@@ -14,15 +14,6 @@ from rbench.solvers import check_health
 
 WINDOW = 1000
 """Steps over which the variants of a step are counted."""
-
-
-def compiled(problem: Problem, method: Method) -> Callable[..., Step]:
-    """The method's step as a function of arrays, compiled once for each phase."""
-
-    def step(params: Params, state: Any, batch: Batch, scalars: dict[str, float], *, phase: Hashable) -> Step:
-        return method.step(problem, params, state, batch, scalars, phase)
-
-    return problem.backend.compile(step, static=("phase",))
 
 
 def side_by_side(
@@ -71,7 +62,7 @@ def _stepper(
     problem: Problem, method: Method, params: Params, feed: Feed, total: int, phase: Hashable
 ) -> tuple[Callable[[], Step], float]:
     """A call that makes one step in a phase, and the seconds of its first, which compiles."""
-    step, state, scalars = compiled(problem, method), method.init(problem, params), method.scalars(0, total)
+    step, state, scalars = compile_step(problem, method), method.init(problem, params), method.scalars(0, total)
     batch = feed(0)
 
     def call() -> Step:

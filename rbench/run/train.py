@@ -10,14 +10,14 @@ import psutil
 from rbench.backend import Array, Backend
 from rbench.errors import DivergedError, Skip
 from rbench.losses import get_loss
-from rbench.methods import Method, Problem
+from rbench.methods import Method, Problem, compile_step
 from rbench.modules import Params
 from rbench.run.cell import Cell
 from rbench.run.clock import Clock
 from rbench.run.evaluate import Evaluator
 from rbench.run.feed import Feed
 from rbench.run.pace import Pace
-from rbench.run.step_time import compiled, side_by_side
+from rbench.run.step_time import side_by_side
 from rbench.solvers import check_health
 from rbench.tasks import Task
 
@@ -83,7 +83,7 @@ class _Loop:
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
         """Train to the end of the budget, evaluating at the pace's marks."""
         method, clock, pace = self._method, self._clock, self._pace
-        step, state = compiled(self._problem, method), method.init(self._problem, params)
+        step, state = compile_step(self._problem, method), method.init(self._problem, params)
         unchecked: list[tuple[int, Array, Array | None]] = []
         done = 0
         while True:
