@@ -128,7 +128,7 @@ class Method(Configurable):
 
 
 def compile_step(problem: Problem, method: Method) -> Callable[..., Step]:
-    """The method's step as a function of arrays, `step(params, state, batch, scalars, phase=…)`, compiled by the backend.
+    """The method's step as a function of arrays, `step(params, state, batch, scalars, phase=…)`, compiled.
 
     One that compiles does so once for each phase and for each set of shapes.
     """
