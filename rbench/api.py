@@ -47,9 +47,10 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
         DtypeError: parameters in another dtype than the backend's, or targets of the wrong kind.
         MetricError: no such loss.
     """
-    checked = _check(net, params, x, y, get_loss(loss), backend)
-    _, pulled = pull_gradient(backend, net, params, checked.loss, checked.x, checked.y)
-    return gradient_blocks(backend, net.layers, pulled)
+    with backend.inference():
+        checked = _check(net, params, x, y, get_loss(loss), backend)
+        _, pulled = pull_gradient(backend, net, params, checked.loss, checked.x, checked.y)
+        return gradient_blocks(backend, net.layers, pulled)
 
 
 def riemannian_gradient(
@@ -96,8 +97,9 @@ def riemannian_gradient(
         SolverError: no such solver, or it cannot use the mass.
         CapacitanceError: a layer's matrix could not be factored.
     """
-    pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
-    update = solve_layers(backend, net.layers, pulled, masses, solver)
+    with backend.inference():
+        pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
+        update = solve_layers(backend, net.layers, pulled, masses, solver)
     check_health(backend, update.health)
     return update.blocks
 
@@ -124,8 +126,9 @@ def layer_metrics(
     Returns:
         A float64 NumPy array (n_l, n_l) for each layer, in the order weight (C order), then bias.
     """
-    pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
-    metrics = [layer_metric(backend, rows, m)[0] for rows, m in zip(pulled, masses, strict=True)]
+    with backend.inference():
+        pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
+        metrics = [layer_metric(backend, rows, m)[0] for rows, m in zip(pulled, masses, strict=True)]
     return [backend.to_numpy(metric).astype(np.float64) for metric in metrics]
 
 

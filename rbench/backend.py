@@ -6,12 +6,14 @@ what the standard lacks. Register one with the `rbench_backends` hook (see `rben
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import psutil
 
-from rbench.errors import BackendError, DtypeError
+from rbench.errors import DtypeError
 
 Array: TypeAlias = Any
 """An array of any library; layouts are stated in docstrings as (batch, rank, ...)."""
@@ -26,10 +28,15 @@ class BackendPlugin:
     Attributes:
         name: the name that it registers.
         create: makes the backend from a dtype name and a device name or None; may import the library.
-        unavailable: returns None where the backend can run, else the reason and the way out in one sentence.
+        unavailable: returns None where the backend can run, else the reason and the way out.
         summary: one line for `rbench list backends`.
-        devices: names of the devices that the backend can be asked for.
+        devices: names of the devices that the backend can be asked for, its default first; `cuda:1` asks for the second
+            device of the kind `cuda`.
         dtypes: names of the floating dtypes that it offers.
+        version: returns the version of its library, None where that is not installed.
+        device_unavailable: returns None where a device of `devices` can be used, else the reason and the way out.
+
+    The last three functions answer at once: they do not import the library (`rbench.probe` helps).
     """
 
     name: str
@@ -38,6 +45,8 @@ class BackendPlugin:
     summary: str
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = DTYPES
+    version: Callable[[], str | None] = lambda: None
+    device_unavailable: Callable[[str], str | None] = lambda device: None
 
 
 class Backend(ABC):
@@ -80,7 +89,7 @@ class Backend(ABC):
 
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
-        """Copy a native array to the host; waits for it."""
+        """Copy a native array, or whatever NumPy can read, to the host; waits for it."""
 
     @abstractmethod
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
@@ -125,9 +134,33 @@ class Backend(ABC):
         values, vectors = xp.linalg.eigh(xp.where(finite, matrix, xp.zeros_like(matrix)))
         return xp.where(finite, values, xp.full_like(values, float("nan"))), vectors
 
+    def compile_loop(self, function: Callable[..., Any]) -> Callable[..., Any] | None:
+        """Compile many calls of a pure function into one, or None where a call for each item costs no more.
+
+        Args:
+            function: maps (carry, item) to (carry, result), the carry always of the same shapes.
+
+        Returns:
+            A function of (carry, items), the arrays of `items` with a leading axis of items, that returns the last
+            carry and the results with a leading axis; it is compiled once for each number of items.
+        """
+        return None
+
+    def inference(self) -> AbstractContextManager[Any]:
+        """A context in which nothing is recorded for differentiation."""
+        return nullcontext()
+
     def peak_device_bytes(self) -> int | None:
         """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
         return None
+
+    def free_bytes(self) -> int:
+        """Memory that new arrays can take on the device, in bytes."""
+        return int(psutil.virtual_memory().available)
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether an error of the library says that memory ran out."""
+        return isinstance(error, MemoryError)
 
     def eye(self, size: int) -> Array:
         """The identity (size, size)."""
@@ -145,9 +178,3 @@ class Backend(ABC):
         if host.dtype.kind not in "fiub":
             raise DtypeError(f"{name} has dtype {host.dtype}; give real numbers, which become {self.dtype}")
         return self.asarray(host)
-
-
-def check_dtype(name: str, dtype: str, dtypes: Sequence[str] = DTYPES) -> None:
-    """Raise `BackendError` unless the backend called `name` offers `dtype`."""
-    if dtype not in dtypes:
-        raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(dtypes)}")

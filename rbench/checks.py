@@ -32,6 +32,11 @@ def check_params(backend: Backend, net: Module, params: Params) -> None:
                 raise DtypeError(f"block {index} of {layer!r}: {name} is {type(array).__name__}, not a native array")
             if tuple(array.shape) != shape:
                 raise ShapeError(f"block {index} of {layer!r}: {name} has shape {tuple(array.shape)}, not {shape}")
+            if str(array.dtype) == backend.dtype and array.dtype != backend.float_dtype:
+                raise DtypeError(
+                    f"block {index} of {layer!r}: {name} is {type(array).__name__}, not an array of backend "
+                    f"{backend.name!r}; bring it there with backend.asarray"
+                )
             if array.dtype != backend.float_dtype:
                 raise DtypeError(
                     f"block {index} of {layer!r}: {name} has dtype {array.dtype}, but the backend computes in "

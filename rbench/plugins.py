@@ -13,7 +13,7 @@ from rbench import hookspecs
 from rbench.errors import BackendError, PluginError
 
 if TYPE_CHECKING:
-    from rbench.backend import Backend
+    from rbench.backend import Backend, BackendPlugin
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,35 @@ def get_backend(name: str, *, dtype: str = "float32", device: str | None = None)
     Args:
         name: registered name, such as `numpy`; `rbench list backends` shows them.
         dtype: `float32` or `float64`.
-        device: the backend's name of a device; its default if None.
+        device: `cpu`, `cuda`, or `cuda:1` for the second; the backend's default if None.
 
     Raises:
         PluginError: no backend has that name.
         BackendError: it cannot run here, or lacks the dtype or device; the message says what to install and which
             backends are available.
     """
-    plugin = plugins().find("backends", name)
+    plugin: BackendPlugin = plugins().find("backends", name)
+    if dtype not in plugin.dtypes:
+        raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(plugin.dtypes)}")
+    kind = (plugin.devices[0] if device is None else device).partition(":")[0]
+    if kind not in plugin.devices:
+        raise BackendError(f"backend {name!r} has no device {device!r}; choose one of {', '.join(plugin.devices)}")
     reason = plugin.unavailable()
     if reason is not None:
-        ready = [other for other, item in plugins().registered("backends").items() if item.unavailable() is None]
-        raise BackendError(f"backend {name!r} is unavailable: {reason} Available here: {', '.join(ready)}")
-    backend: Backend = plugin.create(dtype, device)
-    return backend
+        raise BackendError(f"backend {name!r} is unavailable: {reason}\navailable here: {', '.join(available())}")
+    reason = plugin.device_unavailable(kind)
+    if reason is not None:
+        raise BackendError(
+            f"device {device!r} of backend {name!r} is unavailable: {reason}\navailable here: {', '.join(available())}"
+        )
+    return plugin.create(dtype, device)
+
+
+def available() -> list[str]:
+    """The backends that can run here, by name, each with the devices that it can use where there is a choice."""
+    found = []
+    for name, plugin in plugins().registered("backends").items():
+        if plugin.unavailable() is None:
+            devices = [device for device in plugin.devices if plugin.device_unavailable(device) is None]
+            found.append(name if len(plugin.devices) == 1 else f"{name} ({', '.join(devices)})")
+    return found

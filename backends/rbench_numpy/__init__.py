@@ -2,6 +2,7 @@
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
+from rbench.probe import installed_version
 
 
 def _create(dtype: str, device: str | None) -> Backend:
@@ -13,4 +14,12 @@ def _create(dtype: str, device: str | None) -> Backend:
 @hookimpl
 def rbench_backends() -> list[BackendPlugin]:
     """Register `numpy`, which is always available."""
-    return [BackendPlugin("numpy", _create, lambda: None, "NumPy and SciPy on the CPU: the reference")]
+    return [
+        BackendPlugin(
+            "numpy",
+            _create,
+            lambda: None,
+            "NumPy and SciPy on the CPU: the reference",
+            version=lambda: installed_version("numpy"),
+        )
+    ]

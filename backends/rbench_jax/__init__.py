@@ -1,0 +1,37 @@
+"""The JAX backend, on the CPU and on CUDA devices."""
+
+from importlib.util import find_spec
+
+from rbench.backend import Backend, BackendPlugin
+from rbench.hookspecs import hookimpl
+from rbench.probe import cuda_problem, installed_version, package_problem
+
+
+def _create(dtype: str, device: str | None) -> Backend:
+    from rbench_jax.backend import JaxBackend
+
+    return JaxBackend(dtype, device or "cpu")
+
+
+def _device_unavailable(device: str) -> str | None:
+    if device != "cuda":
+        return None
+    if not any(find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
+        return "JAX's CUDA plugin is not installed; install it with: pip install 'jax[cuda12]'"
+    return cuda_problem()
+
+
+@hookimpl
+def rbench_backends() -> list[BackendPlugin]:
+    """Register `jax`."""
+    return [
+        BackendPlugin(
+            "jax",
+            _create,
+            lambda: package_problem("jax", "pip install jax"),
+            "JAX, steps compiled by XLA",
+            devices=("cpu", "cuda"),
+            version=lambda: installed_version("jax"),
+            device_unavailable=_device_unavailable,
+        )
+    ]

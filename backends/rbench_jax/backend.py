@@ -1,0 +1,99 @@
+"""JAX arrays; `jax.lax.linalg` where the array standard has no function."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import erf
+
+from rbench.backend import Array, Backend
+from rbench.errors import BackendError
+
+
+class JaxBackend(Backend):
+    """JAX at one dtype on one device.
+
+    Making a backend switches the process to 64-bit types, which float64 and integer labels need, and to float32
+    products without TensorFloat-32.
+    """
+
+    name = "jax"
+    xp = jnp
+    eager = False
+
+    def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_default_matmul_precision", "highest")
+        self.dtype, self.device = dtype, device
+        kind, _, index = device.partition(":")
+        devices = jax.devices(kind)
+        if int(index or 0) >= len(devices):
+            raise BackendError(f"backend 'jax' has no device {device!r}: there are {len(devices)}, from {kind}:0 on")
+        self.native_device = devices[int(index or 0)]
+
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        dtype = self.float_dtype if dtype is None else dtype
+        if isinstance(values, jax.Array):
+            return jax.device_put(values.astype(dtype), self.native_device)
+        # A copy: JAX may share the memory of a NumPy array, and would see the caller's later changes.
+        return jax.device_put(np.array(values, dtype=dtype), self.native_device)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return np.asarray(array)
+
+    def synchronize(self, arrays: Sequence[Array] = ()) -> None:
+        jax.block_until_ready([*arrays, *jax.live_arrays()])
+
+    def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = jax.jit(function, static_argnames=tuple(static))
+        return compiled
+
+    def compile_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = jax.jit(lambda carry, items: jax.lax.scan(function, carry, items))
+        return compiled
+
+    def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
+        def factor(inflation: float) -> Array:
+            diagonal = (jnp.diagonal(matrix) + shift) * inflation
+            shifted = jnp.fill_diagonal(matrix, diagonal, inplace=False)
+            return jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
+
+        lower = factor(1.0)
+        inflation = 1 + 4 * len(matrix) ** 0.5 * self.epsilon
+        return jax.lax.cond(jnp.isfinite(lower[-1, -1]), lambda: lower, lambda: factor(inflation))
+
+    def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
+        return solve_triangular(lower, rhs, trans=int(transpose), lower=True)
+
+    def inverse(self, matrix: Array) -> Array:
+        inverse = jnp.linalg.inv(matrix)
+        return jnp.where(jnp.all(jnp.isfinite(inverse)), inverse, jnp.full_like(inverse, jnp.nan))
+
+    def erf(self, x: Array) -> Array:
+        return erf(x)
+
+    def peak_device_bytes(self) -> int | None:
+        return self._memory().get("peak_bytes_in_use")
+
+    def free_bytes(self) -> int:
+        memory = self._memory()
+        if "bytes_limit" not in memory:
+            return super().free_bytes()
+        return memory["bytes_limit"] - memory["bytes_in_use"]
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        on_device = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+        return isinstance(error, MemoryError) or on_device
+
+    def describe(self) -> dict[str, str]:
+        found = {"jax": jax.__version__}
+        if self.native_device.platform != "cpu":
+            found |= {"device": self.native_device.device_kind, "tf32": "off"}
+        return found
+
+    def _memory(self) -> dict[str, int]:
+        """The device's own counters; empty for the CPU, which has none."""
+        return self.native_device.memory_stats() or {}

@@ -1,0 +1,95 @@
+"""PyTorch tensors; `torch.linalg` where the array standard has no function."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import array_api_compat.torch as xp
+import numpy as np
+import torch
+
+from rbench.backend import Array, Backend
+from rbench.errors import BackendError
+
+
+class TorchBackend(Backend):
+    """PyTorch at one dtype on one device, without autograd.
+
+    Products of float32 are computed in float32: making a backend switches TensorFloat-32 off in the process.
+    """
+
+    name = "torch"
+    xp = xp
+
+    def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
+        self.dtype, self.device = dtype, device
+        self.native_device = torch.device(device)
+        self.eager = self.native_device.type == "cpu"
+        if not self.eager:
+            index, count = self.native_device.index or 0, torch.cuda.device_count()
+            if index >= count:
+                raise BackendError(f"backend 'torch' has no device {device!r}: there are {count}, counted from cuda:0")
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = False
+
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        dtype = self.float_dtype if dtype is None else dtype
+        if isinstance(values, torch.Tensor):
+            return values.detach().to(self.native_device, dtype)
+        # A copy: a tensor that shared its memory with the caller's array would change with it.
+        return torch.tensor(np.ascontiguousarray(values), dtype=dtype, device=self.native_device).reshape(
+            np.shape(values)
+        )
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return array.detach().cpu().numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
+
+    def synchronize(self, arrays: Sequence[Array] = ()) -> None:
+        if not self.eager:
+            torch.cuda.synchronize(self.native_device)
+
+    def inference(self) -> AbstractContextManager[Any]:
+        """No gradients; what is made in the context can still be used with autograd afterwards."""
+        context: AbstractContextManager[Any] = torch.no_grad()
+        return context
+
+    def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
+        untracked: Callable[..., Any] = torch.inference_mode()(function)
+        return untracked
+
+    def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
+        for inflation in (1.0, 1 + 4 * len(matrix) ** 0.5 * self.epsilon):
+            work = matrix.clone()
+            work.diagonal().add_(shift).mul_(inflation)
+            lower, info = torch.linalg.cholesky_ex(work)
+            if not info:  # on a GPU this waits for the factor
+                return lower
+        return torch.full_like(matrix, torch.nan)
+
+    def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
+        return torch.linalg.solve_triangular(lower.T if transpose else lower, rhs, upper=transpose)
+
+    def inverse(self, matrix: Array) -> Array:
+        inverse, info = torch.linalg.inv_ex(matrix)
+        return torch.where(info == 0, inverse, torch.full_like(inverse, torch.nan))
+
+    def erf(self, x: Array) -> Array:
+        return torch.erf(x)
+
+    def peak_device_bytes(self) -> int | None:
+        return None if self.eager else torch.cuda.max_memory_allocated(self.native_device)
+
+    def free_bytes(self) -> int:
+        return super().free_bytes() if self.eager else torch.cuda.mem_get_info(self.native_device)[0]
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        words = str(error)
+        on_host = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in words
+        return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or on_host
+
+    def describe(self) -> dict[str, str]:
+        found = {"torch": torch.__version__, "threads": str(torch.get_num_threads())}
+        if not self.eager:
+            name = torch.cuda.get_device_name(self.native_device)
+            found |= {"device": name, "cuda": str(torch.version.cuda), "tf32": "off"}
+        return found
