@@ -15,6 +15,7 @@ from rbench.plugins import get_backend
 from rbench.run.cell import configured
 from rbench.run.feed import Feed
 from rbench.run.step_time import side_by_side
+from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
 from rbench.tasks.networks import mlp
 
@@ -52,7 +53,7 @@ def main() -> None:
     print("| method | step ms | ratio |\n|---|--:|--:|")
     for spec in options.method or METHODS:
         (method,) = configured("methods", spec)
-        found = side_by_side(problem, method, problem.net.init(backend), feed, STEPS, reference)
+        found = side_by_side(Stepper(problem, method, feed), problem.net.init(backend), STEPS, reference)
         print(f"| {spec} | {1e3 * found['step_seconds']:.2f} | {found['step_ratio_to_sgd']:.2f} |", flush=True)
 
 

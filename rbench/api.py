@@ -100,7 +100,7 @@ def riemannian_gradient(
     with backend.inference():
         pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
         update = solve_layers(backend, net.layers, pulled, masses, solver)
-    check_health(backend, update.health)
+    check_health(backend.to_numpy(update.health))
     return update.blocks
 
 

@@ -54,7 +54,7 @@ def test_a_large_network_is_refused_before_anything_is_allocated(backend):
 def test_the_memory_that_is_free_counts(backend, monkeypatch, method):
     small = cell(method, "two-spirals[hidden=[8],n_train=20,n_test=10,batch_size=10]")
     train(small, backend, Outcome())
-    monkeypatch.setattr("rbench.run.train.psutil.virtual_memory", lambda: SimpleNamespace(available=100))
+    monkeypatch.setattr("rbench.backend.psutil.virtual_memory", lambda: SimpleNamespace(available=100))
     with pytest.raises(Skip, match="GiB for solver"):
         train(small, backend, Outcome())
     train(small.model_copy(update={"method": "sgd"}), backend, Outcome())
@@ -78,5 +78,5 @@ def test_what_is_not_a_number_is_named_by_layer_and_step(backend, make_params, r
     batch = Batch(rng.normal(size=(6, 4)), rng.integers(0, 3, 6), noise)
     step = method.step(problem, params, method.init(problem, params), batch, method.scalars(0, 1), method.phase(0))
     with pytest.raises(CapacitanceError, match=r"layer \d could not be factored at step 7.*lower lr") as caught:
-        check_health(problem.backend, step.health, 7)
+        check_health(step.health, 7)
     assert caught.value.step == 7

@@ -8,6 +8,7 @@ from rbench.losses import get_loss
 from rbench.methods import SGD, Batch, Problem
 from rbench.run import Budget, step_time
 from rbench.run.pace import EVALUATIONS, Pace
+from rbench.run.stepper import Stepper
 
 
 @pytest.mark.parametrize("budget", [Budget(epochs=3), Budget(steps=60), Budget(steps=7), Budget(epochs=20)])
@@ -57,5 +58,5 @@ def test_the_variants_of_a_step_count_by_their_share(monkeypatch, backend, budge
 
     monkeypatch.setattr(step_time, "paired_seconds", paired)
     total = Pace(budget, 20).total(0, 0.0)
-    found = step_time.side_by_side(problem, Refreshing(), problem.net.init(backend), OneBatch(), total)
+    found = step_time.side_by_side(Stepper(problem, Refreshing(), OneBatch()), problem.net.init(backend), total)
     assert found["step_seconds"] == found["step_ratio_to_sgd"] == pytest.approx((9 + 3 * 1) / 4)

@@ -141,7 +141,7 @@ def test_get_backend():
     [
         ("abacus", {}, PluginError, "no backend is called 'abacus'; there are: .*numpy"),
         ("numpy", {"dtype": "float16"}, BackendError, "'numpy' has no dtype 'float16'; choose one of float32, float64"),
-        ("numpy", {"device": "cuda"}, BackendError, "'numpy' has no device 'cuda'; it runs on 'cpu'"),
+        ("numpy", {"device": "cuda"}, BackendError, "'numpy' has no device 'cuda'; choose one of cpu"),
     ],
 )
 def test_backends_that_do_not_exist(name, options, error, words):

@@ -209,9 +209,9 @@ def test_an_overflow_never_comes_back_as_a_direction(solver, size, place, backen
 
 
 def test_health_names_the_layer_and_the_step(backend):
-    check_health(backend, np.ones(3))
+    check_health(np.ones(3))
     with pytest.raises(CapacitanceError, match="layer 1 could not be factored at step 7") as caught:
-        check_health(backend, np.array([1.0, np.nan, np.nan]), step=7)
+        check_health(np.array([1.0, np.nan, np.nan]), step=7)
     assert (caught.value.layer, caught.value.step) == (1, 7)
 
 

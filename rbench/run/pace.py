@@ -7,6 +7,9 @@ from rbench.run.cell import Budget
 EVALUATIONS = 10
 """Evaluations after the start of a run, at least where it has as many steps."""
 
+WAIT_SECONDS = 0.5
+"""How long steps are queued at most before they are waited for and checked."""
+
 UNTIMED = 1_000_000
 """Steps that a budget of seconds is taken to hold before any has been timed."""
 
@@ -26,6 +29,16 @@ class Pace:
             self.marks = [(i + 1) / EVALUATIONS for i in range(EVALUATIONS)]
         else:
             self.marks = [stop / self._steps for stop in _stops(self._steps, steps_per_epoch)]
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which steps may be queued before they are waited for: what a budget of seconds may be off by."""
+        return WAIT_SECONDS if self._seconds is None else min(WAIT_SECONDS, self._seconds / 500)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the budget is one of seconds."""
+        return self._seconds is not None
 
     def fraction(self, done: int, seconds: float) -> float:
         """How much of the budget is used, 1 at its end or after."""

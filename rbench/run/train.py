@@ -3,21 +3,21 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
-
-import psutil
 
 from rbench.backend import Array, Backend
 from rbench.errors import DivergedError, Skip
 from rbench.losses import get_loss
-from rbench.methods import Method, Problem, compile_step
+from rbench.methods import Method, Problem
 from rbench.modules import Params
 from rbench.run.cell import Cell
 from rbench.run.clock import Clock
 from rbench.run.evaluate import Evaluator
 from rbench.run.feed import Feed
 from rbench.run.pace import Pace
-from rbench.run.step_time import side_by_side
+from rbench.run.step_time import WINDOW, side_by_side
+from rbench.run.stepper import STEPS_PER_CALL, Stepper
 from rbench.solvers import check_health
 from rbench.tasks import Task
 
@@ -67,8 +67,11 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
     _check_memory(problem, method, params, feed)
     pace = Pace(cell.budget, feed.steps_per_epoch)
     with clock.phase("warm_up"):
-        outcome.figures |= side_by_side(problem, method, params, feed, pace.total(0, 0.0))
-    _Loop(problem, method, feed, pace, clock, report).run(params, task, evaluate, outcome)
+        stepper, total = Stepper(problem, method, feed), pace.total(0, 0.0)
+        outcome.figures |= side_by_side(stepper, params, total)
+        if not pace.timed:
+            _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, total, WINDOW))
+    _Loop(stepper, pace, clock, report).run(params, task, evaluate, outcome)
     outcome.figures["peak_device_bytes"] = backend.peak_device_bytes()
     outcome.figures["phase_seconds"] = clock.seconds
 
@@ -76,16 +79,16 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
 class _Loop:
     """The training loop of one cell."""
 
-    def __init__(self, problem: Problem, method: Method, feed: Feed, pace: Pace, clock: Clock, report: Report) -> None:
-        self._problem, self._method, self._feed = problem, method, feed
-        self._pace, self._clock, self._report = pace, clock, report
+    def __init__(self, stepper: Stepper, pace: Pace, clock: Clock, report: Report) -> None:
+        self._stepper, self._pace, self._clock, self._report = stepper, pace, clock, report
+        self._backend = stepper.problem.backend
 
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
         """Train to the end of the budget, evaluating at the pace's marks."""
-        method, clock, pace = self._method, self._clock, self._pace
-        step, state = compile_step(self._problem, method), method.init(self._problem, params)
+        stepper, clock, pace = self._stepper, self._clock, self._pace
+        state = stepper.method.init(stepper.problem, params)
         unchecked: list[tuple[int, Array, Array | None]] = []
-        done = 0
+        done, waited = 0, monotonic()
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
             fraction = pace.fraction(done, clock.seconds["step"])
@@ -94,30 +97,33 @@ class _Loop:
                 return
             mark = pace.next_mark(fraction)
             while pace.fraction(done, clock.seconds["step"]) < mark:
+                total = pace.total(done, clock.seconds["step"])
+                several = not pace.timed and stepper.loops_from(done, round(mark * total))
                 with clock.phase("data", wait=False):
-                    batch = self._feed(done)
-                total, phase = pace.total(done, clock.seconds["step"]), method.phase(done)
+                    call = (stepper.calls if several else stepper.call)(done, total)
                 with clock.phase("step", wait=False):
-                    batch = batch._replace(noise=self._feed.noise(done, method.samples_in(phase)))
-                    result = step(params, state, batch, method.scalars(done, total), phase=phase)
+                    result = call(params, state)
                 params, state = result.params, result.state
                 unchecked.append((done, result.loss, result.health))
-                done += 1
-                if self._problem.backend.eager:
-                    self._check(unchecked)
+                done += STEPS_PER_CALL if several else 1
+                if self._backend.eager or monotonic() - waited > pace.patience:
+                    self._wait(unchecked)
                     self._report(done, total)
-            with clock.phase("step"):
-                """Wait for the steps that are still queued."""
-            self._check(unchecked)
+                    waited = monotonic()
+            self._wait(unchecked)
 
-    def _check(self, unchecked: list[tuple[int, Array, Array | None]]) -> None:
-        """Raise for the first step whose solve failed or whose loss is not finite; empties the list."""
-        backend = self._problem.backend
-        for step, loss, health in unchecked:
-            if health is not None:
-                check_health(backend, health, step)
-            if not math.isfinite(float(loss)):
-                raise DivergedError(f"the loss of the batch at step {step} is {float(loss)}; lower lr")
+    def _wait(self, unchecked: list[tuple[int, Array, Array | None]]) -> None:
+        """Wait for the steps that are queued; raise for the first that failed or whose loss is not finite."""
+        with self._clock.phase("step"):
+            """Wait."""
+        for first, losses, healths in unchecked:
+            values = self._backend.to_numpy(losses).reshape(-1)
+            rows = None if healths is None else self._backend.to_numpy(healths).reshape(len(values), -1)
+            for index, loss in enumerate(values):
+                if rows is not None:
+                    check_health(rows[index], first + index)
+                if not math.isfinite(loss):
+                    raise DivergedError(f"the loss of the batch at step {first + index} is {loss}; lower lr")
         unchecked.clear()
 
     def _evaluate(self, params: Params, done: int, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
@@ -133,10 +139,16 @@ class _Loop:
             outcome.figures |= {"target_reached": bool(reached), "seconds_to_target": reached[0] if reached else None}
 
 
+def _add(figures: dict[str, Any], name: str, value: float) -> None:
+    """Add to a figure, unless it does not apply."""
+    if figures[name] is not None:
+        figures[name] += value
+
+
 def _check_memory(problem: Problem, method: Method, params: Params, feed: Feed) -> None:
     batch = feed(0)
     datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
     needed, purpose = method.workspace_bytes(problem, params, datum, feed.batch_size)
-    free = psutil.virtual_memory().available
+    free = problem.backend.free_bytes()
     if needed > free:
         raise Skip(f"would need {needed / 2**30:,.1f} GiB for {purpose}; {free / 2**30:,.1f} GiB are free")

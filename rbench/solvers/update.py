@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.errors import CapacitanceError
@@ -48,8 +50,8 @@ def solve_layers(
     return Update(blocks, xp.sum(slopes), xp.stack([direction.health for direction in directions]))
 
 
-def check_health(backend: Backend, health: Array, step: int | None = None) -> None:
-    """Raise `CapacitanceError` for the first layer that could not be factored; reads the values, so it waits."""
-    for layer, value in enumerate(backend.to_numpy(health)):
+def check_health(health: np.ndarray[Any, Any], step: int | None = None) -> None:
+    """Raise `CapacitanceError` for the first layer that could not be factored, from a health (layers,) on the host."""
+    for layer, value in enumerate(health):
         if not math.isfinite(value):
             raise CapacitanceError(layer, step)

@@ -1,0 +1,102 @@
+"""A method's step on a problem, compiled once and used for timing and training alike."""
+
+from collections.abc import Callable, Hashable
+from time import perf_counter
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from rbench.backend import Array
+from rbench.methods import Method, Problem, State, Step, compile_step
+from rbench.modules import Params
+from rbench.run.clock import arrays_of
+from rbench.run.feed import Feed
+
+STEPS_PER_CALL = 10
+"""Steps that a backend with loops makes in one call."""
+
+
+class Steps(NamedTuple):
+    """What one or more steps return.
+
+    Attributes:
+        params: the new parameters.
+        state: the method's new state.
+        loss: mean loss of each step's batch, a scalar for one step or (steps,).
+        health: (layers,) or (steps, layers), or None; see `rbench.methods.Step`.
+    """
+
+    params: Params
+    state: State
+    loss: Array
+    health: Array | None
+
+
+class Stepper:
+    """Makes a method's steps on the batches of a feed.
+
+    Attributes:
+        problem: the problem.
+        method: the method.
+        feed: batches and noise.
+    """
+
+    def __init__(self, problem: Problem, method: Method, feed: Feed) -> None:
+        self.problem, self.method, self.feed = problem, method, feed
+        self._step = compile_step(problem, method)
+        self._loops: dict[Hashable, Callable[..., Any] | None] = {}
+
+    def call(self, index: int, total: int) -> Callable[[Params, State], Step]:
+        """The step of this 0-based index, its batch at hand; the call draws the samples and makes the step."""
+        method, batch = self.method, self.feed(index)
+        phase, scalars = method.phase(index), method.scalars(index, total)
+
+        def one(params: Params, state: State) -> Step:
+            noise = self.feed.noise(index, method.samples_in(phase))
+            return self._step(params, state, batch._replace(noise=noise), scalars, phase=phase)
+
+        return one
+
+    def calls(self, first: int, total: int) -> Callable[[Params, State], Steps]:
+        """Like `call`, for `STEPS_PER_CALL` steps from an index on; `loops_from` says whether there can be."""
+        method, backend = self.method, self.problem.backend
+        indices = range(first, first + STEPS_PER_CALL)
+        batch, phase = self.feed.several(indices), method.phase(first)
+        rows = [method.scalars(index, total) for index in indices]
+        scalars = {name: backend.asarray(np.asarray([row[name] for row in rows])) for name in rows[0]}
+        loop = cast(Callable[..., Any], self._loop(phase))
+
+        def many(params: Params, state: State) -> Steps:
+            noise = self.feed.several_noise(indices, method.samples_in(phase))
+            (params, state), (losses, health) = loop((params, state), (batch._replace(noise=noise), scalars))
+            return Steps(params, state, losses, health)
+
+        return many
+
+    def loops_from(self, first: int, stop: int) -> bool:
+        """Whether the steps from an index on, `stop` excluded, begin with enough of one phase for one call."""
+        phases = {self.method.phase(index) for index in range(first, first + STEPS_PER_CALL)}
+        return first + STEPS_PER_CALL <= stop and len(phases) == 1 and self._loop(*phases) is not None
+
+    def compile_loops(self, params: Params, total: int, window: int) -> float:
+        """Compile the calls of many steps that the first `window` steps need; the seconds that it took."""
+        stop, seconds = min(total, window), 0.0
+        firsts = {self.method.phase(i): i for i in reversed(range(stop)) if self.loops_from(i, stop)}
+        for first in firsts.values():
+            call, state = self.calls(first, total), self.method.init(self.problem, params)
+            start = perf_counter()
+            self.problem.backend.synchronize(arrays_of(call(params, state)))
+            seconds += perf_counter() - start
+        return seconds
+
+    def _loop(self, phase: Hashable) -> Callable[..., Any] | None:
+        if phase not in self._loops:
+            problem, method = self.problem, self.method
+
+            def one(carry: tuple[Params, State], item: Any) -> Any:
+                (params, state), (batch, scalars) = carry, item
+                result = method.step(problem, params, state, batch, scalars, phase)
+                return (result.params, result.state), (result.loss, result.health)
+
+            self._loops[phase] = problem.backend.compile_loop(one)
+        return self._loops[phase]
