@@ -150,6 +150,10 @@ class Backend(ABC):
         """A context in which nothing is recorded for differentiation."""
         return nullcontext()
 
+    def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
+        """x + scale · y, for arrays of one shape: what updates are made of, worth one pass where a library has it."""
+        return x + scale * y
+
     def peak_device_bytes(self) -> int | None:
         """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
         return None

@@ -106,13 +106,13 @@ def plugins() -> Plugins:
     return found
 
 
-def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":
-    """The backend called `name` at one dtype on one device.
+def find_backend(name: str, dtype: str = "float32", device: str | None = None) -> "BackendPlugin":
+    """The plugin of a backend that can be made here; its library is not imported.
 
     Args:
-        name: registered name, such as `numpy`; `rbench list backends` shows them.
-        dtype: `float32` or `float64`.
-        device: `cpu`, `cuda`, or `cuda:1` for the second; the backend's default if None.
+        name: registered name.
+        dtype: name of the floating dtype.
+        device: the backend's name of a device; its default if None.
 
     Raises:
         PluginError: no backend has that name.
@@ -125,15 +125,26 @@ def get_backend(name: str, *, dtype: str = "float32", device: str | None = None)
     kind = (plugin.devices[0] if device is None else device).partition(":")[0]
     if kind not in plugin.devices:
         raise BackendError(f"backend {name!r} has no device {device!r}; choose one of {', '.join(plugin.devices)}")
-    reason = plugin.unavailable()
+    what, reason = f"backend {name!r}", plugin.unavailable()
+    if reason is None:
+        what, reason = f"device {device!r} of backend {name!r}", plugin.device_unavailable(kind)
     if reason is not None:
-        raise BackendError(f"backend {name!r} is unavailable: {reason}\navailable here: {', '.join(available())}")
-    reason = plugin.device_unavailable(kind)
-    if reason is not None:
-        raise BackendError(
-            f"device {device!r} of backend {name!r} is unavailable: {reason}\navailable here: {', '.join(available())}"
-        )
-    return plugin.create(dtype, device)
+        raise BackendError(f"{what} is unavailable: {reason}\navailable here: {', '.join(available())}")
+    return plugin
+
+
+def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":
+    """The backend called `name` at one dtype on one device.
+
+    Args:
+        name: registered name, such as `numpy`; `rbench list backends` shows them.
+        dtype: `float32` or `float64`.
+        device: `cpu`, `cuda`, or `cuda:1` for the second; the backend's default if None.
+
+    Raises:
+        PluginError, BackendError: as for `find_backend`; or there is no device of that number.
+    """
+    return find_backend(name, dtype, device).create(dtype, device)
 
 
 def available() -> list[str]:

@@ -1,9 +1,6 @@
-"""Fixtures of the mathematical core's tests: backends, the oracle, and a table of networks and losses."""
+"""Fixtures of the mathematical core's tests: backends, and a table of networks and losses."""
 
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 
 import rbench
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
+from rbench.testing import oracle
 
 NETWORKS = {
     "one layer": Linear(4, 3),
@@ -32,15 +30,6 @@ class Case:
     targets: dict[str, np.ndarray]
     z: np.ndarray
     jacobians: list[np.ndarray]
-
-
-@pytest.fixture(scope="session")
-def oracle() -> ModuleType:
-    # Test folders are not on the path in import mode `importlib`.
-    spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +64,7 @@ def make_params():
 
 
 @pytest.fixture(scope="session", params=list(NETWORKS))
-def network(request, oracle, backend, make_params) -> Case:
+def network(request, make_params) -> Case:
     net, rng = NETWORKS[request.param], np.random.default_rng(3)
     params, x = make_params(net, rng), rng.normal(size=(BATCH, 4))
     targets = {
@@ -83,7 +72,7 @@ def network(request, oracle, backend, make_params) -> Case:
         "squared_error": rng.normal(size=(BATCH, 3)),
         "binary_cross_entropy": rng.random((BATCH, 3)),
     }
-    return Case(net, params, x, targets, net.apply(backend, params, x), oracle.jacobians(net, params, x, backend))
+    return Case(net, params, x, targets, *oracle.forward(net, params, x), oracle.jacobians(net, params, x))
 
 
 @pytest.fixture(scope="session", params=["cross_entropy", "squared_error", "binary_cross_entropy"])

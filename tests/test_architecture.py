@@ -19,6 +19,7 @@ PLUGGED_IN = {"rbench_numpy", "rbench_torch", "rbench_jax", "rbench_cupy", "rben
 RANKS = {
     "errors": 0,
     "hookspecs": 1,
+    "probe": 1,
     "random": 1,
     "spec": 1,
     "backend": 2,
@@ -31,9 +32,10 @@ RANKS = {
     "api": 7,
     "methods": 8,
     "tasks": 8,
-    "run": 9,
-    "report": 10,
-    "cli": 11,
+    "testing": 9,
+    "run": 10,
+    "report": 11,
+    "cli": 12,
 }
 """A part may import parts of lower rank, and itself."""
 

@@ -8,6 +8,7 @@ from rbench import Linear, Sigmoid, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem
 from rbench.random import generator
+from rbench.testing import oracle
 
 NET = Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False)
 OUTPUT_METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
@@ -41,7 +42,7 @@ def walk(backend, method, params, batches):
     return path
 
 
-def factors(oracle, kind, weights, x, y, seed):
+def factors(kind, weights, x, y, seed):
     """(input covariance, gradient covariance) of both layers, and the layers' gradients as matrices."""
     hidden = np.tanh(x @ weights[0]["weight"].T + weights[0]["bias"])
     z = hidden @ weights[1]["weight"].T
@@ -67,14 +68,14 @@ def dense_direction(split, a, g, gradient):
 @pytest.mark.parametrize("split", ["pi", "eigen"])
 @pytest.mark.parametrize("kind", OUTPUT_METRICS)
 @pytest.mark.parametrize(("decay", "refresh"), [(0.0, 1), (0.95, 1), (0.4, 1), (0.95, 3)])
-def test_training_is_that_of_dense_kronecker_products(oracle, backend, params, batches, kind, split, decay, refresh):
+def test_training_is_that_of_dense_kronecker_products(backend, params, batches, kind, split, decay, refresh):
     method = KFAC(
         lr=0.2, momentum=0.5, weight_decay=0.1, rank=RANK, damping=DAMPING,
         factors=kind, damping_split=split, decay=decay, refresh=refresh,
     )  # fmt: skip
     averages, velocity = [(0.0, 0.0), (0.0, 0.0)], [0.0, 0.0]
     for t, (weights, step) in enumerate(walk(backend, method, params, batches)):
-        pairs, gradients = factors(oracle, kind, weights, *batches[t], t)
+        pairs, gradients = factors(kind, weights, *batches[t], t)
         if t % refresh == 0:
             rho = min(1 - 1 / (t // refresh + 1), decay)
             averages = [

@@ -5,6 +5,7 @@ import pytest
 
 from rbench.errors import MetricError
 from rbench.losses import LOSSES, get_loss
+from rbench.testing import oracle
 
 BATCH, D, STEP = 4, 3, 1e-30
 
@@ -25,7 +26,7 @@ def squares(rows):
     return np.einsum("bki,bkj->bij", rows, rows)
 
 
-def hessians(oracle, loss, z):
+def hessians(loss, z):
     return np.stack([oracle.hessian(loss.name, row) for row in z])
 
 
@@ -33,23 +34,23 @@ def test_every_loss_is_in_the_table():
     assert list(LOSSES) == ["cross_entropy", "squared_error", "binary_cross_entropy"]
 
 
-def test_values(data, oracle, backend):
+def test_values(data, backend):
     loss, z, y = data
     expected = [oracle.value(loss.name, z[b], y[b]) for b in range(BATCH)]
     np.testing.assert_allclose(loss.values(backend, z, y), expected, rtol=1e-12)
 
 
-def test_cotangents_are_the_gradient_of_values(data, oracle, backend):
+def test_cotangents_are_the_gradient_of_values(data, backend):
     loss, z, y = data
     steps = 1j * STEP * np.eye(D)
     expected = [[oracle.value(loss.name, z[b] + step, y[b]).imag / STEP for step in steps] for b in range(BATCH)]
     np.testing.assert_allclose(loss.cotangents(backend, z, y), expected, rtol=1e-12, atol=1e-15)
 
 
-def test_hessian_factor(data, oracle, backend):
+def test_hessian_factor(data, backend):
     loss, z, y = data
     metric = squares(loss.hessian_factor(backend, z))
-    np.testing.assert_allclose(metric, hessians(oracle, loss, z), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(metric, hessians(loss, z), rtol=1e-12, atol=1e-15)
     h = 1e-6 * np.eye(D)
     slopes = [(loss.cotangents(backend, z + step, y) - loss.cotangents(backend, z - step, y)) / 2e-6 for step in h]
     np.testing.assert_allclose(metric, np.stack(slopes, axis=1), atol=1e-8)
@@ -66,7 +67,7 @@ def test_predictions_are_where_the_expected_cotangent_vanishes(data, backend):
         np.testing.assert_allclose(loss.cotangents(backend, z, p), 0, atol=1e-15)
 
 
-def test_cross_entropy_samples_the_categorical_distribution(oracle, backend, rng):
+def test_cross_entropy_samples_the_categorical_distribution(backend, rng):
     loss, z = get_loss("cross_entropy"), rng.normal(size=(1, D))
     p = oracle.softmax(z[0])
     middles = np.cumsum(p) - p / 2  # one number that falls to each label
@@ -75,7 +76,7 @@ def test_cross_entropy_samples_the_categorical_distribution(oracle, backend, rng
     np.testing.assert_allclose((rows.T * p) @ rows, oracle.hessian(loss.name, z[0]), atol=1e-15)
 
 
-def test_bernoulli_samples_each_output(oracle, backend, rng):
+def test_bernoulli_samples_each_output(backend, rng):
     loss, z = get_loss("binary_cross_entropy"), rng.normal(size=(1, D))
     p = oracle.sigmoid(z[0])
     outcomes = np.stack(np.meshgrid(*[[0, 1]] * D), axis=-1).reshape(-1, D)
@@ -86,13 +87,13 @@ def test_bernoulli_samples_each_output(oracle, backend, rng):
     np.testing.assert_allclose((rows.T * weights) @ rows, oracle.hessian(loss.name, z[0]), atol=1e-15)
 
 
-def test_sampled_factor_is_unbiased(data, oracle, backend, rng):
+def test_sampled_factor_is_unbiased(data, backend, rng):
     loss, z, _ = data
     samples = 40_000
     rows = loss.sampled_factor(backend, z, loss.noise(rng, BATCH, samples, D))
     assert rows.shape == (BATCH, samples, D)
     products = samples * np.einsum("bki,bkj->bkij", rows, rows)
-    error = products.mean(axis=1) - hessians(oracle, loss, z)
+    error = products.mean(axis=1) - hessians(loss, z)
     assert (np.abs(error) <= 5 * products.std(axis=1) / samples**0.5 + 1e-15).all()
 
 
@@ -123,11 +124,11 @@ def true_vs_rest_rows(backend, z, y):
 
 
 @pytest.mark.parametrize("d", [2, 3, 10])
-def test_true_vs_rest_is_a_lower_bound_of_ggn(d, oracle, backend, rng):
+def test_true_vs_rest_is_a_lower_bound_of_ggn(d, backend, rng):
     z, y = 4 * rng.normal(size=(2000, d)), rng.integers(0, d, 2000)
     metric = squares(true_vs_rest_rows(backend, z, y)[:, None, :])
     np.testing.assert_allclose(metric, [oracle.true_vs_rest(*pair) for pair in zip(z, y, strict=True)], atol=1e-12)
-    difference = hessians(oracle, get_loss("cross_entropy"), z) - metric
+    difference = hessians(get_loss("cross_entropy"), z) - metric
     assert np.linalg.eigvalsh(difference).min() >= -1e-12
     if d == 2:
         np.testing.assert_allclose(difference, 0, atol=1e-14)

@@ -157,5 +157,5 @@ def test_an_unavailable_backend_says_why_and_what_is_there(discover, monkeypatch
     found = discover(Entry("both", module(items, hook="rbench_backends")))
     monkeypatch.setattr(rbench.plugins, "plugins", lambda: found)
     assert get_backend("ready", dtype="float64") == ("float64", None)
-    with pytest.raises(BackendError, match=r"'absent' is unavailable: Install it\. Available here: ready$"):
+    with pytest.raises(BackendError, match=r"'absent' is unavailable: Install it\.\navailable here: ready$"):
         get_backend("absent")

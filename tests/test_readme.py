@@ -14,7 +14,7 @@ PLUGINS = {re.search(r"def rbench_(\w+)", block).group(1): block for block in BL
 USES = {
     "methods": ("-m", "sign-sgd[lr=0.01]"),
     "tasks": ("-t", "parity", "-m", "adam[lr=0.03]"),
-    "backends": ("-b", "numpy-linalg", "-m", "kfac"),
+    "backends": ("-b", "numpy-scipy", "-m", "kfac"),
 }
 
 
@@ -22,31 +22,44 @@ def test_each_kind_of_plugin_has_an_example():
     assert sorted(PLUGINS) == sorted(USES)
 
 
+def install(kind, folder):
+    """Put a plugin example into a folder with the entry point that the README shows; the environment to use it."""
+    (entry,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    (module,) = re.findall(r'mine = "(\w+)"', entry)
+    (folder / f"{module}.py").write_text(PLUGINS[kind])
+    info = folder / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[rbench]\nmine = {module}\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+def run(words, environment):
+    done = subprocess.run([sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("kind", USES)
 def test_a_plugin_example_is_short_and_runs(kind, tmp_path):
     code = [line for line in PLUGINS[kind].splitlines() if line.strip()]
     assert len(code) < 20
-    (entry,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    (module,) = re.findall(r'mine = "(\w+)"', entry)
-    (tmp_path / f"{module}.py").write_text(PLUGINS[kind])
-    info = tmp_path / "mine-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[rbench]\nmine = {module}\n")
+    environment = install(kind, tmp_path)
     asked = (*USES[kind], *(() if kind == "tasks" else ("-t", "digits[hidden=[8]]")))
-    done = subprocess.run(
-        [sys.executable, "-m", "rbench.cli", "run", *asked, "--steps", "40", "-o", str(tmp_path / "run")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert USES[kind][-1] in done.stdout
+    table = run(["rbench.cli", "run", *asked, "--steps", "40", "-o", str(tmp_path / "run")], environment)
+    assert USES[kind][-1] in table
+
+
+def test_the_test_of_a_backend_is_short_and_passes(tmp_path):
+    (block,) = (block for block in BLOCKS if "equivalence_tests" in block)
+    assert len(block.split("\n\n")) == 2
+    (tmp_path / "test_mine.py").write_text(block)
+    words = run(["pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], install("backends", tmp_path))
+    assert re.search(r"^\d{3} passed", words, flags=re.MULTILINE)
 
 
 def test_the_python_example_runs():
-    (block,) = (block for block in BLOCKS if "hookimpl" not in block)
+    (block,) = (block for block in BLOCKS if "riemannian_gradient" in block)
     names = {}
     exec(block, names)
     shapes = [{key: array.shape for key, array in part.items()} for part in names["direction"]]
@@ -58,7 +71,8 @@ def test_the_commands_exist():
 
     from rbench.cli import app
 
-    (block,) = (b for b in re.findall(r"```\n(.*?)```", README, flags=re.DOTALL) if "rbench run mnist" in b)
-    for line in block.splitlines():
-        command = line.split()[1]
-        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0, line
+    blocks = re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("rbench ")]
+    assert len(lines) > 5
+    for line in lines:
+        assert CliRunner().invoke(app, [line.split()[1], "--help"]).exit_code == 0, line

@@ -65,6 +65,11 @@ class NumpyBackend(Backend):
     def erf(self, x: Array) -> Array:
         return scipy.special.erf(x)
 
+    def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
+        result = scale * y
+        result += x
+        return result
+
     def describe(self) -> dict[str, str]:
         return {"numpy": np.__version__, "scipy": scipy.__version__}
 

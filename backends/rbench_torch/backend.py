@@ -76,6 +76,11 @@ class TorchBackend(Backend):
     def erf(self, x: Array) -> Array:
         return torch.erf(x)
 
+    def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
+        if isinstance(scale, torch.Tensor):
+            return torch.addcmul(x, scale, y)
+        return torch.add(x, y, alpha=scale)
+
     def peak_device_bytes(self) -> int | None:
         return None if self.eager else torch.cuda.max_memory_allocated(self.native_device)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from rbench.backend import Array
+from rbench.backend import Array, Backend
 from rbench.methods.base import Method, Problem, State, map_blocks
 from rbench.modules import Params
 
@@ -26,18 +26,17 @@ class Descent(Method):
         return map_blocks(problem.backend.xp.zeros_like, params) if self.momentum else ()
 
     def descend(
-        self, params: Params, velocity: Any, direction: Params, lr: float, *, nesterov: bool = False
+        self, backend: Backend, params: Params, velocity: Any, direction: Params, lr: float, *, nesterov: bool = False
     ) -> tuple[Params, Any]:
         """New parameters and velocity."""
+        add_scaled, push = backend.add_scaled, direction
         if self.momentum:
-            velocity = map_blocks(lambda v, d: self.momentum * v + d, velocity, direction)
-            push = map_blocks(lambda v, d: d + self.momentum * v, velocity, direction) if nesterov else velocity
-        else:
-            push = direction
-        keep = 1 - lr * self.weight_decay
+            push = velocity = map_blocks(lambda v, d: add_scaled(d, self.momentum, v), velocity, direction)
+        if self.momentum and nesterov:
+            push = map_blocks(lambda v, d: add_scaled(d, self.momentum, v), velocity, direction)
         if self.weight_decay:
-            return map_blocks(lambda w, p: keep * w - lr * p, params, push), velocity
-        return map_blocks(lambda w, p: w - lr * p, params, push), velocity
+            params = map_blocks(lambda w: (1 - lr * self.weight_decay) * w, params)
+        return map_blocks(lambda w, p: add_scaled(w, -lr, p), params, push), velocity
 
 
 def clip_step(problem: Problem, direction: Params, slope: Array, lr: float, kl_clip: float | None) -> Params:

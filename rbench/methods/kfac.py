@@ -106,7 +106,7 @@ class KFAC(Descent):
             blocks.append(layer.block(direction[:, : layer.fan_in], direction[:, -1], backend))
         slope = backend.xp.sum(backend.xp.stack(slopes))
         clipped = clip_step(problem, tuple(blocks), slope, lr, self.kl_clip)
-        params, velocity = self.descend(params, velocity, clipped, lr)
+        params, velocity = self.descend(backend, params, velocity, clipped, lr)
         return Step(params, (velocity, factors, health), loss, health)
 
     def _refreshed(

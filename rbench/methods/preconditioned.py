@@ -91,5 +91,5 @@ class Preconditioned(Descent):
         )
         update = solve_layers(backend, layers, pulled, layer_masses(backend, layers, self.mass), self.solver_name)
         direction = clip_step(problem, update.blocks, update.slope, lr, self.kl_clip)
-        params, state = self.descend(params, state, direction, lr)
+        params, state = self.descend(backend, params, state, direction, lr)
         return Step(params, state, loss, update.health)

@@ -23,5 +23,5 @@ class SGD(Descent):
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
         loss, gradient = problem.gradient(params, batch)
-        params, state = self.descend(params, state, gradient, scalars["lr"], nesterov=self.nesterov)
+        params, state = self.descend(problem.backend, params, state, gradient, scalars["lr"], nesterov=self.nesterov)
         return Step(params, state, loss)

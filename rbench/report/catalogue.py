@@ -25,7 +25,7 @@ def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
         width = max((len(item["name"]) for item in items), default=0)
         for item in items:
             rest = {key: value for key, value in item.items() if key not in ("name", "summary", "settings") and value}
-            more = "; ".join(f"{key}: {', '.join(v) if isinstance(v, list) else v}" for key, v in rest.items())
+            more = "; ".join(f"{key}: {_words(value)}" for key, value in rest.items())
             lines.append(
                 f"  {item['name']:{width}}  {'  '.join(part for part in (item.get('summary', ''), more) if part)}"
             )
@@ -36,13 +36,23 @@ def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} ({why})" for key, why in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
 def _backend(plugin: Any) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "summary": plugin.summary,
+        "version": plugin.version(),
         "devices": list(plugin.devices),
         "dtypes": list(plugin.dtypes),
         "status": plugin.unavailable() or "available",
+        "without": {name: why for name in plugin.devices if (why := plugin.device_unavailable(name))}
+        if plugin.unavailable() is None
+        else {},
     }
 
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from rbench.report.footnotes import footnotes
 from rbench.report.table import comparison
 from rbench.run.cell import Cell
+from rbench.run.gate import Gate
 from rbench.run.record import Record
 from rbench.run.session import Display
 
@@ -34,6 +35,9 @@ class PlainDisplay(Display):
         self._cells = cells
         if kept:
             self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
+
+    def gate(self, gate: Gate) -> None:
+        self._console.print(str(gate), markup=False, highlight=False, soft_wrap=True)
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         """Nothing: only ends are shown."""
@@ -50,16 +54,7 @@ class BarDisplay(Display):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
+        self._progress = _bars(console)
         self._overall: TaskID | None = None
         self._running: dict[str, TaskID] = {}
         self._lock = threading.Lock()
@@ -69,6 +64,9 @@ class BarDisplay(Display):
             self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
         self._overall = self._progress.add_task("all cells", total=cells)
         self._progress.start()
+
+    def gate(self, gate: Gate) -> None:
+        self._console.print(str(gate), markup=False, highlight=False)
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         with self._lock:
@@ -89,6 +87,44 @@ class BarDisplay(Display):
     def stop(self) -> None:
         """Take the bars away."""
         self._progress.stop()
+
+
+def _bars(console: Console) -> Progress:
+    """Bars with counts, elapsed and remaining time, which go away at the end."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+class Bar:
+    """One bar over things of a kind."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._task = progress, progress.add_task("", total=total)
+
+    def describe(self, words: str) -> None:
+        """Say what is being done."""
+        self._progress.update(self._task, description=escape(words))
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def progress_bar(console: Console, total: int) -> Iterator[Bar]:
+    """A bar while the block runs; nothing is shown where the console is no terminal."""
+    progress = _bars(console)
+    progress.disable = not console.is_terminal
+    with progress:
+        yield Bar(progress, total)
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import IO, cast
 
 from rbench.run.cell import Cell
-from rbench.run.record import Record, Status, cells_folder, read_record, write_record
+from rbench.run.gate import Gate
+from rbench.run.record import Assignment, Record, Status, cells_folder, read_record, write_record
+from rbench.run.threads import thread_variables
 
 Progress = Callable[[Cell, int, int], None]
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class LocalExecutor:
@@ -33,10 +34,13 @@ class LocalExecutor:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = threading.Event()
 
-    def run(self, cells: Sequence[Cell]) -> Generator[Record]:
-        """Run all cells and yield their records as they end; stopping early ends the processes that still run."""
+    def run(self, cells: Sequence[tuple[Cell, Gate]]) -> Generator[Record]:
+        """Run cells, each with its backend's gate, and yield their records as they end.
+
+        Stopping early ends the processes that still run.
+        """
         with self._pool() as pool:
-            futures: list[Future[Record | None]] = [pool.submit(self._run_one, cell) for cell in cells]
+            futures: list[Future[Record | None]] = [pool.submit(self._run_one, *one) for one in cells]
             for future in as_completed(futures):
                 record = future.result()
                 if record is not None:
@@ -53,14 +57,14 @@ class LocalExecutor:
                 _kill_group(process)
             pool.shutdown(cancel_futures=True)
 
-    def _run_one(self, cell: Cell) -> Record | None:
+    def _run_one(self, cell: Cell, gate: Gate) -> Record | None:
         """Run a cell; None where the run was stopped meanwhile."""
         if self._stopped.is_set():
             return None
         folder = cells_folder(self._directory)
         log = folder / f"{cell.key}.log"
         (folder / f"{cell.key}.json").unlink(missing_ok=True)
-        environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(cell.threads))}
+        environment = {**os.environ, **thread_variables(cell.threads)}
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 # -P: the worker imports what its parent does, not a checkout that it happens to stand in.
@@ -84,33 +88,33 @@ class LocalExecutor:
         if self._timeout is not None:
             timer.start()
         try:
-            self._follow(cell, process)
+            self._follow(cell, gate, process)
         finally:
             timer.cancel()
             self._running.discard(process)
         if self._stopped.is_set():
             return None
-        return self._result(cell, process, late.is_set(), log)
+        return self._result(cell, gate, process, late.is_set(), log)
 
-    def _follow(self, cell: Cell, process: subprocess.Popen[bytes]) -> None:
+    def _follow(self, cell: Cell, gate: Gate, process: subprocess.Popen[bytes]) -> None:
         """Hand the cell over and pass its progress on until it ends."""
         to_worker, from_worker = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
         with from_worker:
             # A worker that died at once has closed the pipe; its exit status says how.
             with suppress(BrokenPipeError), to_worker:
-                to_worker.write(cell.model_dump_json().encode())
+                to_worker.write(Assignment(cell=cell, gate=gate).model_dump_json().encode())
             for line in from_worker:
                 step, _, total = line.partition(b" ")
                 if step.isdigit() and total.strip().isdigit():
                     self._progress(cell, int(step), int(total))
         process.wait()
 
-    def _result(self, cell: Cell, process: subprocess.Popen[bytes], late: bool, log: Path) -> Record:
+    def _result(self, cell: Cell, gate: Gate, process: subprocess.Popen[bytes], late: bool, log: Path) -> Record:
         """The record that the worker wrote, or one that says why there is none."""
         record = read_record(self._directory, cell)
         if record is None:
             status, reason = _how_it_ended(process.returncode, late, self._timeout, log)
-            record = Record(cell=cell, status=status, reason=reason)
+            record = Record(cell=cell, status=status, reason=reason, gate=gate)
             write_record(self._directory, record)
         if log.exists() and not log.stat().st_size:
             log.unlink()

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel
 
 from rbench.run.cell import Cell
+from rbench.run.gate import Gate
 
 Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
 
@@ -32,6 +33,18 @@ FIELDS = (
 """
 
 
+class Assignment(BaseModel):
+    """What a worker is given.
+
+    Attributes:
+        cell: what to run.
+        gate: what the equivalence cases found on its backend; it goes into the record.
+    """
+
+    cell: Cell
+    gate: Gate | None = None
+
+
 class Record(BaseModel):
     """What became of a cell.
 
@@ -42,6 +55,7 @@ class Record(BaseModel):
         figures: fields of the row, by name.
         history: evaluations: step, seconds, figures.
         provenance: software and hardware.
+        gate: what the equivalence cases found on the cell's backend before it ran.
     """
 
     cell: Cell
@@ -50,6 +64,7 @@ class Record(BaseModel):
     figures: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
+    gate: Gate | None = None
 
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""

@@ -5,7 +5,7 @@ import os
 from pydantic import BaseModel, ConfigDict, Field
 
 from rbench.errors import SpecError
-from rbench.plugins import get_backend, plugins
+from rbench.plugins import find_backend, plugins
 from rbench.run.cell import Budget, Cell, configured
 from rbench.run.suite import Entry, Suite
 from rbench.spec import parse
@@ -54,7 +54,7 @@ class Request(BaseModel):
         for backend in self.backends:
             for dtype in self.dtypes:
                 for device in self.devices or (None,):
-                    get_backend(backend, dtype=dtype, device=device)
+                    find_backend(backend, dtype, device)
         found: dict[str, Cell] = {}
         for name in self.suites:
             suite: Suite = plugins().find("suites", name)

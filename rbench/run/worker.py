@@ -1,7 +1,7 @@
 """The worker: a fresh process that runs one cell and writes its record.
 
-`python -m rbench.run.worker DIR` reads the cell as JSON from standard input, and writes lines `step total` to standard
-output while it trains. All other output goes to standard error.
+`python -m rbench.run.worker DIR` reads its assignment as JSON from standard input, and writes lines `step total` to
+standard output while it trains. All other output goes to standard error.
 """
 
 import os
@@ -11,21 +11,24 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from rbench.backend import Backend
 from rbench.errors import CapacitanceError, DivergedError, Skip
 from rbench.plugins import get_backend
 from rbench.run.cell import Cell
+from rbench.run.gate import Gate
 from rbench.run.provenance import provenance
-from rbench.run.record import Record, Status, write_record
+from rbench.run.record import Assignment, Record, Status, write_record
 from rbench.run.train import Outcome, train
 
 REPORT_SECONDS = 0.1
 
 
-def run_cell(cell: Cell, progress: int | None = None) -> Record:
+def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) -> Record:
     """Run a cell in this process, whatever becomes of it.
 
     Args:
         cell: what to run.
+        gate: for the record.
         progress: file descriptor for the lines `step total`, or None.
     """
     outcome = Outcome()
@@ -41,6 +44,7 @@ def run_cell(cell: Cell, progress: int | None = None) -> Record:
     status: Status = "ok"
     reason: str | None = None
     environment = provenance()
+    backend: Backend | None = None
     try:
         backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
         environment |= {"backend": backend.describe(), "device": backend.device}
@@ -50,11 +54,12 @@ def run_cell(cell: Cell, progress: int | None = None) -> Record:
         status, reason = "skipped", str(error)
     except (CapacitanceError, DivergedError) as error:
         status, reason = "diverged", str(error)
-    except MemoryError as error:
-        status, reason = "out_of_memory", str(error) or "memory ran out"
     except Exception as error:
-        traceback.print_exc()
-        status, reason = "crashed", f"{type(error).__name__}: {error}"
+        if backend.is_out_of_memory(error) if backend else isinstance(error, MemoryError):
+            status, reason = "out_of_memory", str(error) or "memory ran out"
+        else:
+            traceback.print_exc()
+            status, reason = "crashed", f"{type(error).__name__}: {error}"
     if status != "ok":
         # What was measured on the way stays in the history; a row of a run that did not end holds no result.
         kept = (
@@ -74,16 +79,17 @@ def run_cell(cell: Cell, progress: int | None = None) -> Record:
         figures=outcome.figures,
         history=outcome.history,
         provenance=environment,
+        gate=gate,
     )
 
 
 def main() -> None:
     """Run the cell on standard input."""
     directory = Path(sys.argv[1])
-    cell = Cell.model_validate_json(sys.stdin.read())
+    given = Assignment.model_validate_json(sys.stdin.read())
     progress = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    write_record(directory, run_cell(cell, progress))
+    write_record(directory, run_cell(given.cell, given.gate, progress))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""Our SGD beside each framework's own, on one network: `torch.optim.SGD` with autograd, a jitted `optax.sgd` step.
+
+    OMP_NUM_THREADS=2 python benchmarks/own_sgd.py torch jax
+
+Prints a Markdown table of medians, timed in turn, and how far the two end apart after the same steps.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rbench.losses import get_loss
+from rbench.methods import SGD, Batch, Problem, compile_step
+from rbench.plugins import get_backend
+from rbench.run.clock import paired_seconds
+from rbench.tasks.networks import mlp
+
+RATE, MOMENTUM = 0.01, 0.9
+
+
+def torch_stepper(params: Any, x: Any, y: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """A step of `torch.optim.SGD` through autograd, and what returns the first layer's weight."""
+    import torch
+
+    linears = []
+    for block in params:
+        layer = torch.nn.Linear(*reversed(block["weight"].shape), device=x.device)
+        with torch.no_grad():
+            layer.weight.copy_(block["weight"])
+            layer.bias.copy_(block["bias"])
+        linears.append(layer)
+    modules = [module for layer in linears for module in (layer, torch.nn.Tanh())][:-1]
+    net = torch.nn.Sequential(*modules).to(x.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step, lambda: linears[0].weight.detach()
+
+
+def jax_stepper(params: Any, x: Any, y: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """A jitted step of `optax.sgd`, and what returns the first layer's weight."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    optimizer = optax.sgd(RATE, momentum=MOMENTUM)
+
+    def loss_of(params: Any, x: Any, y: Any) -> Any:
+        *inner, last = params
+        for block in inner:
+            x = jnp.tanh(x @ block["weight"].T + block["bias"])
+        logits = x @ last["weight"].T + last["bias"]
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    @jax.jit
+    def update(params: Any, state: Any, x: Any, y: Any) -> Any:
+        loss, gradient = jax.value_and_grad(loss_of)(params, x, y)
+        change, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, change), state, loss
+
+    now = {"params": params, "state": optimizer.init(params)}
+
+    def step() -> Any:
+        now["params"], now["state"], loss = update(now["params"], now["state"], x, y)
+        return loss
+
+    return step, lambda: now["params"][0]["weight"]
+
+
+STEPPERS = {"torch": (torch_stepper, "torch.optim.SGD with autograd"), "jax": (jax_stepper, "jitted optax.sgd")}
+
+
+def main() -> None:
+    """Time the backends that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backends", nargs="+", choices=list(STEPPERS))
+    parser.add_argument("--sizes", default="784,1024,1024,10", help="sizes of the layers of a tanh network")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--device")
+    options = parser.parse_args()
+    sizes = tuple(map(int, options.sizes.split(",")))
+    print(f"{options.sizes}, batch {options.batch}, float32\n")
+    print("| ours | theirs | ours ms | theirs ms | ratio | weights apart |\n|---|---|--:|--:|--:|--:|")
+    for name in options.backends:
+        backend = get_backend(name, device=options.device)
+        problem, method = Problem(backend, mlp(sizes, "tanh"), get_loss("cross_entropy")), SGD(lr=RATE)
+        numbers = np.random.default_rng(0)
+        x = backend.asarray(numbers.random((options.batch, sizes[0])))
+        y = backend.labels(numbers.integers(0, sizes[-1], options.batch))
+        params = problem.net.init(backend)
+        make, words = STEPPERS[name]
+        theirs, weight = make(params, x, y)
+        step = compile_step(problem, method)
+        now = {"params": params, "state": method.init(problem, params)}
+
+        def ours(step: Any = step, now: Any = now, x: Any = x, y: Any = y) -> Any:
+            result = step(now["params"], now["state"], Batch(x, y, None), {"lr": RATE}, phase=None)
+            now["params"], now["state"] = result.params, result.state
+            return result.loss
+
+        for warm_up in (ours, theirs, ours, theirs):
+            warm_up()
+        own, other = paired_seconds(backend, ours, theirs, budget=20.0, pairs=200)
+        found, expected = backend.to_numpy(now["params"][0]["weight"]), backend.to_numpy(weight())
+        apart = np.linalg.norm(found - expected) / np.linalg.norm(expected - backend.to_numpy(params[0]["weight"]))
+        figures = f"{1e3 * np.median(own):.2f} | {1e3 * np.median(other):.2f} | {np.median(own / other):.2f}"
+        print(f"| {name} sgd | {words} | {figures} | {apart:.1e} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

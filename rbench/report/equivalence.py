@@ -1,0 +1,71 @@
+"""What the equivalence gate found, as a table by check and backend."""
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from rbench.run.record import plain
+from rbench.testing import TOLERANCE, Result
+
+
+def equivalence_table(results: Sequence[Result]) -> str:
+    """Markdown: a row a check, a column a backend, device and dtype, in each cell the worst relative error."""
+    lines = [
+        {
+            "check": result.case.check,
+            "name": result.case.name,
+            "where": f"{result.backend} {result.device} {result.dtype}",
+            "error": result.error,
+            "missed": not result.passed,
+        }
+        for result in results
+    ]
+    frame = pd.DataFrame(lines)
+    grouped = frame.groupby(["check", "where"], sort=False)
+    worst, missed = grouped["error"].max().unstack(sort=False), grouped["missed"].sum().unstack(sort=False)
+    words = worst.map(lambda error: f"{error:.1e}") + missed.map(lambda count: f" ({count} MISSED)" if count else "")
+    words.insert(0, "cases", frame.groupby("check", sort=False)["name"].nunique())
+    table = words.reset_index()
+    return table.to_markdown(
+        index=False, disable_numparse=True, colalign=["left", *["right"] * (len(table.columns) - 1)]
+    )
+
+
+def equivalence_notes(results: Sequence[Result]) -> list[str]:
+    """Sentences on the tolerances, those of a case's own with their reasons, and every miss."""
+    usual = {result.dtype: TOLERANCE[result.dtype] for result in results}
+    notes = [
+        "Largest relative error ‖found − expected‖ / ‖expected‖ of each check against a dense float64 oracle. Tolerance: "
+        + ", ".join(f"{tolerance:g} in {dtype}" for dtype, tolerance in usual.items())
+        + "."
+    ]
+    own = {
+        f"{result.case}: {result.tolerance:g} in {result.dtype}, {result.case.why}"
+        for result in results
+        if result.tolerance != usual[result.dtype]
+    }
+    notes += [f"Tolerance of its own, {words}" for words in sorted(own)]
+    misses = [result for result in results if not result.passed]
+    notes += [f"MISSED {result}" for result in misses]
+    count = len(results)
+    return [*notes, f"{len(misses)} of {count} missed." if misses else f"All {count} passed."]
+
+
+def equivalence_json(results: Sequence[Result]) -> str:
+    """One object a case and backend."""
+    rows = [
+        {
+            "check": result.case.check,
+            "case": result.case.name,
+            "backend": result.backend,
+            "device": result.device,
+            "dtype": result.dtype,
+            "error": result.error,
+            "tolerance": result.tolerance,
+            "passed": result.passed,
+            "message": result.message,
+        }
+        for result in results
+    ]
+    return json.dumps([plain(row) for row in rows], indent=1)

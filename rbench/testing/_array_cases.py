@@ -1,0 +1,130 @@
+"""Cases of how a backend takes, gives and compiles arrays, as `rbench.backend.Backend` promises it."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.random import generator
+from rbench.testing._examples import SEED
+from rbench.testing._networks import Numbers
+from rbench.testing.case import Case, arrays_of
+
+_M = generator(SEED, "data", 5).normal(size=(4, 5))
+_FROZEN = _M.copy()
+_FROZEN.flags.writeable = False
+_LABELS = np.array([3, 0, 2, 1])
+
+_HOST: dict[str, Any] = {
+    "float64": _M,
+    "float32": np.arange(6, dtype=np.float32) / 4,
+    "integers": np.arange(6),
+    "a number": 0.5,
+    "a list": [[1.0, 2.0], [3.0, 4.0]],
+    "no entries": np.zeros((0, 3)),
+    "a transposed view": _M.T,
+    "a reversed view": _M[::-1],
+    "a strided view": _M[:, ::2],
+    "a broadcast view": np.broadcast_to(_M[0], (3, 5)),
+    "read-only": _FROZEN,
+}
+"""What `Backend.asarray` may be given."""
+
+
+def array_cases() -> Iterator[Case]:
+    """`arrays`, `labels` and `compile`."""
+
+    def case(check: str, name: str, function: Callable[..., Any], *expected: Numbers, given: Any = None) -> Case:
+        compute = function if given is None else lambda b: function(b, given)
+        return Case(check, name, arrays_of(compute), lambda: expected)
+
+    for name, values in _HOST.items():
+        yield case("arrays", name, lambda b, v: b.asarray(v), np.asarray(values, np.float64), given=values)
+    yield case("arrays", "native already", lambda b: b.asarray(b.asarray(_M)), _M)
+    yield case("arrays", "native views", lambda b: [b.asarray(_M).T, b.asarray(_M)[:, ::2]], _M.T, _M[:, ::2])
+    yield case("arrays", "comparisons", lambda b: b.asarray(_M) > 0, _M > 0)
+    yield case("arrays", "identity", lambda b: b.eye(3), np.eye(3))
+    yield case("arrays", "to_numpy of a list", lambda b: b.asarray(b.to_numpy([1.0, 2.0])), np.array([1.0, 2.0]))
+    yield case("arrays", "add_scaled", _added, _M - 0.5, _M + 2 * _M[::-1], _M, _M[::-1])
+    yield case("arrays", "synchronize", _synchronised, _M + 1)
+    for dtype in ("int64", "int32", "uint8"):
+        yield case("labels", dtype, lambda b, v: b.labels(v), _LABELS, given=_LABELS.astype(dtype))
+    rows = _M[_LABELS]
+    yield case("labels", "take rows", lambda b: b.xp.take(b.asarray(_M), b.labels(_LABELS), axis=0), rows)
+    yield case("compile", "static arguments", _static, -_M, _M, _M + 1, _M * 2, -_M)
+    yield case("compile", "structures", _structures, _M * 2 - 0.5, _M.T + 2, _M * 3 - 0.25, _M.T + 3)
+    yield case("compile", "shapes", _shapes, _M.sum(axis=0), _M[:3].sum(axis=0), _M.sum(axis=0))
+    yield case("compile", "loops", _loop, _M[0] + _M[1] / 2 + _M[2] / 4, _M[2], _M[:3].sum(axis=1))
+
+
+def _added(backend: Backend) -> list[Array]:
+    """Sums with a number and with an array as scale; then what was added, which stays as it is."""
+    x, y = backend.asarray(_M), backend.asarray(_M[::-1])
+    ones = backend.asarray(np.ones_like(_M))
+    return [backend.add_scaled(x, -0.5, ones), backend.add_scaled(x, backend.asarray(2.0), y), x, y]
+
+
+def _synchronised(backend: Backend) -> Array:
+    array = backend.asarray(_M) + 1
+    backend.synchronize()
+    backend.synchronize([array])
+    return array
+
+
+def _static(backend: Backend) -> list[Array]:
+    def function(x: Array, *, kind: Any) -> Array:
+        return {False: -x, True: x, None: x + 1, "twice": x * 2}[kind]
+
+    compiled, x = backend.compile(function, static=("kind",)), backend.asarray(_M)
+    return [compiled(x, kind=kind) for kind in (False, True, None, "twice", False)]
+
+
+class _Pair(NamedTuple):
+    """A structure such as methods keep."""
+
+    first: Array
+    second: Array
+
+
+def _structures(backend: Backend) -> list[Array]:
+    """Structures in and out, and numbers that change from call to call."""
+
+    def function(params: Any, pair: _Pair, nothing: None, scalars: dict[str, float]) -> Any:
+        weight = params[0]["weight"] * scalars["a"] - scalars["b"]
+        return ({"weight": weight},), _Pair(pair.second + scalars["a"], pair.first)
+
+    compiled, m, found = backend.compile(function), backend.asarray(_M), []
+    for scalars in ({"a": 2.0, "b": 0.5}, {"a": 3.0, "b": 0.25}):
+        (block,), pair = compiled(({"weight": m},), _Pair(m, m.T), None, scalars)
+        found += [block["weight"], pair.first]
+    return found
+
+
+def _shapes(backend: Backend) -> list[Array]:
+    compiled = backend.compile(lambda x: backend.xp.sum(x, axis=0))
+    return [compiled(backend.asarray(x)) for x in (_M, _M[:3], _M)]
+
+
+def _loop(backend: Backend) -> list[Array]:
+    """The carry and the results of three calls in one; one by one where the backend has no loops."""
+
+    def function(carry: _Pair, item: Any) -> Any:
+        x, nothing, scalars = item
+        return _Pair(carry.first + x * scalars["a"], x), (backend.xp.sum(x), nothing)
+
+    carry = _Pair(backend.asarray(np.zeros(5)), backend.asarray(np.zeros(5)))
+    items = backend.asarray(_M[:3]), None, {"a": backend.asarray([1.0, 0.5, 0.25])}
+    loop = backend.compile_loop(function) or partial(_one_by_one, backend, function)
+    carry, (sums, _) = loop(carry, items)
+    return [*carry, sums]
+
+
+def _one_by_one(backend: Backend, function: Callable[..., Any], carry: Any, items: Any) -> Any:
+    x, _, scalars = items
+    sums = []
+    for t in range(x.shape[0]):
+        carry, (total, _) = function(carry, (x[t], None, {"a": scalars["a"][t]}))
+        sums.append(total)
+    return carry, (backend.xp.stack(sums), None)

@@ -1,0 +1,126 @@
+"""Networks with parameters and data, small enough for a dense oracle and well conditioned for float32.
+
+All have batches of six, and outputs of three where a loss follows: a backend that compiles sees few shapes.
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from rbench.modules import (
+    GELU,
+    Add,
+    Copy,
+    Exp,
+    Flatten,
+    Identity,
+    Linear,
+    Module,
+    Params,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+from rbench.random import generator
+from rbench.testing import oracle
+from rbench.testing._networks import Numbers
+
+LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
+BATCH, WIDTH, OUTPUTS = 6, 4, 3
+SEED = 11
+"""Of all samples."""
+
+FIXED = ((2.0, 0.3, 0.1), (0.3, 1.0, -0.2), (0.1, -0.2, 0.5))
+"""A positive definite output metric."""
+
+_VECTOR = ((WIDTH,),)
+MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+    "Linear": (Linear(4, 3), _VECTOR),
+    "Linear without bias": (Linear(4, 3, bias=False), _VECTOR),
+    "Tanh": (Tanh(), _VECTOR),
+    "ReLU": (ReLU(), _VECTOR),
+    "Sigmoid": (Sigmoid(), _VECTOR),
+    "GELU": (GELU(), _VECTOR),
+    "Exp": (Exp(), _VECTOR),
+    "Tanh of a matrix": (Tanh(), ((2, 2),)),
+    "Identity": (Identity(), _VECTOR),
+    "Copy": (Copy(), _VECTOR),
+    "Add": (Add(), (*_VECTOR, *_VECTOR)),
+    "Flatten": (Flatten(), ((2, 2),)),
+    "parallel of three": (Linear(4, 3) * (Linear(4, 5) >> Tanh()) * Identity(), (*_VECTOR, *_VECTOR, (2, 2))),
+    "wires that split and join": (Add() * Copy() >> Identity() * Add() >> Linear(4, 3) * Sigmoid(), 3 * _VECTOR),
+}
+"""Modules with the shapes of their inputs, one a wire."""
+
+NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+    "residual": (Linear(4, 4) >> Copy() >> ((Linear(4, 4) >> Tanh()) * Identity()) >> Add() >> Linear(4, 3), _VECTOR),
+    "one layer": (Tanh() >> Linear(4, 3), _VECTOR),
+    "branches": (Copy() >> ((Linear(4, 3) >> Sigmoid()) * (Linear(4, 2) >> ReLU() >> Linear(2, 3))) >> Add(), _VECTOR),
+    "no bias": (Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False), _VECTOR),
+    "flatten": (Flatten() >> Linear(4, 5) >> GELU() >> Linear(5, 3), ((2, 2),)),
+    "exponentials": (Linear(4, 5, bias=False) >> Exp() >> Linear(5, 3), _VECTOR),
+    "two wires": (Linear(4, 3) * (Linear(4, 5) >> Tanh() >> Linear(5, 3)) >> Add(), 2 * _VECTOR),
+}
+"""Networks with one output of three numbers, and the shapes of their inputs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A network, its parameters in float64, and a batch.
+
+    Attributes:
+        name: what it is called.
+        net: the network.
+        params: its parameters, with biases that are not zero.
+        x: inputs (batch, *shape), one array a wire.
+        targets: targets for every loss.
+    """
+
+    name: str
+    net: Module
+    params: Params
+    x: tuple[Numbers, ...]
+    targets: dict[str, Numbers]
+
+    @cached_property
+    def outputs(self) -> Numbers:
+        """z (batch, d), by the oracle."""
+        (z,) = oracle.forward(self.net, self.params, self.x)
+        return z
+
+    @cached_property
+    def jacobians(self) -> list[Numbers]:
+        """Of every layer (batch, d, n), by the oracle."""
+        return oracle.jacobians(self.net, self.params, self.x)
+
+    def gradients(self, loss: str) -> list[Numbers]:
+        """Of every layer (n,), by the oracle."""
+        return [oracle.gradient(jacobian, loss, self.outputs, self.targets[loss]) for jacobian in self.jacobians]
+
+
+@cache
+def example(name: str, scale: float = 1.0) -> Example:
+    """The example of a name in `MODULES` or `NETWORKS`; `scale` multiplies its parameters, for confident outputs."""
+    net, shapes = (MODULES | NETWORKS)[name]
+    rng = generator(SEED, "data")
+    x = tuple(rng.normal(size=(BATCH, *shape)) for shape in shapes)
+    return Example(name, net, draw_params(net, rng, scale), x, draw_targets((BATCH,), rng))
+
+
+def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Params:
+    """Normal weights of variance 1/fan_in and normal biases of variance 1/4, times `scale`."""
+    return tuple(
+        {"weight": scale * rng.normal(size=layer.weight_shape) / layer.fan_in**0.5}
+        | ({"bias": scale * rng.normal(size=layer.fan_out) / 2} if layer.bias else {})
+        for layer in net.layers
+    )
+
+
+def draw_targets(shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Numbers]:
+    """Targets for every loss, arrays (*shape) of labels or (*shape, d)."""
+    return {
+        "cross_entropy": rng.integers(0, OUTPUTS, shape),
+        "squared_error": rng.normal(size=(*shape, OUTPUTS)),
+        "binary_cross_entropy": rng.random((*shape, OUTPUTS)),
+    }

@@ -1,0 +1,179 @@
+"""Cases of K-FAC's factors and of whole trajectories."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Literal
+
+import numpy as np
+
+from rbench.backend import Backend
+from rbench.losses import get_loss
+from rbench.methods import KFAC, SGD, Adam, Batch, Method, Naive, Problem, Riemannian, compile_step
+from rbench.methods.kfac import gradient_covariance, input_covariance
+from rbench.metrics import get_output_metric, pull_metric
+from rbench.random import generator
+from rbench.testing import oracle
+from rbench.testing._examples import BATCH, FIXED, LOSSES, OUTPUTS, SEED, Example, draw_targets, example
+from rbench.testing._networks import Numbers
+from rbench.testing.case import Arrays, Case, native, on_host
+from rbench.testing.reference import trajectory
+
+STEPS, FEW = 50, 5
+"""Steps of a trajectory, and of one for the short gate."""
+
+_RANK = 2
+_SPLITS: tuple[Literal["pi", "eigen"], ...] = ("pi", "eigen")
+_LIST = (0.3, 0.5)
+_PAIRS = (((0.5, 1.0, 0.7, 0.9, 1.5), (0.5, 0.3, 0.4, 0.6, 0.5)), ((1.0, 2.0, 0.5), (0.4, 0.3, 0.5, 0.4, 0.2)))
+"""Masses for the network `no bias`."""
+
+_TRAJECTORIES: list[tuple[Method, str, int]] = [
+    (SGD(lr=0.1, nesterov=True, weight_decay=0.1, schedule="linear"), "cross_entropy", FEW),
+    (SGD(lr=0.1, momentum=0.0), "cross_entropy", STEPS),
+    (SGD(lr=0.05, weight_decay=0.1, schedule="linear"), "squared_error", STEPS),
+    (SGD(lr=0.1, momentum=0.8, nesterov=True, schedule="cosine"), "binary_cross_entropy", STEPS),
+    (Adam(lr=0.02, schedule="linear"), "cross_entropy", FEW),
+    (Adam(lr=0.02), "cross_entropy", STEPS),
+    (Adam(lr=0.02, beta1=0.7, beta2=0.9, epsilon=0.01, weight_decay=0.1), "squared_error", STEPS),
+    (Riemannian(lr=0.1, rank=_RANK, mass=0.5, kl_clip=0.02, schedule="linear"), "cross_entropy", FEW),
+    (Riemannian(lr=0.1, rank=_RANK, mass=0.5), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="ggn", mass=_PAIRS, solver="gram", schedule="linear"), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="ggn", mass=0.5, batch="mean", momentum=0.5), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="true_vs_rest", mass=_LIST, weight_decay=0.1), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="empirical_fisher", kl_clip=0.01, solver="rows"), "squared_error", STEPS),
+    (Riemannian(lr=0.1, output_metric="identity", mass=0.5, solver="dense"), "squared_error", STEPS),
+    (Riemannian(lr=0.1, output_metric=FIXED, mass=0.5, momentum=0.0), "binary_cross_entropy", STEPS),
+    (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
+    (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.01, schedule="linear"), "cross_entropy", STEPS),
+    (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.02, schedule="linear"), "cross_entropy", FEW),
+    (KFAC(lr=0.05, factors="exact", damping=0.3, decay=0.0, weight_decay=0.1), "cross_entropy", STEPS),
+    (KFAC(lr=0.05, factors="exact", damping=0.3, damping_split="eigen", decay=0.5), "squared_error", STEPS),
+    (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=3), "binary_cross_entropy", STEPS),
+    (KFAC(lr=0.05, damping=0.3, damping_split="eigen", refresh=3, kl_clip=0.01), "cross_entropy", STEPS),
+    (KFAC(lr=0.05, factors="empirical", damping=0.3, schedule="linear", momentum=0.0), "squared_error", STEPS),
+]
+"""Method, loss and steps; the first of every method is the short gate's."""
+
+
+_LOOPS: list[tuple[Method, str]] = [
+    (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
+    (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
+]
+"""Method and loss of trajectories whose steps are one call, where the backend has loops."""
+
+
+def method_cases() -> Iterator[Case]:
+    """`kfac factors`, `kfac directions`, and `trajectory …` of every built-in method."""
+    for network in ("residual", "no bias"):
+        for loss in LOSSES if network == "residual" else LOSSES[:1]:
+            for metric in ("ggn_mc", "ggn", "empirical_fisher") if loss == "cross_entropy" else ("ggn_mc",):
+                settings = example(network), loss, metric
+                compute, expect = partial(_factors, *settings), partial(_expected_factors, *settings)
+                yield Case("kfac factors", ", ".join((network, loss, metric)), compute, expect)
+    for network in ("residual", "flatten"):
+        for split in _SPLITS:
+            kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
+            training = _Training(example(network), "cross_entropy", kfac, 1)
+            yield Case("kfac directions", f"{network}, {split}", training.step_by_step, training.expected)
+    for method, loss, steps in _TRAJECTORIES:
+        training = _Training(example("no bias"), loss, method, steps)
+        yield Case(f"trajectory {method.name}", str(training), training.step_by_step, training.expected)
+    for method, loss in _LOOPS:
+        training = _Training(example("no bias"), loss, method, STEPS)
+        yield Case(f"trajectory {method.name}", f"{training}, in one call", training.in_one_call, training.expected)
+
+
+def _factors(given: Example, loss: str, metric: str, backend: Backend) -> Arrays:
+    """A and G of every layer."""
+    problem = Problem(backend, given.net, get_loss(loss))
+    x, y = tuple(map(backend.asarray, given.x)), _targets(problem, given.targets[loss])
+    noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, OUTPUTS))
+    output_metric, params = get_output_metric(metric, _RANK), native(backend, given.params)
+    _, pulled = pull_metric(backend, given.net, params, problem.loss, output_metric, "stack", x, y, noise)
+    pairs = [(input_covariance(backend, rows), gradient_covariance(backend, rows)) for rows in pulled]
+    return [backend.to_numpy(factor) for pair in pairs for factor in pair]
+
+
+def _expected_factors(given: Example, loss: str, metric: str) -> Arrays:
+    outputs = oracle.output_metrics(metric, loss, given.outputs, given.targets[loss], _RANK, SEED)
+    return [f for pair in oracle.kronecker_factors(given.net, given.params, given.x, outputs) for f in pair]
+
+
+def _targets(problem: Problem, y: Numbers) -> Any:
+    return problem.backend.labels(y) if problem.loss.integer_targets else problem.backend.asarray(y)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Steps of a method, each on a batch of its own; the arrays are the losses before every step, and the last blocks.
+
+    Attributes:
+        given: the network and its first parameters.
+        loss: the loss's name.
+        method: the method.
+        steps: how many.
+    """
+
+    given: Example
+    loss: str
+    method: Method
+    steps: int
+
+    def __str__(self) -> str:
+        return f"{self.method.spec}, {self.loss}, {self.steps} steps"
+
+    @cached_property
+    def data(self) -> tuple[tuple[Numbers, ...], Numbers]:
+        """Inputs (steps, batch, *shape), one array a wire, and targets."""
+        rng = generator(SEED, "data", 4)
+        x = tuple(rng.normal(size=(self.steps, *wire.shape)) for wire in self.given.x)
+        return x, draw_targets((self.steps, BATCH), rng)[self.loss]
+
+    def batch(self, problem: Problem, place: int | slice, samples: int) -> Batch:
+        """The batch of a step, or of several with a leading axis of steps."""
+        (x, y), noise = self.data, None
+        if samples:
+            steps = [generator(SEED, "samples", t) for t in range(self.steps)]
+            noise = np.stack([problem.loss.noise(random, BATCH, samples, OUTPUTS) for random in steps])
+            noise = problem.backend.asarray(noise[place])
+        wires = tuple(problem.backend.asarray(wire[place]) for wire in x)
+        return Batch(wires if len(wires) > 1 else wires[0], _targets(problem, y[place]), noise)
+
+    def step_by_step(self, backend: Backend) -> Arrays:
+        """On a backend, by its compiled step."""
+        method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
+        params, step, losses = native(backend, self.given.params), compile_step(problem, method), []
+        state = method.init(problem, params)
+        for t in range(self.steps):
+            phase = method.phase(t)
+            batch = self.batch(problem, t, method.samples_in(phase))
+            result = step(params, state, batch, method.scalars(t, self.steps), phase=phase)
+            params, state = result.params, result.state
+            losses.append(backend.to_numpy(result.loss))
+        return [np.stack(losses), *on_host(backend, params)]
+
+    def in_one_call(self, backend: Backend) -> Arrays:
+        """On a backend, by one call for all steps, which are of one phase; step by step where it has no loops."""
+        method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
+
+        def one(carry: Any, item: Any) -> Any:
+            (params, state), (batch, scalars) = carry, item
+            result = method.step(problem, params, state, batch, scalars, method.phase(0))
+            return (result.params, result.state), (result.loss, result.health)
+
+        loop = backend.compile_loop(one)
+        if loop is None:
+            return self.step_by_step(backend)
+        rows = [method.scalars(t, self.steps) for t in range(self.steps)]
+        scalars = {name: backend.asarray([row[name] for row in rows]) for name in rows[0]}
+        params = native(backend, self.given.params)
+        items = self.batch(problem, slice(None), method.samples), scalars
+        (params, _), (losses, _) = loop((params, method.init(problem, params)), items)
+        return [backend.to_numpy(losses), *on_host(backend, params)]
+
+    def expected(self) -> Arrays:
+        """By the reference."""
+        x, y = self.data
+        given = self.given
+        return trajectory(given.net, given.params, x, y, loss=self.loss, method=self.method, seed=SEED)

@@ -1,0 +1,113 @@
+"""Cases of modules, losses and gradients."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+from rbench.api import loss_gradient
+from rbench.backend import Backend
+from rbench.losses import get_loss
+from rbench.modules import LayerPullback
+from rbench.random import generator
+from rbench.testing import oracle
+from rbench.testing._examples import BATCH, LOSSES, MODULES, NETWORKS, SEED, Example, draw_targets, example
+from rbench.testing._networks import Numbers
+from rbench.testing.case import Arrays, Case, native, on_host
+
+_ROWS = 2
+"""Rows of the cotangents that are pulled back."""
+
+
+def network_cases() -> Iterator[Case]:
+    """`forward` and `pullback` of every module and network, `loss` and `gradient` for every loss."""
+    for name in [*NETWORKS, *MODULES]:
+        case = example(name)
+        yield Case("forward", name, partial(_forward, case), partial(_expected_forward, case))
+        yield Case("pullback", name, partial(_pullback, case), partial(_expected_pullback, case))
+    for loss in LOSSES:
+        for name, scale in {"moderate outputs": 1.0, "outputs of up to 80": 40.0}.items():
+            yield Case("loss", f"{loss}, {name}", partial(_loss, loss, scale), partial(_expected_loss, loss, scale))
+    for name in NETWORKS:
+        for loss in LOSSES if name in ("residual", "one layer") else LOSSES[:1]:
+            case = example(name)
+            yield Case("gradient", f"{name}, {loss}", partial(_gradient, case, loss), partial(case.gradients, loss))
+    for loss in LOSSES:
+        case = example("no bias", 8.0)
+        name = f"no bias, {loss}, large parameters"
+        yield Case("gradient", name, partial(_gradient, case, loss), partial(case.gradients, loss))
+
+
+def _forward(case: Example, backend: Backend) -> Arrays:
+    outputs, _ = case.net.forward(backend, native(backend, case.params), tuple(map(backend.asarray, case.x)))
+    return [backend.to_numpy(output) for output in outputs]
+
+
+def _expected_forward(case: Example) -> Arrays:
+    return oracle.forward(case.net, case.params, case.x)
+
+
+def _cotangents(case: Example) -> tuple[Numbers, ...]:
+    """Random rows at the outputs, (batch, rows, *shape), one array a wire."""
+    rng = generator(SEED, "data", 1)
+    return tuple(rng.normal(size=(BATCH, _ROWS, *output.shape[1:])) for output in _expected_forward(case))
+
+
+def _pullback(case: Example, backend: Backend) -> Arrays:
+    """Cotangents at the inputs, then every layer's rows (batch, rows, n)."""
+    params = native(backend, case.params)
+    _, tape = case.net.forward(backend, params, tuple(map(backend.asarray, case.x)))
+    rows, layers = case.net.pullback(backend, params, tape, tuple(map(backend.asarray, _cotangents(case))))
+    return [*(backend.to_numpy(row) for row in rows or ()), *(_dense_rows(backend, layer) for layer in layers)]
+
+
+def _dense_rows(backend: Backend, layer: LayerPullback) -> Numbers:
+    inputs, cotangents = backend.to_numpy(layer.inputs), backend.to_numpy(layer.cotangents)
+    weight = np.einsum("bkto,bti->bkoi", cotangents, inputs).reshape(*cotangents.shape[:2], -1)
+    return np.concatenate([weight, cotangents.sum(axis=2)], axis=2) if layer.bias else weight
+
+
+def _expected_pullback(case: Example) -> Arrays:
+    flat = np.concatenate([rows.reshape(BATCH, _ROWS, -1) for rows in _cotangents(case)], axis=2)
+    at_inputs = oracle.input_jacobians(case.net, case.params, case.x)
+    shapes = [(BATCH, _ROWS, *wire.shape[1:]) for wire in case.x]
+    return [
+        *((flat @ jacobian).reshape(shape) for jacobian, shape in zip(at_inputs, shapes, strict=True)),
+        *(flat @ jacobian for jacobian in case.jacobians),
+    ]
+
+
+def _loss_data(loss: str, scale: float) -> tuple[Numbers, Numbers]:
+    """Outputs (batch, 3), the first half of the batch of size 1 and the second half of size `scale`, and targets."""
+    rng = generator(SEED, "data", 2)
+    sizes = np.repeat([1.0, scale], BATCH // 2)
+    return np.clip(rng.normal(size=(BATCH, 3)), -2, 2) * sizes[:, None], draw_targets((BATCH,), rng)[loss]
+
+
+def _loss(name: str, scale: float, backend: Backend) -> Arrays:
+    """Values, cotangents, Hessians and predictions."""
+    z, y = _loss_data(name, scale)
+    loss = get_loss(name)
+    outputs, targets = backend.asarray(z), backend.labels(y) if loss.integer_targets else backend.asarray(y)
+    factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
+    found = loss.values(backend, outputs, targets), loss.cotangents(backend, outputs, targets)
+    hessians = np.swapaxes(factor, 1, 2) @ factor
+    return [*map(backend.to_numpy, found), hessians, backend.to_numpy(loss.predictions(backend, outputs))]
+
+
+def _expected_loss(name: str, scale: float) -> Arrays:
+    z, y = _loss_data(name, scale)
+    pairs = list(zip(z, y, strict=True))
+    means: dict[str, Callable[[Numbers], Numbers]]
+    means = {"cross_entropy": oracle.softmax, "binary_cross_entropy": oracle.sigmoid, "squared_error": np.array}
+    return [
+        np.array([oracle.value(name, *pair) for pair in pairs]),
+        np.stack([oracle.cotangent(name, *pair) for pair in pairs]),
+        np.stack([oracle.hessian(name, row) for row in z]),
+        np.stack([means[name](row) for row in z]),
+    ]
+
+
+def _gradient(case: Example, loss: str, backend: Backend) -> Arrays:
+    params, y = native(backend, case.params), case.targets[loss]
+    return on_host(backend, loss_gradient(case.net, params, case.x, y, loss=loss, backend=backend))

@@ -1,0 +1,68 @@
+"""What a case of the equivalence gate is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rbench.backend import Backend
+from rbench.modules import Params
+
+Arrays: TypeAlias = Sequence[np.ndarray[Any, Any]]
+"""What a case computes: NumPy arrays, in an order of its own."""
+
+TOLERANCE: Mapping[str, float] = {"float64": 1e-10, "float32": 1e-3}
+"""Largest relative error of every array, by dtype."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One computation, on a backend and by the oracle.
+
+    Attributes:
+        check: the row of the table that it belongs to, such as `solver gram`.
+        name: what exactly it computes; check and name together are unique.
+        compute: the computation on a backend, brought to the host by `Backend.to_numpy`. Floating arrays are in the
+            backend's dtype.
+        expect: the same by the oracle in float64, whatever the backend and its dtype.
+        tolerance: largest relative error, by dtype.
+        why: the reason for a tolerance of its own.
+    """
+
+    check: str
+    name: str
+    compute: Callable[[Backend], Arrays]
+    expect: Callable[[], Arrays]
+    tolerance: Mapping[str, float] = field(default_factory=lambda: TOLERANCE)
+    why: str = ""
+
+    @cached_property
+    def expected(self) -> Arrays:
+        """What `expect` gives, computed once."""
+        return self.expect()
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.name}"
+
+
+def arrays_of(function: Callable[[Backend], Any]) -> Callable[[Backend], Arrays]:
+    """A function that returns a native array, or a list of them, made to return them on the host."""
+
+    def compute(backend: Backend) -> Arrays:
+        found = function(backend)
+        return [backend.to_numpy(array) for array in (found if isinstance(found, list) else [found])]
+
+    return compute
+
+
+def native(backend: Backend, params: Params) -> Params:
+    """NumPy parameters as a backend's."""
+    return tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
+
+
+def on_host(backend: Backend, params: Params) -> Arrays:
+    """A backend's parameters, or what has their structure, as one flat array a layer in the backend's dtype."""
+    blocks = [{key: backend.to_numpy(array) for key, array in block.items()} for block in params]
+    return [np.concatenate([block[key].ravel() for key in ("weight", "bias") if key in block]) for block in blocks]

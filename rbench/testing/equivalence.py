@@ -1,0 +1,51 @@
+"""The equivalence gate as tests of pytest, for whoever writes a backend."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from rbench.backend import Backend
+from rbench.errors import BackendError
+from rbench.plugins import get_backend, plugins
+from rbench.testing.case import Case
+from rbench.testing.gate import verify
+from rbench.testing.table import cases
+
+
+def equivalence_tests(
+    backend: str, *, dtypes: Sequence[str] | None = None, device: str | None = None
+) -> Callable[[str, Case], None]:
+    """A parametrised pytest function, one test for every case and dtype; name it `test_…` in a test module.
+
+    Where the backend is unavailable, or has no such device, the tests are skipped with the reason.
+
+    Args:
+        backend: the registered name.
+        dtypes: floating dtypes; all that the plugin offers if None.
+        device: the backend's name of a device; its default if None.
+
+    Raises:
+        PluginError: no backend is registered under that name.
+    """
+    import pytest
+
+    chosen = plugins().find("backends", backend).dtypes if dtypes is None else dtypes
+
+    @cache
+    def made(dtype: str) -> Backend | BackendError:
+        try:
+            return get_backend(backend, dtype=dtype, device=device)
+        except BackendError as error:
+            return error
+
+    def test(dtype: str, case: Case) -> None:
+        __tracebackhide__ = True
+        instance = made(dtype)
+        if isinstance(instance, BackendError):
+            pytest.skip(str(instance))
+        (result,) = verify(instance, [case])
+        if not result.passed:
+            pytest.fail(str(result), pytrace=False)
+
+    table = [pytest.param(dtype, case, id=f"{dtype}-{case}") for dtype in chosen for case in cases()]
+    parametrised: Callable[[str, Case], None] = pytest.mark.parametrize(("dtype", "case"), table)(test)
+    return parametrised

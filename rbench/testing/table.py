@@ -1,0 +1,28 @@
+"""The table of cases of the equivalence gate."""
+
+from functools import cache
+
+from rbench.testing._algebra_cases import algebra_cases
+from rbench.testing._array_cases import array_cases
+from rbench.testing._method_cases import method_cases
+from rbench.testing._metric_cases import metric_cases, solver_cases
+from rbench.testing._network_cases import network_cases
+from rbench.testing.case import Case
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """All cases, check by check, from a backend's own functions up to trajectories of whole methods."""
+    groups = array_cases, algebra_cases, network_cases, metric_cases, solver_cases, method_cases
+    made = [case for group in groups for case in group()]
+    checks = {check: index for index, check in enumerate(dict.fromkeys(case.check for case in made))}
+    return tuple(sorted(made, key=lambda case: checks[case.check]))
+
+
+@cache
+def short_cases() -> tuple[Case, ...]:
+    """The first case of every check; the tables are written so that it is one that tells much."""
+    first: dict[str, Case] = {}
+    for case in cases():
+        first.setdefault(case.check, case)
+    return tuple(first.values())

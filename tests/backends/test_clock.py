@@ -1,0 +1,280 @@
+"""Times on a backend that returns before its work is done, and compiles first; by a clock that the test turns.
+
+Nothing here sleeps but `test_waiting_in_real_time`: a call costs `LAUNCH` seconds of the host and `WORK` of the device.
+"""
+
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rbench.backend import BackendPlugin
+from rbench.hookspecs import hookimpl
+from rbench.methods import SGD
+from rbench.plugins import plugins
+from rbench.run import Budget, Cell
+from rbench.run.clock import paired_seconds, timed
+from rbench.run.stepper import STEPS_PER_CALL
+from rbench.run.worker import run_cell
+from rbench_numpy.backend import NumpyBackend
+
+LAUNCH, WORK, COMPILING = 0.001, 0.02, 0.3
+STEPS, PER_EPOCH = 400, 40
+TASK = f"two-spirals[n_train={10 * PER_EPOCH},n_test=20,batch_size=10,hidden=[8],activation=relu]"
+BREAKS = 16
+
+
+class Watch:
+    """The time of day, and until when the device has work."""
+
+    def __init__(self):
+        self.now = self.busy_until = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def queue(self, work):
+        self.now += LAUNCH
+        self.busy_until = max(self.now, self.busy_until) + work
+
+    def wait(self):
+        self.now = max(self.now, self.busy_until)
+
+
+class RealWatch(Watch):
+    """The same in real time."""
+
+    def __init__(self):
+        self.busy_until = 0.0
+
+    def queue(self, work):
+        self.busy_until = max(time.perf_counter(), self.busy_until) + work
+
+    def wait(self):
+        time.sleep(max(0.0, self.busy_until - time.perf_counter()))
+
+
+class LaggingBackend(NumpyBackend):
+    """NumPy whose steps count as done only `WORK` after the one before."""
+
+    name = "lagging"
+    eager = False
+    loops = False
+    waits = True
+
+    def __init__(self, dtype="float64", device=None, watch=None):
+        super().__init__(dtype, device)
+        self.watch, self.losses, self.loop_calls, self.params = watch, [], [], None
+
+    def synchronize(self, arrays: Sequence = ()):
+        if self.waits:
+            self.watch.wait()
+
+    def to_numpy(self, array):
+        self.watch.wait()
+        return super().to_numpy(array)
+
+    def compile(self, function, static=()):
+        if not static:  # batches and evaluations cost nothing here
+            return function
+        compiled = set()
+
+        def queued(*arguments, **fixed):
+            if not compiled:
+                self.watch.now += COMPILING
+            compiled.add(True)
+            result = function(*arguments, **fixed)
+            self.watch.queue(WORK)
+            self.losses.append(result.loss)
+            self.params = result.params
+            return result
+
+        return queued
+
+    def compile_loop(self, function):
+        if not self.loops:
+            return None
+
+        def loop(carry, items):
+            if not self.loop_calls:
+                self.watch.now += COMPILING
+            count, results = len(leaves(items)[0]), []
+            for index in range(count):
+                carry, result = function(carry, mapped(lambda array, index=index: array[index], items))
+                results.append(result)
+            self.watch.queue(count * WORK)
+            self.loop_calls.append(count)
+            self.params = carry[0]
+            losses, healths = zip(*results, strict=True)
+            self.losses += losses
+            return carry, (np.stack(losses), None if healths[0] is None else np.stack(healths))
+
+        return loop
+
+
+def mapped(function, tree):
+    """The tree with a function of each of its arrays."""
+    if isinstance(tree, dict):
+        return {key: mapped(function, value) for key, value in tree.items()}
+    if isinstance(tree, tuple):
+        values = [mapped(function, value) for value in tree]
+        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
+    return None if tree is None else function(tree)
+
+
+def leaves(tree):
+    found = []
+    mapped(found.append, tree)
+    return found
+
+
+class Breaks(SGD):
+    """SGD whose step of index `BREAKS` leaves the finite numbers."""
+
+    name = "breaks"
+    summary = "breaks at a known step"
+
+    def scalars(self, step, total):
+        return {"lr": float("nan") if step == BREAKS else 0.1}
+
+
+@pytest.fixture
+def lagging(monkeypatch):
+    """Runs a cell by the watch, on a lagging backend with the attributes given; returns its record and backend."""
+    watch = Watch()
+    for name in ("clock.perf_counter", "step_time.perf_counter", "stepper.perf_counter", "train.monotonic"):
+        monkeypatch.setattr(f"rbench.run.{name}", watch)
+    made = SimpleNamespace(backend=None, options={})
+
+    def create(dtype, device):
+        made.backend = LaggingBackend(dtype, device, watch)
+        vars(made.backend).update(made.options)
+        return made.backend
+
+    class Plugin:
+        @hookimpl
+        def rbench_backends(self):
+            return [BackendPlugin("lagging", create, lambda: None, "returns before its work is done")]
+
+        @hookimpl
+        def rbench_methods(self):
+            return [Breaks]
+
+    def run(method="sgd[lr=0.1]", budget=None, backend="lagging", **options):
+        made.options = options
+        kept = {"suite": "none", "task": TASK, "dtype": "float64", "budget": budget or Budget(steps=STEPS)}
+        record = run_cell(Cell(method=method, backend=backend, **kept))
+        return SimpleNamespace(record=record, backend=made.backend, **record.figures)
+
+    manager = plugins().manager
+    plugin = Plugin()
+    manager.register(plugin, name="lagging")
+    yield run
+    manager.unregister(plugin)
+
+
+def test_times_are_those_of_the_device(lagging):
+    done = lagging()
+    assert done.record.status == "ok", done.record.reason
+    assert done.step_seconds == pytest.approx(LAUNCH + WORK)
+    assert done.step_ratio_to_sgd == pytest.approx(1)
+    assert STEPS * WORK < done.train_seconds < STEPS * (WORK + LAUNCH)
+    assert done.phase_seconds["step"] == done.train_seconds
+    assert done.phase_seconds["evaluation"] == pytest.approx(0)
+    seconds = [entry["seconds"] for entry in done.record.history]
+    assert all(entry["step"] * WORK <= entry["seconds"] for entry in done.record.history)
+    assert seconds == sorted(seconds)
+
+
+def test_the_first_call_counts_as_compilation(lagging):
+    done = lagging()
+    assert done.compile_seconds == pytest.approx(COMPILING)
+    assert done.phase_seconds["warm_up"] > 2 * COMPILING
+    assert done.train_seconds < STEPS * (WORK + LAUNCH)
+
+
+def test_without_waiting_the_times_would_be_those_of_the_queue(lagging):
+    done = lagging(waits=False)
+    assert done.record.status == "ok", done.record.reason
+    assert done.step_seconds == pytest.approx(LAUNCH)
+    assert done.train_seconds == pytest.approx(STEPS * LAUNCH)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("breaks", f"the loss of the batch at step {BREAKS + 1} is"),
+        ("riemannian[output_metric=ggn_mc,lr=1e200]", "the matrix of layer 0 could not be factored at step 1"),
+    ],
+)
+@pytest.mark.parametrize("loops", [False, True], ids=["a step a call", "many steps a call"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_step_that_diverges_is_named_though_others_follow(lagging, method, words, loops):
+    done, eager = lagging(method, loops=loops), lagging(method, backend="numpy")
+    assert done.record.status == eager.record.status == "diverged"
+    assert words in done.record.reason
+    assert done.record.reason == eager.record.reason
+    spoilt = np.count_nonzero(~np.isfinite(done.backend.losses))
+    assert spoilt > PER_EPOCH / 2, "the steps after it were not queued"
+
+
+ALL = STEPS // STEPS_PER_CALL
+
+
+@pytest.mark.parametrize(
+    ("method", "loops"),
+    [
+        ("sgd[lr=0.1,schedule=linear]", {ALL}),
+        ("riemannian[output_metric=ggn_mc,lr=0.1]", {ALL}),
+        ("kfac[refresh=15]", range(ALL // 3, ALL)),
+        ("kfac[refresh=5]", {0}),
+    ],
+)
+def test_many_steps_a_call_train_as_one_by_one(lagging, method, loops):
+    one, many = lagging(method), lagging(method, loops=True)
+    assert one.record.status == many.record.status == "ok", many.record.reason
+    assert [entry["step"] for entry in many.record.history] == [entry["step"] for entry in one.record.history]
+    warm_up, *calls = many.backend.loop_calls or [STEPS_PER_CALL]
+    assert len(calls) in loops
+    assert {warm_up, *calls} == {STEPS_PER_CALL}
+    assert one.backend.loop_calls == []
+    for first, second in zip(leaves(one.backend.params), leaves(many.backend.params), strict=True):
+        np.testing.assert_array_equal(first, second)
+    for name in ("train_loss", "test_loss", "test_accuracy"):
+        assert [entry[name] for entry in many.record.history] == [entry[name] for entry in one.record.history]
+
+
+def test_calls_of_many_steps_are_compiled_before_training(lagging):
+    done = lagging(loops=True)
+    assert 2 * COMPILING <= done.compile_seconds < 3 * COMPILING
+    assert STEPS * WORK < done.train_seconds < STEPS * (WORK + LAUNCH)
+
+
+@pytest.mark.parametrize("loops", [False, True], ids=["a step a call", "many steps a call"])
+def test_a_budget_of_seconds_is_kept(lagging, loops):
+    done = lagging(budget=Budget(seconds=2.0), loops=loops)
+    assert done.record.status == "ok", done.record.reason
+    assert 2.0 <= done.train_seconds < 2.5
+    assert done.steps * WORK <= done.train_seconds
+    assert done.steps > 80
+    assert [entry["seconds"] / 2.0 for entry in done.record.history] == pytest.approx(np.arange(11) / 10, abs=0.1)
+    assert done.backend.loop_calls == []
+
+
+def test_waiting_in_real_time():
+    backend = LaggingBackend(watch=RealWatch())
+
+    def call(work):
+        backend.watch.queue(work)
+        return np.zeros(1)
+
+    assert timed(backend, lambda: call(0.02)) >= 0.02
+    first, second = paired_seconds(backend, lambda: call(0.02), lambda: call(0.04), pairs=5)
+    assert len(first) == len(second) == 5
+    assert np.all(first >= 0.02)
+    assert np.all(second >= 0.04)
+    backend.waits = False
+    call(0.2)
+    assert timed(backend, lambda: call(0.2)) < 0.2
