@@ -8,17 +8,42 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import psutil
 
+from rbench import windows
 from rbench.errors import DtypeError
+from rbench.windows import Window
 
 Array: TypeAlias = Any
 """An array of any library; layouts are stated in docstrings as (batch, rank, ...)."""
 
 DTYPES = ("float32", "float64")
+
+
+class Convolutions(Protocol):
+    """A library's own cross-correlations, of images (n, channels, height, width), and their transposes."""
+
+    def apply(self, images: Array, weight: Array, window: Window) -> Array:
+        """Images (n, out, rows, columns) of a weight (out, channels, kernel, kernel)."""
+
+    def pull_images(self, cotangents: Array, weight: Array, window: Window, sizes: tuple[int, int]) -> Array:
+        """Cotangents at images of height and width `sizes`, of cotangents (n, out, rows, columns)."""
+
+    def pull_weight(self, images: Array, cotangents: Array, window: Window) -> Array:
+        """Cotangent at the weight, summed over n images and all positions."""
+
+
+def _no_version() -> str | None:
+    """The version where a plugin does not say."""
+    return None
+
+
+def _device_usable(device: str) -> str | None:
+    """Why a device cannot be used, where a plugin does not say: every one can."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -45,8 +70,8 @@ class BackendPlugin:
     summary: str
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = DTYPES
-    version: Callable[[], str | None] = lambda: None
-    device_unavailable: Callable[[str], str | None] = lambda device: None
+    version: Callable[[], str | None] = _no_version
+    device_unavailable: Callable[[str], str | None] = _device_usable
 
 
 class Backend(ABC):
@@ -59,6 +84,7 @@ class Backend(ABC):
         device: name of the device.
         native_device: the device in the library's own form, for the `device` of creation functions.
         eager: whether operations finish before they return, so that reading a value costs no waiting.
+        convolutions: the library's own; None where they are products of `patches`.
     """
 
     name: str
@@ -67,6 +93,7 @@ class Backend(ABC):
     device: str
     native_device: Any = None
     eager: bool = True
+    convolutions: Convolutions | None = None
 
     @property
     def float_dtype(self) -> Any:
@@ -104,8 +131,8 @@ class Backend(ABC):
         """Lower Cholesky factor L, L Lᵀ = matrix + shift · I; of the symmetric (n, n) matrix the lower half is read.
 
         Where that is not positive definite in this dtype, the factor of the same with its diagonal inflated by its own
-        rounding level, a_ii (1 + 4 √n ε); filled with NaN where that fails too, so that compiled code can go on and
-        the caller sees it.
+        rounding level, a_ii (1 + 4 √n ε); its lower half NaN where that fails too, so that compiled code can go on
+        and the caller sees it.
         """
 
     @abstractmethod
@@ -153,6 +180,14 @@ class Backend(ABC):
     def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
         """x + scale · y, for arrays of one shape: what updates are made of, worth one pass where a library has it."""
         return x + scale * y
+
+    def patches(self, images: Array, window: Window) -> Array:
+        """Windows (n, channels · kernel², positions) of images (n, channels, height, width); see `rbench.windows`."""
+        return windows.patches(self.xp, images, window)
+
+    def scatter(self, columns: Array, window: Window, sizes: tuple[int, int]) -> Array:
+        """The transpose of `patches`: images (n, channels, *sizes), a pixel the sum of its entries in the windows."""
+        return windows.scatter(self.xp, columns, window, sizes)
 
     def peak_device_bytes(self) -> int | None:
         """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""

@@ -22,7 +22,7 @@ def check_params(backend: Backend, net: Module, params: Params) -> None:
             f"{len(params)} parameter blocks for a network of {len(layers)} layers with weights: {net!r}"
         )
     for index, (layer, block) in enumerate(zip(layers, params, strict=True)):
-        shapes = {"weight": layer.weight_shape, **({"bias": (layer.fan_out,)} if layer.bias else {})}
+        shapes = layer.shapes
         if not isinstance(block, Mapping) or set(block) != set(shapes):
             has = sorted(block) if isinstance(block, Mapping) else repr(block)
             raise ParameterError(f"block {index} of {layer!r} has {has}; it needs {sorted(shapes)}")

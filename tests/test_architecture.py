@@ -20,6 +20,7 @@ RANKS = {
     "errors": 0,
     "hookspecs": 1,
     "probe": 1,
+    "windows": 1,
     "random": 1,
     "spec": 1,
     "backend": 2,

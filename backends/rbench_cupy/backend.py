@@ -12,6 +12,7 @@ from cupyx.scipy.special import erf
 
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
+from rbench.windows import Window, scatter_in_place
 
 
 class CupyBackend(Backend):
@@ -68,6 +69,9 @@ class CupyBackend(Backend):
 
     def erf(self, x: Array) -> Array:
         return erf(x)
+
+    def scatter(self, columns: Array, window: Window, sizes: tuple[int, int]) -> Array:
+        return scatter_in_place(cupy, columns, window, sizes)
 
     def peak_device_bytes(self) -> int | None:
         """What the pool holds, which it does not give back: its largest use in whole blocks."""

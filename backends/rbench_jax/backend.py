@@ -11,6 +11,8 @@ from jax.scipy.special import erf
 
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
+from rbench.windows import Window
+from rbench_jax.convolutions import JaxConvolutions
 
 
 class JaxBackend(Backend):
@@ -23,6 +25,7 @@ class JaxBackend(Backend):
     name = "jax"
     xp = jnp
     eager = False
+    convolutions = JaxConvolutions()
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
         jax.config.update("jax_enable_x64", True)
@@ -74,6 +77,9 @@ class JaxBackend(Backend):
 
     def erf(self, x: Array) -> Array:
         return erf(x)
+
+    def patches(self, images: Array, window: Window) -> Array:
+        return self.convolutions.patches(images, window)
 
     def peak_device_bytes(self) -> int | None:
         return self._memory().get("peak_bytes_in_use")

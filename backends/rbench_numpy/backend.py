@@ -13,6 +13,7 @@ from scipy.linalg.lapack import dpotrf, spotrf
 from threadpoolctl import ThreadpoolController
 
 from rbench.backend import Array, Backend
+from rbench.windows import Window, scatter_in_place
 
 
 class NumpyBackend(Backend):
@@ -69,6 +70,9 @@ class NumpyBackend(Backend):
         result = scale * y
         result += x
         return result
+
+    def scatter(self, columns: Array, window: Window, sizes: tuple[int, int]) -> Array:
+        return scatter_in_place(np, columns, window, sizes)
 
     def describe(self) -> dict[str, str]:
         return {"numpy": np.__version__, "scipy": scipy.__version__}

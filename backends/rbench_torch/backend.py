@@ -10,6 +10,8 @@ import torch
 
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
+from rbench.windows import Window
+from rbench_torch.convolutions import TorchConvolutions
 
 
 class TorchBackend(Backend):
@@ -20,6 +22,7 @@ class TorchBackend(Backend):
 
     name = "torch"
     xp = xp
+    convolutions = TorchConvolutions()
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
         self.dtype, self.device = dtype, device
@@ -80,6 +83,9 @@ class TorchBackend(Backend):
         if isinstance(scale, torch.Tensor):
             return torch.addcmul(x, scale, y)
         return torch.add(x, y, alpha=scale)
+
+    def patches(self, images: Array, window: Window) -> Array:
+        return torch.nn.functional.unfold(images, window.kernel, stride=window.stride, padding=window.padding)
 
     def peak_device_bytes(self) -> int | None:
         return None if self.eager else torch.cuda.max_memory_allocated(self.native_device)

@@ -94,10 +94,10 @@ class KFAC(Descent):
             ]
             factors = tuple(pair for pair, _ in pairs)
             health = backend.xp.stack([value for _, value in pairs])
-            gradients = [weight_product(backend, rows.inputs, rows.gradient_rows) for rows in pulled]
+            gradients = [weight_product(backend, rows.source, rows.gradient_rows) for rows in pulled]
         else:
             loss, plain = pull_gradient(*common, batch.x, batch.y)
-            gradients = [weight_product(backend, pair.inputs, pair.cotangents[:, 0, :, :]) for pair in plain]
+            gradients = [weight_product(backend, pair.source, pair.cotangents[:, 0, :, :]) for pair in plain]
         blocks, slopes = [], []
         for layer, pair, (weight, bias) in zip(layers, factors, gradients, strict=True):
             gradient = backend.xp.concat([weight, bias[:, None]], axis=1) if layer.bias else weight
@@ -173,7 +173,7 @@ def _inverted(backend: Backend, covariance: Array, damping: Any) -> tuple[_Facto
     identity = backend.eye(covariance.shape[0])
     lower = backend.cholesky(covariance, damping)
     half = backend.solve_triangular(lower, identity)
-    return _Factor(covariance, half.T @ half, covariance[0] * 0), lower[0, 0] + lower[-1, -1]
+    return _Factor(covariance, half.T @ half, covariance[0, :] * 0), lower[0, 0] + lower[-1, -1]
 
 
 def _not_negative(backend: Backend, values: Array) -> Array:

@@ -96,28 +96,32 @@ def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> 
     if _is_scalar(entry):
         return _scalar(entry, name)
     values = _positive(backend, entry, name)
-    if values.shape == (layer.n_parameters,):
-        weight, bias = values[: out * layer.fan_in].reshape(out, -1), values[out * layer.fan_in :]
-    elif values.shape == (out, width):
-        weight, bias = values[:, : layer.fan_in], values[:, layer.fan_in :].reshape(-1)
-    else:
+    if values.shape == (out, width):
+        values = np.concatenate([values[:, : layer.fan_in].ravel(), values[:, layer.fan_in :].ravel()])
+    if values.shape != (layer.n_parameters,):
         raise MassError(
             f"{name}: shape {values.shape}; give a float, a pair of shapes ({out},) and ({width},), "
             f"or an array of shape {(out, width)}"
         )
-    return DiagonalMass(backend.asarray(weight), backend.asarray(bias if layer.bias else np.ones(out)))
+    return _diagonal(backend, layer, values)
 
 
 def _mapping(backend: Backend, layer: Layer, entry: Mapping[str, Any], name: str) -> DiagonalMass:
-    shapes = {"weight": layer.weight_shape, **({"bias": (layer.fan_out,)} if layer.bias else {})}
+    shapes = layer.shapes
     if set(entry) != set(shapes):
         raise MassError(f"{name}: it has {sorted(entry)}; give {sorted(shapes)}")
     parts = {key: _positive(backend, entry[key], f"{name}, {key}") for key in shapes}
     for key, shape in shapes.items():
         if parts[key].shape != shape:
             raise MassError(f"{name}: {key} has shape {parts[key].shape}; give {shape}")
-    weight = parts["weight"].reshape(layer.fan_out, layer.fan_in)
-    return DiagonalMass(backend.asarray(weight), backend.asarray(parts.get("bias", np.ones(layer.fan_out))))
+    return _diagonal(backend, layer, np.concatenate([parts[key].ravel() for key in shapes]))
+
+
+def _diagonal(backend: Backend, layer: Layer, values: np.ndarray) -> DiagonalMass:
+    """A mass from flat entries (n,), weight in C order, then bias."""
+    weights = layer.fan_out * layer.fan_in
+    bias = values[weights:] if layer.bias else np.ones(layer.fan_out)
+    return DiagonalMass(backend.asarray(values[:weights].reshape(layer.fan_out, -1)), backend.asarray(bias))
 
 
 def _is_scalar(value: Any) -> bool:

@@ -13,6 +13,7 @@ from rbench.losses import Loss
 from rbench.metrics.output import OutputFactor, OutputMetric
 from rbench.modules import Module, Params
 from rbench.modules.base import Block, LayerPullback, Wires
+from rbench.modules.inputs import Inputs
 from rbench.modules.layer import Layer
 
 Treatment: TypeAlias = Literal["stack", "mean"]
@@ -30,17 +31,22 @@ class LayerRows:
     batch is treated by its mean, the whole batch is one sample and its data are positions.
 
     Attributes:
-        inputs: (samples, positions, fan_in).
+        source: the layer's inputs, what multiplies the weights.
         rows: (samples, 1 + rank, positions, fan_out), the gradient's row first; or (samples, 1, positions, fan_out)
             where V's row is the gradient's, rescaled.
         scale: (samples,) by which the gradient's rows become V's, in the rescaled case; else None.
         bias: whether the layer has a bias.
     """
 
-    inputs: Array
+    source: Inputs
     rows: Array
     scale: Array | None
     bias: bool
+
+    @property
+    def inputs(self) -> Array:
+        """(samples, positions, fan_in)."""
+        return self.source.matrix
 
     @property
     def gradient_rows(self) -> Array:
@@ -96,8 +102,9 @@ def pull_metric(
     else:
         rows, scale = gradient_row, factor.scale * batch**0.5
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
-    fold = _as_one_sample if treatment == "mean" else _as_is
-    return value, [LayerRows(*fold(backend, layer), scale, layer.bias) for layer in layers]
+    if treatment == "mean":
+        layers = [_one_sample(backend, layer) for layer in layers]
+    return value, [LayerRows(layer.source, layer.cotangents, scale, layer.bias) for layer in layers]
 
 
 def pull_gradient(
@@ -110,22 +117,21 @@ def pull_gradient(
     return backend.xp.mean(loss.values(backend, z, y)), layers
 
 
-def weight_product(backend: Backend, inputs: Array, cotangents: Array) -> tuple[Array, Array]:
+def weight_product(backend: Backend, source: Inputs, cotangents: Array) -> tuple[Array, Array]:
     """Σ_(s,t) cotangents[s, t] ⊗ [inputs[s, t]; 1]: the weight's part (fan_out, fan_in) and the bias's (fan_out,).
 
     Args:
         backend: the arrays' backend.
-        inputs: (samples, positions, fan_in).
+        source: the layer's inputs.
         cotangents: (samples, positions, fan_out).
     """
-    flat = backend.xp.reshape(cotangents, (-1, cotangents.shape[-1]))
-    return flat.T @ backend.xp.reshape(inputs, (-1, inputs.shape[-1])), backend.xp.sum(flat, axis=0)
+    return source.product(cotangents), backend.xp.sum(cotangents, axis=(0, 1))
 
 
 def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[LayerPullback]) -> tuple[Block, ...]:
     """The gradient in the structure of the parameters, from what `pull_gradient` returned."""
     return tuple(
-        layer.block(*weight_product(backend, pair.inputs, pair.cotangents[:, 0, :, :]), backend)
+        layer.block(*weight_product(backend, pair.source, pair.cotangents[:, 0, :, :]), backend)
         for layer, pair in zip(layers, pulled, strict=True)
     )
 
@@ -142,12 +148,9 @@ def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> A
     return xp.sqrt(xp.maximum(values, xp.zeros_like(values)))[:, None] * vectors.T
 
 
-def _as_one_sample(backend: Backend, layer: LayerPullback) -> tuple[Array, Array]:
+def _one_sample(backend: Backend, layer: LayerPullback) -> LayerPullback:
+    """The batch as one sample, its data as positions."""
     xp = backend.xp
     batch, count, positions, fan_out = layer.cotangents.shape
     rows = xp.reshape(xp.permute_dims(layer.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))
-    return xp.reshape(layer.inputs, (1, batch * positions, layer.inputs.shape[2])), rows
-
-
-def _as_is(backend: Backend, layer: LayerPullback) -> tuple[Array, Array]:
-    return layer.inputs, layer.cotangents
+    return LayerPullback(layer.source.one_sample(backend), rows, layer.bias)

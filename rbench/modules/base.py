@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
+from rbench.modules.inputs import Inputs
 
 if TYPE_CHECKING:
     from rbench.modules.layer import Layer
@@ -30,7 +31,7 @@ Wires: TypeAlias = tuple[Array, ...]
 Block: TypeAlias = dict[str, Array]
 """Parameters of one layer: `weight`, and `bias` where it has one."""
 
-Scheme: TypeAlias = Literal["glorot", "lecun"]
+Scheme: TypeAlias = Literal["glorot", "lecun", "he"]
 """How large initial weights are."""
 
 Params: TypeAlias = tuple[Block, ...]
@@ -45,14 +46,19 @@ class LayerPullback:
     1 where the layer has a bias (spec Ex. 1 of arXiv 2603.03610 is the case of one position).
 
     Attributes:
-        inputs: what multiplies the weights, (batch, positions, fan_in).
+        source: the layer's inputs, what multiplies the weights.
         cotangents: rows at the layer's outputs, (batch, rows, positions, fan_out).
         bias: whether the layer has a bias.
     """
 
-    inputs: Array
+    source: Inputs
     cotangents: Array
     bias: bool
+
+    @property
+    def inputs(self) -> Array:
+        """The inputs as a matrix, (batch, positions, fan_in)."""
+        return self.source.matrix
 
 
 class Module(ABC):
@@ -116,7 +122,8 @@ class Module(ABC):
             backend: where the arrays are put.
             seed: any integer ≥ 0; every layer draws from a stream of its own.
             scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); or `lecun`,
-                1 / fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen.
+                1 / fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; `he`,
+                2 / fan_in (He et al. 2015), which does so behind ReLUs. A convolution's fans count its kernel's pixels.
         """
         return tuple(layer.draw(backend, seed, index, scheme) for index, layer in enumerate(self.layers))
 

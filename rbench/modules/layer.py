@@ -38,6 +38,16 @@ class Layer(Module):
         return int(np.prod(self.weight_shape[1:]))
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of the block, by name."""
+        return {"weight": self.weight_shape, **({"bias": (self.fan_out,)} if self.bias else {})}
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """Weights at each output, and weights at each input: what initial weights are scaled by."""
+        return self.fan_in, self.fan_out
+
+    @property
     def n_parameters(self) -> int:
         """Numbers in the block."""
         return self.fan_out * (self.fan_in + self.bias)
@@ -48,7 +58,8 @@ class Layer(Module):
 
     def draw(self, backend: Backend, seed: int, index: int, scheme: Scheme) -> Block:
         """Initial parameters of the layer that stands at `index` in its network; see `Module.init`."""
-        variances = {"glorot": 2 / (self.fan_in + self.fan_out), "lecun": 1 / self.fan_in}
+        into, out_of = self.fans
+        variances = {"glorot": 2 / (into + out_of), "lecun": 1 / into, "he": 2 / into}
         if scheme not in variances:
             raise ParameterError(f"no initial scheme is called {scheme!r}; there are: {', '.join(variances)}")
         bound = np.sqrt(3 * variances[scheme])

@@ -36,7 +36,7 @@ def equivalence_notes(results: Sequence[Result]) -> list[str]:
     """Sentences on the tolerances, those of a case's own with their reasons, and every miss."""
     usual = {result.dtype: TOLERANCE[result.dtype] for result in results}
     notes = [
-        "Largest relative error ‖found − expected‖ / ‖expected‖ of each check against a dense float64 oracle. Tolerance: "
+        "Largest ‖found − expected‖ / ‖expected‖ of each check against a dense float64 oracle; tolerance "
         + ", ".join(f"{tolerance:g} in {dtype}" for dtype, tolerance in usual.items())
         + "."
     ]

@@ -57,7 +57,7 @@ class LayerSize:
     @classmethod
     def of(cls, rows: LayerRows) -> "LayerSize":
         """The sizes of rows at hand."""
-        samples, positions, fan_in = rows.inputs.shape
+        samples, positions, fan_in = rows.source.shape
         rank = 1 if rows.scale is not None else rows.rows.shape[1] - 1
         return cls(samples, positions, rank, fan_in, rows.rows.shape[3], rows.bias)
 

@@ -46,10 +46,8 @@ class Gram(Solver):
         # A difference of like numbers, so rounding may leave it a little below zero.
         slope = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
         slope = xp.maximum(slope, xp.zeros_like(slope))
-        weight, bias = weight_product(
-            backend, _divide(rows.inputs, mass.column), _divide(_corrected(backend, rows, solution), mass.row)
-        )
-        return Direction(weight, bias / mass.bias_column, slope, health)
+        weight, bias = weight_product(backend, rows.source, _divide(_corrected(backend, rows, solution), mass.row))
+        return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
 
 
 def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
@@ -58,7 +56,7 @@ def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Arr
     Samples stand last, so that the elementwise product runs over long axes: a short one is many times slower.
     """
     xp = backend.xp
-    samples, positions, fan_in = rows.inputs.shape
+    samples, positions, fan_in = rows.source.shape
     count, fan_out = rows.rows.shape[1], rows.rows.shape[3]
     of_inputs = _gram(xp.reshape(rows.inputs, (samples * positions, fan_in)), mass.column)
     if rows.bias:

@@ -35,7 +35,7 @@ def layer_matrices(backend: Backend, rows: LayerRows, mass: Mass) -> tuple[Array
     rank, fan_out = cotangents.shape[1], cotangents.shape[3]
     by_position = xp.reshape(xp.permute_dims(cotangents, (0, 1, 3, 2)), (samples, rank * fan_out, positions))
     weights = xp.reshape(by_position @ rows.inputs, (samples * rank, fan_out * fan_in))
-    gradient, gradient_bias = weight_product(backend, rows.inputs, rows.gradient_rows)
+    gradient, gradient_bias = weight_product(backend, rows.source, rows.gradient_rows)
     mass_weight, mass_bias = mass.block(backend, fan_out, fan_in)
     parts = [weights], [xp.reshape(gradient, (-1,))], [xp.reshape(mass_weight, (-1,))]
     if rows.bias:

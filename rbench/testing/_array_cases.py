@@ -125,6 +125,6 @@ def _one_by_one(backend: Backend, function: Callable[..., Any], carry: Any, item
     x, _, scalars = items
     sums = []
     for t in range(x.shape[0]):
-        carry, (total, _) = function(carry, (x[t], None, {"a": scalars["a"][t]}))
+        carry, (total, _) = function(carry, (x[t, :], None, {"a": scalars["a"][t]}))
         sums.append(total)
     return carry, (backend.xp.stack(sums), None)

@@ -28,8 +28,8 @@ from rbench.testing._networks import Numbers
 
 LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
 BATCH, WIDTH, OUTPUTS = 6, 4, 3
-SEED = 11
-"""Of all samples."""
+SEED = 4
+"""Of all random numbers; no draw is so close to its threshold, or ReLU to its kink, that rounding would tell."""
 
 FIXED = ((2.0, 0.3, 0.1), (0.3, 1.0, -0.2), (0.1, -0.2, 0.5))
 """A positive definite output metric."""

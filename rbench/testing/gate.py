@@ -49,9 +49,7 @@ class Result:
         return f"{words}; {self.message}" if self.message else words
 
 
-def verify(
-    backend: Backend, cases: Sequence[Case], progress: Callable[[int, int], None] = lambda done, total: None
-) -> list[Result]:
+def verify(backend: Backend, cases: Sequence[Case], progress: Callable[[int, int], None] | None = None) -> list[Result]:
     """Compute every case on a backend; one that raises is a miss with its words, and the others go on.
 
     Args:
@@ -62,7 +60,8 @@ def verify(
     results = []
     for done, case in enumerate(cases, start=1):
         results.append(_result(backend, case))
-        progress(done, len(cases))
+        if progress is not None:
+            progress(done, len(cases))
     return results
 
 

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated
 
 RTOL, MASS, ROWS = 1e-9, 0.3, 2
 METRICS = [("identity", "stack"), ("ggn", "stack"), ("empirical_fisher", "stack"), ("ggn", "mean")]
-POINTWISE = (Tanh(), Sigmoid(), GELU(), ReLU(), Tanh() >> Exp())  # alone, Exp after Exp would overflow
+# Exp after Exp would overflow. ReLU's kink is met, and needs no care: rbench and both libraries have a slope of 0 there.
+POINTWISE = (Tanh(), Sigmoid(), GELU(), ReLU(), Tanh() >> Exp())
 
 
 @dataclass(frozen=True)
@@ -324,9 +325,9 @@ def loss(request):
 
 def holds(check, kinds, library, backend, loss=None):
     """Check examples that are the same in every run and for every check, so that each is differentiated once."""
-    # JAX compiles every operation anew for every size, and an oracle for every network.
-    sizes = st.sampled_from([2, 3]) if backend.name == "jax" else st.integers(1, 5)
-    examples = 3 if backend.name == "jax" else 8 if library.name == "jax" else 30
+    # JAX compiles every operation anew for every size, and an oracle for every network: there only the network varies.
+    sizes = st.just(3) if backend.name == "jax" else st.integers(1, 5)
+    examples = 3 if backend.name == "jax" else 6 if library.name == "jax" else 30
     repeatable = settings(deadline=None, derandomize=True, max_examples=examples)
     seed(0)(repeatable(given(problems(kinds, sizes))(lambda problem: check(library, backend, problem, loss))))()
 
@@ -355,7 +356,8 @@ MUTANTS = {
 
 
 @pytest.mark.parametrize("method", MUTANTS)
-def test_the_checks_notice_a_wrong(method, library, backend, monkeypatch):
+def test_the_checks_notice_a_wrong(method, library, monkeypatch):
+    backend = rbench.get_backend("numpy", dtype="float64")
     problem, (owner, wrong, check) = Problem(RESIDUAL, ((3,),), (3,), 3, seed=1), MUTANTS[method]
     check(library, backend, problem, "cross_entropy")
     monkeypatch.setattr(owner, method, wrong)

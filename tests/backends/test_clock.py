@@ -57,7 +57,7 @@ class RealWatch(Watch):
 
 
 class LaggingBackend(NumpyBackend):
-    """NumPy whose steps count as done only `WORK` after the one before."""
+    """NumPy whose every step is done `WORK` seconds after the one before."""
 
     name = "lagging"
     eager = False
@@ -141,11 +141,17 @@ class Breaks(SGD):
 
 
 @pytest.fixture
-def lagging(monkeypatch):
-    """Runs a cell by the watch, on a lagging backend with the attributes given; returns its record and backend."""
-    watch = Watch()
+def watch(monkeypatch):
+    """The watch that runs look at in place of the time of day."""
+    turned = Watch()
     for name in ("clock.perf_counter", "step_time.perf_counter", "stepper.perf_counter", "train.monotonic"):
-        monkeypatch.setattr(f"rbench.run.{name}", watch)
+        monkeypatch.setattr(f"rbench.run.{name}", turned)
+    return turned
+
+
+@pytest.fixture
+def lagging(watch):
+    """Runs a cell on a lagging backend with the attributes given; returns its record, figures and backend."""
     made = SimpleNamespace(backend=None, options={})
 
     def create(dtype, device):
@@ -263,6 +269,12 @@ def test_a_budget_of_seconds_is_kept(lagging, loops):
     assert done.backend.loop_calls == []
 
 
+def test_a_call_is_timed_from_an_empty_queue_to_its_end(watch):
+    backend = LaggingBackend(watch=watch)
+    watch.queue(5.0)
+    assert timed(backend, lambda: watch.queue(WORK)) == pytest.approx(LAUNCH + WORK)
+
+
 def test_waiting_in_real_time():
     backend = LaggingBackend(watch=RealWatch())
 
@@ -276,5 +288,4 @@ def test_waiting_in_real_time():
     assert np.all(first >= 0.02)
     assert np.all(second >= 0.04)
     backend.waits = False
-    call(0.2)
-    assert timed(backend, lambda: call(0.2)) < 0.2
+    assert timed(backend, lambda: call(5.0)) < 5.0

@@ -1,0 +1,36 @@
+"""XLA's own convolutions."""
+
+import jax
+import jax.numpy as jnp
+
+from rbench.backend import Array
+from rbench.windows import Window
+
+
+class JaxConvolutions:
+    """Cross-correlations by `lax.conv_general_dilated`, and their linear transposes."""
+
+    def apply(self, images: Array, weight: Array, window: Window) -> Array:
+        """See `rbench.backend.Convolutions`."""
+        padding = [(window.padding, window.padding)] * 2
+        return jax.lax.conv_general_dilated(images, weight, [window.stride] * 2, padding)
+
+    def pull_images(self, cotangents: Array, weight: Array, window: Window, sizes: tuple[int, int]) -> Array:
+        """See `rbench.backend.Convolutions`."""
+        images = jax.ShapeDtypeStruct((cotangents.shape[0], weight.shape[1], *sizes), cotangents.dtype)
+        (pulled,) = jax.linear_transpose(lambda x: self.apply(x, weight, window), images)(cotangents)
+        return pulled
+
+    def pull_weight(self, images: Array, cotangents: Array, window: Window) -> Array:
+        """See `rbench.backend.Convolutions`."""
+        shape = (cotangents.shape[1], images.shape[1], window.kernel, window.kernel)
+        weight = jax.ShapeDtypeStruct(shape, images.dtype)
+        (pulled,) = jax.linear_transpose(lambda w: self.apply(images, w, window), weight)(cotangents)
+        return pulled
+
+    def patches(self, images: Array, window: Window) -> Array:
+        """Windows (n, channels · kernel², positions)."""
+        padding = [(window.padding, window.padding)] * 2
+        kernel = [window.kernel] * 2
+        cut = jax.lax.conv_general_dilated_patches(images, kernel, [window.stride] * 2, padding)
+        return jnp.reshape(cut, (*cut.shape[:2], -1))

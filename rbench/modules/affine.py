@@ -1,0 +1,76 @@
+"""ScaleShift: a gain and an offset for each channel."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import ShapeError
+from rbench.modules.base import Block, LayerPullback, Params, Scheme, Space, Wires, describe, one_shape
+from rbench.modules.inputs import Vectors
+from rbench.modules.layer import Layer, positive
+
+
+@dataclass(frozen=True)
+class ScaleShift(Layer):
+    """y_c = w_c x_c + b_c for each channel c, the first axis of a datum, at all its positions.
+
+    A cotangent row pulls back to [Σ_t δ_ct x_ct; Σ_t δ_ct]: as a linear layer it has these as the cotangents of
+    2 · channels outputs, and the number 1 as its one input, without a bias of its own.
+
+    Attributes:
+        channels: size of the first axis.
+        scale: initial gain.
+    """
+
+    channels: int
+    scale: float = 1.0
+    bias = False
+
+    def __post_init__(self) -> None:
+        positive("ScaleShift", channels=self.channels)
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        return (2 * self.channels, 1)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.channels,), "bias": (self.channels,)}
+
+    def draw(self, backend: Backend, seed: int, index: int, scheme: Scheme) -> Block:
+        gain = backend.asarray(np.full(self.channels, self.scale))
+        return {"weight": gain, "bias": backend.asarray(np.zeros(self.channels))}
+
+    def block(self, weight: Array, bias: Array | None, backend: Backend) -> Block:
+        return {"weight": weight[: self.channels, 0], "bias": weight[self.channels :, 0]}
+
+    @property
+    def in_space(self) -> Space:
+        return (None,)
+
+    def out_space(self, space: Space) -> Space:
+        shape = one_shape(self, space)
+        if shape is not None and (not shape or shape[0] not in (None, self.channels)):
+            raise ShapeError(f"{self!r} takes ({self.channels}, …), but {describe(space)} comes")
+        return (shape,)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        (x,), (block,) = wires, params
+        column = (self.channels, *[1] * (x.ndim - 2))
+        gain, offset = (backend.xp.reshape(block[name], column) for name in ("weight", "bias"))
+        return (x * gain + offset,), x
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        xp = backend.xp
+        (rows,), (block,) = cotangents, params
+        flat = xp.reshape(rows, (*rows.shape[:3], -1))
+        x = xp.reshape(tape, (tape.shape[0], 1, self.channels, -1))
+        both = xp.concat([xp.sum(flat * x, axis=3), xp.sum(flat, axis=3)], axis=2)
+        layer = LayerPullback(Vectors(xp.ones_like(x[:, 0, :1, 0])), both[:, :, None, :], False)
+        if not need_input:
+            return None, [layer]
+        return (rows * xp.reshape(block["weight"], (self.channels, *[1] * (rows.ndim - 3))),), [layer]

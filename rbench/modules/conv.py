@@ -1,0 +1,99 @@
+"""Conv2d: a linear layer at every position of a window over images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rbench.backend import Backend
+from rbench.errors import ShapeError
+from rbench.modules.base import LayerPullback, Params, Space, Wires, describe, one_shape, unify
+from rbench.modules.inputs import Patches
+from rbench.modules.layer import Layer, positive
+from rbench.windows import Window
+
+
+@dataclass(frozen=True)
+class Conv2d(Layer):
+    """Cross-correlation of images (channels, height, width) with a square kernel, plus a bias for each channel.
+
+    y_ot = Σ_j W_oj a_tj + b_o, a_t the window at position t with in_channels · kernel² entries: a linear layer shared
+    by all positions. A factor's row pulls back to Σ_t F_bkt ⊗ [a_bt; 1] on the weights.
+
+    Attributes:
+        in_channels: channels of the images that come.
+        out_channels: channels of those that are returned.
+        kernel: side of the window.
+        stride: step between two positions.
+        padding: zeros around the images.
+        bias: whether there is a bias.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        positive(
+            "Conv2d",
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            kernel=self.kernel,
+            stride=self.stride,
+        )
+        if not isinstance(self.padding, int) or isinstance(self.padding, bool) or self.padding < 0:
+            raise ShapeError(f"Conv2d: padding is {self.padding!r}; give an integer of at least 0")
+
+    def __repr__(self) -> str:
+        words = [str(size) for size in (self.in_channels, self.out_channels, self.kernel)]
+        words += [f"stride={self.stride}"] * (self.stride != 1) + [f"padding={self.padding}"] * (self.padding != 0)
+        return f"Conv2d({', '.join(words + ['bias=False'] * (not self.bias))})"
+
+    @property
+    def window(self) -> Window:
+        """How the kernel moves."""
+        return Window(self.kernel, self.stride, self.padding)
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        return (self.out_channels, self.in_channels, self.kernel, self.kernel)
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        return self.fan_in, self.fan_out * self.kernel**2
+
+    @property
+    def in_space(self) -> Space:
+        return ((self.in_channels, None, None),)
+
+    def out_space(self, space: Space) -> Space:
+        shape = unify(one_shape(self, space), (self.in_channels, None, None))
+        if shape is False:
+            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but {describe(space)} comes")
+        _, *sizes = shape  # type: ignore[misc]
+        grid = [None if size is None else self.window.positions(size) for size in sizes]
+        if any(size is not None and size < 1 for size in grid):
+            raise ShapeError(
+                f"{self!r} does not fit into images of {describe(space)}; pad them, or take a smaller kernel"
+            )
+        return ((self.out_channels, *grid),)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        (x,), (block,) = wires, params
+        source = Patches(backend, x, self.window)
+        y = source.convolve(block["weight"])
+        return (y + block["bias"][:, None, None] if self.bias else y,), source
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        xp = backend.xp
+        (rows,), (block,) = cotangents, params
+        batch, count, channels, height, width = rows.shape
+        by_position = xp.permute_dims(xp.reshape(rows, (batch, count, channels, height * width)), (0, 1, 3, 2))
+        layer = LayerPullback(tape, by_position, self.bias)
+        if not need_input:
+            return None, [layer]
+        pulled = tape.pull(xp.reshape(rows, (batch * count, channels, height, width)), block["weight"])
+        return (xp.reshape(pulled, (batch, count, *pulled.shape[1:])),), [layer]

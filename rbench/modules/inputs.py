@@ -1,0 +1,138 @@
+"""What multiplies a layer's weights: one vector of inputs at each position of each sample."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rbench.backend import Array, Backend
+from rbench.windows import Window
+
+
+class Inputs(ABC):
+    """The inputs of a layer, as a matrix that need not be formed.
+
+    Attributes:
+        shape: (samples, positions, fan_in).
+    """
+
+    shape: tuple[int, int, int]
+
+    @property
+    @abstractmethod
+    def matrix(self) -> Array:
+        """The inputs themselves, (samples, positions, fan_in)."""
+
+    @abstractmethod
+    def product(self, cotangents: Array) -> Array:
+        """Σ_(s,t) cotangents[s, t] ⊗ inputs[s, t], (fan_out, fan_in), of cotangents (samples, positions, fan_out)."""
+
+    def one_sample(self, backend: Backend) -> "Inputs":
+        """The same with all samples as positions of one."""
+        return _OneSample(backend, self)
+
+
+@dataclass(frozen=True)
+class Vectors(Inputs):
+    """Inputs at one position.
+
+    Attributes:
+        vectors: (samples, fan_in).
+    """
+
+    vectors: Array
+
+    @property
+    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        return (self.vectors.shape[0], 1, self.vectors.shape[1])
+
+    @property
+    def matrix(self) -> Array:
+        return self.vectors[:, None, :]
+
+    def product(self, cotangents: Array) -> Array:
+        return cotangents[:, 0, :].T @ self.vectors
+
+
+@dataclass(frozen=True)
+class Patches(Inputs):
+    """Windows of images, at the positions of a convolution; a backend's own convolutions do without forming them.
+
+    Attributes:
+        backend: the images' backend.
+        images: (samples, channels, height, width).
+        window: how the windows lie.
+    """
+
+    backend: Backend
+    images: Array
+    window: Window
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.images.shape[2], self.images.shape[3]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of positions."""
+        return self.window.positions(self.images.shape[2]), self.window.positions(self.images.shape[3])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        rows, columns = self.grid
+        return (self.images.shape[0], rows * columns, self.images.shape[1] * self.window.kernel**2)
+
+    @cached_property
+    def columns(self) -> Array:
+        """The windows, (samples, fan_in, positions)."""
+        return self.backend.patches(self.images, self.window)
+
+    @property
+    def matrix(self) -> Array:
+        return self.backend.xp.permute_dims(self.columns, (0, 2, 1))
+
+    def convolve(self, weight: Array) -> Array:
+        """Images (samples, fan_out, rows, columns) of a weight (fan_out, channels, kernel, kernel)."""
+        if self.backend.convolutions is not None:
+            return self.backend.convolutions.apply(self.images, weight, self.window)
+        xp = self.backend.xp
+        flat = xp.reshape(weight, (weight.shape[0], -1)) @ self.columns
+        return xp.reshape(flat, (self.images.shape[0], weight.shape[0], *self.grid))
+
+    def pull(self, cotangents: Array, weight: Array) -> Array:
+        """Cotangents at the images, (n, channels, height, width), of cotangents (n, fan_out, rows, columns)."""
+        if self.backend.convolutions is not None:
+            return self.backend.convolutions.pull_images(cotangents, weight, self.window, self.sizes)
+        xp = self.backend.xp
+        flat = xp.reshape(cotangents, (*cotangents.shape[:2], -1))
+        columns = xp.reshape(weight, (weight.shape[0], -1)).T @ flat
+        return self.backend.scatter(columns, self.window, self.sizes)
+
+    def product(self, cotangents: Array) -> Array:
+        xp = self.backend.xp
+        by_channel = xp.permute_dims(cotangents, (0, 2, 1))
+        if self.backend.convolutions is not None:
+            images = xp.reshape(by_channel, (*by_channel.shape[:2], *self.grid))
+            weight = self.backend.convolutions.pull_weight(self.images, images, self.window)
+            return xp.reshape(weight, (weight.shape[0], -1))
+        return xp.sum(by_channel @ self.matrix, axis=0)
+
+
+@dataclass(frozen=True)
+class _OneSample(Inputs):
+    backend: Backend
+    parts: Inputs
+
+    @property
+    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        samples, positions, fan_in = self.parts.shape
+        return (1, samples * positions, fan_in)
+
+    @property
+    def matrix(self) -> Any:
+        return self.backend.xp.reshape(self.parts.matrix, self.shape)
+
+    def product(self, cotangents: Array) -> Array:
+        apart = (*self.parts.shape[:2], cotangents.shape[2])
+        return self.parts.product(self.backend.xp.reshape(cotangents, apart))

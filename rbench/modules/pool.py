@@ -1,0 +1,99 @@
+"""Pooling over windows side by side: each pixel of the output is made of kernel² pixels of the input."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from rbench.backend import Array, Backend
+from rbench.errors import ShapeError
+from rbench.modules.base import Space, Wires, describe, one_shape, unify
+from rbench.modules.layer import positive
+from rbench.modules.wiring import Wiring
+
+
+@dataclass(frozen=True)
+class _Pool(Wiring):
+    kernel: int
+
+    def __post_init__(self) -> None:
+        positive(type(self).__name__, kernel=self.kernel)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.kernel})"
+
+    @property
+    def in_space(self) -> Space:
+        return ((None, None, None),)
+
+    def out_space(self, space: Space) -> Space:
+        shape = unify(one_shape(self, space), (None, None, None))
+        if not isinstance(shape, tuple):
+            raise ShapeError(f"{self!r} takes images (channels, height, width), but {describe(space)} comes")
+        channels, *sizes = shape
+        if any(size is not None and size < self.kernel for size in sizes):
+            raise ShapeError(f"{self!r} does not fit into images of {describe(space)}; take a smaller kernel")
+        return ((channels, *(None if size is None else size // self.kernel for size in sizes)),)
+
+    def forward(self, backend: Backend, params: Any, wires: Wires) -> tuple[Wires, Any]:
+        (x,) = wires
+        kernel, xp = self.kernel, backend.xp
+        rows, columns = x.shape[2] // kernel, x.shape[3] // kernel
+        inner = x[:, :, : rows * kernel, : columns * kernel]
+        windows = xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))
+        pooled, shares = self.pool(backend, windows)
+        return (pooled,), (shares, x.shape[2:])
+
+    @abstractmethod
+    def pool(self, backend: Backend, windows: Array) -> tuple[Array, Array]:
+        """Pool windows (batch, channels, rows, kernel, columns, kernel) over both kernels.
+
+        Returns:
+            The result (batch, channels, rows, columns), and each pixel's share of its window's cotangent, shaped like
+            the windows or so that it broadcasts to them.
+        """
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        (rows,), (shares, sizes) = cotangents, tape
+        xp = backend.xp
+        spread = rows[:, :, :, :, None, :, None] * shares[:, None, ...]
+        batch, count, channels, height, kernel, width, _ = spread.shape
+        images = xp.reshape(spread, (batch, count, channels, height * kernel, width * kernel))
+        for axis, size in ((3, sizes[0]), (4, sizes[1])):
+            if images.shape[axis] < size:  # pixels behind the last whole window
+                shape = tuple(size - images.shape[axis] if place == axis else n for place, n in enumerate(images.shape))
+                rest = xp.zeros(shape, dtype=images.dtype, device=backend.native_device)
+                images = xp.concat([images, rest], axis=axis)
+        return (images,)
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool2d(_Pool):
+    """The mean over windows of kernel × kernel pixels, side by side; a smaller rest at the far edges is left out.
+
+    Attributes:
+        kernel: side of the windows, and the step between them.
+    """
+
+    def pool(self, backend: Backend, windows: Array) -> tuple[Array, Array]:
+        share = backend.xp.full_like(windows[:1, :1, :1, :, :1, :], 1 / self.kernel**2)
+        return backend.xp.mean(windows, axis=(3, 5)), share
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool2d(_Pool):
+    """The largest of the kernel × kernel pixels of windows side by side; a smaller rest at the far edges is left out.
+
+    Where several pixels are the largest, the cotangent goes to the first.
+
+    Attributes:
+        kernel: side of the windows, and the step between them.
+    """
+
+    def pool(self, backend: Backend, windows: Array) -> tuple[Array, Array]:
+        xp, kernel = backend.xp, self.kernel
+        last = xp.permute_dims(windows, (0, 1, 2, 4, 3, 5))
+        flat = xp.reshape(last, (*last.shape[:4], kernel**2))
+        first = xp.argmax(flat, axis=4)
+        places = xp.arange(kernel**2, dtype=first.dtype, device=backend.native_device)
+        chosen = xp.reshape(xp.astype(first[..., None] == places, windows.dtype), last.shape)
+        return xp.max(flat, axis=4), xp.permute_dims(chosen, (0, 1, 2, 4, 3, 5))
