@@ -11,7 +11,23 @@ if TYPE_CHECKING:
     from rbench.api import layer_metrics, loss_gradient, riemannian_gradient
     from rbench.backend import Backend, BackendPlugin
     from rbench.hookspecs import hookimpl
-    from rbench.modules import GELU, Add, Copy, Exp, Flatten, Identity, Linear, Module, ReLU, Sigmoid, Tanh
+    from rbench.modules import (
+        GELU,
+        Add,
+        AvgPool2d,
+        Conv2d,
+        Copy,
+        Exp,
+        Flatten,
+        Identity,
+        Linear,
+        MaxPool2d,
+        Module,
+        ReLU,
+        ScaleShift,
+        Sigmoid,
+        Tanh,
+    )
     from rbench.plugins import get_backend
 
 _HOME = {
@@ -19,7 +35,8 @@ _HOME = {
     "rbench.backend": ("Backend", "BackendPlugin"),
     "rbench.hookspecs": ("hookimpl",),
     "rbench.modules": (
-        "GELU", "Add", "Copy", "Exp", "Flatten", "Identity", "Linear", "Module", "ReLU", "Sigmoid", "Tanh",
+        "GELU", "Add", "AvgPool2d", "Conv2d", "Copy", "Exp", "Flatten", "Identity", "Linear", "MaxPool2d", "Module",
+        "ReLU", "ScaleShift", "Sigmoid", "Tanh",
     ),
     "rbench.plugins": ("get_backend",),
 }  # fmt: skip
@@ -28,15 +45,19 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "GELU",
     "Add",
+    "AvgPool2d",
     "Backend",
     "BackendPlugin",
+    "Conv2d",
     "Copy",
     "Exp",
     "Flatten",
     "Identity",
     "Linear",
+    "MaxPool2d",
     "Module",
     "ReLU",
+    "ScaleShift",
     "Sigmoid",
     "Tanh",
     "get_backend",

@@ -59,14 +59,7 @@ class JaxBackend(Backend):
         return compiled
 
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
-        def factor(inflation: float) -> Array:
-            diagonal = (jnp.diagonal(matrix) + shift) * inflation
-            shifted = jnp.fill_diagonal(matrix, diagonal, inplace=False)
-            return jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
-
-        lower = factor(1.0)
-        inflation = 1 + 4 * len(matrix) ** 0.5 * self.epsilon
-        return jax.lax.cond(jnp.isfinite(lower[-1, -1]), lambda: lower, lambda: factor(inflation))
+        return _cholesky(matrix, shift, 1 + 4 * len(matrix) ** 0.5 * self.epsilon)
 
     def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
         return solve_triangular(lower, rhs, trans=int(transpose), lower=True)
@@ -103,3 +96,16 @@ class JaxBackend(Backend):
     def _memory(self) -> dict[str, int]:
         """The device's own counters; empty for the CPU, which has none."""
         return self.native_device.memory_stats() or {}
+
+
+@jax.jit
+def _cholesky(matrix: Array, shift: Array | float, inflation: float) -> Array:
+    """See `Backend.cholesky`; compiled by itself, for calls from outside of a compiled step."""
+
+    def factor(inflation: Array | float) -> Array:
+        diagonal = (jnp.diagonal(matrix) + shift) * inflation
+        shifted = jnp.fill_diagonal(matrix, diagonal, inplace=False)
+        return jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
+
+    lower = factor(1.0)
+    return jax.lax.cond(jnp.isfinite(lower[-1, -1]), lambda: lower, lambda: factor(inflation))

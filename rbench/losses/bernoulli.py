@@ -4,6 +4,7 @@ import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.losses.base import Loss
+from rbench.modules.pointwise import sigmoid
 
 
 class BinaryCrossEntropy(Loss):
@@ -21,11 +22,10 @@ class BinaryCrossEntropy(Loss):
         return self.predictions(backend, z) - y
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
-        """R = diag √(p (1 − p))."""
+        """R = diag √(p (1 − p)), √(e⁻|ᶻ|) / (1 + e⁻|ᶻ|), whose digits are kept as p tends to 0 or 1."""
         xp = backend.xp
-        p = self.predictions(backend, z)
-        eye = backend.eye(z.shape[1])
-        return xp.sqrt(p * (1 - p))[:, :, None] * eye[None, :, :]
+        half = xp.exp(-0.5 * xp.abs(z))
+        return (half / (1 + half * half))[:, :, None] * backend.eye(z.shape[1])[None, :, :]
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
         """Uniform numbers in [0, 1), one an output to draw."""
@@ -38,4 +38,4 @@ class BinaryCrossEntropy(Loss):
         return (p - xp.astype(noise < p, z.dtype)) / noise.shape[1] ** 0.5
 
     def predictions(self, backend: Backend, z: Array) -> Array:
-        return 0.5 + 0.5 * backend.xp.tanh(0.5 * z)
+        return sigmoid(backend, z)

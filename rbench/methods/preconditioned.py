@@ -21,6 +21,7 @@ class Preconditioned(Descent):
         rank: samples a datum, for `ggn_mc`.
         mass: M; a float, or one entry a layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.
+        workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
     """
 
@@ -33,6 +34,7 @@ class Preconditioned(Descent):
     mass: float | tuple[Any, ...] = 0.1
     batch: Literal["stack", "mean"] = "stack"
     kl_clip: float | None = Field(None, gt=0)
+    workspace_mb: float = Field(1024, gt=0)
 
     @model_validator(mode="after")
     def _mass_is_positive(self) -> "Preconditioned":
@@ -63,19 +65,19 @@ class Preconditioned(Descent):
         _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
         (z,), _ = problem.net.forward(backend, params, (datum.x,))
         d = z.shape[1]
-        rank = self.metric.rank(d)
+        rank, rescaled = self.metric.rank(d), self.metric.rescales and self.batch == "stack"
         width = backend.itemsize
         worst, what, rows = 0.0, "", 0.0
         for index, (layer, pair, mass) in enumerate(
             zip(layers, pairs, layer_masses(backend, layers, self.mass), strict=True)
         ):
-            positions = pair.inputs.shape[1]
+            positions = pair.source.shape[1]
             if self.batch == "mean":
                 shape = (1, batch_size * positions, min(rank * batch_size, d))
             else:
                 shape = (batch_size, positions, rank)
-            size = LayerSize(*shape, layer.fan_in, layer.fan_out, layer.bias)
-            solver = choose_solver(self.solver_name, backend, size, mass)
+            size = LayerSize(*shape, layer.fan_in, layer.fan_out, layer.bias, rescaled)
+            solver = choose_solver(self.solver_name, backend, size, mass, self.workspace_mb * 2**20)
             rows += width * batch_size * positions * (shape[2] + 1) * layer.fan_out
             if solver.numbers(size) * width > worst:
                 worst = solver.numbers(size) * width
@@ -89,7 +91,8 @@ class Preconditioned(Descent):
         loss, pulled = pull_metric(
             backend, problem.net, params, problem.loss, self.metric, self.batch, batch.x, batch.y, batch.noise
         )
-        update = solve_layers(backend, layers, pulled, layer_masses(backend, layers, self.mass), self.solver_name)
+        masses = layer_masses(backend, layers, self.mass)
+        update = solve_layers(backend, layers, pulled, masses, self.solver_name, self.workspace_mb * 2**20)
         direction = clip_step(problem, update.blocks, update.slope, lr, self.kl_clip)
         params, state = self.descend(backend, params, state, direction, lr)
         return Step(params, state, loss, update.health)

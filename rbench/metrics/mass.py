@@ -32,6 +32,13 @@ class KroneckerMass:
     column: Array | float
     bias_column: Array | float
 
+    def entries(self, start: int, stop: int) -> tuple[Array | float, Array | float]:
+        """Entries of the outputs from `start` to `stop`: what broadcasts to (outputs, fan_in), and to (outputs,)."""
+        if isinstance(self.row, float):
+            return self.row * self.column, self.row * self.bias_column
+        row = self.row[start:stop]
+        return row[:, None] * self.column, row * self.bias_column
+
     def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
         """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
         ones = backend.xp.ones((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
@@ -50,6 +57,10 @@ class DiagonalMass:
 
     weight: Array
     bias: Array
+
+    def entries(self, start: int, stop: int) -> tuple[Array, Array]:
+        """Entries of the outputs from `start` to `stop`: (outputs, fan_in), and (outputs,)."""
+        return self.weight[start:stop, :], self.bias[start:stop]
 
     def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
         """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""

@@ -31,10 +31,12 @@ class OutputMetric(ABC):
     Attributes:
         name: how the metric is asked for.
         samples: how many samples a datum it draws; 0 where it draws none.
+        rescales: whether its rows are loss cotangents, rescaled.
     """
 
     name: str
     samples: int = 0
+    rescales: bool = False
 
     def check(self, loss: Loss) -> None:  # noqa: B027 - most metrics are defined for every loss
         """Raise `MetricError` where the metric is not defined for the loss."""
@@ -105,6 +107,7 @@ class TrueVsRest(OutputMetric):
     """
 
     name = "true_vs_rest"
+    rescales = True
 
     def check(self, loss: Loss) -> None:
         if not loss.integer_targets:
@@ -122,6 +125,7 @@ class EmpiricalFisher(OutputMetric):
     """Row ∂ℓ/∂z at the data's own target; not the Fisher metric (Kunstner et al. 2019)."""
 
     name = "empirical_fisher"
+    rescales = True
 
     def rank(self, d: int) -> int:
         return 1

@@ -1,15 +1,20 @@
 """The algebra of Riemannian modules."""
 
+from rbench.modules.affine import ScaleShift
 from rbench.modules.base import LayerPullback, Module, Params
 from rbench.modules.compose import Parallel, Sequential
+from rbench.modules.conv import Conv2d
 from rbench.modules.layer import Layer
 from rbench.modules.linear import Linear
 from rbench.modules.pointwise import GELU, Exp, ReLU, Sigmoid, Tanh
+from rbench.modules.pool import AvgPool2d, MaxPool2d
 from rbench.modules.wiring import Add, Copy, Flatten, Identity
 
 __all__ = [
     "GELU",
     "Add",
+    "AvgPool2d",
+    "Conv2d",
     "Copy",
     "Exp",
     "Flatten",
@@ -17,10 +22,12 @@ __all__ = [
     "Layer",
     "LayerPullback",
     "Linear",
+    "MaxPool2d",
     "Module",
     "Parallel",
     "Params",
     "ReLU",
+    "ScaleShift",
     "Sequential",
     "Sigmoid",
     "Tanh",

@@ -62,12 +62,19 @@ class ReLU(Pointwise):
         return backend.xp.astype(x > 0, x.dtype)
 
 
+def sigmoid(backend: Backend, x: Array) -> Array:
+    """1 / (1 + e⁻ˣ), from e⁻|ˣ|: nothing overflows, and small values keep their digits."""
+    xp = backend.xp
+    small = xp.exp(-xp.abs(x))
+    return xp.where(x < 0, small, xp.ones_like(small)) / (1 + small)
+
+
 @dataclass(frozen=True)
 class Sigmoid(Pointwise):
-    """σ(x) = 1 / (1 + e⁻ˣ), computed as (1 + tanh(x/2)) / 2, which cannot overflow."""
+    """σ(x) = 1 / (1 + e⁻ˣ)."""
 
     def value(self, backend: Backend, x: Array) -> Array:
-        return 0.5 + 0.5 * backend.xp.tanh(0.5 * x)
+        return sigmoid(backend, x)
 
     def slope(self, backend: Backend, x: Array, y: Array) -> Array:
         return y * (1 - y)

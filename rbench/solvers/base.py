@@ -35,6 +35,7 @@ class LayerSize:
         fan_in: inputs a position, without the bias's 1.
         fan_out: outputs a position.
         bias: whether there is a bias.
+        rescaled: whether V's rows are the gradient's, rescaled.
     """
 
     samples: int
@@ -43,6 +44,7 @@ class LayerSize:
     fan_in: int
     fan_out: int
     bias: bool
+    rescaled: bool = False
 
     @property
     def rows(self) -> int:
@@ -58,8 +60,9 @@ class LayerSize:
     def of(cls, rows: LayerRows) -> "LayerSize":
         """The sizes of rows at hand."""
         samples, positions, fan_in = rows.source.shape
-        rank = 1 if rows.scale is not None else rows.rows.shape[1] - 1
-        return cls(samples, positions, rank, fan_in, rows.rows.shape[3], rows.bias)
+        rescaled = rows.scale is not None
+        rank = 1 if rescaled else rows.rows.shape[1] - 1
+        return cls(samples, positions, rank, fan_in, rows.rows.shape[3], rows.bias, rescaled)
 
 
 class Solver(ABC):
@@ -84,8 +87,26 @@ class Solver(ABC):
         """Predicted numbers held at once beyond the pulled-back rows; times the dtype's size, bytes."""
 
     @abstractmethod
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
-        """Compute the direction of one layer."""
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass, workspace_bytes: float) -> Direction:
+        """Compute the direction of one layer; what need not be held at once is kept below `workspace_bytes`."""
+
+
+def corrected(backend: Backend, rows: LayerRows, solution: Array) -> Array:
+    """γ − Σ_k c_k F_k, (samples, positions, fan_out), of which M Δ is the weight product.
+
+    Args:
+        backend: the arrays' backend.
+        rows: with γ and F.
+        solution: c = K⁻¹ V M⁻¹ g, (rows,), samples first.
+    """
+    xp = backend.xp
+    if rows.scale is not None:
+        return rows.gradient_rows * (1 - solution * rows.scale)[:, None, None]
+    samples, count, positions, fan_out = rows.rows.shape
+    coefficients = xp.reshape(solution, (samples, count - 1))
+    weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1)
+    flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
+    return xp.reshape(flat, (samples, positions, fan_out))
 
 
 def is_kronecker(mass: Mass) -> bool:

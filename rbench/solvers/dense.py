@@ -19,7 +19,7 @@ class Dense(Solver):
     def numbers(self, size: LayerSize) -> float:
         return 2.0 * size.n**2 + size.rows * size.n
 
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass, workspace_bytes: float) -> Direction:
         matrix, gradient = layer_metric(backend, rows, mass)
         direction, health = solve_definite(backend, matrix, gradient)
         return as_direction(backend, rows, gradient, direction, health)

@@ -4,8 +4,9 @@ from typing import cast
 
 from rbench.backend import Array, Backend
 from rbench.metrics import KroneckerMass, LayerRows, Mass, weight_product
-from rbench.solvers.base import Direction, LayerSize, Solver, is_kronecker
+from rbench.solvers.base import Direction, LayerSize, Solver, corrected, is_kronecker
 from rbench.solvers.capacitance import solve_capacitance
+from rbench.solvers.rows import solve_by_channels
 
 
 class Gram(Solver):
@@ -14,6 +15,9 @@ class Gram(Solver):
     So K, and V M⁻¹ g, are entries of one Gram matrix of all pulled-back rows, the gradient's among them. With
     c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected cotangents,
     Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st.
+
+    With many positions that takes (samples · positions)² products; K is then summed instead from V's columns, as many
+    at a time as the workspace holds. Both are exact; the one with fewer predicted operations that fits is taken.
     """
 
     name = "gram"
@@ -22,32 +26,59 @@ class Gram(Solver):
         return is_kronecker(mass)
 
     def operations(self, size: LayerSize) -> float:
-        points, rows = size.samples * size.positions, size.rows * size.positions
-        grams = (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + rows**2
-        return grams + size.rows**3 / 6 + points * size.fan_out * size.fan_in
+        by_positions = _position_operations(size)
+        return by_positions if size.positions == 1 else min(by_positions, _channel_operations(size))
 
     def numbers(self, size: LayerSize) -> float:
-        rows = size.samples * (size.rank + 1) * size.positions
-        return 2 * rows**2 + (size.samples * size.positions) ** 2 + 2 * size.rows**2
+        by_positions = _position_numbers(size)
+        if size.positions == 1:
+            return by_positions
+        return min(by_positions, 3.0 * size.rows * size.fan_in + 2 * size.rows**2)
 
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
-        mass = cast(KroneckerMass, mass)  # `serves` says so
-        xp = backend.xp
-        products = _row_products(backend, rows, mass)  # (count, samples, count, samples)
-        count, samples = products.shape[:2]
-        if rows.scale is None:
-            size = (count - 1) * samples
-            inner = xp.reshape(products[1:, :, 1:, :], (size, size))
-            load = xp.reshape(xp.sum(products[1:, :, 0, :], axis=2), (size,))
-        else:
-            inner = products[0, :, 0, :] * rows.scale[:, None] * rows.scale[None, :]
-            load = xp.sum(products[0, :, 0, :], axis=1) * rows.scale
-        solution, health = solve_capacitance(backend, inner, load)
-        # A difference of like numbers, so rounding may leave it a little below zero.
-        slope = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
-        slope = xp.maximum(slope, xp.zeros_like(slope))
-        weight, bias = weight_product(backend, rows.source, _divide(_corrected(backend, rows, solution), mass.row))
-        return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass, workspace_bytes: float) -> Direction:
+        size, workspace = LayerSize.of(rows), workspace_bytes / backend.itemsize
+        cheaper = _position_operations(size) <= _channel_operations(size)
+        if size.positions == 1 or (cheaper and _position_numbers(size) <= workspace):
+            return _solve_by_positions(backend, rows, cast(KroneckerMass, mass))  # `serves` says so
+        channels = int((workspace - 2 * size.rows**2) / (3 * size.rows * size.fan_in))
+        return solve_by_channels(backend, rows, mass, max(1, min(channels, size.fan_out)))
+
+
+def _position_operations(size: LayerSize) -> float:
+    points, rows = size.samples * size.positions, size.rows * size.positions
+    grams = (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + rows**2
+    return grams + size.rows**3 / 6 + points * size.fan_out * size.fan_in
+
+
+def _position_numbers(size: LayerSize) -> float:
+    rows = (size.rows + size.samples * (not size.rescaled)) * size.positions
+    return 2.0 * rows**2 + (size.samples * size.positions) ** 2 + 2 * size.rows**2
+
+
+def _channel_operations(size: LayerSize) -> float:
+    products = size.rows + size.samples * (1 + (not size.rescaled))  # V, the direction, and a gradient of its own
+    return products * size.positions * size.fan_out * size.fan_in + size.n * size.rows**2 / 2 + size.rows**3 / 6
+
+
+def _solve_by_positions(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Direction:
+    xp = backend.xp
+    products = _row_products(backend, rows, mass)  # (count, samples, count, samples)
+    count, samples = products.shape[:2]
+    if rows.scale is None:
+        size = (count - 1) * samples
+        inner = xp.reshape(products[1:, :, 1:, :], (size, size))
+        load = xp.reshape(xp.sum(products[1:, :, 0, :], axis=2), (size,))
+    else:
+        inner = products[0, :, 0, :] * rows.scale[:, None] * rows.scale[None, :]
+        load = xp.sum(products[0, :, 0, :], axis=1) * rows.scale
+    solution, health = solve_capacitance(backend, inner, load)
+    # A difference of like numbers, so rounding may leave it a little below zero.
+    slope = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
+    slope = xp.maximum(slope, xp.zeros_like(slope))
+    by_sample = xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
+    weight, bias = weight_product(backend, rows.source, corrected(backend, rows, by_sample))
+    weight_mass, bias_mass = mass.entries(0, rows.rows.shape[3])
+    return Direction(_divide(weight, weight_mass), bias / bias_mass, slope, health)
 
 
 def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
@@ -78,15 +109,3 @@ def _gram(vectors: Array, mass: Array | float) -> Array:
 
 def _divide(array: Array, mass: Array | float) -> Array:
     return array if isinstance(mass, float) and mass == 1 else array / mass
-
-
-def _corrected(backend: Backend, rows: LayerRows, solution: Array) -> Array:
-    """γ − Σ_k c_k F_k, (samples, positions, fan_out)."""
-    xp = backend.xp
-    if rows.scale is not None:
-        return rows.gradient_rows * (1 - solution * rows.scale)[:, None, None]
-    samples, count, positions, fan_out = rows.rows.shape
-    coefficients = xp.reshape(solution, (count - 1, samples)).T
-    weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1)
-    flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
-    return xp.reshape(flat, (samples, positions, fan_out))

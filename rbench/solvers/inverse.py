@@ -19,7 +19,7 @@ class Inverse(Solver):
     def numbers(self, size: LayerSize) -> float:
         return 3.0 * size.n**2 + size.rows * size.n
 
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass, workspace_bytes: float) -> Direction:
         matrix, gradient = layer_metric(backend, rows, mass)
         inverse = backend.inverse(matrix)
         return as_direction(backend, rows, gradient, inverse @ gradient, inverse[0, 0] + inverse[-1, -1])

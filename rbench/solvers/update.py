@@ -11,7 +11,7 @@ from rbench.errors import CapacitanceError
 from rbench.metrics import LayerRows, Mass
 from rbench.modules import Layer, Params
 from rbench.solvers.base import LayerSize
-from rbench.solvers.planner import choose_solver
+from rbench.solvers.planner import WORKSPACE_BYTES, choose_solver
 
 
 class Update(NamedTuple):
@@ -29,7 +29,12 @@ class Update(NamedTuple):
 
 
 def solve_layers(
-    backend: Backend, layers: Sequence[Layer], pulled: Sequence[LayerRows], masses: Sequence[Mass], solver: str = "auto"
+    backend: Backend,
+    layers: Sequence[Layer],
+    pulled: Sequence[LayerRows],
+    masses: Sequence[Mass],
+    solver: str = "auto",
+    workspace_bytes: float = WORKSPACE_BYTES,
 ) -> Update:
     """Δ_l = G_l⁻¹ g_l for every layer.
 
@@ -39,10 +44,13 @@ def solve_layers(
         pulled: their pulled-back rows.
         masses: their masses.
         solver: a solver's name, or `auto` for the planner's choice layer by layer.
+        workspace_bytes: memory that a layer's solve may take beyond its rows, where another way takes less.
     """
     xp = backend.xp
     directions = [
-        choose_solver(solver, backend, LayerSize.of(rows), mass).solve(backend, rows, mass)
+        choose_solver(solver, backend, LayerSize.of(rows), mass, workspace_bytes).solve(
+            backend, rows, mass, workspace_bytes
+        )
         for rows, mass in zip(pulled, masses, strict=True)
     ]
     blocks = tuple(layer.block(d.weight, d.bias, backend) for layer, d in zip(layers, directions, strict=True))

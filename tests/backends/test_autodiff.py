@@ -25,8 +25,9 @@ from rbench.solvers import SOLVERS
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 RTOL, MASS, ROWS = 1e-9, 0.3, 2
+SEED = 28  # its few examples hold modules of every kind, and every size
 METRICS = [("identity", "stack"), ("ggn", "stack"), ("empirical_fisher", "stack"), ("ggn", "mean")]
-# Exp after Exp would overflow. ReLU's kink is met, and needs no care: rbench and both libraries have a slope of 0 there.
+# Exp after Exp would overflow. ReLU's kink, which is met, needs no care: rbench and both libraries have slope 0 there.
 POINTWISE = (Tanh(), Sigmoid(), GELU(), ReLU(), Tanh() >> Exp())
 
 
@@ -329,7 +330,7 @@ def holds(check, kinds, library, backend, loss=None):
     sizes = st.just(3) if backend.name == "jax" else st.integers(1, 5)
     examples = 3 if backend.name == "jax" else 6 if library.name == "jax" else 30
     repeatable = settings(deadline=None, derandomize=True, max_examples=examples)
-    seed(0)(repeatable(given(problems(kinds, sizes))(lambda problem: check(library, backend, problem, loss))))()
+    seed(SEED)(repeatable(given(problems(kinds, sizes))(lambda problem: check(library, backend, problem, loss))))()
 
 
 @pytest.mark.parametrize("kinds", [[networks], [networks, networks]], ids=["one", "two side by side"])
