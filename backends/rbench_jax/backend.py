@@ -98,7 +98,7 @@ class JaxBackend(Backend):
         return self.native_device.memory_stats() or {}
 
 
-@jax.jit
+@jax.jit  # type: ignore[untyped-decorator]
 def _cholesky(matrix: Array, shift: Array | float, inflation: float) -> Array:
     """See `Backend.cholesky`; compiled by itself, for calls from outside of a compiled step."""
 
