@@ -15,6 +15,7 @@ from rbench.losses import get_loss
 from rbench.methods import SGD, Batch, Problem, compile_step
 from rbench.plugins import get_backend
 from rbench.run.clock import paired_seconds
+from rbench.run.process import keep_freed_memory
 from rbench.tasks.networks import mlp
 
 RATE, MOMENTUM = 0.01, 0.9
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--device")
     options = parser.parse_args()
+    keep_freed_memory()
     sizes = tuple(map(int, options.sizes.split(",")))
     print(f"{options.sizes}, batch {options.batch}, float32\n")
     print("| ours | theirs | ours ms | theirs ms | ratio | weights apart |\n|---|---|--:|--:|--:|--:|")

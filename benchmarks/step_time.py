@@ -14,6 +14,7 @@ from rbench.methods import Problem
 from rbench.plugins import get_backend
 from rbench.run.cell import configured
 from rbench.run.feed import Feed
+from rbench.run.process import keep_freed_memory
 from rbench.run.step_time import side_by_side
 from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
@@ -40,9 +41,10 @@ def main() -> None:
     parser.add_argument("--backend", default="numpy")
     parser.add_argument("--device", help="the backend's own if left out")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--reference", default="sgd[momentum=0]", help="SPEC of what the others are divided by")
+    parser.add_argument("--reference", default="sgd", help="SPEC of what the others are divided by")
     parser.add_argument("--method", action="append", help="SPEC; may be given more than once")
     options = parser.parse_args()
+    keep_freed_memory()
     sizes = tuple(map(int, options.sizes.split(",")))
     backend = get_backend(options.backend, dtype=options.dtype, device=options.device)
     problem = Problem(backend, mlp(sizes, "tanh"), get_loss("cross_entropy"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pluggy
 
 from rbench import hookspecs
-from rbench.errors import BackendError, PluginError
+from rbench.errors import BackendError, PluginError, RbenchError
 
 if TYPE_CHECKING:
     from rbench.backend import Backend, BackendPlugin
@@ -122,15 +122,24 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None) -
     plugin: BackendPlugin = plugins().find("backends", name)
     if dtype not in plugin.dtypes:
         raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(plugin.dtypes)}")
-    kind = (plugin.devices[0] if device is None else device).partition(":")[0]
-    if kind not in plugin.devices:
+    kind, colon, index = (plugin.devices[0] if device is None else device).partition(":")
+    if kind not in plugin.devices or (colon and (kind == "cpu" or not index.isdigit())):
         raise BackendError(f"backend {name!r} has no device {device!r}; choose one of {', '.join(plugin.devices)}")
-    what, reason = f"backend {name!r}", plugin.unavailable()
-    if reason is None:
-        what, reason = f"device {device!r} of backend {name!r}", plugin.device_unavailable(kind)
-    if reason is not None:
-        raise BackendError(f"{what} is unavailable: {reason}\navailable here: {', '.join(available())}")
+    for what, reason in (
+        (f"backend {name!r}", unavailable(plugin)),
+        (f"device {device!r} of backend {name!r}", unavailable(plugin, kind)),
+    ):
+        if reason is not None:
+            raise BackendError(f"{what} is unavailable: {reason}\navailable here: {', '.join(available())}")
     return plugin
+
+
+def unavailable(plugin: "BackendPlugin", device: str | None = None) -> str | None:
+    """Why a backend, or one of its devices, cannot be used here; None where it can. A plugin that fails says so."""
+    try:
+        return plugin.unavailable() if device is None else plugin.device_unavailable(device)
+    except Exception as error:
+        return f"its plugin failed with {type(error).__name__}: {error}"
 
 
 def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":
@@ -144,14 +153,20 @@ def get_backend(name: str, *, dtype: str = "float32", device: str | None = None)
     Raises:
         PluginError, BackendError: as for `find_backend`; or there is no device of that number.
     """
-    return find_backend(name, dtype, device).create(dtype, device)
+    plugin = find_backend(name, dtype, device)
+    try:
+        return plugin.create(dtype, device)
+    except RbenchError:
+        raise
+    except Exception as error:  # a broken installation, say
+        raise BackendError(f"backend {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def available() -> list[str]:
     """The backends that can run here, by name, each with the devices that it can use where there is a choice."""
     found = []
     for name, plugin in plugins().registered("backends").items():
-        if plugin.unavailable() is None:
-            devices = [device for device in plugin.devices if plugin.device_unavailable(device) is None]
+        if unavailable(plugin) is None:
+            devices = [device for device in plugin.devices if unavailable(plugin, device) is None]
             found.append(name if len(plugin.devices) == 1 else f"{name} ({', '.join(devices)})")
     return found

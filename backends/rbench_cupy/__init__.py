@@ -14,7 +14,7 @@ def _create(dtype: str, device: str | None) -> Backend:
 
 
 def _unavailable() -> str | None:
-    problems = package_problem("cupy", "pip install cupy-cuda12x (cupy-cuda13x for CUDA 13)"), cuda_problem()
+    problems = package_problem("cupy", "pip install 'cupy-cuda12x[ctk]' (cupy-cuda13x for CUDA 13)"), cuda_problem()
     return "; ".join(problem for problem in problems if problem) or None
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rbench.plugins import plugins
+from rbench.plugins import plugins, unavailable
 from rbench.spec import Configurable
 
 
@@ -43,22 +43,21 @@ def _words(value: Any) -> str:
 
 
 def _backend(plugin: Any) -> dict[str, Any]:
+    reason = unavailable(plugin)
     return {
         "name": plugin.name,
         "summary": plugin.summary,
         "version": plugin.version(),
         "devices": list(plugin.devices),
         "dtypes": list(plugin.dtypes),
-        "status": plugin.unavailable() or "available",
-        "without": {name: why for name in plugin.devices if (why := plugin.device_unavailable(name))}
-        if plugin.unavailable() is None
-        else {},
+        "status": reason or "available",
+        "without": {} if reason else {name: why for name in plugin.devices if (why := unavailable(plugin, name))},
     }
 
 
 def _configurable(cls: type[Configurable]) -> dict[str, Any]:
     fields = cls.model_fields
-    defaults = {key: fields[key].get_default(call_default_factory=True) for key in fields}
+    defaults = {fields[key].alias or key: fields[key].get_default(call_default_factory=True) for key in fields}
     return {"name": cls.name, "summary": cls.summary, "settings": {k: _word(v) for k, v in defaults.items()}}
 
 

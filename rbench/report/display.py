@@ -37,7 +37,7 @@ class PlainDisplay(Display):
             self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
 
     def gate(self, gate: Gate) -> None:
-        self._console.print(str(gate), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(str(gate), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         """Nothing: only ends are shown."""
@@ -45,7 +45,7 @@ class PlainDisplay(Display):
     def end(self, record: Record) -> None:
         self._ended += 1
         self._console.print(
-            f"[{self._ended}/{self._cells}] {_line(record)}", markup=False, highlight=False, soft_wrap=True
+            f"[{self._ended}/{self._cells}] {_line(record)}", markup=False, emoji=False, highlight=False, soft_wrap=True
         )
 
 
@@ -66,7 +66,7 @@ class BarDisplay(Display):
         self._progress.start()
 
     def gate(self, gate: Gate) -> None:
-        self._console.print(str(gate), markup=False, highlight=False)
+        self._console.print(str(gate), markup=False, emoji=False, highlight=False)
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         with self._lock:
@@ -82,7 +82,7 @@ class BarDisplay(Display):
             if self._overall is not None:
                 self._progress.advance(self._overall)
         if record.status != "ok":
-            self._console.print(_line(record), markup=False, highlight=False)
+            self._console.print(_line(record), markup=False, emoji=False, highlight=False)
 
     def stop(self) -> None:
         """Take the bars away."""
@@ -153,7 +153,7 @@ def print_table(console: Console, records: list[Record]) -> None:
             table.add_row(*(escape(str(value)) for value in values))
         console.print(table)
     for note in footnotes(records):
-        console.print(note, highlight=False, markup=False)
+        console.print(note, highlight=False, markup=False, emoji=False)
 
 
 def _line(record: Record) -> str:

@@ -13,8 +13,8 @@ from typing import IO, cast
 
 from rbench.run.cell import Cell
 from rbench.run.gate import Gate
+from rbench.run.process import thread_variables
 from rbench.run.record import Assignment, Record, Status, cells_folder, read_record, write_record
-from rbench.run.threads import thread_variables
 
 Progress = Callable[[Cell, int, int], None]
 

@@ -7,10 +7,7 @@ import sys
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import BackendError
-from rbench.run.threads import thread_variables
-
-REFUSED = 2
-"""Exit status of the gate's process where the backend cannot be had."""
+from rbench.run.process import how_it_ended, thread_variables
 
 TIMEOUT = 600.0
 """Seconds after which a gate counts as failed."""
@@ -21,22 +18,24 @@ class Gate(BaseModel):
 
     Attributes:
         backend: registered name.
-        device: the backend's name of the device.
+        device: the backend's name of the device; None where it never came to have one.
         dtype: the floating dtype.
         cases: how many were computed.
         misses: those outside of their tolerance, each in words.
         worst: largest relative error of those within it.
         seconds: how long they took.
+        refused: why the backend cannot be had, where it cannot.
     """
 
     model_config = ConfigDict(frozen=True)
     backend: str
-    device: str
+    device: str | None
     dtype: str
     cases: int = 0
     misses: tuple[str, ...] = ()
     worst: float | None = None
     seconds: float = 0.0
+    refused: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -45,11 +44,12 @@ class Gate(BaseModel):
 
     def __str__(self) -> str:
         """One line, as it stands beside a run."""
-        name = f"equivalence gate, {self.backend} {self.dtype} on {self.device}"
+        name = f"equivalence gate, {self.backend} {self.dtype}" + (f" on {self.device}" if self.device else "")
         if self.passed:
             return f"{name}: {self.cases} cases passed, worst relative error {self.worst:.1e}"
         count = f"{len(self.misses)} of {self.cases} cases missed" if self.cases else "not passed"
-        return f"{name}: {count}: {self.misses[0]}; rbench verify -b {self.backend} --dtype {self.dtype} shows all"
+        place = f"-b {self.backend} --dtype {self.dtype}" + (f" --device {self.device}" if self.device else "")
+        return f"{name}: {count}: {self.misses[0]}; rbench verify {place} shows all"
 
 
 def gate(name: str, dtype: str, device: str | None, threads: int) -> Gate:
@@ -59,22 +59,18 @@ def gate(name: str, dtype: str, device: str | None, threads: int) -> Gate:
         BackendError: the backend cannot run here.
     """
     words = [sys.executable, "-P", "-m", "rbench.run.gate_worker", name, dtype, *([device] if device else [])]
-    failed = Gate(backend=name, device=device or "its default device", dtype=dtype)
+    environment = {**os.environ, **thread_variables(threads)}
     try:
         done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-            env={**os.environ, **thread_variables(threads)},
+            words, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment, errors="replace"
         )
+        found = Gate.model_validate_json(done.stdout)
     except subprocess.TimeoutExpired:
-        return failed.model_copy(update={"misses": (f"the gate did not end within {TIMEOUT:g} s",)})
-    lines = done.stderr.strip().splitlines()
-    if done.returncode == 0:
-        return Gate.model_validate_json(done.stdout.splitlines()[-1])
-    if done.returncode == REFUSED:
-        raise BackendError(done.stderr.strip())
-    why = f"the gate's process ended with status {done.returncode}: {lines[-1] if lines else 'no output'}"
-    return failed.model_copy(update={"misses": (why,)})
+        return Gate(backend=name, device=device, dtype=dtype, misses=(f"it did not end within {TIMEOUT:g} s",))
+    except ValueError:
+        lines = done.stderr.strip().splitlines()
+        why = f"its process {how_it_ended(done.returncode)}: {lines[-1] if lines else 'no output'}"
+        return Gate(backend=name, device=device, dtype=dtype, misses=(why,))
+    if found.refused is not None:
+        raise BackendError(found.refused)
+    return found

@@ -3,12 +3,13 @@
 `python -m rbench.run.gate_worker NAME DTYPE [DEVICE]` writes what it found as JSON to standard output.
 """
 
+import os
 import sys
 from time import perf_counter
 
 from rbench.errors import RbenchError
 from rbench.plugins import get_backend
-from rbench.run.gate import REFUSED, Gate
+from rbench.run.gate import Gate
 from rbench.testing import short_cases, verify
 
 
@@ -34,12 +35,15 @@ def check_backend(name: str, dtype: str, device: str | None) -> Gate:
 
 def main() -> None:
     """Compute the short cases of the backend that the command line names."""
+    # What the backend prints must not be taken for the answer.
+    answer = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    found = Gate(backend=sys.argv[1], dtype=sys.argv[2], device=sys.argv[3] if len(sys.argv) > 3 else None)
     try:
-        found = check_backend(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+        found = check_backend(found.backend, found.dtype, found.device)
     except RbenchError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(REFUSED) from None
-    print(found.model_dump_json())
+        found = found.model_copy(update={"refused": str(error)})
+    os.write(answer, found.model_dump_json().encode())
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Pace:
 
     @property
     def patience(self) -> float:
-        """Seconds for which steps may be queued before they are waited for: what a budget of seconds may be off by."""
+        """Seconds of steps that may be queued before they are waited for: what a budget of seconds may be off by."""
         return WAIT_SECONDS if self._seconds is None else min(WAIT_SECONDS, self._seconds / 500)
 
     @property

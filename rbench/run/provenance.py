@@ -8,7 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy-cuda12x", "pandas", "pydantic")
+LIBRARIES = (
+    "numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy", "cupy-cuda12x", "cupy-cuda13x", "pandas",
+    "pydantic",
+)  # fmt: skip
 
 
 def provenance() -> dict[str, Any]:

@@ -76,6 +76,11 @@ def run(
     check(cells)
     for cell in {cell.task: cell for cell in cells}.values():
         cell.make_task().dataset(cell.unofficial_data)  # fetched and checked once, before the cells need it
+    found = {cell.key: None if force else read_record(directory, cell) for cell in cells}
+    kept = {key: record for key, record in found.items() if record is not None and record.status in FINAL}
+    todo = [cell for cell in cells if cell.key not in kept]
+    display.start(len(todo), len(kept))
+    gates = _gates(todo, display)
     try:
         cells_folder(directory).mkdir(parents=True, exist_ok=True)
         write_json(
@@ -84,11 +89,6 @@ def run(
         )
     except OSError as error:
         raise RbenchError(f"cannot run into {directory}: {error.strerror}; name another directory with -o") from None
-    found = {cell.key: None if force else read_record(directory, cell) for cell in cells}
-    kept = {key: record for key, record in found.items() if record is not None and record.status in FINAL}
-    todo = [cell for cell in cells if cell.key not in kept]
-    display.start(len(todo), len(kept))
-    gates = _gates(todo, display)
     executor = LocalExecutor(directory, jobs=request.jobs, timeout=timeout, progress=display.step)
     records: dict[str, Record] = dict(kept)
     # Closed at once when a display is interrupted, so that no further cell starts.

@@ -1,6 +1,6 @@
 """A method's step on a problem, compiled once and used for timing and training alike."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple, cast
 
@@ -78,16 +78,27 @@ class Stepper:
         phases = {self.method.phase(index) for index in range(first, first + STEPS_PER_CALL)}
         return first + STEPS_PER_CALL <= stop and len(phases) == 1 and self._loop(*phases) is not None
 
-    def compile_loops(self, params: Params, total: int, window: int) -> float:
-        """Compile the calls of many steps that the first `window` steps need; the seconds that it took."""
-        stop, seconds = min(total, window), 0.0
-        firsts = {self.method.phase(i): i for i in reversed(range(stop)) if self.loops_from(i, stop)}
+    def compile_loops(self, params: Params, stops: Sequence[int], total: int) -> float:
+        """Compile the calls of many steps on the way to the stops; the seconds beyond those of a later call."""
+        firsts: dict[Hashable, int] = {}
+        index = 0
+        for stop in stops:
+            while index < stop:
+                loops = self.loops_from(index, stop)
+                if loops:
+                    firsts.setdefault(self.method.phase(index), index)
+                index += STEPS_PER_CALL if loops else 1
+        seconds = 0.0
         for first in firsts.values():
             call, state = self.calls(first, total), self.method.init(self.problem, params)
-            start = perf_counter()
-            self.problem.backend.synchronize(arrays_of(call(params, state)))
-            seconds += perf_counter() - start
+            preparing, repeating = (self._seconds(call, params, state) for _ in range(2))
+            seconds += max(0.0, preparing - repeating)
         return seconds
+
+    def _seconds(self, call: Callable[[Params, State], Steps], params: Params, state: State) -> float:
+        start = perf_counter()
+        self.problem.backend.synchronize(arrays_of(call(params, state)))
+        return perf_counter() - start
 
     def _loop(self, phase: Hashable) -> Callable[..., Any] | None:
         if phase not in self._loops:

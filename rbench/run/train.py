@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any
 
 from rbench.backend import Array, Backend
@@ -16,7 +15,7 @@ from rbench.run.clock import Clock
 from rbench.run.evaluate import Evaluator
 from rbench.run.feed import Feed
 from rbench.run.pace import Pace
-from rbench.run.step_time import WINDOW, side_by_side
+from rbench.run.step_time import side_by_side
 from rbench.run.stepper import STEPS_PER_CALL, Stepper
 from rbench.solvers import check_health
 from rbench.tasks import Task
@@ -70,8 +69,9 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         stepper, total = Stepper(problem, method, feed), pace.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
         if not pace.timed:
-            _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, total, WINDOW))
-    _Loop(stepper, pace, clock, report).run(params, task, evaluate, outcome)
+            stops = [round(mark * total) for mark in pace.marks]
+            _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
+    _Loop(stepper, pace, clock, report, outcome.figures["step_seconds"]).run(params, task, evaluate, outcome)
     outcome.figures["peak_device_bytes"] = backend.peak_device_bytes()
     outcome.figures["phase_seconds"] = clock.seconds
 
@@ -79,8 +79,9 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
 class _Loop:
     """The training loop of one cell."""
 
-    def __init__(self, stepper: Stepper, pace: Pace, clock: Clock, report: Report) -> None:
+    def __init__(self, stepper: Stepper, pace: Pace, clock: Clock, report: Report, step_seconds: float) -> None:
         self._stepper, self._pace, self._clock, self._report = stepper, pace, clock, report
+        self._step_seconds = step_seconds
         self._backend = stepper.problem.backend
 
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
@@ -88,7 +89,7 @@ class _Loop:
         stepper, clock, pace = self._stepper, self._clock, self._pace
         state = stepper.method.init(stepper.problem, params)
         unchecked: list[tuple[int, Array, Array | None]] = []
-        done, waited = 0, monotonic()
+        done = waited = 0
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
             fraction = pace.fraction(done, clock.seconds["step"])
@@ -106,10 +107,10 @@ class _Loop:
                 params, state = result.params, result.state
                 unchecked.append((done, result.loss, result.health))
                 done += STEPS_PER_CALL if several else 1
-                if self._backend.eager or monotonic() - waited > pace.patience:
+                if self._backend.eager or (done - waited) * self._step_seconds > pace.patience:
                     self._wait(unchecked)
                     self._report(done, total)
-                    waited = monotonic()
+                    waited = done
             self._wait(unchecked)
 
     def _wait(self, unchecked: list[tuple[int, Array, Array | None]]) -> None:

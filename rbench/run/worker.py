@@ -16,6 +16,7 @@ from rbench.errors import CapacitanceError, DivergedError, Skip
 from rbench.plugins import get_backend
 from rbench.run.cell import Cell
 from rbench.run.gate import Gate
+from rbench.run.process import keep_freed_memory
 from rbench.run.provenance import provenance
 from rbench.run.record import Assignment, Record, Status, write_record
 from rbench.run.train import Outcome, train
@@ -86,6 +87,7 @@ def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) 
 def main() -> None:
     """Run the cell on standard input."""
     directory = Path(sys.argv[1])
+    keep_freed_memory()
     given = Assignment.model_validate_json(sys.stdin.read())
     progress = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

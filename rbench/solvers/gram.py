@@ -76,9 +76,10 @@ def _solve_by_positions(backend: Backend, rows: LayerRows, mass: KroneckerMass) 
     slope = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
     slope = xp.maximum(slope, xp.zeros_like(slope))
     by_sample = xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
-    weight, bias = weight_product(backend, rows.source, corrected(backend, rows, by_sample))
-    weight_mass, bias_mass = mass.entries(0, rows.rows.shape[3])
-    return Direction(_divide(weight, weight_mass), bias / bias_mass, slope, health)
+    # Divided by the mass of the outputs before the product: the cotangents are fewer than the weights.
+    cotangents = _divide(corrected(backend, rows, by_sample), mass.row)
+    weight, bias = weight_product(backend, rows.source, cotangents)
+    return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
 
 
 def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:

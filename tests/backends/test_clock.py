@@ -144,7 +144,7 @@ class Breaks(SGD):
 def watch(monkeypatch):
     """The watch that runs look at in place of the time of day."""
     turned = Watch()
-    for name in ("clock.perf_counter", "step_time.perf_counter", "stepper.perf_counter", "train.monotonic"):
+    for name in ("clock.perf_counter", "step_time.perf_counter", "stepper.perf_counter"):
         monkeypatch.setattr(f"rbench.run.{name}", turned)
     return turned
 
@@ -223,7 +223,7 @@ def test_a_step_that_diverges_is_named_though_others_follow(lagging, method, wor
     assert words in done.record.reason
     assert done.record.reason == eager.record.reason
     spoilt = np.count_nonzero(~np.isfinite(done.backend.losses))
-    assert spoilt > PER_EPOCH / 2, "the steps after it were not queued"
+    assert spoilt > 5, "the steps after it were not queued"
 
 
 ALL = STEPS // STEPS_PER_CALL
@@ -242,9 +242,9 @@ def test_many_steps_a_call_train_as_one_by_one(lagging, method, loops):
     one, many = lagging(method), lagging(method, loops=True)
     assert one.record.status == many.record.status == "ok", many.record.reason
     assert [entry["step"] for entry in many.record.history] == [entry["step"] for entry in one.record.history]
-    warm_up, *calls = many.backend.loop_calls or [STEPS_PER_CALL]
+    compiling, repeating, *calls = many.backend.loop_calls or [STEPS_PER_CALL] * 2
     assert len(calls) in loops
-    assert {warm_up, *calls} == {STEPS_PER_CALL}
+    assert {compiling, repeating, *calls} == {STEPS_PER_CALL}
     assert one.backend.loop_calls == []
     for first, second in zip(leaves(one.backend.params), leaves(many.backend.params), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -254,7 +254,7 @@ def test_many_steps_a_call_train_as_one_by_one(lagging, method, loops):
 
 def test_calls_of_many_steps_are_compiled_before_training(lagging):
     done = lagging(loops=True)
-    assert 2 * COMPILING <= done.compile_seconds < 3 * COMPILING
+    assert done.compile_seconds == pytest.approx(2 * COMPILING)
     assert STEPS * WORK < done.train_seconds < STEPS * (WORK + LAUNCH)
 
 

@@ -111,7 +111,7 @@ def test_a_backend_that_fails_is_not_timed_and_its_cells_say_why(first, name, wo
     assert len(first.records[name]) == 2
     for record in first.records[name]:
         assert record.status == "skipped"
-        assert record.reason.startswith(f"not timed: equivalence gate, {name} float32 ")
+        assert record.reason.startswith(f"not timed: equivalence gate, {name} float32")
         assert re.search(words, record.reason)
         assert f"rbench verify -b {name} --dtype float32" in record.reason
         assert record.figures == {}

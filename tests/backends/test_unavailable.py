@@ -18,7 +18,7 @@ FRAMEWORKS = {"torch", "jax", "jaxlib", "cupy", "cupyx", "cupy_backends"}
 INSTALL = {
     "torch": "pip install torch",
     "jax": "pip install jax",
-    "cupy": "pip install cupy-cuda12x (cupy-cuda13x for CUDA 13)",
+    "cupy": "pip install 'cupy-cuda12x[ctk]' (cupy-cuda13x for CUDA 13)",
 }
 DEVICES = {"numpy": ["cpu"], "torch": ["cpu", "cuda"], "jax": ["cpu", "cuda"], "cupy": ["cuda"]}
 
