@@ -1,5 +1,6 @@
 """Fixtures of the mathematical core's tests: backends, and a table of networks and losses."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,18 @@ import pytest
 import rbench
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
 from rbench.testing import oracle
+
+
+def pytest_addoption(parser):
+    words = "a package that must be installed: without it the run fails, where its tests would be skipped"
+    parser.addoption("--require", action="append", default=[], metavar="PACKAGE", help=words)
+
+
+def pytest_configure(config):
+    for name in config.getoption("--require"):
+        if importlib.util.find_spec(name) is None:
+            raise pytest.UsageError(f"--require {name}: the package is not installed")
+
 
 NETWORKS = {
     "one layer": Linear(4, 3),

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 import rbench
-from rbench import Linear, Sigmoid, Tanh
+from rbench import Conv2d, Flatten, Linear, Sigmoid, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem
+from rbench.methods.kronecker import gradient_covariance, input_covariance
+from rbench.metrics import LayerRows
+from rbench.modules.inputs import Vectors
 from rbench.random import generator
 from rbench.testing import oracle
 
@@ -143,3 +146,36 @@ def test_a_layer_without_gradient_stands_still(backend, params, batches, split):
     (_, step) = walk(backend, method, params, batches[:1])[0]
     assert np.isfinite(step.health).all()
     np.testing.assert_array_equal(step.params[0]["weight"], params[0]["weight"])
+
+
+WIDE = Linear(9, 8) >> Tanh() >> Linear(8, 3)
+IMAGES = Conv2d(2, 3, 2, stride=2, padding=1) >> Tanh() >> Conv2d(3, 12, 1) >> Flatten() >> Linear(108, 3)
+
+
+@pytest.mark.parametrize("sharing", ["expand", "reduce"])
+@pytest.mark.parametrize("kl_clip", [None, 1e-4])
+@pytest.mark.parametrize(("net", "shape"), [(WIDE, (9,)), (IMAGES, (2, 4, 4))], ids=["wide", "images"])
+@pytest.mark.parametrize("size", [4, 40])
+def test_every_form_of_the_solve_is_the_same(net, shape, size, kl_clip, sharing, backend, rng):
+    """At the first step nothing is averaged yet; few data are solved in points, many in factors."""
+    problem = Problem(backend, net, get_loss("cross_entropy"))
+    params, y = net.init(backend, seed=1), rng.integers(0, 3, size)
+    batch = Batch(rng.normal(size=(size, *shape)), y, rng.random((size, 2)))
+    ends = []
+    for settings in ({"decay": 0.0}, {"decay": 0.5}, {"refresh": 2}):
+        method = KFAC(rank=2, lr=0.5, kl_clip=kl_clip, sharing=sharing, **settings)
+        step = method.step(problem, params, method.init(problem, params), batch, method.scalars(0, 9), True)
+        assert np.isfinite(step.health).all()
+        ends.append(np.concatenate([block[key].ravel() for block in step.params for key in block]))
+    start = np.concatenate([block[key].ravel() for block in params for key in block])
+    for other in ends[1:]:
+        assert np.linalg.norm(other - ends[0]) < 1e-11 * np.linalg.norm(ends[0] - start)
+
+
+def test_reduced_factors_are_of_means_and_sums_over_positions(backend, rng):
+    source = Vectors(rng.normal(size=(6, 3))).one_sample(backend)
+    rows = LayerRows(source, rng.normal(size=(1, 2, 6, 4)), None, True)
+    mean, total = rows.inputs[0].mean(axis=0), rows.rows[0, 1].sum(axis=0)
+    with_one = np.append(mean, 1)
+    np.testing.assert_allclose(input_covariance(backend, rows, "reduce"), np.outer(with_one, with_one), rtol=1e-12)
+    np.testing.assert_allclose(gradient_covariance(backend, rows, "reduce"), np.outer(total, total), rtol=1e-12)

@@ -11,14 +11,18 @@ import numpy as np
 from rbench.modules import (
     GELU,
     Add,
+    AvgPool2d,
+    Conv2d,
     Copy,
     Exp,
     Flatten,
     Identity,
     Linear,
+    MaxPool2d,
     Module,
     Params,
     ReLU,
+    ScaleShift,
     Sigmoid,
     Tanh,
 )
@@ -29,12 +33,13 @@ from rbench.testing._networks import Numbers
 LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
 BATCH, WIDTH, OUTPUTS = 6, 4, 3
 SEED = 4
-"""Of all random numbers; no draw is so close to its threshold, or ReLU to its kink, that rounding would tell."""
+"""Of all random numbers; no draw is so close to its threshold, or ReLU or MaxPool2d to a kink, that rounding tells."""
 
 FIXED = ((2.0, 0.3, 0.1), (0.3, 1.0, -0.2), (0.1, -0.2, 0.5))
 """A positive definite output metric."""
 
 _VECTOR = ((WIDTH,),)
+_IMAGE = ((2, 5, 4),)
 MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "Linear": (Linear(4, 3), _VECTOR),
     "Linear without bias": (Linear(4, 3, bias=False), _VECTOR),
@@ -50,6 +55,17 @@ MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "Flatten": (Flatten(), ((2, 2),)),
     "parallel of three": (Linear(4, 3) * (Linear(4, 5) >> Tanh()) * Identity(), (*_VECTOR, *_VECTOR, (2, 2))),
     "wires that split and join": (Add() * Copy() >> Identity() * Add() >> Linear(4, 3) * Sigmoid(), 3 * _VECTOR),
+    "Conv2d": (Conv2d(2, 3, 3, padding=1), _IMAGE),
+    "Conv2d, a stride that leaves a rest": (Conv2d(2, 3, 3, stride=2, padding=1), _IMAGE),
+    "Conv2d, a stride above the kernel": (Conv2d(2, 2, 2, stride=3), ((2, 6, 4),)),
+    "Conv2d, a kernel above the image": (Conv2d(1, 2, 4, padding=2), ((1, 3, 2),)),
+    "Conv2d of single pixels without bias": (Conv2d(2, 3, 1, stride=2, bias=False), _IMAGE),
+    "AvgPool2d": (AvgPool2d(2), _IMAGE),
+    "AvgPool2d over all": (AvgPool2d(4), _IMAGE),
+    "MaxPool2d": (MaxPool2d(2), _IMAGE),
+    "MaxPool2d with two rests": (MaxPool2d(3), _IMAGE),
+    "ScaleShift": (ScaleShift(4), _VECTOR),
+    "ScaleShift of images": (ScaleShift(2), _IMAGE),
 }
 """Modules with the shapes of their inputs, one a wire."""
 
@@ -63,6 +79,24 @@ NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "two wires": (Linear(4, 3) * (Linear(4, 5) >> Tanh() >> Linear(5, 3)) >> Add(), 2 * _VECTOR),
 }
 """Networks with one output of three numbers, and the shapes of their inputs."""
+
+CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+    "strided images": (
+        Conv2d(2, 4, 3, stride=2, padding=1)
+        >> (ScaleShift(4) >> Tanh() >> Conv2d(4, 6, 2) >> Flatten())
+        >> Linear(12, 3),
+        _IMAGE,
+    ),
+    "residual images": (
+        Copy()
+        >> ((Conv2d(2, 2, 3, padding=1) >> Tanh() >> Conv2d(2, 2, 3, padding=1)) * Identity())
+        >> (Add() >> AvgPool2d(2) >> Flatten() >> Linear(8, 3)),
+        _IMAGE,
+    ),
+    "largest pixels": (Conv2d(2, 3, 2, bias=False) >> MaxPool2d(2) >> Flatten() >> Linear(6, 3), _IMAGE),
+}
+"""The same with layers of several positions. Of the first one's convolutions the Gram solver takes one by output
+channels, the other by positions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +135,8 @@ class Example:
 
 @cache
 def example(name: str, scale: float = 1.0) -> Example:
-    """The example of a name in `MODULES` or `NETWORKS`; `scale` multiplies its parameters, for confident outputs."""
-    net, shapes = (MODULES | NETWORKS)[name]
+    """The example of a name in the tables; `scale` multiplies its parameters, for confident outputs."""
+    net, shapes = (MODULES | NETWORKS | CONVOLUTIONS)[name]
     rng = generator(SEED, "data")
     x = tuple(rng.normal(size=(BATCH, *shape)) for shape in shapes)
     return Example(name, net, draw_params(net, rng, scale), x, draw_targets((BATCH,), rng))
@@ -111,8 +145,10 @@ def example(name: str, scale: float = 1.0) -> Example:
 def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Params:
     """Normal weights of variance 1/fan_in and normal biases of variance 1/4, times `scale`."""
     return tuple(
-        {"weight": scale * rng.normal(size=layer.weight_shape) / layer.fan_in**0.5}
-        | ({"bias": scale * rng.normal(size=layer.fan_out) / 2} if layer.bias else {})
+        {
+            name: scale * rng.normal(size=shape) / (layer.fan_in**0.5 if name == "weight" else 2)
+            for name, shape in layer.shapes.items()
+        }
         for layer in net.layers
     )
 

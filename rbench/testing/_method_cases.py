@@ -10,11 +10,21 @@ import numpy as np
 from rbench.backend import Backend
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Method, Naive, Problem, Riemannian, compile_step
-from rbench.methods.kfac import gradient_covariance, input_covariance
+from rbench.methods.kronecker import gradient_covariance, input_covariance
 from rbench.metrics import get_output_metric, pull_metric
 from rbench.random import generator
 from rbench.testing import oracle
-from rbench.testing._examples import BATCH, FIXED, LOSSES, OUTPUTS, SEED, Example, draw_targets, example
+from rbench.testing._examples import (
+    BATCH,
+    CONVOLUTIONS,
+    FIXED,
+    LOSSES,
+    OUTPUTS,
+    SEED,
+    Example,
+    draw_targets,
+    example,
+)
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case, native, on_host
 from rbench.testing.reference import trajectory
@@ -62,16 +72,24 @@ _LOOPS: list[tuple[Method, str]] = [
 ]
 """Method and loss of trajectories whose steps are one call, where the backend has loops."""
 
+_ON_IMAGES: list[Method] = [
+    Riemannian(lr=0.1, rank=_RANK, mass=0.5, workspace_mb=1e-6),
+    Riemannian(lr=0.1, output_metric="true_vs_rest", mass=0.5, solver="gram"),
+    KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2),
+]
+"""Methods whose trajectories are tried with convolutions."""
+
 
 def method_cases() -> Iterator[Case]:
     """`kfac factors`, `kfac directions`, and `trajectory …` of every built-in method."""
-    for network in ("residual", "no bias"):
+    for network in ("residual", "no bias", *CONVOLUTIONS):
         for loss in LOSSES if network == "residual" else LOSSES[:1]:
-            for metric in ("ggn_mc", "ggn", "empirical_fisher") if loss == "cross_entropy" else ("ggn_mc",):
+            several = loss == "cross_entropy" and network not in CONVOLUTIONS
+            for metric in ("ggn_mc", "ggn", "empirical_fisher") if several else ("ggn_mc",):
                 settings = example(network), loss, metric
                 compute, expect = partial(_factors, *settings), partial(_expected_factors, *settings)
                 yield Case("kfac factors", ", ".join((network, loss, metric)), compute, expect)
-    for network in ("residual", "flatten"):
+    for network in ("residual", "flatten", "strided images"):
         for split in _SPLITS:
             kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
             training = _Training(example(network), "cross_entropy", kfac, 1)
@@ -82,6 +100,9 @@ def method_cases() -> Iterator[Case]:
     for method, loss in _LOOPS:
         training = _Training(example("no bias"), loss, method, STEPS)
         yield Case(f"trajectory {method.name}", f"{training}, in one call", training.in_one_call, training.expected)
+    for method in _ON_IMAGES:
+        training = _Training(example("strided images"), "cross_entropy", method, FEW)
+        yield Case(f"trajectory {method.name}", f"images, {training}", training.step_by_step, training.expected)
 
 
 def _factors(given: Example, loss: str, metric: str, backend: Backend) -> Arrays:

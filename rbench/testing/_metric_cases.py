@@ -8,10 +8,12 @@ import numpy as np
 
 from rbench.api import layer_metrics, riemannian_gradient
 from rbench.backend import Backend
-from rbench.metrics import Treatment
+from rbench.losses import get_loss
+from rbench.metrics import Treatment, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
+from rbench.solvers import solve_layers
 from rbench.testing import oracle
-from rbench.testing._examples import FIXED, LOSSES, SEED, example
+from rbench.testing._examples import CONVOLUTIONS, FIXED, LOSSES, SEED, example
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case, native, on_host
 
@@ -43,9 +45,12 @@ class _Question:
     batch: Treatment = "stack"
     solver: str = "auto"
     scale: float = 1.0
+    workspace_bytes: float | None = None
 
     def __str__(self) -> str:
         words = [self.network, self.loss, self.metric + (f" rank {self.rank}" if self.metric == "ggn_mc" else "")]
+        if self.workspace_bytes is not None:
+            words.append(f"workspace {self.workspace_bytes:g}")
         return ", ".join([*words, f"mass {self.mass}", self.batch, *(["confident"] if self.scale > 1 else [])])
 
     @property
@@ -81,6 +86,17 @@ class _Question:
     def directions(self, backend: Backend) -> Arrays:
         """Every layer's G⁻¹ g (n,)."""
         return on_host(backend, riemannian_gradient(**self.arguments(backend)))
+
+    def bounded_directions(self, backend: Backend) -> Arrays:
+        """`directions` of labels, for a metric that draws no samples, with `workspace_bytes` for every layer."""
+        net, x = example(self.network).net, tuple(map(backend.asarray, example(self.network).x))
+        params, y = native(backend, example(self.network).params), example(self.network).targets[self.loss]
+        loss, metric = get_loss(self.loss), get_output_metric(self.output_metric)
+        masses = layer_masses(backend, net.layers, self.draw_mass())
+        with backend.inference():
+            _, pulled = pull_metric(backend, net, params, loss, metric, self.batch, x, backend.labels(y))
+            update = solve_layers(backend, net.layers, pulled, masses, self.solver, self.workspace_bytes or 0)
+        return on_host(backend, update.blocks)
 
     def dense_metrics(self) -> list[Numbers]:
         """`metrics`, by the oracle."""
@@ -121,21 +137,38 @@ def metric_cases() -> Iterator[Case]:
     for mass, kind in _MASSES.items():
         for network in ("one layer", "no bias"):
             yield case(f"mass {kind}", _Question(network, metric="empirical_fisher", mass=mass))
+    for metric, rank in (("ggn", 1), ("ggn_mc", 3), ("true_vs_rest", 1)):
+        yield case(f"metric {metric}", _Question("strided images", metric=metric, rank=rank, mass="pair"))
+        yield case("batch mean", _Question("strided images", metric=metric, rank=rank, mass="mapping", batch="mean"))
 
 
 def solver_cases() -> Iterator[Case]:
-    """`solver …`: every solver with every mass that it serves, and with every way that rows come in."""
+    """`convolutions`; `solver …`, every solver with every mass that it serves, and with every way that rows come in."""
+    for network in CONVOLUTIONS:
+        question = _Question(network)
+        yield Case("convolutions", str(question), question.directions, question.dense_directions)
     for solver in ("auto", "gram", "rows", "dense", "inverse"):
-        questions = [
-            _Question("one layer", mass=mass, solver=solver)
-            for mass, kind in _MASSES.items()
-            if (solver, kind) != ("gram", "diagonal")
-        ]
+        masses = [mass for mass, kind in _MASSES.items() if (solver, kind) != ("gram", "diagonal")]
+        questions = [_Question("one layer", mass=mass, solver=solver) for mass in masses]
         questions += [
             _Question("one layer", metric="true_vs_rest", mass="pair", solver=solver),
             _Question("one layer", metric="ggn_mc", rank=3, mass="pair", solver=solver),
             _Question("one layer", mass="pair", batch="mean", solver=solver),
             _Question("no bias", mass="pair", solver=solver),
+            _Question("strided images", metric="true_vs_rest", mass="list", solver=solver),
+            _Question("strided images", mass="pair", solver=solver),
+            *(_Question("strided images", mass=mass, solver=solver) for mass in masses if mass == "mapping"),
         ]
         for question in questions:
             yield Case(f"solver {solver}", str(question), question.directions, question.dense_directions)
+    for question in _one_channel_at_a_time():
+        yield Case("solver gram", str(question), question.bounded_directions, question.dense_directions)
+
+
+def _one_channel_at_a_time() -> Iterator[_Question]:
+    """A workspace that holds nothing; elsewhere there is room for all channels of examples as small as these."""
+    for metric in ("ggn", "true_vs_rest"):
+        for mass in ("scalar", "pair"):
+            yield _Question("strided images", metric=metric, mass=mass, solver="gram", workspace_bytes=0)
+    yield _Question("strided images", mass="pair", batch="mean", solver="gram", workspace_bytes=0)
+    yield _Question("largest pixels", mass="pair", solver="gram", workspace_bytes=0)

@@ -11,24 +11,44 @@ from rbench.losses import get_loss
 from rbench.modules import LayerPullback
 from rbench.random import generator
 from rbench.testing import oracle
-from rbench.testing._examples import BATCH, LOSSES, MODULES, NETWORKS, SEED, Example, draw_targets, example
+from rbench.testing._examples import (
+    BATCH,
+    CONVOLUTIONS,
+    LOSSES,
+    MODULES,
+    NETWORKS,
+    SEED,
+    Example,
+    draw_targets,
+    example,
+)
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case, native, on_host
+from rbench.windows import Window
+
+_WINDOWS = {
+    "kernel 3, stride 2, padding 1": (Window(3, 2, 1), (5, 4)),
+    "kernel 2, stride 3": (Window(2, 3), (6, 4)),
+    "kernel 4, padding 2": (Window(4, 1, 2), (3, 2)),
+}
+"""Windows, and the sizes of the images that they are cut out of."""
 
 _ROWS = 2
 """Rows of the cotangents that are pulled back."""
 
 
 def network_cases() -> Iterator[Case]:
-    """`forward` and `pullback` of every module and network, `loss` and `gradient` for every loss."""
-    for name in [*NETWORKS, *MODULES]:
+    """`patches`; `forward` and `pullback` of every module and network, `loss` and `gradient` for every loss."""
+    for name, (window, sizes) in _WINDOWS.items():
+        yield Case("patches", name, partial(_patches, window, sizes), partial(_expected_patches, window, sizes))
+    for name in [*NETWORKS, *MODULES, *CONVOLUTIONS]:
         case = example(name)
         yield Case("forward", name, partial(_forward, case), partial(_expected_forward, case))
         yield Case("pullback", name, partial(_pullback, case), partial(_expected_pullback, case))
     for loss in LOSSES:
         for name, scale in {"moderate outputs": 1.0, "outputs of up to 80": 40.0}.items():
             yield Case("loss", f"{loss}, {name}", partial(_loss, loss, scale), partial(_expected_loss, loss, scale))
-    for name in NETWORKS:
+    for name in [*NETWORKS, *CONVOLUTIONS]:
         for loss in LOSSES if name in ("residual", "one layer") else LOSSES[:1]:
             case = example(name)
             yield Case("gradient", f"{name}, {loss}", partial(_gradient, case, loss), partial(case.gradients, loss))
@@ -36,6 +56,28 @@ def network_cases() -> Iterator[Case]:
         case = example("no bias", 8.0)
         name = f"no bias, {loss}, large parameters"
         yield Case("gradient", name, partial(_gradient, case, loss), partial(case.gradients, loss))
+
+
+def _window_data(window: Window, sizes: tuple[int, int]) -> tuple[Numbers, Numbers]:
+    """Images (batch, channels, *sizes), and what stands in their windows' places."""
+    rng = generator(SEED, "data", 8)
+    images = rng.normal(size=(BATCH, 2, *sizes))
+    return images, rng.normal(size=oracle.windows(images, window.kernel, window.stride, window.padding).shape)
+
+
+def _patches(window: Window, sizes: tuple[int, int], backend: Backend) -> Arrays:
+    """Windows cut out, and put back."""
+    images, columns = map(backend.asarray, _window_data(window, sizes))
+    found = backend.patches(images, window), backend.scatter(columns, window, sizes)
+    return [backend.to_numpy(array) for array in found]
+
+
+def _expected_patches(window: Window, sizes: tuple[int, int]) -> Arrays:
+    """Putting back is the transpose: a pixel's sum over its entries in the windows of an image of that pixel alone."""
+    images, columns = _window_data(window, sizes)
+    size, shape = images[0].size, (window.kernel, window.stride, window.padding)
+    matrix = oracle.windows(np.eye(size).reshape(size, *images.shape[1:]), *shape).reshape(size, -1)
+    return [oracle.windows(images, *shape), (columns.reshape(BATCH, -1) @ matrix.T).reshape(images.shape)]
 
 
 def _forward(case: Example, backend: Backend) -> Arrays:

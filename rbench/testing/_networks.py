@@ -18,16 +18,20 @@ from rbench.errors import ParameterError
 from rbench.modules import (
     GELU,
     Add,
+    AvgPool2d,
+    Conv2d,
     Copy,
     Exp,
     Flatten,
     Identity,
     Layer,
     Linear,
+    MaxPool2d,
     Module,
     Parallel,
     Params,
     ReLU,
+    ScaleShift,
     Sequential,
     Sigmoid,
     Tanh,
@@ -55,9 +59,12 @@ def flat(block: Mapping[str, Any]) -> Numbers:
 
 def shaped(vector: Numbers, layer: Layer) -> Block:
     """The inverse of `flat`: the block of a layer; (…, n) gives arrays (…, *shape)."""
-    cut = layer.fan_out * layer.fan_in
-    block = {"weight": vector[..., :cut].reshape(*vector.shape[:-1], *layer.weight_shape)}
-    return {**block, "bias": vector[..., cut:]} if layer.bias else block
+    block, start = {}, 0
+    for name, shape in layer.shapes.items():
+        stop = start + int(np.prod(shape))
+        block[name] = vector[..., start:stop].reshape(*vector.shape[:-1], *shape)
+        start = stop
+    return block
 
 
 def forward(net: Module, params: Params, x: Any) -> tuple[Numbers, ...]:
@@ -86,20 +93,25 @@ def input_jacobians(net: Module, params: Params, x: Any) -> list[Numbers]:
 
 
 def layer_inputs(net: Module, params: Params, x: Any) -> list[Numbers]:
-    """The inputs (batch, fan_in) of every layer."""
+    """The inputs (batch, positions, fan_in) of every layer; for a ScaleShift its one input, the number 1."""
     return [inputs[0] for inputs in _evaluate(net, params, _lifted(x))[1]]
 
 
 def layer_jacobians(net: Module, params: Params, x: Any) -> list[Numbers]:
-    """For every layer, the Jacobian (batch, D, fan_out) of the outputs with respect to the layer's own outputs.
+    """For every layer, the Jacobian (batch, D, positions, fan_out) of the outputs by the layer's own outputs.
 
-    That is the one with respect to its bias; a layer without is given a bias of zero.
+    A number is added to each of these; for a ScaleShift they are the gains and offsets themselves.
     """
     found = []
-    for index, layer in enumerate(net.layers):
-        bias = params[index].get("bias", np.zeros(layer.fan_out)) + 1j * STEP * np.eye(layer.fan_out)
-        moved = {"weight": params[index]["weight"], "bias": bias}
-        found.append(_derivatives(net, _replaced(params, index, moved), _lifted(x)))
+    for index, (layer, inputs) in enumerate(zip(net.layers, layer_inputs(net, params, x), strict=True)):
+        shape = (inputs.shape[1], layer.fan_out)
+        moves = 1j * STEP * np.eye(int(np.prod(shape)))
+        if isinstance(layer, ScaleShift):
+            moved = shaped(flat(params[index]) + moves, layer)
+        else:
+            moved = params[index] | {"move": moves.reshape(-1, 1, *shape)}
+        jacobian = _derivatives(net, _replaced(params, index, moved), _lifted(x))
+        found.append(jacobian.reshape(*jacobian.shape[:2], *shape))
     return found
 
 
@@ -126,12 +138,13 @@ def _evaluate(net: Module, params: Params, wires: tuple[Numbers, ...]) -> tuple[
 
     Args:
         net: a network of rbench's own modules.
-        params: one block a layer, arrays (*shape) or (variants, *shape).
+        params: one block a layer, arrays (*shape) or (variants, *shape); `move` in it (variants, 1, positions, fan_out)
+            is added to a layer's outputs.
         wires: inputs (variants, batch, *shape), one array a wire; one variant, or as many as others have.
 
     Returns:
-        Outputs (variants, batch, *shape), one a wire; and the inputs (variants, batch, fan_in) of every layer with
-        weights, in order of their blocks.
+        Outputs (variants, batch, *shape), one a wire; and the inputs (variants, batch, positions, fan_in) of every
+        layer with weights, in order of their blocks.
 
     Raises:
         ParameterError: a module whose forward pass is not written here.
@@ -155,8 +168,20 @@ def _apply(
                 y for part, share in zip(parts, shares, strict=True) for y in _apply(part, blocks, share, seen)
             )
         case Linear():
-            seen.append(wires[0])
-            return (_linear(next(blocks), wires[0]),)
+            seen.append(wires[0][:, :, None, :])
+            return (_linear(module, next(blocks), seen[-1])[:, :, 0, :],)
+        case Conv2d(kernel=kernel, stride=stride, padding=padding):
+            windows = np.moveaxis(_windows(wires[0], kernel, stride, padding), 2, 4)
+            seen.append(windows.reshape(*windows.shape[:2], windows.shape[2] * windows.shape[3], -1))
+            y = np.moveaxis(_linear(module, next(blocks), seen[-1]), 3, 2)
+            return (y.reshape(*y.shape[:3], *windows.shape[2:4]),)
+        case ScaleShift():
+            seen.append(np.ones((1, wires[0].shape[1], 1, 1)))
+            return (_scaled(next(blocks), wires[0]),)
+        case AvgPool2d(kernel=kernel):
+            return (_windows(wires[0], kernel, kernel).mean(axis=(-2, -1)),)
+        case MaxPool2d(kernel=kernel):
+            return (_largest(_windows(wires[0], kernel, kernel)),)
         case Identity():
             return wires
         case Copy():
@@ -170,9 +195,42 @@ def _apply(
     raise ParameterError(f"the oracle has no forward pass for {module!r}; write one in rbench/testing/_networks.py")
 
 
-def _linear(block: Block, x: Numbers) -> Numbers:
-    y: Numbers = x @ np.swapaxes(block["weight"], -1, -2)
-    return y + block["bias"][..., None, :] if "bias" in block else y
+def _linear(layer: Layer, block: Block, inputs: Numbers) -> Numbers:
+    """Outputs (variants, batch, positions, fan_out) of inputs (variants, batch, positions, fan_in)."""
+    weight = block["weight"]
+    variants = weight.shape[: weight.ndim - len(layer.weight_shape)]
+    matrix = weight.reshape(*variants, 1, layer.fan_out, layer.fan_in)
+    offset = block["bias"][..., None, None, :] if layer.bias else 0
+    return np.asarray(inputs @ np.swapaxes(matrix, -1, -2) + offset + block.get("move", 0))
+
+
+def _scaled(block: Block, x: Numbers) -> Numbers:
+    """w_c x_c + b_c for every channel c, of x (variants, batch, channels, *shape)."""
+    gain, offset = (
+        array.reshape(*array.shape[:-1], 1, array.shape[-1], *[1] * (x.ndim - 3))
+        for array in (block["weight"], block["bias"])
+    )
+    return np.asarray(gain * x + offset)
+
+
+def _windows(x: Numbers, kernel: int, stride: int, padding: int = 0) -> Numbers:
+    """Windows (variants, batch, channels, rows, columns, kernel, kernel) of images, `stride` apart."""
+    padded = np.pad(x, [(0, 0)] * 3 + [(padding, padding)] * 2)
+    every = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(3, 4))
+    return np.asarray(every[:, :, :, ::stride, ::stride])
+
+
+def windows(images: Numbers, kernel: int, stride: int, padding: int) -> Numbers:
+    """Windows (batch, channels · kernel², positions) of images (batch, channels, height, width), in C order."""
+    cut = np.moveaxis(_windows(images[None], kernel, stride, padding)[0], (2, 3), (4, 5))
+    return cut.reshape(len(cut), -1, cut.shape[4] * cut.shape[5])
+
+
+def _largest(windows: Numbers) -> Numbers:
+    """The number with the largest real part, the first of several, over the last two axes."""
+    flattened = windows.reshape(*windows.shape[:-2], -1)
+    first = flattened.real.argmax(axis=-1)
+    return np.take_along_axis(flattened, first[..., None], axis=-1)[..., 0]
 
 
 def _wires(module: Module) -> int:

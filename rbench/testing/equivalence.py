@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from rbench.backend import Backend
 from rbench.errors import BackendError
-from rbench.plugins import get_backend, plugins
+from rbench.plugins import find_backend, get_backend, plugins
 from rbench.testing.case import Case
 from rbench.testing.gate import verify
 from rbench.testing.table import cases
@@ -29,23 +28,23 @@ def equivalence_tests(
     import pytest
 
     chosen = plugins().find("backends", backend).dtypes if dtypes is None else dtypes
-
-    @cache
-    def made(dtype: str) -> Backend | BackendError:
-        try:
-            return get_backend(backend, dtype=dtype, device=device)
-        except BackendError as error:
-            return error
+    made = cache(lambda dtype: get_backend(backend, dtype=dtype, device=device))
 
     def test(dtype: str, case: Case) -> None:
         __tracebackhide__ = True
-        instance = made(dtype)
-        if isinstance(instance, BackendError):
-            pytest.skip(str(instance))
-        (result,) = verify(instance, [case])
+        (result,) = verify(made(dtype), [case])
         if not result.passed:
             pytest.fail(str(result), pytrace=False)
 
-    table = [pytest.param(dtype, case, id=f"{dtype}-{case}") for dtype in chosen for case in cases()]
+    table = []
+    for dtype in chosen:
+        try:
+            find_backend(backend, dtype, device)
+        except BackendError as error:
+            table.append(
+                pytest.param(dtype, None, id=f"{dtype}-unavailable", marks=pytest.mark.skip(reason=str(error)))
+            )
+        else:
+            table += [pytest.param(dtype, case, id=f"{dtype}-{case}") for case in cases()]
     parametrised: Callable[[str, Case], None] = pytest.mark.parametrize(("dtype", "case"), table)(test)
     return parametrised

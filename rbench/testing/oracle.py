@@ -24,6 +24,7 @@ from rbench.testing._networks import (
     layer_inputs,
     layer_jacobians,
     shaped,
+    windows,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "softmax",
     "true_vs_rest",
     "value",
+    "windows",
 ]
 
 
@@ -169,10 +171,10 @@ def gradient(jacobian: Numbers, loss: str, z: Numbers, y: Any) -> Numbers:
 
 
 def kronecker_factors(net: Module, params: Params, x: Any, metrics: Numbers) -> list[tuple[Numbers, Numbers]]:
-    """K-FAC's factors of every layer, averages over the batch: A = E[ā āᵀ] and G = E[J_bᵀ Ĝ_b J_b].
+    """K-FAC's factors of every layer in the expand form: A = E[ā_t ā_tᵀ] and G = E[Σ_t J_btᵀ Ĝ_b J_bt].
 
-    ā are the layer's inputs, with a 1 where it has a bias, and J_b (d, fan_out) is the Jacobian of the network's
-    outputs with respect to the layer's.
+    ā_t are the layer's inputs at position t, with a 1 where it has a bias, and J_bt (d, fan_out) is the Jacobian of the
+    network's outputs with respect to the layer's there. A averages over data and positions, G over data.
 
     Args:
         net: the network.
@@ -187,7 +189,8 @@ def kronecker_factors(net: Module, params: Params, x: Any, metrics: Numbers) -> 
     for layer, a, jacobian in zip(
         net.layers, layer_inputs(net, params, x), layer_jacobians(net, params, x), strict=True
     ):
-        widened = np.column_stack([a, np.ones((len(a), int(layer.bias)))])
-        covariance = sum(j.T @ g @ j for j, g in zip(jacobian, metrics, strict=True)) / len(a)
-        found.append((widened.T @ widened / len(a), np.asarray(covariance)))
+        flattened = a.reshape(-1, layer.fan_in)
+        widened = np.column_stack([flattened, np.ones((len(flattened), int(layer.bias)))])
+        covariance = sum(j.T @ g @ j for at, g in zip(jacobian, metrics, strict=True) for j in np.moveaxis(at, 1, 0))
+        found.append((widened.T @ widened / len(widened), np.asarray(covariance / len(a))))
     return found

@@ -1,0 +1,150 @@
+"""The Kronecker factors of a layer, A ⊗ G, and three ways to solve with them."""
+
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from rbench.backend import Array, Backend
+from rbench.metrics import LayerRows, weight_product
+
+Sharing: TypeAlias = Literal["expand", "reduce"]
+"""How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""
+
+Form: TypeAlias = Literal["inverse", "cholesky", "eigen"]
+"""What is kept to solve with: the damped inverse, its Cholesky factor, or the eigenvectors."""
+
+
+class Factor(NamedTuple):
+    """One Kronecker factor.
+
+    Attributes:
+        covariance: its running average, (size, size).
+        matrix: what is solved with, see `Form`.
+        values: the eigenvalues (size,), zeros in the other forms.
+    """
+
+    covariance: Array
+    matrix: Array
+    values: Array
+
+
+def input_points(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+    """Inputs with the bias's 1, (points, fan_in [+1]): of all positions, or their mean over a datum's positions."""
+    xp = backend.xp
+    inputs = xp.mean(rows.inputs, axis=1) if sharing == "reduce" else rows.inputs
+    flat = xp.reshape(inputs, (-1, rows.source.shape[2]))
+    return xp.concat([flat, xp.ones_like(flat[:, :1])], axis=1) if rows.bias else flat
+
+
+def gradient_points(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+    """The metric's rows at the outputs, (points, fan_out): of all positions, or their sum over a datum's positions."""
+    cotangents = rows.factor_rows
+    if sharing == "reduce":
+        cotangents = backend.xp.sum(cotangents, axis=2)
+    return backend.xp.reshape(cotangents, (-1, rows.rows.shape[3]))
+
+
+def input_covariance(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+    """A = E[ā āᵀ] over data and positions, (fan_in [+1], fan_in [+1])."""
+    points = input_points(backend, rows, sharing)
+    return points.T @ points / points.shape[0]
+
+
+def gradient_covariance(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+    """G = E[Σ_kt δ_kt δ_ktᵀ] over data, (fan_out, fan_out); the rows carry the 1/√B of the mean."""
+    points = gradient_points(backend, rows, sharing)
+    return points.T @ points
+
+
+def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) -> tuple[Array, Array]:
+    """π√λ and √λ/π with π² = (tr A / dim A) / (tr G / dim G), given the means of both diagonals."""
+    xp = backend.xp
+    # Where a factor is zero, as behind units that are all dead, there is no ratio to split by.
+    floor = xp.full_like(means[0], float(xp.finfo(means[0].dtype).smallest_normal) ** 0.5)
+    pi = xp.sqrt(xp.maximum(means[0], floor) / xp.maximum(means[1], floor))
+    return pi * damping**0.5, damping**0.5 / pi
+
+
+def prepare(
+    backend: Backend, covariances: list[Array], damping: float, form: Form
+) -> tuple[tuple[Factor, Factor], Array]:
+    """What A and G are solved with, and a number that is not finite where that failed."""
+    xp = backend.xp
+    if form == "eigen":
+        parts = [backend.eigh(covariance) for covariance in covariances]
+        kept = [xp.maximum(values, xp.zeros_like(values)) for values, _ in parts]
+        a, g = (Factor(c, v, k) for c, (_, v), k in zip(covariances, parts, kept, strict=True))
+        return (a, g), xp.sum(a.values) + xp.sum(g.values)
+    first, second = (xp.sum(c * backend.eye(c.shape[0])) / c.shape[0] for c in covariances)
+    dampings = split_damping(backend, (first, second), damping)
+    lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
+    health = sum(lower[0, 0] + lower[-1, -1] for lower in lowers)
+    matrices = lowers if form == "cholesky" else [_inverse(backend, lower) for lower in lowers]
+    a, g = (Factor(c, matrix, c[0, :] * 0) for c, matrix in zip(covariances, matrices, strict=True))
+    return (a, g), health
+
+
+def solve(backend: Backend, pair: tuple[Factor, Factor], gradient: Array, damping: float, form: Form) -> Array:
+    """Δ with (A ⊗ G damped) Δ = g, for g of shape (fan_out, fan_in [+1])."""
+    a, g = pair
+    if form == "inverse":
+        return g.matrix @ gradient @ a.matrix
+    if form == "cholesky":
+        return _solve(backend, a.matrix, _solve(backend, g.matrix, gradient).T).T
+    rotated = g.matrix.T @ gradient @ a.matrix
+    return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
+
+
+def solve_with_batch(backend: Backend, rows: LayerRows, damping: float, sharing: Sharing) -> tuple[Array, Array]:
+    """Δ for factors of this batch alone, π-damped: what has fewer points than its size is solved in its points.
+
+    With points X, A = XᵀX/P and g = ΓᵀX, the push-through identity gives X (A + α)⁻¹ = (XXᵀ/P + α)⁻¹ X; with points D,
+    G = DᵀD, Woodbury's gives Γ (G + β)⁻¹ = (Γ − Γ Dᵀ (DDᵀ + β)⁻¹ D) / β. So neither factor is formed, and the weight
+    product is replaced, not added to.
+
+    Returns:
+        Δ (fan_out, fan_in [+1]), and a number that is not finite where a matrix could not be factored.
+    """
+    xp = backend.xp
+    x, d = input_points(backend, rows, sharing), gradient_points(backend, rows, sharing)
+    count = x.shape[0]
+    mean_a, mean_g = xp.sum(x * x) / (count * x.shape[1]), xp.sum(d * d) / d.shape[1]
+    alpha, beta = split_damping(backend, (mean_a, mean_g), damping)
+    in_points = sharing == "expand" and count < x.shape[1], d.shape[0] < d.shape[1]
+    gamma = xp.reshape(rows.gradient_rows, (-1, d.shape[1]))
+    health = []
+    if in_points[1]:
+        lower = backend.cholesky(d @ d.T, beta)
+        gamma = (gamma - _solve(backend, lower, d @ gamma.T).T @ d) / beta
+        health.append(lower)
+    if in_points[0]:
+        lower = backend.cholesky(x @ x.T / count, alpha)
+        direction = gamma.T @ _solve(backend, lower, x)
+        health.append(lower)
+    else:
+        weight, bias = weight_product(backend, rows.source, xp.reshape(gamma, rows.gradient_rows.shape))
+        gradient = xp.concat([weight, bias[:, None]], axis=1) if rows.bias else weight
+        lower = backend.cholesky(x.T @ x / count, alpha)
+        direction = _solve(backend, lower, gradient.T).T
+        health.append(lower)
+    if not in_points[1]:
+        lower = backend.cholesky(d.T @ d, beta)
+        direction = _solve(backend, lower, direction)
+        health.append(lower)
+    return direction, sum(lower[0, 0] + lower[-1, -1] for lower in health)
+
+
+def _solve(backend: Backend, lower: Array, rhs: Array) -> Array:
+    """Solve L Lᵀ x = rhs."""
+    return backend.solve_triangular(lower, backend.solve_triangular(lower, rhs), transpose=True)
+
+
+def _inverse(backend: Backend, lower: Array) -> Array:
+    """(L Lᵀ)⁻¹."""
+    half = backend.solve_triangular(lower, backend.eye(lower.shape[0]))
+    return half.T @ half
+
+
+def zero_factor(backend: Backend, size: int) -> Factor:
+    """The factor before the first refresh."""
+    kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
+    square = backend.xp.zeros((size, size), **kind)
+    return Factor(square, square, backend.xp.zeros((size,), **kind))
