@@ -177,8 +177,20 @@ class Backend(ABC):
         """A context in which nothing is recorded for differentiation."""
         return nullcontext()
 
-    def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
-        """x + scale · y, for arrays of one shape: what updates are made of, worth one pass where a library has it."""
+    def affine(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        """x Wᵀ + b, (n, out), for x (n, in), W (out, in) and b (out,) or None."""
+        y = x @ weight.T
+        return y if bias is None else y + bias
+
+    def add_scaled(self, x: Array, scale: Array | float, y: Array, *, spare: bool = False) -> Array:
+        """x + scale · y, for arrays of one shape: what updates are made of, worth one pass where a library has it.
+
+        Args:
+            x: the first array.
+            scale: a number.
+            y: the second array.
+            spare: whether x is not needed any more, so that its memory may hold the result.
+        """
         return x + scale * y
 
     def patches(self, images: Array, window: Window) -> Array:

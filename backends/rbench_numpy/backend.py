@@ -66,7 +66,13 @@ class NumpyBackend(Backend):
     def erf(self, x: Array) -> Array:
         return scipy.special.erf(x)
 
-    def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
+    def affine(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        y = x @ weight.T
+        if bias is not None:
+            y += bias
+        return y
+
+    def add_scaled(self, x: Array, scale: Array | float, y: Array, *, spare: bool = False) -> Array:
         result = scale * y
         result += x
         return result

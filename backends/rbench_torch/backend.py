@@ -79,10 +79,13 @@ class TorchBackend(Backend):
     def erf(self, x: Array) -> Array:
         return torch.erf(x)
 
-    def add_scaled(self, x: Array, scale: Array | float, y: Array) -> Array:
+    def affine(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        return torch.nn.functional.linear(x, weight, bias)
+
+    def add_scaled(self, x: Array, scale: Array | float, y: Array, *, spare: bool = False) -> Array:
         if isinstance(scale, torch.Tensor):
             return torch.addcmul(x, scale, y)
-        return torch.add(x, y, alpha=scale)
+        return x.add_(y, alpha=scale) if spare else torch.add(x, y, alpha=scale)
 
     def patches(self, images: Array, window: Window) -> Array:
         return torch.nn.functional.unfold(images, window.kernel, stride=window.stride, padding=window.padding)

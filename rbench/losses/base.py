@@ -31,6 +31,10 @@ class Loss(ABC):
     def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
         """∂ℓ/∂z, shape (batch, d), without the 1/B of the mean."""
 
+    def values_and_cotangents(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
+        """Both at once, for losses whose parts can be shared."""
+        return self.values(backend, z, y), self.cotangents(backend, z, y)
+
     @abstractmethod
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
         """R of shape (batch, d, d) with RᵀR = ∂²ℓ/∂z²."""

@@ -13,17 +13,21 @@ class CrossEntropy(Loss):
     integer_targets = True
 
     def values(self, backend: Backend, z: Array, y: Array) -> Array:
-        xp = backend.xp
-        shifted = z - xp.max(z, axis=1, keepdims=True)
-        log_sum = xp.log(xp.sum(xp.exp(shifted), axis=1))
-        own = xp.sum(xp.where(one_hot(backend, y, z.shape[1]), shifted, xp.zeros_like(z)), axis=1)
-        return log_sum - own
+        return self.values_and_cotangents(backend, z, y)[0]
 
     def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
         """p − e_y, the label's entry as minus the sum of the others, which keeps its digits as p_y → 1."""
+        return self.values_and_cotangents(backend, z, y)[1]
+
+    def values_and_cotangents(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
         xp = backend.xp
-        others, rest = self._split(backend, z, y)
-        return xp.where(one_hot(backend, y, z.shape[1]), -rest[:, None], others)
+        shifted = z - xp.max(z, axis=1, keepdims=True)
+        weights = xp.exp(shifted)
+        total = xp.sum(weights, axis=1)
+        hit, zero = one_hot(backend, y, z.shape[1]), xp.zeros_like(z)
+        others = xp.where(hit, zero, weights / total[:, None])
+        values = xp.log(total) - xp.sum(xp.where(hit, shifted, zero), axis=1)
+        return values, xp.where(hit, -xp.sum(others, axis=1)[:, None], others)
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
         """R = diag(√p) − √p pᵀ, for which RᵀR = diag(p) − ppᵀ exactly.

@@ -31,9 +31,11 @@ class Descent(Method):
         """New parameters and velocity."""
         add_scaled, push = backend.add_scaled, direction
         if self.momentum:
-            push = velocity = map_blocks(lambda v, d: add_scaled(d, self.momentum, v), velocity, direction)
-        if self.momentum and nesterov:
-            push = map_blocks(lambda v, d: add_scaled(d, self.momentum, v), velocity, direction)
+            spare = not nesterov  # the direction is the next velocity's memory, unless it is needed once more
+            velocity = map_blocks(lambda v, d: add_scaled(d, self.momentum, v, spare=spare), velocity, direction)
+            push = velocity
+            if nesterov:
+                push = map_blocks(lambda v, d: add_scaled(d, self.momentum, v), velocity, direction)
         if self.weight_decay:
             params = map_blocks(lambda w: (1 - lr * self.weight_decay) * w, params)
         return map_blocks(lambda w, p: add_scaled(w, -lr, p), params, push), velocity

@@ -89,8 +89,7 @@ def pull_metric(
     xp = backend.xp
     (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
     batch = z.shape[0]
-    value = xp.mean(loss.values(backend, z, y))
-    cotangents = loss.cotangents(backend, z, y)
+    values, cotangents = loss.values_and_cotangents(backend, z, y)
     factor = metric.factor(backend, loss, z, y, noise)
     scale = None
     gradient_row = cotangents[:, None, :] / batch
@@ -104,7 +103,7 @@ def pull_metric(
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     if treatment == "mean":
         layers = [_one_sample(backend, layer) for layer in layers]
-    return value, [LayerRows(layer.source, layer.cotangents, scale, layer.bias) for layer in layers]
+    return xp.mean(values), [LayerRows(layer.source, layer.cotangents, scale, layer.bias) for layer in layers]
 
 
 def pull_gradient(
@@ -112,9 +111,10 @@ def pull_gradient(
 ) -> tuple[Array, list[LayerPullback]]:
     """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss."""
     (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
-    rows = loss.cotangents(backend, z, y)[:, None, :] / z.shape[0]
+    values, cotangents = loss.values_and_cotangents(backend, z, y)
+    rows = cotangents[:, None, :] / z.shape[0]
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
-    return backend.xp.mean(loss.values(backend, z, y)), layers
+    return backend.xp.mean(values), layers
 
 
 def weight_product(backend: Backend, source: Inputs, cotangents: Array) -> tuple[Array, Array]:

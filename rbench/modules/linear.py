@@ -47,8 +47,7 @@ class Linear(Layer):
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         (x,), (block,) = wires, params
-        y = x @ block["weight"].T
-        return (y + block["bias"] if self.bias else y,), x
+        return (backend.affine(x, block["weight"], block.get("bias")),), x
 
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
