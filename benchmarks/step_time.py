@@ -28,6 +28,7 @@ METHODS = [
     "riemannian[output_metric=ggn,batch=mean]",
     "riemannian[output_metric=ggn]",
     "kfac[refresh=10]",
+    "kfac[decay=0]",
     "kfac",
 ]
 STEPS = 1000
