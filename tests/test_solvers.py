@@ -116,7 +116,7 @@ def test_slope_is_the_gradient_along_the_direction(given, options, backend):
     for solver in SOLVERS:
         update = solve_layers(backend, net.layers, pulled, layer_masses(backend, net.layers, 0.3), solver)
         slope = sum(oracle.flat(g) @ oracle.flat(d) for g, d in zip(gradients, update.blocks, strict=True))
-        assert update.slope == pytest.approx(slope, rel=1e-10), solver
+        assert update.slope() == pytest.approx(slope, rel=1e-10), solver
 
 
 def everything(given, options):

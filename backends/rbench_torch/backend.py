@@ -61,13 +61,13 @@ class TorchBackend(Backend):
         return untracked
 
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
-        for inflation in (1.0, 1 + 4 * len(matrix) ** 0.5 * self.epsilon):
-            work = matrix.clone()
-            work.diagonal().add_(shift).mul_(inflation)
+        work = matrix.clone()
+        work.diagonal().add_(shift)
+        lower, info = torch.linalg.cholesky_ex(work)
+        if info:  # on a GPU this waits for the factor
+            work.diagonal().mul_(1 + 4 * len(matrix) ** 0.5 * self.epsilon)
             lower, info = torch.linalg.cholesky_ex(work)
-            if not info:  # on a GPU this waits for the factor
-                return lower
-        return torch.full_like(matrix, torch.nan)
+        return torch.full_like(matrix, torch.nan) if info else lower
 
     def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
         return torch.linalg.solve_triangular(lower.T if transpose else lower, rhs, upper=transpose)

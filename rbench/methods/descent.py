@@ -41,13 +41,11 @@ class Descent(Method):
         return map_blocks(lambda w, p: add_scaled(w, -lr, p), params, push), velocity
 
 
-def clip_step(problem: Problem, direction: Params, slope: Array, lr: float, kl_clip: float | None) -> Params:
-    """Scale a direction Δ by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))) with c = `kl_clip`; None for no clip.
+def clip_step(problem: Problem, direction: Params, slope: Array, lr: float, kl_clip: float) -> Params:
+    """Scale a direction Δ by ν = min(1, √(c / (η² Σ_l g_lᵀ Δ_l))) with c = `kl_clip`.
 
     This bounds what the direction adds to the momentum, in the metric's length: η² gᵀΔ ≤ c (Ba et al. 2017).
     """
-    if kl_clip is None:
-        return direction
     xp = problem.backend.xp
     length = lr * lr * slope
     # A slope of zero, or one rounded below it, needs no clip.

@@ -93,6 +93,8 @@ class Preconditioned(Descent):
         )
         masses = layer_masses(backend, layers, self.mass)
         update = solve_layers(backend, layers, pulled, masses, self.solver_name, self.workspace_mb * 2**20)
-        direction = clip_step(problem, update.blocks, update.slope, lr, self.kl_clip)
+        direction = update.blocks
+        if self.kl_clip is not None:
+            direction = clip_step(problem, direction, update.slope(), lr, self.kl_clip)
         params, state = self.descend(backend, params, state, direction, lr)
         return Step(params, state, loss, update.health)

@@ -1,6 +1,7 @@
 """What a solver is: one way to compute Δ = G⁻¹ g for a layer. All solvers are the same function."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,13 +15,13 @@ class Direction(NamedTuple):
     Attributes:
         weight: (fan_out, fan_in).
         bias: (fan_out,); meaningless for a layer without bias.
-        slope: gᵀΔ, a scalar: by how much the loss falls, to first order, for each unit of the rate.
+        slope: computes gᵀΔ, a scalar: by how much the loss falls, to first order, for each unit of the rate.
         health: a scalar that is not finite where the matrix could not be factored.
     """
 
     weight: Array
     bias: Array
-    slope: Array
+    slope: Callable[[], Array]
     health: Array
 
 
@@ -91,22 +92,27 @@ class Solver(ABC):
         """Compute the direction of one layer; what need not be held at once is kept below `workspace_bytes`."""
 
 
-def corrected(backend: Backend, rows: LayerRows, solution: Array) -> Array:
-    """γ − Σ_k c_k F_k, (samples, positions, fan_out), of which M Δ is the weight product.
+def corrected(backend: Backend, rows: LayerRows, solution: Array, mass: Array | float = 1.0) -> Array:
+    """(γ − Σ_k c_k F_k) / mass, (samples, positions, fan_out), of which M Δ is the weight product for a mass of 1.
 
     Args:
         backend: the arrays' backend.
         rows: with γ and F.
         solution: c = K⁻¹ V M⁻¹ g, (rows,), samples first.
+        mass: of the outputs, (fan_out,) or a number.
     """
     xp = backend.xp
+    # A number divides the coefficients, which are fewer than the cotangents.
+    number = mass if isinstance(mass, float) else 1.0
     if rows.scale is not None:
-        return rows.gradient_rows * (1 - solution * rows.scale)[:, None, None]
-    samples, count, positions, fan_out = rows.rows.shape
-    coefficients = xp.reshape(solution, (samples, count - 1))
-    weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1)
-    flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
-    return xp.reshape(flat, (samples, positions, fan_out))
+        result = rows.gradient_rows * ((1 - solution * rows.scale) / number)[:, None, None]
+    else:
+        samples, count, positions, fan_out = rows.rows.shape
+        coefficients = xp.reshape(solution, (samples, count - 1))
+        weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1) / number
+        flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
+        result = xp.reshape(flat, (samples, positions, fan_out))
+    return result if isinstance(mass, float) else result / mass
 
 
 def is_kronecker(mass: Mass) -> bool:

@@ -72,12 +72,15 @@ def _solve_by_positions(backend: Backend, rows: LayerRows, mass: KroneckerMass) 
         inner = products[0, :, 0, :] * rows.scale[:, None] * rows.scale[None, :]
         load = xp.sum(products[0, :, 0, :], axis=1) * rows.scale
     solution, health = solve_capacitance(backend, inner, load)
-    # A difference of like numbers, so rounding may leave it a little below zero.
-    slope = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
-    slope = xp.maximum(slope, xp.zeros_like(slope))
-    by_sample = xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
+
+    def slope() -> Array:
+        # A difference of like numbers, so rounding may leave it a little below zero.
+        value = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
+        return xp.maximum(value, xp.zeros_like(value))
+
+    by_sample = solution if count == 1 else xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
     # Divided by the mass of the outputs before the product: the cotangents are fewer than the weights.
-    cotangents = _divide(corrected(backend, rows, by_sample), mass.row)
+    cotangents = corrected(backend, rows, by_sample, mass.row)
     weight, bias = weight_product(backend, rows.source, cotangents)
     return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
 
@@ -103,7 +106,9 @@ def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Arr
 
 
 def _gram(vectors: Array, mass: Array | float) -> Array:
-    """vectors · diag(mass)⁻¹ · vectorsᵀ, by scaling the vectors, which are fewer than their products."""
+    """vectors · diag(mass)⁻¹ · vectorsᵀ; the root of the mass divides the vectors, or a number whichever is smaller."""
+    if isinstance(mass, float) and vectors.shape[0] < vectors.shape[1]:
+        return _divide(vectors @ vectors.T, mass)
     scaled = _divide(vectors, mass**0.5)
     return scaled @ scaled.T
 

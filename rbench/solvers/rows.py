@@ -49,9 +49,12 @@ def solve_by_channels(backend: Backend, rows: LayerRows, mass: Mass, channels: i
     if scale is not None:
         gram, load = gram * scale[:, None] * scale[None, :], load * scale
     solution, health = solve_capacitance(backend, gram, load)
-    # A difference of like numbers, so rounding may leave it a little below zero.
-    slope = square - xp.sum(load * solution)
-    slope = xp.maximum(slope, xp.zeros_like(slope))
+
+    def slope() -> Array:
+        # A difference of like numbers, so rounding may leave it a little below zero.
+        value = square - xp.sum(load * solution)
+        return xp.maximum(value, xp.zeros_like(value))
+
     if kept:
         push = solution if scale is None else solution * scale
         parts = [xp.reshape(part.gradient - push @ part.values, part.shape) / part.root for part in kept]
@@ -132,4 +135,5 @@ def as_direction(backend: Backend, rows: LayerRows, gradient: Array, direction: 
     xp = backend.xp
     fan_in, fan_out = rows.source.shape[2], rows.rows.shape[3]
     weight = xp.reshape(direction[: fan_out * fan_in], (fan_out, fan_in))
-    return Direction(weight, direction[direction.shape[0] - fan_out :], xp.sum(gradient * direction), health)
+    bias = direction[direction.shape[0] - fan_out :]
+    return Direction(weight, bias, lambda: xp.sum(gradient * direction), health)

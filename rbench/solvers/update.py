@@ -1,7 +1,7 @@
 """The Riemannian gradient of a whole network: every layer solved, in the structure of the parameters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +19,12 @@ class Update(NamedTuple):
 
     Attributes:
         blocks: Δ_l in the structure of the parameters.
-        slope: Σ_l g_lᵀ Δ_l, a scalar.
+        slope: computes Σ_l g_lᵀ Δ_l, a scalar.
         health: (layers,), NaN at a layer whose matrix could not be factored.
     """
 
     blocks: Params
-    slope: Array
+    slope: Callable[[], Array]
     health: Array
 
 
@@ -54,8 +54,11 @@ def solve_layers(
         for rows, mass in zip(pulled, masses, strict=True)
     ]
     blocks = tuple(layer.block(d.weight, d.bias, backend) for layer, d in zip(layers, directions, strict=True))
-    slopes = xp.stack([direction.slope for direction in directions])
-    return Update(blocks, xp.sum(slopes), xp.stack([direction.health for direction in directions]))
+
+    def slope() -> Array:
+        return xp.sum(xp.stack([direction.slope() for direction in directions]))
+
+    return Update(blocks, slope, xp.stack([direction.health for direction in directions]))
 
 
 def check_health(health: np.ndarray[Any, Any], step: int | None = None) -> None:
