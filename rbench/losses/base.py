@@ -37,7 +37,11 @@ class Loss(ABC):
 
     @abstractmethod
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
-        """R of shape (batch, d, d) with RᵀR = ∂²ℓ/∂z²."""
+        """R of shape (batch, hessian_rank(d), d) with RᵀR = ∂²ℓ/∂z²."""
+
+    def hessian_rank(self, d: int) -> int:
+        """Rows of the Hessian's factor, given d outputs."""
+        return d
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:

@@ -30,14 +30,21 @@ class CrossEntropy(Loss):
         return values, xp.where(hit, -xp.sum(others, axis=1)[:, None], others)
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
-        """R = diag(√p) − √p pᵀ, for which RᵀR = diag(p) − ppᵀ exactly.
+        """R = H diag(√p) with d − 1 rows, for which RᵀR = diag(p) − ppᵀ exactly; a Cholesky factor would not do.
 
-        A Cholesky factor would not do: the matrix has rank d − 1.
+        With q = √p, a unit vector, diag(p) − ppᵀ = diag(q) (I − qqᵀ) diag(q). The reflection that takes q to −e_d has
+        rows H_i = e_i − q_i (q + e_d) / (1 + q_d); the first d − 1 span what is orthogonal to q, so HᵀH = I − qqᵀ.
         """
-        xp = backend.xp
-        p = self.predictions(backend, z)
-        eye = backend.eye(z.shape[1])
-        return xp.sqrt(p)[:, :, None] * (eye[None, :, :] - p[:, None, :])
+        xp, d = backend.xp, z.shape[1]
+        if d == 1:  # one class: nothing to learn
+            return xp.zeros_like(z)[:, None, :]
+        q = xp.sqrt(self.predictions(backend, z))
+        eye = backend.eye(d)
+        mirror = (q + eye[None, d - 1, :]) / (1 + q[:, d - 1 :])
+        return (eye[None, : d - 1, :] - q[:, : d - 1, None] * mirror[:, None, :]) * q[:, None, :]
+
+    def hessian_rank(self, d: int) -> int:
+        return max(d - 1, 1)
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
         """Uniform numbers in [0, 1), one a label to draw."""

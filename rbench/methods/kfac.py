@@ -75,7 +75,7 @@ class KFAC(Descent):
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
         _, pairs = pull_gradient(problem.backend, problem.net, params, problem.loss, datum.x, datum.y)
         (z,), _ = problem.net.forward(problem.backend, params, (datum.x,))
-        rank = get_output_metric(_METRICS[self.factors], self.rank).rank(z.shape[1])
+        rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, z.shape[1])
         numbers = sum(pair.cotangents.shape[2] * pair.cotangents.shape[3] for pair in pairs)
         return problem.backend.itemsize * batch_size * (
             rank + 1

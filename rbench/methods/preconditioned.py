@@ -65,7 +65,7 @@ class Preconditioned(Descent):
         _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
         (z,), _ = problem.net.forward(backend, params, (datum.x,))
         d = z.shape[1]
-        rank, rescaled = self.metric.rank(d), self.metric.rescales and self.batch == "stack"
+        rank, rescaled = self.metric.rank(problem.loss, d), self.metric.rescales and self.batch == "stack"
         width = backend.itemsize
         worst, what, rows = 0.0, "", 0.0
         for index, (layer, pair, mass) in enumerate(

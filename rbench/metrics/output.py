@@ -42,7 +42,7 @@ class OutputMetric(ABC):
         """Raise `MetricError` where the metric is not defined for the loss."""
 
     @abstractmethod
-    def rank(self, d: int) -> int:
+    def rank(self, loss: Loss, d: int) -> int:
         """Rows of the factor for each datum, given d outputs."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class Identity(OutputMetric):
 
     name = "identity"
 
-    def rank(self, d: int) -> int:
+    def rank(self, loss: Loss, d: int) -> int:
         return d
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
@@ -70,8 +70,8 @@ class GGN(OutputMetric):
 
     name = "ggn"
 
-    def rank(self, d: int) -> int:
-        return d
+    def rank(self, loss: Loss, d: int) -> int:
+        return loss.hessian_rank(d)
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
         return OutputFactor(loss.hessian_factor(backend, z))
@@ -92,7 +92,7 @@ class SampledGGN(OutputMetric):
         if not isinstance(self.samples, Integral) or isinstance(self.samples, bool) or self.samples < 1:
             raise MetricError(f"output metric 'ggn_mc': rank is {self.samples!r}; give an integer of at least 1")
 
-    def rank(self, d: int) -> int:
+    def rank(self, loss: Loss, d: int) -> int:
         return self.samples
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
@@ -113,7 +113,7 @@ class TrueVsRest(OutputMetric):
         if not loss.integer_targets:
             raise MetricError(f"output metric 'true_vs_rest' needs class labels, but the loss is {loss.name!r}")
 
-    def rank(self, d: int) -> int:
+    def rank(self, loss: Loss, d: int) -> int:
         return 1
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
@@ -127,7 +127,7 @@ class EmpiricalFisher(OutputMetric):
     name = "empirical_fisher"
     rescales = True
 
-    def rank(self, d: int) -> int:
+    def rank(self, loss: Loss, d: int) -> int:
         return 1
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
@@ -168,7 +168,7 @@ class Fixed(OutputMetric):
         upper = np.linalg.cholesky(values).T
         return cls(tuple(tuple(map(float, row)) for row in upper))
 
-    def rank(self, d: int) -> int:
+    def rank(self, loss: Loss, d: int) -> int:
         return d
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
