@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from rbench.errors import RbenchError
+
+if TYPE_CHECKING:
+    from rbench.cost import CostRequest, Plan
 
 app = typer.Typer(
     help="Benchmarks for Riemannian and second-order optimisers, one mathematics on every array backend.",
@@ -73,7 +76,10 @@ def run(
         ),
     ] = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", "-t", metavar="SPEC", help="Task, such as mnist[hidden=[256,128]].")
+        list[str] | None,
+        typer.Option(
+            "--task", "-t", metavar="SPEC", help="Task, such as mnist[hidden=[256,128]]; of step-time, a network."
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", help="Number of seeds, from 0 on.", min=1)] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Budget in updates.", min=1)] = None,
@@ -107,17 +113,41 @@ def run(
     Exit status: 0 all cells ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
     """
     with _errors():
-        import signal
         from datetime import datetime
 
         from rich.console import Console
 
+        from rbench.cost import CostRequest
         from rbench.plugins import plugins
-        from rbench.report import footnotes, render
+        from rbench.report import footnotes, is_cost, render
         from rbench.report.display import display, print_table
-        from rbench.run import Budget, Request, check
+        from rbench.run import Budget, CostSuite, Request, check
         from rbench.run import run as run_request
 
+        kinds = {isinstance(plugins().find("suites", name), CostSuite) for name in suites or ("quick",)}
+        if True in kinds:
+            given = {
+                "--seeds": seeds, "--steps": steps, "--epochs": epochs, "--seconds": seconds, "--timeout": timeout,
+                "--jobs": jobs > 1, "--unofficial-data": unofficial_data,
+            }  # fmt: skip
+            if len(suites or ()) > 1:
+                _fail(f"{', '.join(suites or ())}: a suite that measures costs runs alone; give one command for each")
+            if refused := [option for option, value in given.items() if value]:
+                _fail(
+                    f"suite {(suites or [''])[0]!r} measures costs and trains nothing: leave out {', '.join(refused)}"
+                )
+            asked = CostRequest(
+                suite=(suites or [""])[0],
+                backends=tuple(backend or ("numpy",)),
+                networks=tuple(task or ()),
+                methods=tuple(method or ()),
+                batch_size=batch_size,
+                dtypes=tuple(dtype or ("float32",)),
+                devices=tuple(device or ()),
+                threads=threads,
+            )
+            _measure(asked, output, force=force, dry_run=dry_run, json=json)
+            return
         budget = None
         if steps is not None or epochs is not None or seconds is not None:
             if sum(value is not None for value in (epochs, steps, seconds)) > 1:
@@ -148,8 +178,9 @@ def run(
             _print_cells(cells, json)
             return
         folder = output or Path("runs") / f"{'-'.join(request.suites)}-{datetime.now():%Y%m%d-%H%M%S}"
-        # A batch system ends a job by SIGTERM: stop as for Ctrl-C, so that the workers end too.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if is_cost(folder):
+            _fail(f"{folder} holds a run that measures costs; name another directory with -o")
+        _stop_on_sigterm()
         try:
             with display(Console(stderr=True)) as shown:
                 done = run_request(request, folder, shown, timeout=limit, force=force)
@@ -167,6 +198,29 @@ def run(
             typer.echo(render(done.records, "markdown") + "\n\n" + "\n".join(footnotes(done.records)))
         typer.echo(f"records: {folder}", err=True)
         raise typer.Exit(OK if done.ok else SOME_FAILED)
+
+
+def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_run: bool, json: bool) -> None:
+    """Measure costs, and end with the table."""
+    from datetime import datetime
+
+    from rbench.cost import measure
+    from rbench.report import cost_footnotes, cost_rows, render_costs
+
+    if dry_run:
+        _print_plans(request.plans(), json)
+        return
+    folder = output or Path("runs") / f"{request.suite}-{datetime.now():%Y%m%d-%H%M%S}"
+    _stop_on_sigterm()
+    try:
+        ok = measure(request, folder, lambda text: typer.echo(text, err=True), force=force)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command with -o {folder} keeps the backends that were done", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    shown = render_costs(cost_rows([folder]), "json" if json else "markdown")
+    typer.echo(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
+    typer.echo(f"results: {folder}", err=True)
+    raise typer.Exit(OK if ok else SOME_FAILED)
 
 
 @app.command("list")
@@ -232,18 +286,39 @@ def table(
 ) -> None:
     """Print the comparison table of one or more runs; csv and json hold the raw rows, one a cell."""
     with _errors():
-        from rbench.report import footnotes, history, render
+        import json
+
+        from rbench.report import (
+            cost_footnotes,
+            cost_rows,
+            footnotes,
+            history,
+            is_cost,
+            render,
+            render_costs,
+        )
         from rbench.report.load import load
 
-        records, warnings = load(directories)
+        costs = [directory for directory in directories if is_cost(directory)]
+        records, warnings = load([directory for directory in directories if directory not in costs])
         for warning in warnings:
             typer.echo(f"rbench: {warning}", err=True)
         if curves:
+            if costs:
+                _fail(f"{costs[0]} holds a run that measures costs, which has no history")
             typer.echo(history(records).to_csv(index=False).rstrip())
             return
-        typer.echo(render(records, format.value))
-        if format is TableFormat.markdown:
-            typer.echo("\n" + "\n".join(footnotes(records)))
+        notes = format is TableFormat.markdown
+        parts = []
+        if records or not costs:
+            parts.append(render(records, format.value))
+            parts += ["\n".join(footnotes(records))] * notes
+        if costs:
+            parts.append(render_costs(cost_rows(costs), format.value))
+            parts += ["\n".join(cost_footnotes(costs))] * notes
+        if format is TableFormat.json:
+            parts = [json.dumps([row for part in parts for row in json.loads(part)], indent=1)]
+        typer.echo("\n\n".join(parts))
 
 
 @data_app.command("list")
@@ -326,6 +401,25 @@ def _print_cells(cells: list, as_json: bool) -> None:  # type: ignore[type-arg]
     for cell in cells:
         typer.echo(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}")
     typer.echo(f"cells: {len(cells)}")
+
+
+def _print_plans(plans: "list[Plan]", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([plan.model_dump() for plan in plans], indent=1))
+        return
+    for plan in plans:
+        for case in plan.cases:
+            typer.echo(f"{plan.suite} {case} {plan.backend} {plan.dtype}")
+    typer.echo(f"cases: {sum(len(plan.cases) for plan in plans)}")
+
+
+def _stop_on_sigterm() -> None:
+    """Stop as for Ctrl-C when a batch system ends the job, so that the processes below end too."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _print_files(name: str, files: list) -> None:  # type: ignore[type-arg]

@@ -12,7 +12,7 @@ import pluggy
 if TYPE_CHECKING:
     from rbench.backend import BackendPlugin
     from rbench.methods.base import Method
-    from rbench.run.suite import Suite
+    from rbench.run.suite import CostSuite, Suite
     from rbench.tasks.base import Task
 
 GROUP = "rbench"
@@ -36,5 +36,5 @@ def rbench_tasks() -> "list[type[Task]]":  # type: ignore[empty-body]
 
 
 @hookspec
-def rbench_suites() -> "list[Suite]":  # type: ignore[empty-body]
-    """Suites: `rbench.run.Suite`s, the tasks, methods and budgets that `rbench run NAME` runs."""
+def rbench_suites() -> "list[Suite | CostSuite]":  # type: ignore[empty-body]
+    """Suites: `rbench.run.Suite`s, the tasks, methods and budgets that `rbench run NAME` runs; or `CostSuite`s."""

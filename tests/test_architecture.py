@@ -35,8 +35,9 @@ RANKS = {
     "tasks": 8,
     "testing": 9,
     "run": 10,
-    "report": 11,
-    "cli": 12,
+    "cost": 11,
+    "report": 12,
+    "cli": 13,
 }
 """A part may import parts of lower rank, and itself."""
 

@@ -1,7 +1,20 @@
 """Tables of records."""
 
+from rbench.report.cost import cost_footnotes, cost_rows, is_cost, render_costs
 from rbench.report.footnotes import footnotes
 from rbench.report.frame import history, rows, summary
 from rbench.report.table import Format, comparison, render
 
-__all__ = ["Format", "comparison", "footnotes", "history", "render", "rows", "summary"]
+__all__ = [
+    "Format",
+    "comparison",
+    "cost_footnotes",
+    "cost_rows",
+    "footnotes",
+    "history",
+    "is_cost",
+    "render",
+    "render_costs",
+    "rows",
+    "summary",
+]

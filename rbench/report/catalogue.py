@@ -1,15 +1,22 @@
 """What is registered, for `rbench list`."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from rbench.plugins import plugins, unavailable
+from rbench.run import CostSuite, Suite
 from rbench.spec import Configurable
 
 
 def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
     """Everything registered of the given kinds, and the plugins that failed to load, as plain data."""
-    describe_one = {"backends": _backend, "methods": _configurable, "tasks": _configurable, "suites": _suite}
+    describe_one: dict[str, Callable[[Any], dict[str, Any]]] = {
+        "backends": _backend,
+        "methods": _configurable,
+        "tasks": _configurable,
+        "suites": _suite,
+    }
     found = {kind: [describe_one[kind](item) for item in plugins().registered(kind).values()] for kind in kinds}
     failures = [{"name": f.name, "target": f.target, "error": f.error} for f in plugins().failures]
     return {**found, **({"failed plugins": failures} if failures else {})}
@@ -71,5 +78,8 @@ def _word(value: Any) -> str:
     )
 
 
-def _suite(suite: Any) -> dict[str, Any]:
-    return {"name": suite.name, "summary": suite.summary, "tasks": [entry.task for entry in suite.entries]}
+def _suite(suite: Suite | CostSuite) -> dict[str, Any]:
+    own = {"name": suite.name, "summary": suite.summary}
+    if isinstance(suite, CostSuite):
+        return {**own, "networks": list(suite.networks)}
+    return {**own, "tasks": [entry.task for entry in suite.entries]}

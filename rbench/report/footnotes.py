@@ -25,7 +25,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
         *_tuning(records),
         *_data(records),
-        *_machines(records),
+        *machines([record.provenance for record in records if record.provenance]),
     ]
 
 
@@ -63,8 +63,8 @@ def _data(records: Sequence[Record]) -> list[str]:
     return [f"Data of {task}: {what[official]}, sha256 {sha[:16]}…." for (task, sha), official in found.items()]
 
 
-def _machines(records: Sequence[Record]) -> list[str]:
-    known = [record.provenance for record in records if record.provenance]
+def machines(known: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence on each machine and its software, from provenances."""
     lines = (f"{p['cpu']}, {_source(p)}, NumPy {p['libraries'].get('numpy')}." for p in known)
     return list(dict.fromkeys(lines))
 

@@ -1,7 +1,7 @@
 """The comparison table, in words: which columns to show, and how to write figures."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -82,15 +82,26 @@ def render(records: list[Record], form: Format) -> str:
         return json.dumps([plain(record.row()) for record in records], indent=1)
     if form == "csv":
         return rows(records).to_csv(index=False).rstrip()
-    shown = comparison(records)
+    return written(comparison(records), form, {column.title for column in COLUMNS})
+
+
+def written(shown: pd.DataFrame, form: Literal["markdown", "latex", "html"], figures: Collection[str]) -> str:
+    """A table of text in a form to look at.
+
+    Args:
+        shown: text alone.
+        form: which.
+        figures: titles of the columns to align to the right.
+    """
+    alignment = ["right" if name in figures else "left" for name in shown.columns]
     if form == "latex":
-        columns = "".join(side[0] for side in _alignment(shown))
+        columns = "".join(side[0] for side in alignment)
         styled = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
         return str(styled.to_latex(hrules=True, column_format=columns)).rstrip()
     if form == "html":
         return str(shown.to_html(index=False, border=0))
     shown = shown.map(lambda text: " ".join(text.split()).replace("|", "\\|"))
-    return shown.to_markdown(index=False, disable_numparse=True, colalign=_alignment(shown))
+    return shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
 
 
 def _figure(line: dict[Any, Any], column: Column) -> str:
@@ -100,8 +111,3 @@ def _figure(line: dict[Any, Any], column: Column) -> str:
     text = column.write(middle)
     spread = f"{column.write(low)}–{column.write(high)}"
     return text if column.write(low) == column.write(high) else f"{text} ({spread})"
-
-
-def _alignment(shown: pd.DataFrame) -> list[str]:
-    titles = {column.title for column in COLUMNS}
-    return ["right" if name in titles else "left" for name in shown.columns]

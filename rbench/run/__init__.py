@@ -4,12 +4,13 @@ from rbench.run.cell import Budget, Cell
 from rbench.run.record import FIELDS, Record, read_records
 from rbench.run.request import Request
 from rbench.run.session import Display, Run, check, run
-from rbench.run.suite import Entry, Suite
+from rbench.run.suite import CostSuite, Entry, Suite
 
 __all__ = [
     "FIELDS",
     "Budget",
     "Cell",
+    "CostSuite",
     "Display",
     "Entry",
     "Record",

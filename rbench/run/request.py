@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rbench.errors import SpecError
 from rbench.plugins import find_backend, plugins
 from rbench.run.cell import Budget, Cell, configured
-from rbench.run.suite import Entry, Suite
+from rbench.run.suite import CostSuite, Entry, Suite
 from rbench.spec import parse
 from rbench.tasks.base import Task
 
@@ -48,7 +48,7 @@ class Request(BaseModel):
         """All cells, without duplicates, in order of suite, task, method, backend, dtype, device, seed.
 
         Raises:
-            PluginError, SpecError: a name or setting that does not exist.
+            PluginError, SpecError: a name or setting that does not exist, or a suite that measures costs.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
         """
         for backend in self.backends:
@@ -57,7 +57,9 @@ class Request(BaseModel):
                     find_backend(backend, dtype, device)
         found: dict[str, Cell] = {}
         for name in self.suites:
-            suite: Suite = plugins().find("suites", name)
+            suite: Suite | CostSuite = plugins().find("suites", name)
+            if isinstance(suite, CostSuite):
+                raise SpecError(f"suite {name!r} measures costs and trains nothing; run it in a command of its own")
             for entry in self._entries(suite):
                 for cell in self._entry_cells(suite, entry):
                     found.setdefault(cell.key, cell)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,49 @@ WINDOW = 1000
 """Steps over which the variants of a step are counted."""
 
 
-def side_by_side(stepper: Stepper, params: Params, total: int, reference: Method | None = None) -> dict[str, Any]:
-    """Median seconds of a step, and the median ratio to a reference's, timed in turn after a warm-up of both.
+class Variant(NamedTuple):
+    """One variant of a method's step, and what its timing beside another method's found.
+
+    Attributes:
+        share: of all steps.
+        seconds: of each timed step, (pairs,).
+        others: of the other method's step in the same pair, (pairs,).
+        first: seconds of the first call, which compiles.
+    """
+
+    share: float
+    seconds: np.ndarray[Any, Any]
+    others: np.ndarray[Any, Any]
+    first: float
+
+
+def paired_steps(stepper: Stepper, params: Params, total: int, reference: Method | None = None) -> list[Variant]:
+    """Time each variant of a method's step in turn with a reference's, after a warm-up of both.
 
     A step includes the drawing of its samples. A method whose steps differ, such as one that refreshes at intervals, is
-    timed in each variant, and the medians are weighted by how often each is due.
+    timed in each variant.
+
+    Args:
+        stepper: the method on its problem.
+        params: where to step from.
+        total: steps of the run.
+        reference: the method beside it; SGD with its default settings if None.
+
+    Raises:
+        CapacitanceError: the method fails on the first step.
+    """
+    backend, method = stepper.problem.backend, stepper.method
+    theirs, _ = _prepared(Stepper(stepper.problem, reference or SGD(), stepper.feed), params, 0, total)
+    window = [method.phase(index) for index in range(min(total, WINDOW))]
+    found = []
+    for phase in dict.fromkeys(window):
+        ours, first = _prepared(stepper, params, window.index(phase), total)
+        found.append(Variant(window.count(phase) / len(window), *paired_seconds(backend, ours, theirs), first))
+    return found
+
+
+def side_by_side(stepper: Stepper, params: Params, total: int, reference: Method | None = None) -> dict[str, Any]:
+    """Median seconds of a step, and the median ratio to a reference's; variants are weighted by how often each is due.
 
     Args:
         stepper: the method on its problem.
@@ -35,21 +73,14 @@ def side_by_side(stepper: Stepper, params: Params, total: int, reference: Method
     Raises:
         CapacitanceError: the method fails on the first step.
     """
-    backend, method = stepper.problem.backend, stepper.method
-    theirs, _ = _prepared(Stepper(stepper.problem, reference or SGD(), stepper.feed), params, 0, total)
-    window = [method.phase(index) for index in range(min(total, WINDOW))]
-    seconds = ratio = compiling = 0.0
-    for phase in dict.fromkeys(window):
-        ours, first = _prepared(stepper, params, window.index(phase), total)
-        own, other = paired_seconds(backend, ours, theirs)
-        share = window.count(phase) / len(window)
-        seconds += share * float(np.median(own))
-        ratio += share * float(np.median(own / other))
-        compiling += max(0.0, first - float(np.median(own)))
+    found = paired_steps(stepper, params, total, reference)
+    compiling = sum(max(0.0, variant.first - float(np.median(variant.seconds))) for variant in found)
     return {
-        "step_seconds": seconds,
-        "step_ratio_to_sgd": ratio,
-        "compile_seconds": None if backend.eager else compiling,
+        "step_seconds": sum(variant.share * float(np.median(variant.seconds)) for variant in found),
+        "step_ratio_to_sgd": sum(
+            variant.share * float(np.median(variant.seconds / variant.others)) for variant in found
+        ),
+        "compile_seconds": None if stepper.problem.backend.eager else compiling,
     }
 
 

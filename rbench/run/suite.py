@@ -1,4 +1,4 @@
-"""What a suite is: tasks, the methods that are compared on each, and a budget."""
+"""What a suite is: of training, tasks, the methods that are compared on each, and a budget; of costs, what is timed."""
 
 from dataclasses import dataclass
 
@@ -37,3 +37,28 @@ class Suite:
     seeds: int = 1
     threads: int | None = None
     tuning: str = ""
+
+
+@dataclass(frozen=True)
+class CostSuite:
+    """What `rbench run NAME` measures without training, where its options do not say otherwise.
+
+    Attributes:
+        name: the registered name.
+        summary: one line for `rbench list`.
+        benchmarks: the module of pytest-benchmark tests that measures; `rbench.cost.step_time_benchmarks` is one.
+        networks: names of networks, as `rbench.cost.network` takes them.
+        methods: SPECs of the methods.
+        batch_sizes: data a batch.
+        parts: names of parts of a step that are measured apart.
+        threads: of the numerical libraries; all cores if None.
+    """
+
+    name: str
+    summary: str
+    benchmarks: str
+    networks: tuple[str, ...]
+    methods: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    parts: tuple[str, ...] = ()
+    threads: int | None = None

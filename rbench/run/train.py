@@ -63,7 +63,7 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         "dataset_sha256": data.sha256,
         "dataset_official": data.official,
     }
-    _check_memory(problem, method, params, feed)
+    check_memory(problem, method, params, feed)
     pace = Pace(cell.budget, feed.steps_per_epoch)
     with clock.phase("warm_up"):
         stepper, total = Stepper(problem, method, feed), pace.total(0, 0.0)
@@ -146,7 +146,8 @@ def _add(figures: dict[str, Any], name: str, value: float) -> None:
         figures[name] += value
 
 
-def _check_memory(problem: Problem, method: Method, params: Params, feed: Feed) -> None:
+def check_memory(problem: Problem, method: Method, params: Params, feed: Feed) -> None:
+    """Raise `Skip` where a step needs more memory than is free, before any of it is allocated."""
     batch = feed(0)
     datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
     needed, purpose = method.workspace_bytes(problem, params, datum, feed.batch_size)

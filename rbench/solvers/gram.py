@@ -45,7 +45,8 @@ class Gram(Solver):
 
 
 def _position_operations(size: LayerSize) -> float:
-    points, rows = size.samples * size.positions, size.rows * size.positions
+    points = size.samples * size.positions
+    rows = (size.rows + size.samples * (not size.rescaled)) * size.positions  # the gradient's among them
     grams = (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + rows**2
     return grams + size.rows**3 / 6 + points * size.fan_out * size.fan_in
 

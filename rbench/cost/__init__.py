@@ -1,0 +1,23 @@
+"""Costs: what a step takes, measured with pytest-benchmark, and the floor that its arithmetic sets."""
+
+from rbench.cost.networks import network
+from rbench.cost.operations import step_operations
+from rbench.cost.parts import PARTS
+from rbench.cost.request import Case, CostRequest, Plan, find_cost_suite
+from rbench.cost.results import COST_FIELDS, Place, kind, places
+from rbench.cost.session import measure
+
+__all__ = [
+    "COST_FIELDS",
+    "PARTS",
+    "Case",
+    "CostRequest",
+    "Place",
+    "Plan",
+    "find_cost_suite",
+    "kind",
+    "measure",
+    "network",
+    "places",
+    "step_operations",
+]

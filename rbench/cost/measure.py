@@ -1,0 +1,96 @@
+"""What the benchmarks measure of a step, beside what pytest-benchmark does."""
+
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from rbench.backend import Backend
+from rbench.cost.networks import network
+from rbench.cost.operations import step_operations
+from rbench.cost.request import LOSS, Case, Plan
+from rbench.losses import get_loss
+from rbench.methods import SGD, Problem
+from rbench.run.cell import configured
+from rbench.run.clock import arrays_of
+from rbench.run.feed import Feed
+from rbench.run.step_time import WINDOW, Variant, paired_steps
+from rbench.run.stepper import Stepper
+from rbench.run.train import check_memory
+from rbench.tasks import Dataset
+
+ROUND_SECONDS, FEWEST, MOST = 1.0, 5, 100
+"""Seconds to spend on the rounds of a benchmark, and how few and how many there may be."""
+
+
+class PreparedStep:
+    """A method's step on random data, which make no difference to its time, from the initial weights.
+
+    Attributes:
+        cycle: steps after which their variants repeat: what must be timed together.
+    """
+
+    def __init__(self, backend: Backend, case: Case) -> None:
+        (self._method,) = configured("methods", case.method)
+        self._net, self._shape = network(case.network)
+        self._backend, self._batch = backend, case.batch_size
+        problem = Problem(backend, self._net, get_loss(LOSS))
+        numbers, ((outputs,),) = np.random.default_rng(0), self._net.out_space((self._shape,))  # type: ignore[misc]
+        x = numbers.random((case.batch_size, *self._shape))
+        y = numbers.integers(0, outputs or 1, case.batch_size)
+        feed = Feed(problem, Dataset(x, y, x, y, sha256=""), case.batch_size, seed=0)
+        self._params = self._net.init(backend)
+        check_memory(problem, self._method, self._params, feed)
+        self._stepper = Stepper(problem, self._method, feed)
+        phases = [self._method.phase(index) for index in range(WINDOW)]
+        self.cycle = next(n for n in range(1, WINDOW + 1) if phases[n:] == phases[:-n])
+        self._calls = cycle([self._stepper.call(index, WINDOW) for index in range(self.cycle)])
+        self._state = self._method.init(problem, self._params)
+
+    def step(self) -> None:
+        """Make the cycle's next step and wait for it."""
+        self._backend.synchronize(arrays_of(next(self._calls)(self._params, self._state)))
+
+    def paired(self) -> dict[str, Any]:
+        """Seconds of a step, its ratio to SGD's with quartiles, and seconds to compile, None where nothing is.
+
+        Both are timed in turn; of variants these are means weighted by how often each is due.
+
+        Raises:
+            CapacitanceError: the method fails on the first step.
+        """
+        found = paired_steps(self._stepper, self._params, WINDOW)
+        low, middle, high = (_weighted(found, quantile) for quantile in (0.25, 0.5, 0.75))
+        compiling = sum(max(0.0, variant.first - float(np.median(variant.seconds))) for variant in found)
+        return {
+            "paired_step_seconds": sum(variant.share * float(np.median(variant.seconds)) for variant in found),
+            "step_ratio_to_sgd": middle,
+            "step_ratio_low": low,
+            "step_ratio_high": high,
+            "compile_seconds": None if self._backend.eager else compiling,
+        }
+
+    def counted(self) -> dict[str, Any]:
+        """Parameters, operations of the step, and the floor: their ratio to those of SGD's step."""
+        common = self._stepper.problem, (self._shape,), self._batch
+        own, others = (step_operations(method, *common) for method in (self._method, SGD()))
+        return {
+            "n_parameters": sum(layer.n_parameters for layer in self._net.layers),
+            "operations": own,
+            "floor": own / others if own and others else None,
+        }
+
+
+def figures(backend: Backend, plan: Plan, case: Case) -> dict[str, Any]:
+    """What is measured, and where."""
+    asked = plan.model_dump(include={"suite", "backend", "dtype", "threads"}) | case.model_dump()
+    return asked | {"device": backend.device, "libraries": backend.describe()}
+
+
+def rounds_for(seconds: float) -> int:
+    """Rounds that fit into the time for them."""
+    return int(min(max(ROUND_SECONDS / max(seconds, 1e-9), FEWEST), MOST))
+
+
+def _weighted(found: list[Variant], quantile: float) -> float:
+    return sum(variant.share * float(np.quantile(variant.seconds / variant.others, quantile)) for variant in found)

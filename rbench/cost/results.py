@@ -1,0 +1,119 @@
+"""What a run that measures costs leaves in its directory: what pytest-benchmark wrote, and `run.json` beside it."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from rbench.cost.request import CostRequest, Plan
+from rbench.errors import DataError
+from rbench.run.gate import Gate
+from rbench.run.provenance import provenance
+from rbench.run.record import write_json
+
+COST_FIELDS = (
+    "suite", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype", "threads", "status",
+    "reason", "rounds", "step_seconds", "step_seconds_low", "step_seconds_high", "step_ratio_to_sgd", "step_ratio_low",
+    "step_ratio_high", "floor", "operations", "n_parameters", "compile_seconds",
+)  # fmt: skip
+"""Fields of a row, in order; what does not apply is null. A row is of a method's step, or of a part of a step.
+
+- `step_seconds` median over `rounds` of a synchronised step, or part, at the initial weights, with quartiles; where
+  steps differ, a round is the mean of a cycle of them;
+- `step_ratio_to_sgd` median of the ratio to a step of `sgd`, timed in turn with it in the same process, with quartiles;
+- `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`.
+"""
+
+
+class Place(BaseModel):
+    """What one process measured.
+
+    Attributes:
+        plan: what it was to measure.
+        gate: what the equivalence cases found on its backend.
+        failures: status and reason of the cases that have no figure, by what they are in words.
+    """
+
+    plan: Plan
+    gate: Gate
+    failures: dict[str, tuple[str, str]] = {}
+
+    def complete(self, directory: Path) -> bool:
+        """Whether every case has its figure there."""
+        return not self.failures and len(_measured(directory, self.plan)) == len(self.plan.cases)
+
+    def rows(self, directory: Path) -> list[dict[str, Any]]:
+        """A row with `COST_FIELDS` for each case, in the plan's order."""
+        found = {_key(entry["extra_info"]): entry for entry in _measured(directory, self.plan)}
+        rows = []
+        for case in self.plan.cases:
+            entry = found.get(_key(case.model_dump()))
+            own = self.plan.model_dump(exclude={"cases"}) | case.model_dump()
+            status, reason = self.failures.get(str(case), ("crashed", f"{self.plan.name}.json does not have it"))
+            own |= {"status": status, "reason": reason} if entry is None else {"status": "ok", **_figures(entry)}
+            rows.append({name: own.get(name) if own.get(name) != "" else None for name in COST_FIELDS})
+        return rows
+
+    def provenance(self, directory: Path) -> dict[str, Any]:
+        """Software and hardware of the process; empty where it left none."""
+        content = _content(directory, self.plan)
+        found: dict[str, Any] = content.get("machine_info", {}).get("rbench", {})
+        libraries: dict[str, str] = next(
+            (entry["extra_info"]["libraries"] for entry in content.get("benchmarks", [])), {}
+        )
+        return {**found, "backend": libraries} if found else {}
+
+
+def kind(directory: Path) -> Literal["training", "cost"] | None:
+    """What run a directory holds, by its `run.json`; None for none that can be read."""
+    try:
+        content = json.loads((directory / "run.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    return "cost" if "places" in content else "training" if "cells" in content else None
+
+
+def places(directory: Path) -> list[Place]:
+    """What the processes of a run measured; none where there is no run.
+
+    Raises:
+        DataError: `run.json` is of a run that measures costs, but damaged.
+    """
+    if kind(directory) != "cost":
+        return []
+    try:
+        return [Place(**place) for place in json.loads((directory / "run.json").read_text())["places"]]
+    except (OSError, ValueError, TypeError):
+        raise DataError(f"{directory / 'run.json'} is damaged; run into another directory") from None
+
+
+def write_places(directory: Path, request: CostRequest, found: list[Place]) -> None:
+    """Store what has been measured so far, with the request and provenance."""
+    content = {"request": request.model_dump(), "provenance": provenance()}
+    write_json(directory / "run.json", {**content, "places": [place.model_dump() for place in found]})
+
+
+def _content(directory: Path, plan: Plan) -> dict[str, Any]:
+    try:
+        content = json.loads((directory / f"{plan.name}.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _measured(directory: Path, plan: Plan) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = _content(directory, plan).get("benchmarks", [])
+    return entries
+
+
+def _figures(entry: dict[str, Any]) -> dict[str, Any]:
+    stats, extra = entry["stats"], entry["extra_info"]
+    seconds = {"step_seconds": stats["median"], "step_seconds_low": stats["q1"], "step_seconds_high": stats["q3"]}
+    return {**extra, **seconds, "rounds": stats["rounds"]}
+
+
+def _key(case: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(case[name] for name in ("network", "batch_size", "method", "part"))

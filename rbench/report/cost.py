@@ -1,0 +1,93 @@
+"""The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rbench.cost import COST_FIELDS, kind, places
+from rbench.report.footnotes import machines
+from rbench.report.table import Format, significant, written
+from rbench.run.record import plain
+
+WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
+STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
+PART = {"part": "part of a step", "sizes": "sizes", **WHERE}
+RIGHT = ("batch", "step ms", "over sgd", "floor", "ms", "pairs / ns")
+
+
+def is_cost(directory: Path) -> bool:
+    """Whether a directory holds a run that measures costs."""
+    return kind(directory) == "cost"
+
+
+def cost_rows(directories: list[Path]) -> list[dict[str, Any]]:
+    """Rows with `rbench.cost.COST_FIELDS` of runs that measure costs."""
+    return [plain(row) for directory in directories for place in places(directory) for row in place.rows(directory)]
+
+
+def render_costs(rows: list[dict[str, Any]], form: Format) -> str:
+    """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
+    if form == "json":
+        return json.dumps(rows, indent=1)
+    if form == "csv":
+        return pd.DataFrame(rows, columns=list(COST_FIELDS)).to_csv(index=False).rstrip()
+    steps, parts = ([row for row in rows if (row["part"] is not None) == is_part] for is_part in (False, True))
+    shown = [_shown(steps, STEP, _step_figures), _shown(parts, PART, _part_figures)]
+    return "\n\n".join(written(table, form, RIGHT) for table in shown if len(table))
+
+
+def cost_footnotes(directories: list[Path]) -> list[str]:
+    """Sentences on timing, threads, machine and versions."""
+    found = [(directory, place) for directory in directories for place in places(directory)]
+    rows = cost_rows(directories)
+    threads = sorted({place.plan.threads for _, place in found})
+    notes = []
+    if any(row["method"] for row in rows):
+        notes.append(
+            "step ms: median of a synchronised step at the initial weights, or of the mean of a cycle where steps "
+            "differ. over sgd: median ratio (quartiles) to a step of sgd with its default settings, timed in turn in "
+            "the same process. floor: the ratio of their multiply-add pairs, that of the times if all products "
+            "ran at one rate."
+        )
+    if any(row["part"] for row in rows):
+        notes.append("pairs / ns: multiply-add pairs over the median time, a symmetric product counted half.")
+    notes.append(f"Threads: {', '.join(map(str, threads))}.")
+    known = [place.provenance(directory) for directory, place in found]
+    notes += machines([one for one in known if one])
+    versions = [
+        f"{name} {version}" for one in known if one for name, version in one["backend"].items() if name != "numpy"
+    ]
+    return [*notes, f"{', '.join(dict.fromkeys(versions))}."] if versions else notes
+
+
+def _shown(rows: list[dict[str, Any]], names: dict[str, str], figures: Any) -> pd.DataFrame:
+    """Text alone; threads, and how cases ended, where these differ."""
+    failed, threads = any(row["status"] != "ok" for row in rows), len({row["threads"] for row in rows}) > 1
+    lines = []
+    for row in rows:
+        line = {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
+        line |= {"threads": str(row["threads"])} if threads else {}
+        line |= figures(row)
+        end = row["status"] + (f": {row['reason']}" if row["reason"] else "")
+        lines.append(line | ({"status": end} if failed else {}))
+    return pd.DataFrame(lines)
+
+
+def _step_figures(row: dict[str, Any]) -> dict[str, str]:
+    ratio = "–"
+    if row["step_ratio_to_sgd"] is not None:
+        middle, low, high = (f"{row[f'step_ratio_{end}']:.2f}" for end in ("to_sgd", "low", "high"))
+        ratio = middle if low == high else f"{middle} ({low}–{high})"
+    floor = "–" if row["floor"] is None else f"{row['floor']:.2f}"
+    return {"step ms": _milliseconds(row), "over sgd": ratio, "floor": floor}
+
+
+def _part_figures(row: dict[str, Any]) -> dict[str, str]:
+    rate = row["operations"] / row["step_seconds"] / 1e9 if row["operations"] and row["step_seconds"] else None
+    return {"ms": _milliseconds(row), "pairs / ns": "–" if rate is None else significant(rate)}
+
+
+def _milliseconds(row: dict[str, Any]) -> str:
+    return "–" if row["step_seconds"] is None else significant(1e3 * row["step_seconds"])

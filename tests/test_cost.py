@@ -1,0 +1,343 @@
+"""Costs: operations against counts of what a step computes, and `rbench run step-time` on tiny cases."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
+from rbench.cli import app
+from rbench.cost import COST_FIELDS, CostRequest, kind, network, parts, places, step_operations
+from rbench.cost.operations import layer_works
+from rbench.errors import PluginError, SpecError
+from rbench.losses import get_loss
+from rbench.methods import Problem
+from rbench.plugins import plugins
+from rbench.run import CostSuite, Request
+from rbench.run.cell import configured
+from rbench.run.feed import Feed
+from rbench.run.stepper import Stepper
+from rbench.tasks import Dataset
+
+_SPEC = importlib.util.spec_from_file_location("counting", Path(__file__).with_name("counting.py"))
+counting = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(counting)
+CountingBackend, counted = counting.CountingBackend, counting.counted
+
+IMAGES = Conv2d(3, 8, 3, padding=1) >> ReLU() >> Conv2d(8, 8, 3, padding=1) >> AvgPool2d(2) >> Flatten()
+NETWORKS = {
+    "mlp": (network("200-256-128-10")[0], (200,), 32),
+    "few inputs": (network("20-64-5")[0], (20,), 48),
+    "images": (IMAGES >> Linear(128, 5), (3, 8, 8), 16),
+}
+EXACT = [
+    "sgd",
+    "adam",
+    "riemannian[output_metric=true_vs_rest]",
+    "riemannian[output_metric=ggn,solver=rows]",
+    "kfac",
+    "kfac[refresh=10]",
+    "kfac[decay=0]",
+    "kfac[decay=0,factors=exact]",
+    "kfac[decay=0,factors=empirical]",
+    "kfac[decay=0,kl_clip=0.001]",
+    "kfac[decay=0,sharing=reduce]",
+    "kfac[rank=2,refresh=3]",
+]
+WITH_GRADIENTS_ROW = [
+    "riemannian[output_metric=ggn_mc]",
+    "riemannian[output_metric=ggn]",
+    "riemannian[output_metric=ggn,batch=mean]",
+    "riemannian[output_metric=true_vs_rest,batch=mean]",
+]
+TINY = ("-t", "16-8-4", "--batch-size", "8", "--threads", "1")
+
+
+def problem_of(net):
+    return Problem(CountingBackend(), net, get_loss("cross_entropy"))
+
+
+def step_pairs(problem, shape, batch, method):
+    """The pairs that a step computes, the mean over a cycle of its variants."""
+    rng, net = np.random.default_rng(0), problem.net
+    x, y = rng.random((batch, *shape)), rng.integers(0, 5, batch)
+    stepper = Stepper(problem, method, Feed(problem, Dataset(x, y, x, y, sha256=""), batch, seed=0))
+    params, period = net.init(problem.backend), getattr(method, "refresh", 1)
+    state = method.init(problem, params)
+    calls = [stepper.call(index, 1000) for index in range(period)]
+    return sum(counted(lambda call=call: call(params, state)) for call in calls) / period
+
+
+@pytest.mark.parametrize("spec", EXACT)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_operations_of_a_step_are_those_that_it_computes(name, spec):
+    net, shape, batch = NETWORKS[name]
+    (method,), problem = configured("methods", spec), problem_of(net)
+    predicted = step_operations(method, problem, (shape,), batch)
+    assert step_pairs(problem, shape, batch, method) == pytest.approx(predicted, rel=0.03)
+
+
+@pytest.mark.parametrize("spec", WITH_GRADIENTS_ROW)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_gram_product_has_at_most_the_gradients_rows_beside_those_predicted(name, spec):
+    net, shape, batch = NETWORKS[name]
+    (method,), problem = configured("methods", spec), problem_of(net)
+    predicted, found = (
+        step_operations(method, problem, (shape,), batch),
+        step_pairs(problem, shape, batch, method),
+    )
+    ((d,),) = net.out_space((shape,))
+    rank = d if method.batch == "mean" else method.metric.rank(problem.loss, d)
+    beside = sum(
+        ((rank + 1) ** 2 - rank**2) * (batch * work.positions) ** 2 * work.layer.fan_out / 2
+        for work in layer_works(net, (shape,))
+    )
+    assert 0.97 * predicted <= found <= 1.03 * predicted + beside
+
+
+@pytest.mark.parametrize("solver", ["dense", "inverse"])
+def test_the_operations_of_solvers_in_the_weights(solver):
+    net, shape = network("12-10-5")
+    (method,), problem = configured("methods", f"riemannian[output_metric=ggn,solver={solver}]"), problem_of(net)
+    predicted = step_operations(method, problem, (shape,), 12)
+    assert step_pairs(problem, shape, 12, method) == pytest.approx(predicted, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("gram_product", {"rows": 30, "width": 7}),
+        ("capacitance_solve", {"rows": 30}),
+        ("pullback", {"sizes": (6, 5, 4, 3), "batch": 4, "count": 2}),
+        ("patches", {"images": (2, 3, 6, 6)}),
+        ("convolution", {"images": (2, 3, 6, 6), "fan_out": 4}),
+    ],
+)
+def test_the_operations_of_parts_are_those_that_they_compute(name, sizes):
+    part = getattr(parts, name)(CountingBackend(), **sizes)
+    assert counted(part.call) == pytest.approx(part.operations, rel=1e-9)
+
+
+def test_a_method_of_a_plugin_has_no_floor():
+    net, shape = network("4-3-2")
+    assert step_operations(SimpleNamespace(), problem_of(net), (shape,), 4) is None
+
+
+def test_networks_by_name():
+    net, shape = network("784-256-128-10")
+    assert (shape, [layer.weight_shape for layer in net.layers]) == ((784,), [(256, 784), (128, 256), (10, 128)])
+    net, shape = network("cnn")
+    assert net.out_space((shape,)) == ((10,),)
+    for wrong in ("784", "784-0-10", "vgg", "a-b"):
+        with pytest.raises(SpecError, match=f"no network is called '{wrong}'.*784-256-128-10.*cnn"):
+            network(wrong)
+
+
+def test_the_suite_plans_every_method_on_every_network_and_the_parts():
+    suite = plugins().find("suites", "step-time")
+    (plan,) = CostRequest(threads=1).plans()
+    steps = [case for case in plan.cases if case.method]
+    assert len(steps) == len(suite.networks) * len(suite.methods)
+    assert [case.part for case in plan.cases if case.part] == list(parts.PARTS)
+    assert {case.batch_size for case in steps} == {128}
+
+
+def test_a_bare_method_is_each_of_the_suites_own():
+    request = CostRequest(networks=("4-3-2",), methods=("kfac", "sgd[lr=[0.1,0.2]]"), dtypes=("float64", "float32"))
+    plans = request.plans()
+    assert [case.method for case in plans[0].cases] == [
+        "kfac[lr=0.01,damping=0.1,decay=0]", "kfac[lr=0.01,damping=0.1,refresh=10]", "kfac[lr=0.01,damping=0.1]",
+        "sgd[lr=0.1]", "sgd[lr=0.2]",
+    ]  # fmt: skip
+    assert [plan.name for plan in plans] == ["step-time-numpy-float64", "step-time-numpy"]
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Run the command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A run of tiny cases on NumPy, and what the command printed."""
+    folder = tmp_path_factory.mktemp("cost") / "run"
+    methods = ("-m", "sgd", "-m", "kfac[refresh=3]")
+    done = CliRunner().invoke(app, ["run", "step-time", *TINY, *methods, "-o", str(folder)])
+    assert done.exit_code == 0, done.output
+    return SimpleNamespace(folder=folder, done=done, words=("run", "step-time", *TINY, *methods, "-o", folder))
+
+
+def test_a_run_leaves_what_pytest_benchmark_wrote_and_the_request(measured):
+    entries = json.loads((measured.folder / "step-time-numpy.json").read_text())["benchmarks"]
+    assert [entry["extra_info"]["method"] for entry in entries] == [
+        "sgd[lr=0.1]",
+        "kfac[lr=0.01,damping=0.1,refresh=3]",
+    ]
+    for entry in entries:
+        assert entry["extra_info"]["n_parameters"] == 16 * 8 + 8 + 8 * 4 + 4
+        assert entry["stats"]["rounds"] >= 5
+    whole = json.loads((measured.folder / "run.json").read_text())
+    assert whole["request"]["networks"] == ["16-8-4"]
+    assert whole["provenance"]["python"]
+    assert whole["places"][0]["gate"]["misses"] == []
+    names = {"run.json", "step-time-numpy.json", "step-time-numpy.log"}
+    assert {path.name for path in measured.folder.iterdir()} == names
+
+
+def test_a_run_says_how_it_goes_on_and_ends_with_the_table(measured):
+    lines = measured.done.stderr.splitlines()
+    assert lines[0].startswith("equivalence gate, numpy float32 on cpu")
+    assert re.fullmatch(r"\[1/2\] numpy float32 16-8-4 batch 8 sgd\[lr=0.1\]: \S+ ms, \S+ × sgd", lines[1])
+    assert lines[-1] == f"results: {measured.folder}"
+    head, _, sgd, kfac, *notes = measured.done.stdout.splitlines()
+    titles = ["network", "batch", "method", "backend", "device", "dtype", "step ms", "over sgd", "floor"]
+    assert [word.strip() for word in head.split("|")[1:-1]] == titles
+    assert sgd.split("|")[9].strip() == "1.00"
+    assert float(kfac.split("|")[9]) > 1
+    assert "Threads: 1." in notes
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "json"])
+def test_every_form_of_the_table(call, measured, form):
+    done = call("table", measured.folder, "--format", form)
+    assert done.exit_code == 0
+    assert done.stderr == ""
+    for words in ("16-8-4", "sgd[lr=0.1]", "kfac[lr=0.01,damping=0.1,refresh=3]", "numpy", "float32"):
+        assert words in done.stdout
+
+
+def test_the_rows_hold_ordered_quartiles(call, measured):
+    rows = json.loads(call("table", measured.folder, "--format", "json").stdout)
+    assert all(tuple(row) == COST_FIELDS for row in rows)
+    for row in rows:
+        assert row["step_ratio_low"] <= row["step_ratio_to_sgd"] <= row["step_ratio_high"]
+        assert 0 < row["step_seconds_low"] <= row["step_seconds"] <= row["step_seconds_high"]
+    assert (rows[0]["part"], rows[0]["status"], rows[0]["floor"], rows[0]["compile_seconds"]) == (None, "ok", 1, None)
+
+
+def test_what_is_measured_is_kept_until_it_is_forced(call, measured):
+    before = (measured.folder / "step-time-numpy.json").stat().st_mtime_ns
+    done = call(*measured.words, "--json")
+    assert done.stderr.splitlines()[0] == "step-time-numpy: kept from an earlier run"
+    assert len(json.loads(done.stdout)) == 2
+    assert (measured.folder / "step-time-numpy.json").stat().st_mtime_ns == before
+
+
+def test_runs_of_both_kinds_in_one_table(call, measured):
+    spirals = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
+    assert call("run", "-t", spirals, "-m", "sgd", "--steps", 3, "-o", "trained").exit_code == 0
+    done = call("table", measured.folder, "trained")
+    assert done.exit_code == 0
+    assert done.stdout.index("two-spirals") < done.stdout.index("16-8-4")
+    rows = json.loads(call("table", "trained", measured.folder, "--format", "json").stdout)
+    assert [row.get("task") is None for row in rows] == [False, True, True]
+    for words, message in {
+        ("run", "step-time", *TINY, "-o", "trained"): "trained holds a run that trains",
+        ("run", "-t", spirals, "-m", "sgd", "--steps", 3, "-o", measured.folder): "holds a run that measures costs",
+        ("table", measured.folder, "--history"): "has no history",
+    }.items():
+        refused = call(*words)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert message in refused.stderr
+    assert (kind(Path("trained")), kind(measured.folder), kind(Path())) == ("training", "cost", None)
+
+
+def test_cases_without_figures_are_rows_with_their_reason(call, measured, tmp_path):
+    place = json.loads((measured.folder / "run.json").read_text())["places"][0]
+    sgd, kfac = place["plan"]["cases"]
+    failures = {f"16-8-4 batch 8 {sgd['method']}": ["out_of_memory", "too large"]}
+    (tmp_path / "run.json").write_text(json.dumps({"places": [{**place, "failures": failures}]}))
+    (found,) = places(tmp_path)
+    assert [(row["status"], row["reason"]) for row in found.rows(tmp_path)] == [
+        ("out_of_memory", "too large"),
+        ("crashed", "step-time-numpy.json does not have it"),
+    ]
+    assert not found.complete(tmp_path)
+    table = call("table", tmp_path).stdout
+    assert "out_of_memory: too large" in table
+    assert kfac["method"] in table
+
+
+def test_a_case_that_fails_takes_no_other_down(call):
+    done = call("run", "step-time", *TINY, "-m", "naive[mass=0.1]", "-m", "sgd", "-t", "20000-2000-4", "-o", "run")
+    assert done.exit_code == 1
+    rows = {(row["network"], row["method"].partition("[")[0]): row for row in places(Path("run"))[0].rows(Path("run"))}
+    assert rows["20000-2000-4", "naive"]["status"] == "skipped"
+    assert "GiB" in rows["20000-2000-4", "naive"]["reason"]
+    assert {key for key, row in rows.items() if row["status"] == "ok"} == {
+        ("16-8-4", "naive"), ("16-8-4", "sgd"), ("20000-2000-4", "sgd"),
+    }  # fmt: skip
+    assert "skipped: would need" in done.stdout
+
+
+def test_a_backend_that_misses_the_gate_is_not_timed(call, monkeypatch):
+    from rbench.cost import session
+    from rbench.run.gate import Gate
+
+    missed = Gate(backend="numpy", device="cpu", dtype="float32", cases=3, misses=("gram: 1e-1",))
+    monkeypatch.setattr(session, "gate", lambda *place: missed)
+    done = call("run", "step-time", *TINY, "-m", "sgd", "-o", "run")
+    assert done.exit_code == 1
+    assert "skipped: not timed: equivalence gate" in done.stdout
+
+
+REFUSED = {
+    "run step-time --epochs 1": "suite 'step-time' measures costs and trains nothing: leave out --epochs",
+    "run step-time --seeds 2 -j 2 --timeout 5m --unofficial-data": "--seeds, --timeout, --jobs, --unofficial-data",
+    "run step-time quick": "step-time, quick: a suite that measures costs runs alone",
+    "run step-time -t 784": "no network is called '784'",
+    "run step-time -m nope": "no method is called 'nope'",
+    "run step-time -b nope": "no backend is called 'nope'",
+    "run step-time --dtype float16": "'numpy' has no dtype 'float16'",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_wrong_request_is_one_message_and_status_2(call, tmp_path, words):
+    done = call(*words.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert REFUSED[words] in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_pytest_benchmark_it_says_what_to_install(call, tmp_path, monkeypatch):
+    from rbench.cost import session
+
+    find = session.importlib.util.find_spec
+    monkeypatch.setattr(
+        session.importlib.util, "find_spec", lambda name: None if name == "pytest_benchmark" else find(name)
+    )
+    done = call("run", "step-time", *TINY, "-o", "run")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "pip install 'rbench[bench]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_lists_the_cases(call, tmp_path):
+    lines = call("run", "step-time", "-t", "16-8-4", "-m", "sgd", "-m", "adam", "-n").stdout.splitlines()
+    assert lines == [
+        "step-time 16-8-4 batch 128 sgd[lr=0.1] numpy float32",
+        "step-time 16-8-4 batch 128 adam[lr=0.001] numpy float32",
+        "cases: 2",
+    ]
+    (plan,) = json.loads(call("run", "step-time", "-t", "16-8-4", "-m", "sgd", "-n", "--json").stdout)
+    assert plan["cases"] == [{"network": "16-8-4", "batch_size": 128, "method": "sgd[lr=0.1]", "part": ""}]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_suites_of_the_other_kind_are_refused():
+    with pytest.raises(SpecError, match="'step-time' measures costs"):
+        Request(suites=("quick", "step-time")).cells()
+    with pytest.raises(SpecError, match="'quick' trains"):
+        CostRequest(suite="quick").plans()
+    with pytest.raises(PluginError, match="no suite"):
+        CostRequest(suite="nope").plans()
+    assert isinstance(plugins().find("suites", "step-time"), CostSuite)
