@@ -7,10 +7,10 @@ import numpy as np
 
 from rbench.errors import ParameterError
 
-Purpose: TypeAlias = Literal["weights", "order", "samples", "data", "split"]
+Purpose: TypeAlias = Literal["weights", "order", "samples", "data", "split", "augmentation"]
 """What the numbers are for; no two purposes share a stream."""
 
-_PURPOSES: tuple[Purpose, ...] = ("weights", "order", "samples", "data", "split")
+_PURPOSES: tuple[Purpose, ...] = ("weights", "order", "samples", "data", "split", "augmentation")
 
 
 def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:

@@ -9,7 +9,7 @@ from rbench.errors import SpecError
 
 
 class Configurable(BaseModel):
-    """A thing with a name and settings, that a SPEC can make; its fields are the SPEC's keys.
+    """A thing with a name and settings, that a SPEC can make; its fields, or their aliases, are the SPEC's keys.
 
     Attributes:
         name: what the SPEC starts with.
@@ -28,7 +28,9 @@ class Configurable(BaseModel):
         fields = type(self).model_fields
         keys = [key for key in fields if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
         shown = [*self.always, *(key for key in keys if key not in self.always)]
-        settings = [f"{key}={_written(getattr(self, key), _takes_list(self, key))}" for key in shown]
+        settings = [
+            f"{fields[key].alias or key}={_written(getattr(self, key), _takes_list(self, key))}" for key in shown
+        ]
         return f"{self.name}[{','.join(settings)}]" if settings else self.name
 
     def changed(self, **settings: Any) -> Self:
@@ -37,7 +39,7 @@ class Configurable(BaseModel):
         Raises:
             SpecError: a value that its field refuses.
         """
-        return self._make({**self.model_dump(), **settings})
+        return self._make({**self.model_dump(by_alias=True), **settings})
 
     @classmethod
     def expand(cls, settings: dict[str, Any]) -> list[Self]:
@@ -57,7 +59,7 @@ class Configurable(BaseModel):
             first = error.errors()[0]
             key = str(first["loc"][0]) if first["loc"] else ""
             if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields) or "none"
+                known = ", ".join(field.alias or key for key, field in cls.model_fields.items()) or "none"
                 raise SpecError(f"{cls.name} has no setting {key!r}; its settings are: {known}") from None
             where = f"{key}={settings[key]!r}: " if key in settings else ""
             raise SpecError(f"{cls.name}: {where}{first['msg'].removeprefix('Value error, ')}") from None

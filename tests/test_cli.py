@@ -183,12 +183,15 @@ def test_system_information_is_json(call):
     assert found["libraries"]["numpy"]
 
 
-@pytest.mark.parametrize(("words", "code"), [(("data", "check", "mnist"), 1), (("data", "list"), 0)])
-def test_absent_data_are_called_absent(call, words, code):
+@pytest.mark.parametrize(
+    ("words", "code", "count"),
+    [(("data", "check", "mnist"), 1, 4), (("data", "check", "cifar10"), 1, 6), (("data", "list"), 0, 10)],
+)
+def test_absent_data_are_called_absent(call, words, code, count):
     done = call(*words)
     assert done.exit_code == code, done.output
     lines = done.stdout.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == count
     assert all("absent" in text and "official" not in text for text in lines)
 
 

@@ -1,4 +1,4 @@
-"""The feed: batches of the training data and host-drawn noise, the same ones on every backend."""
+"""The feed: batches of the training data, augmented where they are to be, and noise; the same ones on every backend."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,12 @@ from rbench.errors import ShapeError
 from rbench.methods import Batch, Problem
 from rbench.modules import Module
 from rbench.random import generator
+from rbench.run.augment import augmented
 from rbench.tasks import Dataset
 
 
 class Feed:
-    """Batches of the training data, in an order drawn for each epoch.
+    """Batches of the training data, in an order drawn for each epoch; all that is random is drawn on the host.
 
     Attributes:
         batch_size: data a batch.
@@ -25,20 +26,21 @@ class Feed:
         backend = problem.backend
         self.batch_size = batch_size
         self.steps_per_epoch = len(data.x_train) // batch_size
-        self._count, self._seed, self._problem = len(data.x_train), seed, problem
-        self._x = backend.asarray(data.x_train)
-        self._y = (backend.labels if problem.loss.integer_targets else backend.asarray)(data.y_train)
+        self._data, self._seed, self._problem = data, seed, problem
+        self._put_y = backend.labels if problem.loss.integer_targets else backend.asarray
+        # What is changed on the host at every step stays there.
+        self._kept = None if data.augment else (backend.asarray(data.x_train), self._put_y(data.y_train))
         self._outputs = _outputs(problem.net, data)
         self._gather = backend.compile(self._take)
         self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.empty(0))
 
     def __call__(self, step: int) -> Batch:
         """The batch of a 0-based step, without noise."""
-        return self._batch(self._chosen(step))
+        return self._batch((step,), self._chosen(step))
 
     def several(self, steps: Sequence[int]) -> Batch:
         """The batches of some steps, with a leading axis of steps, without noise."""
-        return self._batch(np.stack([self._chosen(step) for step in steps]))
+        return self._batch(steps, np.stack([self._chosen(step) for step in steps]))
 
     def noise(self, step: int, samples: int) -> Array | None:
         """The loss's noise for `samples` targets a datum at a 0-based step; None for none."""
@@ -54,13 +56,24 @@ class Feed:
         """Which data the batch of a step holds."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._order[0] != epoch:
-            self._order = epoch, generator(self._seed, "order", epoch).permutation(self._count)
+            self._order = epoch, generator(self._seed, "order", epoch).permutation(len(self._data.x_train))
         return self._order[1][place * self.batch_size :][: self.batch_size]
 
-    def _batch(self, chosen: np.ndarray[Any, Any]) -> Batch:
+    def _batch(self, steps: Sequence[int], chosen: np.ndarray[Any, Any]) -> Batch:
+        """The data of some indices, (batch,) for one step or (steps, batch)."""
         backend = self._problem.backend
-        x, y = self._gather(self._x, self._y, backend.asarray(chosen, dtype=backend.xp.int64))
+        if self._kept is None:
+            x = self._augmented(steps, chosen.reshape(len(steps), -1))
+            x = x.reshape(*chosen.shape, *x.shape[1:])
+            return Batch(backend.asarray(x), self._put_y(self._data.y_train[chosen]), None)
+        x, y = self._gather(*self._kept, backend.asarray(chosen, dtype=backend.xp.int64))
         return Batch(x, y, None)
+
+    def _augmented(self, steps: Sequence[int], chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Augmented images of indices (steps, batch), on the host, one after the other."""
+        images, seed = self._data.x_train, self._seed
+        pairs = zip(steps, chosen, strict=True)
+        return np.concatenate([augmented(images[rows], generator(seed, "augmentation", step)) for step, rows in pairs])
 
     def _take(self, x: Array, y: Array, indices: Array) -> tuple[Array, Array]:
         xp = self._problem.backend.xp

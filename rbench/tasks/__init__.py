@@ -3,6 +3,7 @@
 from rbench.hookspecs import hookimpl
 from rbench.tasks.autoencoder import MnistAutoencoder
 from rbench.tasks.base import Dataset, Target, Task, fingerprint
+from rbench.tasks.cifar10 import Cifar10
 from rbench.tasks.deep_linear import DeepLinear
 from rbench.tasks.digits import Digits
 from rbench.tasks.lanczos import Lanczos
@@ -15,7 +16,7 @@ from rbench.tasks.two_spirals import TwoSpirals
 @hookimpl
 def rbench_tasks() -> list[type[Task]]:
     """Register the tasks that come with rbench."""
-    return [Digits, Mnist, MnistAutoencoder, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos]
+    return [Digits, Mnist, MnistAutoencoder, Cifar10, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos]
 
 
 __all__ = ["Dataset", "Target", "Task", "fingerprint"]

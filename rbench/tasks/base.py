@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,6 +28,8 @@ class Dataset:
         y_test: as `y_train`.
         sha256: fingerprint of the content that was read or made.
         official: whether it is the published data set; None for data that are made or ship with a library.
+        augment: whether a training batch is drawn with images (channels, height, width) mirrored left to right, half of
+            them, and shifted by up to 4 pixels along either axis, zeros coming in; evaluation never is.
     """
 
     x_train: np.ndarray[Any, Any]
@@ -36,6 +38,7 @@ class Dataset:
     y_test: np.ndarray[Any, Any]
     sha256: str
     official: bool | None = None
+    augment: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def _held_out(data: Dataset) -> Dataset:
     held = int(len(order) * VALIDATION_FRACTION)
     test, train = np.sort(order[:held]), np.sort(order[held:])
     x, y = data.x_train, data.y_train
-    return Dataset(x[train], y[train], x[test], y[test], data.sha256, data.official)
+    return replace(data, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
 
 
 def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:

@@ -36,7 +36,32 @@ MNIST = FileSet(
 )
 """Handwritten digits (LeCun, Bottou, Bengio and Haffner 1998): training images and labels, test images and labels."""
 
-DATASETS: dict[str, FileSet] = {MNIST.name: MNIST}
+# Of the files that the archive unpacks to; Krizhevsky publishes the sum of the archive only.
+_CIFAR10_SHA256 = {
+    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+}
+CIFAR10 = FileSet(
+    name="cifar10",
+    address="https://www.cs.toronto.edu/~kriz/",
+    files=tuple(
+        File(
+            name=name,
+            archive="cifar-10-binary.tar.gz",
+            archive_sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            content_sha256=content_sha256,
+        )
+        for name, content_sha256 in _CIFAR10_SHA256.items()
+    ),
+    folder="cifar-10-batches-bin",
+)
+"""Small photographs (Krizhevsky 2009), the binary version: five files of training data, one of test data."""
+
+DATASETS: dict[str, FileSet] = {dataset.name: dataset for dataset in (MNIST, CIFAR10)}
 
 
 def status(name: str) -> list[FileStatus]:

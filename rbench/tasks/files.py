@@ -1,19 +1,20 @@
 """Files of public data sets: found on this machine or fetched, and their content checked.
 
 A file is looked for in `$RBENCH_DATA/<data set>/`, `$RBENCH_DATA/` and the user's cache, in this order, as `name.gz` or
-`name`.
+`name`; where an archive holds several files, in the folder that it unpacks to as well.
 """
 
 import gzip
 import hashlib
 import os
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rbench.errors import DataError
+from rbench.tasks import archive
 
 TIMEOUT_SECONDS = 5.0
 
@@ -24,7 +25,7 @@ class File:
 
     Attributes:
         name: of the uncompressed file.
-        archive: of the compressed file, as it is published.
+        archive: of the compressed file, or of the tar archive that holds it, as it is published.
         archive_sha256: of the published file, which a download must have.
         content_sha256: of the uncompressed content, which makes a copy official however it was compressed.
     """
@@ -43,11 +44,13 @@ class FileSet:
         name: of the data set, and of its folder.
         address: public address that the archives' names are added to.
         files: in the order in which their reader wants them.
+        folder: that the archive of all files unpacks to; empty where every file is published by itself.
     """
 
     name: str
     address: str
     files: tuple[File, ...]
+    folder: str = ""
 
     @property
     def cache(self) -> Path:
@@ -61,7 +64,8 @@ class FileSet:
         """Where files are looked for, in order."""
         root = os.environ.get("RBENCH_DATA")
         given = [Path(root).expanduser() / self.name, Path(root).expanduser()] if root else []
-        return [*given, self.cache]
+        inside = [folder / self.folder for folder in given] if self.folder else []
+        return [*inside, *given, self.cache]
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,8 @@ def _status(files: FileSet, file: File) -> FileStatus:
 
 
 def _locate(files: FileSet, file: File) -> Path | None:
-    candidates = [folder / name for folder in files.folders for name in (file.archive, file.name)]
+    names = (file.name,) if files.folder else (file.archive, file.name)
+    candidates = [folder / name for folder in files.folders for name in names]
     # Unlike Path.is_file, this takes a folder that may not be read for one without the file.
     return next((path for path in candidates if os.path.isfile(path)), None)
 
@@ -180,23 +185,22 @@ def _difference(file: File, content: Content) -> str:
 
 
 def _download(files: FileSet, file: File) -> Path:
-    """Fetch into the cache: pooch writes to a temporary file there, checks its sum, and renames it."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
+    """Fetch into the cache, with all else that the archive holds; what is cut short leaves no part of a file there."""
     url = files.address + file.archive
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_SECONDS)
     try:
-        found = pooch.retrieve(
-            url, f"sha256:{file.archive_sha256}", fname=file.archive, path=files.cache, downloader=downloader
-        )
+        if not files.folder:
+            return archive.fetch(url, file.archive_sha256, files.cache, TIMEOUT_SECONDS)
+        files.cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=files.cache) as scratch:
+            fetched = archive.fetch(url, file.archive_sha256, Path(scratch), TIMEOUT_SECONDS)
+            archive.unpack(fetched, [each.name for each in files.files], files.cache)
+        return files.cache / file.name
     except (OSError, ValueError) as error:
         unset = "" if os.environ.get("RBENCH_DATA") else " (RBENCH_DATA is not set)"
+        wanted = f"{files.folder}/{file.name}" if files.folder else f"{files.name}/{file.archive}"
         raise DataError(
-            f"{files.name}: {file.archive} is absent and could not be fetched.\n"
+            f"{files.name}: {file.name if files.folder else file.archive} is absent and could not be fetched.\n"
             f"  looked in: {', '.join(map(str, files.folders))}{unset}\n"
             f"  tried: {url}: {type(error).__name__}: {error}\n"
-            f"Go online and run `rbench data fetch {files.name}`, or set RBENCH_DATA to a folder that holds "
-            f"{files.name}/{file.archive}"
+            f"Go online and run `rbench data fetch {files.name}`, or set RBENCH_DATA to a folder that holds {wanted}"
         ) from error
-    return Path(found)

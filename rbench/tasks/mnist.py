@@ -1,39 +1,33 @@
 """`mnist`: handwritten digits."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rbench.errors import DataError
-from rbench.modules import Module
 from rbench.tasks import datasets, files, idx
-from rbench.tasks.base import Dataset, Target, Task
-from rbench.tasks.networks import Activation, Widths, mlp
+from rbench.tasks.base import Dataset, Target
+from rbench.tasks.images import ImageClassifier
 
 SIDE = 28
 
 
-class Mnist(Task):
-    """Classify the 28×28 images of MNIST (LeCun, Bottou, Bengio and Haffner 1998): 60,000 to train, 10,000 to test.
-
-    Attributes:
-        hidden: sizes of the hidden layers.
-        activation: between the layers.
-    """
+class Mnist(ImageClassifier):
+    """Classify the 28×28 images of MNIST (LeCun, Bottou, Bengio and Haffner 1998): 60,000 to train, 10,000 to test."""
 
     name = "mnist"
-    summary = "MNIST digits, a multilayer perceptron"
-    loss = "cross_entropy"
+    summary = "MNIST digits, a multilayer perceptron or a convolutional network"
     epochs = 3
     target = Target("test_accuracy", 0.97)
-    hidden: Widths = (256, 128)
-    activation: Activation = "tanh"
-
-    def network(self) -> Module:
-        return mlp((SIDE * SIDE, *self.hidden, 10), self.activation)
+    image = (1, SIDE, SIDE)
 
     def load(self, allow_unofficial: bool) -> Dataset:
-        return load_mnist(allow_unofficial)
+        data = load_mnist(allow_unofficial)
+        if self.architecture == "mlp":
+            return data
+        x_train, x_test = (x.reshape(len(x), *self.image) for x in (data.x_train, data.x_test))
+        return replace(data, x_train=x_train, x_test=x_test)
 
 
 def load_mnist(allow_unofficial: bool) -> Dataset:

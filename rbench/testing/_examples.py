@@ -60,10 +60,8 @@ MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "Conv2d, a stride above the kernel": (Conv2d(2, 2, 2, stride=3), ((2, 6, 4),)),
     "Conv2d, a kernel above the image": (Conv2d(1, 2, 4, padding=2), ((1, 3, 2),)),
     "Conv2d of single pixels without bias": (Conv2d(2, 3, 1, stride=2, bias=False), _IMAGE),
-    "AvgPool2d": (AvgPool2d(2), _IMAGE),
-    "AvgPool2d over all": (AvgPool2d(4), _IMAGE),
-    "MaxPool2d": (MaxPool2d(2), _IMAGE),
-    "MaxPool2d with two rests": (MaxPool2d(3), _IMAGE),
+    "AvgPool2d": (AvgPool2d(2), ((2, 3, 5),)),
+    "MaxPool2d": (MaxPool2d(2), ((2, 3, 5),)),
     "ScaleShift": (ScaleShift(4), _VECTOR),
     "ScaleShift of images": (ScaleShift(2), _IMAGE),
 }
@@ -82,9 +80,7 @@ NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
 
 CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "strided images": (
-        Conv2d(2, 4, 3, stride=2, padding=1)
-        >> (ScaleShift(4) >> Tanh() >> Conv2d(4, 6, 2) >> Flatten())
-        >> Linear(12, 3),
+        Conv2d(2, 4, 3, stride=2, padding=1) >> Tanh() >> Conv2d(4, 4, 2) >> Flatten() >> Linear(8, 3),
         _IMAGE,
     ),
     "residual images": (
@@ -93,7 +89,10 @@ CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
         >> (Add() >> AvgPool2d(2) >> Flatten() >> Linear(8, 3)),
         _IMAGE,
     ),
-    "largest pixels": (Conv2d(2, 3, 2, bias=False) >> MaxPool2d(2) >> Flatten() >> Linear(6, 3), _IMAGE),
+    "largest pixels": (
+        Conv2d(2, 3, 2, bias=False) >> ScaleShift(3) >> MaxPool2d(2) >> Flatten() >> Linear(6, 3),
+        _IMAGE,
+    ),
 }
 """The same with layers of several positions. Of the first one's convolutions the Gram solver takes one by output
 channels, the other by positions."""

@@ -14,17 +14,7 @@ from rbench.methods.kronecker import gradient_covariance, input_covariance
 from rbench.metrics import get_output_metric, pull_metric
 from rbench.random import generator
 from rbench.testing import oracle
-from rbench.testing._examples import (
-    BATCH,
-    CONVOLUTIONS,
-    FIXED,
-    LOSSES,
-    OUTPUTS,
-    SEED,
-    Example,
-    draw_targets,
-    example,
-)
+from rbench.testing._examples import BATCH, FIXED, LOSSES, OUTPUTS, SEED, Example, draw_targets, example
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case, native, on_host
 from rbench.testing.reference import trajectory
@@ -72,24 +62,26 @@ _LOOPS: list[tuple[Method, str]] = [
 ]
 """Method and loss of trajectories whose steps are one call, where the backend has loops."""
 
+_IMAGES = ("strided images", "largest pixels")
+"""Networks with convolutions."""
+
 _ON_IMAGES: list[Method] = [
-    Riemannian(lr=0.1, rank=_RANK, mass=0.5, workspace_mb=1e-6),
-    Riemannian(lr=0.1, output_metric="true_vs_rest", mass=0.5, solver="gram"),
-    KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2),
+    Riemannian(lr=0.1, rank=_RANK, mass=0.5, solver="gram", workspace_mb=1e-6),
+    KFAC(lr=0.05, rank=_RANK, damping=0.3),
 ]
-"""Methods whose trajectories are tried with convolutions."""
+"""Methods whose trajectories are tried on the first of them."""
 
 
 def method_cases() -> Iterator[Case]:
     """`kfac factors`, `kfac directions`, and `trajectory …` of every built-in method."""
-    for network in ("residual", "no bias", *CONVOLUTIONS):
+    for network in ("residual", "no bias", *_IMAGES):
         for loss in LOSSES if network == "residual" else LOSSES[:1]:
-            several = loss == "cross_entropy" and network not in CONVOLUTIONS
+            several = loss == "cross_entropy" and network not in _IMAGES
             for metric in ("ggn_mc", "ggn", "empirical_fisher") if several else ("ggn_mc",):
                 settings = example(network), loss, metric
                 compute, expect = partial(_factors, *settings), partial(_expected_factors, *settings)
                 yield Case("kfac factors", ", ".join((network, loss, metric)), compute, expect)
-    for network in ("residual", "flatten", "strided images"):
+    for network in ("residual", "flatten"):
         for split in _SPLITS:
             kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
             training = _Training(example(network), "cross_entropy", kfac, 1)
@@ -101,7 +93,7 @@ def method_cases() -> Iterator[Case]:
         training = _Training(example("no bias"), loss, method, STEPS)
         yield Case(f"trajectory {method.name}", f"{training}, in one call", training.in_one_call, training.expected)
     for method in _ON_IMAGES:
-        training = _Training(example("strided images"), "cross_entropy", method, FEW)
+        training = _Training(example(_IMAGES[0]), "cross_entropy", method, FEW)
         yield Case(f"trajectory {method.name}", f"images, {training}", training.step_by_step, training.expected)
 
 

@@ -48,7 +48,7 @@ def network_cases() -> Iterator[Case]:
     for loss in LOSSES:
         for name, scale in {"moderate outputs": 1.0, "outputs of up to 80": 40.0}.items():
             yield Case("loss", f"{loss}, {name}", partial(_loss, loss, scale), partial(_expected_loss, loss, scale))
-    for name in [*NETWORKS, *CONVOLUTIONS]:
+    for name in [*NETWORKS, "residual images"]:
         for loss in LOSSES if name in ("residual", "one layer") else LOSSES[:1]:
             case = example(name)
             yield Case("gradient", f"{name}, {loss}", partial(_gradient, case, loss), partial(case.gradients, loss))
@@ -61,8 +61,9 @@ def network_cases() -> Iterator[Case]:
 def _window_data(window: Window, sizes: tuple[int, int]) -> tuple[Numbers, Numbers]:
     """Images (batch, channels, *sizes), and what stands in their windows' places."""
     rng = generator(SEED, "data", 8)
-    images = rng.normal(size=(BATCH, 2, *sizes))
-    return images, rng.normal(size=oracle.windows(images, window.kernel, window.stride, window.padding).shape)
+    images: Numbers = rng.normal(size=(BATCH, 2, *sizes))
+    shape = oracle.windows(images, window.kernel, window.stride, window.padding).shape[1:]
+    return images, rng.normal(size=(BATCH, *shape))
 
 
 def _patches(window: Window, sizes: tuple[int, int], backend: Backend) -> Arrays:

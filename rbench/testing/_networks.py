@@ -223,7 +223,7 @@ def _windows(x: Numbers, kernel: int, stride: int, padding: int = 0) -> Numbers:
 def windows(images: Numbers, kernel: int, stride: int, padding: int) -> Numbers:
     """Windows (batch, channels · kernel², positions) of images (batch, channels, height, width), in C order."""
     cut = np.moveaxis(_windows(images[None], kernel, stride, padding)[0], (2, 3), (4, 5))
-    return cut.reshape(len(cut), -1, cut.shape[4] * cut.shape[5])
+    return np.asarray(cut.reshape(len(cut), -1, cut.shape[4] * cut.shape[5]))
 
 
 def _largest(windows: Numbers) -> Numbers:

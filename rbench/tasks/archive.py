@@ -1,0 +1,58 @@
+"""Archives of public data sets: fetched, checked and unpacked."""
+
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Collection
+from pathlib import Path
+
+from rbench.errors import DataError
+
+
+def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
+    """Fetch a file under its own name: pooch writes to a temporary file in the folder, checks its sum, and renames it.
+
+    Args:
+        url: where it is published; the last part is its name.
+        sha256: that it must have.
+        folder: where it is put.
+        timeout: seconds that the server may be silent.
+
+    Raises:
+        OSError: it cannot be had.
+        ValueError: it has another sum; it is not kept.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
+    return Path(pooch.retrieve(url, f"sha256:{sha256}", url.rpartition("/")[2], folder, downloader=downloader))
+
+
+def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
+    """Write the named files of a tar archive into a folder, whatever folder they have within; nothing else is written.
+
+    Each is written beside the archive first and then moved, so that the folder never holds part of one.
+
+    Args:
+        archive: compressed or not; its own folder is on the device of `folder`.
+        names: of files, without folders.
+        folder: where they are put.
+
+    Raises:
+        DataError: the archive lacks one of them.
+    """
+    missing = set(names)
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = member.name.rpartition("/")[2]
+            source = tar.extractfile(member) if name in missing and member.isfile() else None
+            if source is None:
+                continue
+            with source, (archive.parent / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
+            os.replace(archive.parent / name, folder / name)
+            missing.remove(name)
+    if missing:
+        raise DataError(f"{archive.name} holds no {', '.join(sorted(missing))}: it is not the archive of this data set")

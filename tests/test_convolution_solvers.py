@@ -1,0 +1,258 @@
+"""Every way to solve a layer of many positions: one result, bounded memory, and no approximation in K-FAC's manner."""
+
+import tracemalloc
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rbench import AvgPool2d, Conv2d, Flatten, Linear, ScaleShift, Tanh
+from rbench.errors import CapacitanceError
+from rbench.losses import get_loss
+from rbench.methods.kronecker import gradient_covariance, input_covariance
+from rbench.metrics import KroneckerMass, get_output_metric, layer_masses, pull_metric
+from rbench.random import generator
+from rbench.solvers import SOLVERS, LayerSize, check_health, choose_solver, gram, solve_layers
+from rbench.solvers import rows as by_rows
+from rbench.testing import _examples as examples
+from rbench.testing import oracle, relative_error
+
+SEED, BATCH, RANK = 5, 4, 3
+NETS = {
+    "strides": Conv2d(2, 5, 3, stride=2, padding=1) >> Tanh() >> Conv2d(5, 3, 2) >> Flatten() >> Linear(6, 3),
+    "no bias": Conv2d(2, 4, 2, bias=False) >> ScaleShift(4) >> AvgPool2d(2) >> Flatten() >> Linear(8, 3),
+}
+METRICS = {
+    "ggn": ("cross_entropy", "ggn"),
+    "ggn_mc": ("squared_error", "ggn_mc"),
+    "identity": ("squared_error", "identity"),
+    "true_vs_rest": ("cross_entropy", "true_vs_rest"),
+    "empirical_fisher": ("squared_error", "empirical_fisher"),
+}
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A network's rows at every layer, and what the oracle says of its metrics without mass."""
+
+    net: Any
+    rows: Any
+    metrics: list[np.ndarray]
+    gradients: list[np.ndarray]
+
+
+def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
+    """A batch of images pulled back, on the backend and by the oracle."""
+    rng = np.random.default_rng(SEED)
+    params, x = examples.draw_params(net, rng), rng.normal(size=(size, 2, 5, 4))
+    y = examples.draw_targets((size,), rng)[loss]
+    noise = get_loss(loss).noise(generator(SEED, "samples"), size, RANK, 3).astype(backend.dtype)
+    native = tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
+    targets = y if get_loss(loss).integer_targets else backend.asarray(y)
+    options = get_loss(loss), get_output_metric(metric, RANK), treatment
+    _, rows = pull_metric(backend, net, native, *options, backend.asarray(x), targets, noise)
+    (z,), jacobians = oracle.forward(net, params, x), oracle.jacobians(net, params, x)
+    outputs = oracle.output_metrics(metric, loss, z, y, RANK, SEED)
+    metrics = [oracle.layer_metric(j, outputs, np.zeros(j.shape[2]), treatment) for j in jacobians]
+    return Pulled(net, rows, metrics, [oracle.gradient(j, loss, z, y) for j in jacobians])
+
+
+def forms(kronecker):
+    """Every way to solve, by name: a function of the backend, the rows and the mass."""
+    found = {f"{n} channels": lambda b, r, m, n=n: by_rows.solve_by_channels(b, r, m, n) for n in (1, 2, 3, 99)}
+    found |= {name: lambda b, r, m, s=solver: s.solve(b, r, m, 2.0**30) for name, solver in SOLVERS.items()}
+    found["positions"] = gram._solve_by_positions
+    return {name: form for name, form in found.items() if kronecker or name not in ("gram", "positions")}
+
+
+@pytest.mark.parametrize("treatment", ["stack", "mean"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["scalar", "pair", "full"])
+@pytest.mark.parametrize("name", NETS)
+def test_every_form_is_the_oracle_s_solution(name, kind, metric, treatment, backend):
+    given = pulled(backend, NETS[name], *METRICS[metric], treatment)
+    mass = oracle.draw_mass(kind, given.net.layers, np.random.default_rng(0))
+    diagonals = oracle.mass_diagonals(mass, given.net.layers)
+    masses = layer_masses(backend, given.net.layers, mass)
+    assert any(rows.source.shape[1] > 1 for rows in given.rows)
+    for layer, rows, entries, matrix, gradient, diagonal in zip(
+        given.net.layers, given.rows, masses, given.metrics, given.gradients, diagonals, strict=True
+    ):
+        expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
+        for form, solve in forms(kind != "full").items():
+            found = solve(backend, rows, entries)
+            block = layer.block(found.weight, found.bias, backend)
+            assert np.isfinite(found.health), form
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form, layer)
+            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form, layer)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_all_solvers_agree_in_float32(metric, single):
+    given = pulled(single, NETS["strides"], *METRICS[metric])
+    masses = layer_masses(single, given.net.layers, 0.3)
+    for layer, rows, mass, matrix, gradient in zip(
+        given.net.layers, given.rows, masses, given.metrics, given.gradients, strict=True
+    ):
+        expected = np.linalg.solve(matrix + 0.3 * np.eye(len(matrix)), gradient)
+        for form, solve in forms(kronecker=True).items():
+            found = solve(single, rows, mass)
+            block = layer.block(found.weight, found.bias, single)
+            assert {array.dtype for array in block.values()} == {np.dtype(np.float32)}
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, form
+
+
+@pytest.mark.parametrize("form", forms(kronecker=True))
+def test_not_a_number_is_an_unhealthy_layer(form, backend):
+    given = pulled(backend, NETS["strides"], *METRICS["ggn"])
+    rows = given.rows[0]
+    rows.rows[1, 0, 2, 1] = rows.rows[1, 1, 2, 1] = np.nan
+    with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
+        check_health(np.array([forms(kronecker=True)[form](backend, rows, KroneckerMass(0.3, 1.0, 1.0)).health]))
+
+
+class Spy:
+    """Notes by which form, and with how many channels at once, the Gram solver solves."""
+
+    def __init__(self, monkeypatch):
+        self.seen = []
+        by_channels, by_positions = gram.solve_by_channels, gram._solve_by_positions
+        monkeypatch.setattr(gram, "solve_by_channels", lambda *given: self.note(given[3], by_channels, given))
+        monkeypatch.setattr(gram, "_solve_by_positions", lambda *given: self.note("positions", by_positions, given))
+
+    def note(self, form, solve, given):
+        self.seen.append(form)
+        return solve(*given)
+
+
+@pytest.mark.parametrize("metric", ["ggn", "true_vs_rest"])
+def test_the_gate_has_a_convolution_for_each_form(metric, monkeypatch, backend):
+    net = examples.example("strided images").net
+    given, spy = pulled(backend, net, *METRICS[metric], size=examples.BATCH), Spy(monkeypatch)
+    solve_layers(backend, net.layers, given.rows, layer_masses(backend, net.layers, 0.3), "gram")
+    assert spy.seen == [4, "positions", "positions"]
+
+
+def test_the_workspace_bounds_the_channels_at_once(monkeypatch, backend):
+    net, seen = NETS["strides"], set()
+    given = pulled(backend, net, *METRICS["identity"])
+    size = LayerSize.of(given.rows[0])
+    for workspace in (0, 1, 5e3, 1e4, 1.5e4, 2e4, 1e5, 1e9):
+        spy = Spy(monkeypatch)
+        solve_layers(backend, net.layers[:1], given.rows[:1], [KroneckerMass(0.3, 1.0, 1.0)], "gram", workspace)
+        (channels,) = spy.seen
+        held = 8 * (3 * size.rows * size.fan_in * np.array([channels, channels + 1]) + 2 * size.rows**2)
+        assert channels == 1 or held[0] <= workspace
+        assert channels == size.fan_out or held[1] > workspace
+        seen.add(channels)
+        monkeypatch.undo()
+    assert {1, 2, size.fan_out} <= seen
+
+
+def peak_bytes(backend, net, shape, size, metric, workspace):
+    """What a solve of the first layer held at most beyond its rows; and the size that it had."""
+    rng, loss, chosen = np.random.default_rng(0), get_loss("cross_entropy"), get_output_metric(metric)
+    x, y, noise = rng.normal(size=(size, *shape)), rng.integers(0, 10, size), rng.random((size, 1))
+    _, rows = pull_metric(backend, net, net.init(backend), loss, chosen, "stack", x, y, noise)
+    tracemalloc.start()
+    try:
+        solve_layers(backend, net.layers[:1], rows[:1], [KroneckerMass(0.3, 1.0, 1.0)], "gram", workspace)
+        return LayerSize.of(rows[0]), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+WIDE = Conv2d(32, 64, 3, padding=1) >> AvgPool2d(8) >> Flatten() >> Linear(64, 10)
+LARGE = Conv2d(1, 64, 3, padding=1) >> AvgPool2d(28) >> Flatten() >> Linear(64, 10)
+MEMORY = {
+    "many rows": (WIDE, (32, 8, 8), 8, "ggn", 4e6),
+    "many rows, little room": (WIDE, (32, 8, 8), 8, "ggn", 1e6),
+    "one row a datum": (WIDE, (32, 8, 8), 32, "ggn_mc", 1e6),
+    "many positions": (LARGE, (1, 28, 28), 8, "ggn", 1e6),
+}
+"""Network, images, how many, output metric, and the workspace in bytes."""
+EXCESS = {
+    "many rows, little room": "all rows of a convolution are copied, and a weight is formed for every datum",
+    "one row a datum": "a weight is formed for every datum",
+    "many positions": "all rows of a convolution are copied, or those of as many channels as V alone has room for",
+}
+"""Where the bound does not hold, and why."""
+
+
+def expectation(name):
+    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=EXCESS[name]) if name in EXCESS else ())
+
+
+@pytest.mark.parametrize("name", [expectation(name) for name in MEMORY])
+def test_a_solve_keeps_to_its_workspace(name, backend):
+    *given, workspace = MEMORY[name]
+    size, peak = peak_bytes(backend, *given, workspace)
+    # The workspace; K and what its factorisation takes; the gradient, the direction and its corrected cotangents.
+    rest = 4 * size.rows**2 + 3 * size.n + size.samples * size.positions * size.fan_out
+    assert peak <= workspace + 8 * rest
+
+
+def test_a_solve_without_bound_holds_all_rows(backend):
+    *given, workspace = MEMORY["many rows"]
+    size, peak = peak_bytes(backend, *given, 1e12)
+    assert peak > 8 * size.rows * size.n > 2 * workspace
+
+
+LAYERS = [
+    LayerSize(samples=64, positions=784, rank=9, fan_in=9, fan_out=16, bias=True),
+    LayerSize(samples=64, positions=196, rank=9, fan_in=144, fan_out=32, bias=True),
+    LayerSize(samples=64, positions=1, rank=9, fan_in=1568, fan_out=10, bias=True),
+]
+"""Of a network for images."""
+
+
+def test_the_planner_keeps_every_layer_to_the_workspace(backend):
+    names = [set() for _ in LAYERS]
+    for size, chosen_names in zip(LAYERS, names, strict=True):
+        for workspace in 2.0 ** np.arange(16, 40):
+            chosen = choose_solver("auto", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
+            able = [SOLVERS[name] for name in ("gram", "rows", "dense")]
+            fitting = [solver for solver in able if 8 * solver.numbers(size) <= workspace]
+            cost = (lambda solver, n=size: solver.operations(n)) if fitting else (lambda s, n=size: s.numbers(n))
+            assert cost(chosen) == min(map(cost, fitting or able))
+            assert chosen in (fitting or able)
+            chosen_names.add(chosen.name)
+    assert names == [{"dense"}, {"gram", "rows"}, {"gram"}]
+
+
+POSITIONS = {"one": Conv2d(2, 3, 4, stride=2) >> Flatten(), "two": Conv2d(2, 2, 4) >> Flatten() >> Linear(4, 3)}
+"""Networks by how many positions their convolution has."""
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_a_product_of_sums_is_no_capacitance(name, backend):
+    """Σ_tt' (a_t·a'_t')(δ_t·δ'_t') is (Σ_tt' a_t·a'_t')(Σ_tt' δ_t·δ'_t') for one position alone."""
+    given = pulled(backend, POSITIONS[name], "squared_error", "identity")
+    rows = given.rows[0]
+    a = np.concatenate([rows.inputs, np.ones((*rows.inputs.shape[:2], 1))], axis=2)
+    v = np.einsum("bkto,bti->bkoi", rows.factor_rows, a).reshape(len(a) * rows.factor_rows.shape[1], -1)
+    inputs = a.sum(axis=1) @ a.sum(axis=1).T
+    outputs = np.einsum("bkto,clso->bkcl", rows.factor_rows, rows.factor_rows)
+    product = (outputs * inputs[:, None, :, None]).reshape(len(v), len(v))
+    np.testing.assert_allclose(np.linalg.eigvalsh(v.T @ v), np.linalg.eigvalsh(given.metrics[0]), atol=1e-12)
+    error = relative_error([product], [v @ v.T])
+    assert error <= 1e-12 if name == "one" else error >= 0.1
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+@pytest.mark.parametrize("sharing", ["expand", "reduce"])
+def test_kronecker_factors_are_exact_for_one_datum_and_position(sharing, name, backend):
+    """Even times the best number they are far from the metric where there are several positions."""
+    given = pulled(backend, POSITIONS[name], "squared_error", "identity", size=1)
+    a, g = (f(backend, given.rows[0], sharing) for f in (input_covariance, gradient_covariance))
+    layer = given.net.layers[0]
+    product = np.kron(g, a[: layer.fan_in, : layer.fan_in])
+    metric = given.metrics[0][: len(product), : len(product)]
+    best = (product * metric).sum() / (product * product).sum()
+    error = relative_error([best * product], [metric])
+    if name == "one":
+        assert best == pytest.approx(1, rel=1e-12)
+        assert error <= 1e-12
+    else:
+        assert error >= 0.1
