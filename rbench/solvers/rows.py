@@ -95,7 +95,7 @@ def _parts(
         root, shape = entries**0.5, tuple(values.shape[1:])
         if not (isinstance(root, float) and root == 1):
             values = values / root
-        own = xp.sum(values, axis=0) if gradient is None else gradient[index][start:stop] / root
+        own = xp.sum(values, axis=0) if gradient is None else gradient[index][start:stop, ...] / root
         yield _Part(xp.reshape(values, (values.shape[0], -1)), xp.reshape(own, (-1,)), root, shape)
 
 
