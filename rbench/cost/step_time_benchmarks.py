@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from rbench.backend import Backend
-from rbench.cost.measure import PreparedStep, figures, rounds_for
 from rbench.cost.parts import get_part
 from rbench.cost.request import Case, CostRequest, Plan
+from rbench.cost.timing import PreparedStep, figures, rounds_for
 from rbench.errors import Skip
 from rbench.plugins import get_backend
 from rbench.run.clock import arrays_of, timed
