@@ -25,20 +25,13 @@ class Clock:
         self.seconds: dict[str, float] = {"data": 0.0, "warm_up": 0.0, "step": 0.0, "evaluation": 0.0}
 
     @contextmanager
-    def phase(self, name: Phase, *, wait: bool = True) -> Iterator[None]:
-        """Add the time of the block to a phase.
-
-        Args:
-            name: the phase.
-            wait: synchronise before the reading at the end; without, only the time to queue the work is counted, so the
-                last block of a run of them must wait.
-        """
+    def phase(self, name: Phase) -> Iterator[None]:
+        """Add the time of the block to a phase, until the backend has done what was asked of it."""
         start = perf_counter()
         try:
             yield
         finally:
-            if wait:
-                self._backend.synchronize()
+            self._backend.synchronize()
             self.seconds[name] += perf_counter() - start
 
 

@@ -7,9 +7,6 @@ from rbench.run.cell import Budget
 EVALUATIONS = 10
 """Evaluations after the start of a run, at least where it has as many steps."""
 
-WAIT_SECONDS = 0.5
-"""How long steps are queued at most before they are waited for and checked."""
-
 UNTIMED = 1_000_000
 """Steps that a budget of seconds is taken to hold before any has been timed."""
 
@@ -29,11 +26,6 @@ class Pace:
             self.marks = [(i + 1) / EVALUATIONS for i in range(EVALUATIONS)]
         else:
             self.marks = [stop / self._steps for stop in _stops(self._steps, steps_per_epoch)]
-
-    @property
-    def patience(self) -> float:
-        """Seconds of steps that may be queued before they are waited for: what a budget of seconds may be off by."""
-        return WAIT_SECONDS if self._seconds is None else min(WAIT_SECONDS, self._seconds / 500)
 
     @property
     def timed(self) -> bool:

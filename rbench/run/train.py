@@ -71,7 +71,7 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         if not pace.timed:
             stops = [round(mark * total) for mark in pace.marks]
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
-    _Loop(stepper, pace, clock, report, outcome.figures["step_seconds"]).run(params, task, evaluate, outcome)
+    _Loop(stepper, pace, clock, report).run(params, task, evaluate, outcome)
     outcome.figures["peak_device_bytes"] = backend.peak_device_bytes()
     outcome.figures["phase_seconds"] = clock.seconds
 
@@ -79,17 +79,17 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
 class _Loop:
     """The training loop of one cell."""
 
-    def __init__(self, stepper: Stepper, pace: Pace, clock: Clock, report: Report, step_seconds: float) -> None:
+    def __init__(self, stepper: Stepper, pace: Pace, clock: Clock, report: Report) -> None:
         self._stepper, self._pace, self._clock, self._report = stepper, pace, clock, report
-        self._step_seconds = step_seconds
-        self._backend = stepper.problem.backend
 
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
-        """Train to the end of the budget, evaluating at the pace's marks."""
+        """Train to the end of the budget, evaluating at the pace's marks.
+
+        Each call is waited for, and its batch before it: on a device that works asynchronously an upload would wait for
+        the step before it, whose time would then count as the data's.
+        """
         stepper, clock, pace = self._stepper, self._clock, self._pace
-        state = stepper.method.init(stepper.problem, params)
-        unchecked: list[tuple[int, Array, Array | None]] = []
-        done = waited = 0
+        state, done = stepper.method.init(stepper.problem, params), 0
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
             fraction = pace.fraction(done, clock.seconds["step"])
@@ -100,32 +100,25 @@ class _Loop:
             while pace.fraction(done, clock.seconds["step"]) < mark:
                 total = pace.total(done, clock.seconds["step"])
                 several = not pace.timed and stepper.loops_from(done, round(mark * total))
-                with clock.phase("data", wait=False):
+                with clock.phase("data"):
                     call = (stepper.calls if several else stepper.call)(done, total)
-                with clock.phase("step", wait=False):
+                with clock.phase("step"):
                     result = call(params, state)
                 params, state = result.params, result.state
-                unchecked.append((done, result.loss, result.health))
+                self._check(done, result.loss, result.health)
                 done += STEPS_PER_CALL if several else 1
-                if self._backend.eager or (done - waited) * self._step_seconds > pace.patience:
-                    self._wait(unchecked)
-                    self._report(done, total)
-                    waited = done
-            self._wait(unchecked)
+                self._report(done, total)
 
-    def _wait(self, unchecked: list[tuple[int, Array, Array | None]]) -> None:
-        """Wait for the steps that are queued; raise for the first that failed or whose loss is not finite."""
-        with self._clock.phase("step"):
-            """Wait."""
-        for first, losses, healths in unchecked:
-            values = self._backend.to_numpy(losses).reshape(-1)
-            rows = None if healths is None else self._backend.to_numpy(healths).reshape(len(values), -1)
-            for index, loss in enumerate(values):
-                if rows is not None:
-                    check_health(rows[index], first + index)
-                if not math.isfinite(loss):
-                    raise DivergedError(f"the loss of the batch at step {first + index} is {loss}; lower lr")
-        unchecked.clear()
+    def _check(self, first: int, losses: Array, healths: Array | None) -> None:
+        """Raise for the first step of a call that failed or whose loss is not finite."""
+        backend = self._stepper.problem.backend
+        values = backend.to_numpy(losses).reshape(-1)
+        rows = None if healths is None else backend.to_numpy(healths).reshape(len(values), -1)
+        for index, loss in enumerate(values):
+            if rows is not None:
+                check_health(rows[index], first + index)
+            if not math.isfinite(loss):
+                raise DivergedError(f"the loss of the batch at step {first + index} is {loss}; lower lr")
 
     def _evaluate(self, params: Params, done: int, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
         seconds = self._clock.seconds["step"]

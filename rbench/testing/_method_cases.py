@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from rbench.backend import Backend
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Method, Naive, Problem, Riemannian, compile_step
-from rbench.methods.kronecker import gradient_covariance, input_covariance
+from rbench.methods.kronecker import Sharing, gradient_covariance, input_covariance
 from rbench.metrics import get_output_metric, pull_metric
 from rbench.random import generator
 from rbench.testing import oracle
@@ -62,25 +62,21 @@ _LOOPS: list[tuple[Method, str]] = [
 ]
 """Method and loss of trajectories whose steps are one call, where the backend has loops."""
 
-_IMAGES = ("strided images", "largest pixels")
-"""Networks with convolutions."""
-
 _ON_IMAGES: list[Method] = [
     Riemannian(lr=0.1, rank=_RANK, mass=0.5, solver="gram", workspace_mb=1e-6),
     KFAC(lr=0.05, rank=_RANK, damping=0.3),
 ]
-"""Methods whose trajectories are tried on the first of them."""
+"""Methods whose trajectories are tried with convolutions."""
 
 
 def method_cases() -> Iterator[Case]:
     """`kfac factors`, `kfac directions`, and `trajectory …` of every built-in method."""
-    for network in ("residual", "no bias", *_IMAGES):
+    for network in ("residual", "no bias"):
         for loss in LOSSES if network == "residual" else LOSSES[:1]:
-            several = loss == "cross_entropy" and network not in _IMAGES
-            for metric in ("ggn_mc", "ggn", "empirical_fisher") if several else ("ggn_mc",):
-                settings = example(network), loss, metric
-                compute, expect = partial(_factors, *settings), partial(_expected_factors, *settings)
-                yield Case("kfac factors", ", ".join((network, loss, metric)), compute, expect)
+            for metric in ("ggn_mc", "ggn", "empirical_fisher") if loss == "cross_entropy" else ("ggn_mc",):
+                yield _factor_case(network, loss, metric)
+    for sharing in get_args(Sharing):
+        yield _factor_case("largest pixels", "cross_entropy", "ggn_mc", sharing)
     for network in ("residual", "flatten"):
         for split in _SPLITS:
             kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
@@ -93,24 +89,31 @@ def method_cases() -> Iterator[Case]:
         training = _Training(example("no bias"), loss, method, STEPS)
         yield Case(f"trajectory {method.name}", f"{training}, in one call", training.in_one_call, training.expected)
     for method in _ON_IMAGES:
-        training = _Training(example(_IMAGES[0]), "cross_entropy", method, FEW)
+        training = _Training(example("strided images"), "cross_entropy", method, FEW)
         yield Case(f"trajectory {method.name}", f"images, {training}", training.step_by_step, training.expected)
 
 
-def _factors(given: Example, loss: str, metric: str, backend: Backend) -> Arrays:
+def _factor_case(network: str, loss: str, metric: str, sharing: Sharing = "expand") -> Case:
+    settings = example(network), loss, metric, sharing
+    name = ", ".join((network, loss, metric, sharing))
+    return Case("kfac factors", name, partial(_factors, *settings), partial(_expected_factors, *settings))
+
+
+def _factors(given: Example, loss: str, metric: str, sharing: Sharing, backend: Backend) -> Arrays:
     """A and G of every layer."""
     problem = Problem(backend, given.net, get_loss(loss))
     x, y = tuple(map(backend.asarray, given.x)), _targets(problem, given.targets[loss])
     noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, OUTPUTS))
     output_metric, params = get_output_metric(metric, _RANK), native(backend, given.params)
     _, pulled = pull_metric(backend, given.net, params, problem.loss, output_metric, "stack", x, y, noise)
-    pairs = [(input_covariance(backend, rows), gradient_covariance(backend, rows)) for rows in pulled]
+    pairs = [(input_covariance(backend, rows, sharing), gradient_covariance(backend, rows, sharing)) for rows in pulled]
     return [backend.to_numpy(factor) for pair in pairs for factor in pair]
 
 
-def _expected_factors(given: Example, loss: str, metric: str) -> Arrays:
+def _expected_factors(given: Example, loss: str, metric: str, sharing: Sharing) -> Arrays:
     outputs = oracle.output_metrics(metric, loss, given.outputs, given.targets[loss], _RANK, SEED)
-    return [f for pair in oracle.kronecker_factors(given.net, given.params, given.x, outputs) for f in pair]
+    pairs = oracle.kronecker_factors(given.net, given.params, given.x, outputs, sharing)
+    return [factor for pair in pairs for factor in pair]
 
 
 def _targets(problem: Problem, y: Numbers) -> Any:

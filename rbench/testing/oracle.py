@@ -170,8 +170,10 @@ def gradient(jacobian: Numbers, loss: str, z: Numbers, y: Any) -> Numbers:
     return np.asarray(sum(jacobian[b].T @ cotangent(loss, z[b], y[b]) for b in range(len(z))) / len(z))
 
 
-def kronecker_factors(net: Module, params: Params, x: Any, metrics: Numbers) -> list[tuple[Numbers, Numbers]]:
-    """K-FAC's factors of every layer in the expand form: A = E[ā_t ā_tᵀ] and G = E[Σ_t J_btᵀ Ĝ_b J_bt].
+def kronecker_factors(
+    net: Module, params: Params, x: Any, metrics: Numbers, sharing: str = "expand"
+) -> list[tuple[Numbers, Numbers]]:
+    """K-FAC's factors of every layer: A = E[ā_t ā_tᵀ] and G = E[Σ_t J_btᵀ Ĝ_b J_bt].
 
     ā_t are the layer's inputs at position t, with a 1 where it has a bias, and J_bt (d, fan_out) is the Jacobian of the
     network's outputs with respect to the layer's there. A averages over data and positions, G over data.
@@ -181,6 +183,7 @@ def kronecker_factors(net: Module, params: Params, x: Any, metrics: Numbers) -> 
         params: its parameters.
         x: inputs (batch, *shape), or a tuple of them.
         metrics: the output metric Ĝ_b of every datum, (batch, d, d).
+        sharing: `expand`; or `reduce`, where a datum has one position: the mean of ā_t, and the sum of J_bt.
 
     Returns:
         For every layer A (fan_in [+1], fan_in [+1]) and G (fan_out, fan_out).
@@ -189,6 +192,8 @@ def kronecker_factors(net: Module, params: Params, x: Any, metrics: Numbers) -> 
     for layer, a, jacobian in zip(
         net.layers, layer_inputs(net, params, x), layer_jacobians(net, params, x), strict=True
     ):
+        if sharing == "reduce":
+            a, jacobian = a.mean(axis=1, keepdims=True), jacobian.sum(axis=2, keepdims=True)
         flattened = a.reshape(-1, layer.fan_in)
         widened = np.column_stack([flattened, np.ones((len(flattened), int(layer.bias)))])
         covariance = sum(j.T @ g @ j for at, g in zip(jacobian, metrics, strict=True) for j in np.moveaxis(at, 1, 0))

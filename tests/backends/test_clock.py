@@ -186,7 +186,7 @@ def test_times_are_those_of_the_device(lagging):
     assert done.record.status == "ok", done.record.reason
     assert done.step_seconds == pytest.approx(LAUNCH + WORK)
     assert done.step_ratio_to_sgd == pytest.approx(1)
-    assert STEPS * WORK < done.train_seconds < STEPS * (WORK + LAUNCH)
+    assert STEPS * WORK < done.train_seconds <= STEPS * (WORK + LAUNCH) * (1 + 1e-9)
     assert done.phase_seconds["step"] == done.train_seconds
     assert done.phase_seconds["evaluation"] == pytest.approx(0)
     seconds = [entry["seconds"] for entry in done.record.history]
@@ -198,7 +198,7 @@ def test_the_first_call_counts_as_compilation(lagging):
     done = lagging()
     assert done.compile_seconds == pytest.approx(COMPILING)
     assert done.phase_seconds["warm_up"] > 2 * COMPILING
-    assert done.train_seconds < STEPS * (WORK + LAUNCH)
+    assert done.train_seconds == pytest.approx(STEPS * (WORK + LAUNCH))
 
 
 def test_without_waiting_the_times_would_be_those_of_the_queue(lagging):
@@ -217,13 +217,11 @@ def test_without_waiting_the_times_would_be_those_of_the_queue(lagging):
 )
 @pytest.mark.parametrize("loops", [False, True], ids=["a step a call", "many steps a call"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_step_that_diverges_is_named_though_others_follow(lagging, method, words, loops):
+def test_a_step_that_diverges_is_named(lagging, method, words, loops):
     done, eager = lagging(method, loops=loops), lagging(method, backend="numpy")
     assert done.record.status == eager.record.status == "diverged"
     assert words in done.record.reason
     assert done.record.reason == eager.record.reason
-    spoilt = np.count_nonzero(~np.isfinite(done.backend.losses))
-    assert spoilt > 5, "the steps after it were not queued"
 
 
 ALL = STEPS // STEPS_PER_CALL
@@ -255,7 +253,7 @@ def test_many_steps_a_call_train_as_one_by_one(lagging, method, loops):
 def test_calls_of_many_steps_are_compiled_before_training(lagging):
     done = lagging(loops=True)
     assert done.compile_seconds == pytest.approx(2 * COMPILING)
-    assert STEPS * WORK < done.train_seconds < STEPS * (WORK + LAUNCH)
+    assert STEPS * WORK < done.train_seconds <= STEPS * (WORK + LAUNCH) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("loops", [False, True], ids=["a step a call", "many steps a call"])
@@ -267,6 +265,17 @@ def test_a_budget_of_seconds_is_kept(lagging, loops):
     assert done.steps > 80
     assert [entry["seconds"] / 2.0 for entry in done.record.history] == pytest.approx(np.arange(11) / 10, abs=0.1)
     assert done.backend.loop_calls == []
+
+
+def test_an_upload_that_waits_for_the_device_does_not_count_its_work_as_data(lagging, monkeypatch):
+    def upload(self, values, dtype=None):
+        self.synchronize()
+        return NumpyBackend.asarray(self, values, dtype)
+
+    monkeypatch.setattr(LaggingBackend, "asarray", upload)
+    done = lagging()
+    assert done.record.status == "ok", done.record.reason
+    assert done.train_seconds == pytest.approx(STEPS * (WORK + LAUNCH))
 
 
 def test_a_call_is_timed_from_an_empty_queue_to_its_end(watch):
