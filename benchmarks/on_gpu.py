@@ -1,6 +1,6 @@
 """The equivalence gate and the step times of a backend on a GPU.
 
-    python benchmarks/on_gpu.py cupy cupy-cuda12x
+    python benchmarks/on_gpu.py cupy 'cupy-cuda12x[ctk]'
 
 Installs the requirement, runs `rbench verify` and `step_time.py`. Where there is no GPU it says why, and ends well.
 """

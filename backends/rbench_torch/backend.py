@@ -94,12 +94,14 @@ class TorchBackend(Backend):
         return None if self.eager else torch.cuda.max_memory_allocated(self.native_device)
 
     def free_bytes(self) -> int:
-        return super().free_bytes() if self.eager else torch.cuda.mem_get_info(self.native_device)[0]
+        if self.eager:
+            return super().free_bytes()
+        held = torch.cuda.memory_reserved(self.native_device) - torch.cuda.memory_allocated(self.native_device)
+        return int(torch.cuda.mem_get_info(self.native_device)[0] + held)
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        words = str(error)
-        on_host = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in words
-        return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or on_host
+        said = isinstance(error, RuntimeError) and any(w in str(error) for w in ("DefaultCPUAllocator", "ALLOC_FAILED"))
+        return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or said
 
     def describe(self) -> dict[str, str]:
         found = {"torch": torch.__version__, "threads": str(torch.get_num_threads())}

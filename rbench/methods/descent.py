@@ -28,7 +28,7 @@ class Descent(Method):
     def descend(
         self, backend: Backend, params: Params, velocity: Any, direction: Params, lr: float, *, nesterov: bool = False
     ) -> tuple[Params, Any]:
-        """New parameters and velocity."""
+        """New parameters and velocity. The direction is used up: its memory may hold the velocity afterwards."""
         add_scaled, push = backend.add_scaled, direction
         if self.momentum:
             spare = not nesterov  # the direction is the next velocity's memory, unless it is needed once more

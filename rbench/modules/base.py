@@ -43,7 +43,7 @@ class LayerPullback:
     """A layer that is linear in its weights, seen as two matrices.
 
     A row (b, k) of cotangents, pulled back to the layer's weights, is Σ_t cotangents[b, k, t] ⊗ [inputs[b, t]; 1], the
-    1 where the layer has a bias (spec Ex. 1 of arXiv 2603.03610 is the case of one position).
+    1 where the layer has a bias (Ex. 1 of arXiv 2603.03610 is the case of one position).
 
     Attributes:
         source: the layer's inputs, what multiplies the weights.
@@ -116,7 +116,7 @@ class Module(ABC):
     def init(self, backend: Backend, seed: int = 0, scheme: Scheme = "glorot") -> Params:
         """Draw initial parameters on the host, the same numbers for every backend.
 
-        Weights are uniform with mean zero, biases zero.
+        Weights are uniform with mean zero, biases zero, gains of `ScaleShift` as it says.
 
         Args:
             backend: where the arrays are put.

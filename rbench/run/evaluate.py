@@ -1,5 +1,6 @@
 """Evaluation: losses and errors over a data set, in chunks."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from rbench.modules import Params
 from rbench.tasks import Dataset
 
 CHUNK = 2000
+CHUNK_NUMBERS = 400_000
+"""Data, and numbers of their inputs, that are evaluated at once: the patches of a convolution take many times more."""
+
 TRAIN_SAMPLES = 10_000
 """Training data that the reported training loss is taken over: the first ones, all of them where there are fewer."""
 
@@ -52,9 +56,10 @@ class Evaluator:
 
     def _over(self, params: Params, x: Array, y: Array) -> Figures:
         count = x.shape[0]
+        chunk = max(1, min(CHUNK, CHUNK_NUMBERS // math.prod(x.shape[1:])))
         loss = error = 0.0
-        for start in range(0, count, CHUNK):
-            sums = self._sums(params, x[start : start + CHUNK], y[start : start + CHUNK])
+        for start in range(0, count, chunk):
+            sums = self._sums(params, x[start : start + chunk], y[start : start + chunk])
             values = self._problem.backend.to_numpy(sums)
             loss, error = loss + float(values[0]), error + float(values[1])
         if self._problem.loss.integer_targets:

@@ -40,7 +40,7 @@ class Gate(BaseModel):
     @property
     def passed(self) -> bool:
         """Whether the backend may be timed."""
-        return not self.misses
+        return self.cases > 0 and not self.misses
 
     def __str__(self) -> str:
         """One line, as it stands beside a run."""
