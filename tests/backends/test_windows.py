@@ -10,10 +10,10 @@ from rbench.modules.inputs import Patches
 from rbench.testing import oracle
 from rbench.windows import Window
 
-AVAILABLE = ["numpy", "torch", "jax"]
+BACKENDS = ["numpy", "torch", "jax", "cupy"]
 
 
-@pytest.fixture(params=AVAILABLE)
+@pytest.fixture(params=BACKENDS)
 def any_backend(request):
     try:
         return rbench.get_backend(request.param, dtype="float64")
