@@ -5,8 +5,8 @@ import math
 from rbench.modules import Add, AvgPool2d, Conv2d, Copy, Flatten, Identity, Linear, Module, ReLU, ScaleShift
 
 CLASSES = 10
-BRANCH_GAIN = 0.1
-"""Initial gain at the end of a residual branch: blocks begin near the identity, so that signals keep their size."""
+BRANCH_GAIN = 0.3
+"""Initial gain at the end of a residual branch: blocks begin near their shortcuts, so that signals keep their size."""
 
 
 def cnn(channels: int, side: int) -> Module:
