@@ -201,6 +201,10 @@ class Backend(ABC):
         """The transpose of `patches`: images (n, channels, *sizes), a pixel the sum of its entries in the windows."""
         return windows.scatter(self.xp, columns, window, sizes)
 
+    def device_bytes(self) -> int | None:
+        """Device memory in use now, in bytes; None where host memory is the device's."""
+        return None
+
     def peak_device_bytes(self) -> int | None:
         """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
         return None

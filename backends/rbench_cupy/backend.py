@@ -73,6 +73,9 @@ class CupyBackend(Backend):
     def scatter(self, columns: Array, window: Window, sizes: tuple[int, int]) -> Array:
         return scatter_in_place(cupy, columns, window, sizes)
 
+    def device_bytes(self) -> int | None:
+        return int(self._pool.used_bytes())
+
     def peak_device_bytes(self) -> int | None:
         """What the pool holds, which it does not give back: its largest use in whole blocks."""
         return int(self._pool.total_bytes())

@@ -74,6 +74,9 @@ class JaxBackend(Backend):
     def patches(self, images: Array, window: Window) -> Array:
         return self.convolutions.patches(images, window)
 
+    def device_bytes(self) -> int | None:
+        return self._memory().get("bytes_in_use")
+
     def peak_device_bytes(self) -> int | None:
         return self._memory().get("peak_bytes_in_use")
 

@@ -90,6 +90,9 @@ class TorchBackend(Backend):
     def patches(self, images: Array, window: Window) -> Array:
         return torch.nn.functional.unfold(images, window.kernel, stride=window.stride, padding=window.padding)
 
+    def device_bytes(self) -> int | None:
+        return None if self.eager else torch.cuda.memory_allocated(self.native_device)
+
     def peak_device_bytes(self) -> int | None:
         return None if self.eager else torch.cuda.max_memory_allocated(self.native_device)
 

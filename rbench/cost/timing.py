@@ -40,8 +40,8 @@ class PreparedStep:
         y = numbers.integers(0, outputs or 1, case.batch_size)
         feed = Feed(problem, Dataset(x, y, x, y, sha256=""), case.batch_size, seed=0)
         self._params = self._net.init(backend)
-        check_memory(problem, self._method, self._params, feed)
         self._stepper = Stepper(problem, self._method, feed)
+        check_memory(self._stepper, self._params)
         phases = [self._method.phase(index) for index in range(WINDOW)]
         self.cycle = next(n for n in range(1, WINDOW + 1) if phases[n:] == phases[:-n])
         self._calls = cycle([self._stepper.call(index, WINDOW) for index in range(self.cycle)])

@@ -9,10 +9,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
-from rbench.run.cell import Cell
+from rbench.run.ask import ask
+from rbench.run.cell import Budget, Cell
 from rbench.run.gate import Gate
+from rbench.run.memory import Peaks
 from rbench.run.process import thread_variables
 from rbench.run.record import Assignment, Record, Status, cells_folder, read_record, write_record
 
@@ -31,7 +33,8 @@ class LocalExecutor:
 
     def __init__(self, directory: Path, *, jobs: int, timeout: float | None, progress: Progress) -> None:
         self._directory, self._jobs, self._timeout, self._progress = directory, jobs, timeout, progress
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[subprocess.Popen[Any]] = set()
+        self._peaks: dict[str, Peaks] = {}
         self._stopped = threading.Event()
 
     def run(self, cells: Sequence[tuple[Cell, Gate]]) -> Generator[Record]:
@@ -65,6 +68,9 @@ class LocalExecutor:
         log = folder / f"{cell.key}.log"
         (folder / f"{cell.key}.json").unlink(missing_ok=True)
         environment = {**os.environ, **thread_variables(cell.threads)}
+        peaks = self._memory_pass(cell)
+        if self._stopped.is_set():
+            return None
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 # -P: the worker imports what its parent does, not a checkout that it happens to stand in.
@@ -88,7 +94,7 @@ class LocalExecutor:
         if self._timeout is not None:
             timer.start()
         try:
-            self._follow(cell, gate, process)
+            self._follow(Assignment(cell=cell, gate=gate, peaks=peaks), process)
         finally:
             timer.cancel()
             self._running.discard(process)
@@ -96,17 +102,31 @@ class LocalExecutor:
             return None
         return self._result(cell, gate, process, late.is_set(), log)
 
-    def _follow(self, cell: Cell, gate: Gate, process: subprocess.Popen[bytes]) -> None:
+    def _memory_pass(self, cell: Cell) -> Peaks:
+        """Peaks of the cell's steps, measured once for all seeds and budgets; none where the pass fails."""
+        likes = cell.model_copy(update={"seed": 0, "budget": Budget(steps=1), "suite": ""})
+        if likes.key not in self._peaks:
+            answer = ask(
+                "rbench.run.memory_worker",
+                likes.model_dump_json(),
+                threads=cell.threads,
+                timeout=self._timeout,
+                among=self._running,
+            )
+            self._peaks[likes.key] = Peaks.model_validate_json(answer.text) if answer.reason is None else Peaks()
+        return self._peaks[likes.key]
+
+    def _follow(self, given: Assignment, process: subprocess.Popen[bytes]) -> None:
         """Hand the cell over and pass its progress on until it ends."""
         to_worker, from_worker = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
         with from_worker:
             # A worker that died at once has closed the pipe; its exit status says how.
             with suppress(BrokenPipeError), to_worker:
-                to_worker.write(Assignment(cell=cell, gate=gate).model_dump_json().encode())
+                to_worker.write(given.model_dump_json().encode())
             for line in from_worker:
                 step, _, total = line.partition(b" ")
                 if step.isdigit() and total.strip().isdigit():
-                    self._progress(cell, int(step), int(total))
+                    self._progress(given.cell, int(step), int(total))
         process.wait()
 
     def _result(self, cell: Cell, gate: Gate, process: subprocess.Popen[bytes], late: bool, log: Path) -> Record:
@@ -132,7 +152,7 @@ def _how_it_ended(code: int, late: bool, timeout: float | None, log: Path) -> tu
     return "crashed", f"exit status {code}: {lines[-1] if lines else 'no output'}"
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: subprocess.Popen[Any]) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,13 +1,11 @@
 """The gate before a run: the short equivalence cases on a backend, in a process of their own."""
 
-import os
-import subprocess
-import sys
+import shlex
 
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import BackendError
-from rbench.run.process import how_it_ended, thread_variables
+from rbench.run.ask import ask
 
 TIMEOUT = 600.0
 """Seconds after which a gate counts as failed."""
@@ -17,7 +15,7 @@ class Gate(BaseModel):
     """What the short equivalence cases found on a backend, at one dtype on one device.
 
     Attributes:
-        backend: registered name.
+        backend: canonical SPEC.
         device: the backend's name of the device; None where it never came to have one.
         dtype: the floating dtype.
         cases: how many were computed.
@@ -48,7 +46,9 @@ class Gate(BaseModel):
         if self.passed:
             return f"{name}: {self.cases} cases passed, worst relative error {self.worst:.1e}"
         count = f"{len(self.misses)} of {self.cases} cases missed" if self.cases else "not passed"
-        place = f"-b {self.backend} --dtype {self.dtype}" + (f" --device {self.device}" if self.device else "")
+        place = f"-b {shlex.quote(self.backend)} --dtype {self.dtype}" + (
+            f" --device {self.device}" if self.device else ""
+        )
         return f"{name}: {count}: {self.misses[0]}; rbench verify {place} shows all"
 
 
@@ -58,19 +58,11 @@ def gate(name: str, dtype: str, device: str | None, threads: int) -> Gate:
     Raises:
         BackendError: the backend cannot run here.
     """
-    words = [sys.executable, "-P", "-m", "rbench.run.gate_worker", name, dtype, *([device] if device else [])]
-    environment = {**os.environ, **thread_variables(threads)}
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment, errors="replace"
-        )
-        found = Gate.model_validate_json(done.stdout)
-    except subprocess.TimeoutExpired:
-        return Gate(backend=name, device=device, dtype=dtype, misses=(f"it did not end within {TIMEOUT:g} s",))
-    except ValueError:
-        lines = done.stderr.strip().splitlines()
-        why = f"its process {how_it_ended(done.returncode)}: {lines[-1] if lines else 'no output'}"
-        return Gate(backend=name, device=device, dtype=dtype, misses=(why,))
+    words = [name, dtype, *([device] if device else [])]
+    answer = ask("rbench.run.gate_worker", threads=threads, arguments=words, timeout=TIMEOUT)
+    if answer.reason is not None:
+        return Gate(backend=name, device=device, dtype=dtype, misses=(answer.reason,))
+    found = Gate.model_validate_json(answer.text)
     if found.refused is not None:
         raise BackendError(found.refused)
     return found

@@ -9,6 +9,7 @@ from time import perf_counter
 
 from rbench.errors import RbenchError
 from rbench.plugins import get_backend
+from rbench.run.ask import answer_channel
 from rbench.run.gate import Gate
 from rbench.testing import short_cases, verify
 
@@ -35,9 +36,7 @@ def check_backend(name: str, dtype: str, device: str | None) -> Gate:
 
 def main() -> None:
     """Compute the short cases of the backend that the command line names."""
-    # What the backend prints must not be taken for the answer.
-    answer = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answer = answer_channel()
     found = Gate(backend=sys.argv[1], dtype=sys.argv[2], device=sys.argv[3] if len(sys.argv) > 3 else None)
     try:
         found = check_backend(found.backend, found.dtype, found.device)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from rbench.run.cell import Cell
 from rbench.run.gate import Gate
+from rbench.run.memory import Peaks
 
 Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
 
@@ -19,8 +20,8 @@ FINAL: tuple[Status, ...] = ("ok", "diverged")
 FIELDS = (
     "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "budget", "status", "reason", "steps",
     "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
-    "compile_seconds", "train_seconds", "seconds_to_target", "target_reached", "peak_host_bytes", "peak_device_bytes",
-    "n_parameters", "dataset_sha256", "dataset_official",
+    "compile_seconds", "train_seconds", "seconds_to_target", "target_reached", "peak_host_bytes", "peak_resident_bytes",
+    "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
 )  # fmt: skip
 """Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
 
@@ -29,7 +30,8 @@ FIELDS = (
 - `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
   of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
 - `target_reached` whether an evaluation met the task's target; `seconds_to_target` training time at the first that did;
-- `peak_device_bytes` largest device memory of the process; `peak_host_bytes` is null: training does not measure it.
+- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
+  data and parameters, measured in a process of its own; see `rbench.run.memory.Peaks`.
 """
 
 
@@ -39,10 +41,12 @@ class Assignment(BaseModel):
     Attributes:
         cell: what to run.
         gate: what the equivalence cases found on its backend; it goes into the record.
+        peaks: what its steps take of memory, measured in a pass of its own; they go into the record.
     """
 
     cell: Cell
     gate: Gate | None = None
+    peaks: Peaks = Peaks()
 
 
 class Record(BaseModel):

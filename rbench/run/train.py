@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rbench.backend import Array, Backend
 from rbench.errors import DivergedError, Skip
 from rbench.losses import get_loss
-from rbench.methods import Method, Problem
+from rbench.methods import Problem
 from rbench.modules import Params
 from rbench.run.cell import Cell
 from rbench.run.clock import Clock
@@ -18,7 +18,7 @@ from rbench.run.pace import Pace
 from rbench.run.step_time import side_by_side
 from rbench.run.stepper import STEPS_PER_CALL, Stepper
 from rbench.solvers import check_health
-from rbench.tasks import Task
+from rbench.tasks import Dataset, Task
 
 Report = Callable[[int, int], None]
 
@@ -36,6 +36,33 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
+class Setup(NamedTuple):
+    """What a cell trains with.
+
+    Attributes:
+        stepper: the method on its problem and batches.
+        data: the data set.
+        params: the initial parameters.
+    """
+
+    stepper: Stepper
+    data: Dataset
+    params: Params
+
+
+def set_up(cell: Cell, backend: Backend) -> Setup:
+    """Put a cell's data and network in place.
+
+    Raises:
+        DataError: the data cannot be had.
+    """
+    task = cell.make_task()
+    data = task.dataset(cell.unofficial_data)
+    problem = Problem(backend, task.network(), get_loss(task.loss))
+    feed = Feed(problem, data, task.batch_size, cell.seed)
+    return Setup(Stepper(problem, cell.make_method(), feed), data, task.initial(problem.net, backend, cell.seed))
+
+
 def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambda step, total: None) -> None:
     """Run a cell and fill in its outcome.
 
@@ -50,29 +77,24 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         CapacitanceError, DivergedError: training left the numbers; the message names the step.
         DataError: the data cannot be had.
     """
-    task, method = cell.make_task(), cell.make_method()
     clock = Clock(backend)
     with clock.phase("data"):
-        data = task.dataset(cell.unofficial_data)
-        problem = Problem(backend, task.network(), get_loss(task.loss))
-        feed = Feed(problem, data, task.batch_size, cell.seed)
-        evaluate = Evaluator(problem, data)
-    params = task.initial(problem.net, backend, cell.seed)
+        stepper, data, params = set_up(cell, backend)
+        evaluate = Evaluator(stepper.problem, data)
     outcome.figures |= {
-        "n_parameters": sum(layer.n_parameters for layer in problem.net.layers),
+        "n_parameters": sum(layer.n_parameters for layer in stepper.problem.net.layers),
         "dataset_sha256": data.sha256,
         "dataset_official": data.official,
     }
-    check_memory(problem, method, params, feed)
-    pace = Pace(cell.budget, feed.steps_per_epoch)
+    check_memory(stepper, params)
+    pace = Pace(cell.budget, stepper.feed.steps_per_epoch)
     with clock.phase("warm_up"):
-        stepper, total = Stepper(problem, method, feed), pace.total(0, 0.0)
+        total = pace.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
         if not pace.timed:
             stops = [round(mark * total) for mark in pace.marks]
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
-    _Loop(stepper, pace, clock, report).run(params, task, evaluate, outcome)
-    outcome.figures["peak_device_bytes"] = backend.peak_device_bytes()
+    _Loop(stepper, pace, clock, report).run(params, cell.make_task(), evaluate, outcome)
     outcome.figures["phase_seconds"] = clock.seconds
 
 
@@ -139,11 +161,12 @@ def _add(figures: dict[str, Any], name: str, value: float) -> None:
         figures[name] += value
 
 
-def check_memory(problem: Problem, method: Method, params: Params, feed: Feed) -> None:
+def check_memory(stepper: Stepper, params: Params) -> None:
     """Raise `Skip` where a step needs more memory than is free, before any of it is allocated."""
+    problem, feed = stepper.problem, stepper.feed
     batch = feed(0)
     datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
-    needed, purpose = method.workspace_bytes(problem, params, datum, feed.batch_size)
+    needed, purpose = stepper.method.workspace_bytes(problem, params, datum, feed.batch_size)
     free = problem.backend.free_bytes()
     if needed > free:
         raise Skip(f"would need {needed / 2**30:,.1f} GiB for {purpose}; {free / 2**30:,.1f} GiB are free")

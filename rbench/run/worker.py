@@ -14,8 +14,10 @@ from time import monotonic
 from rbench.backend import Backend
 from rbench.errors import CapacitanceError, DivergedError, Skip
 from rbench.plugins import get_backend
+from rbench.run.ask import answer_channel
 from rbench.run.cell import Cell
 from rbench.run.gate import Gate
+from rbench.run.memory import Peaks
 from rbench.run.process import keep_freed_memory
 from rbench.run.provenance import provenance
 from rbench.run.record import Assignment, Record, Status, write_record
@@ -24,15 +26,16 @@ from rbench.run.train import Outcome, train
 REPORT_SECONDS = 0.1
 
 
-def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) -> Record:
+def run_cell(cell: Cell, gate: Gate | None = None, peaks: Peaks | None = None, progress: int | None = None) -> Record:
     """Run a cell in this process, whatever becomes of it.
 
     Args:
         cell: what to run.
         gate: for the record.
+        peaks: for the record.
         progress: file descriptor for the lines `step total`, or None.
     """
-    outcome = Outcome()
+    outcome = Outcome(figures=(peaks or Peaks()).figures())
     last = 0.0
 
     def report(step: int, total: int) -> None:
@@ -71,6 +74,7 @@ def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) 
             "step_seconds",
             "step_ratio_to_sgd",
             "steps",
+            *Peaks().figures(),
         )
         outcome.figures = {key: outcome.figures[key] for key in kept if key in outcome.figures}
     return Record(
@@ -89,9 +93,7 @@ def main() -> None:
     directory = Path(sys.argv[1])
     keep_freed_memory()
     given = Assignment.model_validate_json(sys.stdin.read())
-    progress = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    write_record(directory, run_cell(given.cell, given.gate, progress))
+    write_record(directory, run_cell(given.cell, given.gate, given.peaks, answer_channel()))
 
 
 if __name__ == "__main__":

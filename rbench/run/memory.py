@@ -1,0 +1,108 @@
+"""Peak memory of a method's steps, in a pass of its own, which is not timed."""
+
+import ctypes
+import gc
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+from pydantic import BaseModel
+
+from rbench.modules import Params
+from rbench.run.clock import arrays_of
+from rbench.run.step_time import WINDOW
+from rbench.run.stepper import Stepper
+
+SETTLE_SECONDS = 0.02
+"""Time for a backend's threads to free what a step no longer needs, so that it is not counted into the next."""
+
+
+class Peaks(BaseModel):
+    """Largest memory that a method's state and one step held at once beyond data, parameters and code, in bytes.
+
+    Attributes:
+        host: allocated in the process, by memray; None where memray does not run.
+        resident: growth of the resident set at its peak, by the kernel, in another round of the same steps: a check on
+            `host`; None where the kernel does not say.
+        device: of the device's memory, by the backend's counters; None for the host's.
+    """
+
+    host: int | None = None
+    resident: int | None = None
+    device: int | None = None
+
+    def figures(self) -> dict[str, int | None]:
+        """The fields of a row."""
+        return {f"peak_{name}_bytes": value for name, value in self.model_dump().items()}
+
+
+def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
+    """Peaks of one step of each variant, from fresh state, in a fresh process.
+
+    A first round compiles and lets the libraries take the buffers that they keep; it is not measured on the host.
+
+    Args:
+        stepper: the method on its problem.
+        params: where to step from.
+        total: steps of the run, for the method's schedule.
+    """
+    backend, method = stepper.problem.backend, stepper.method
+    phases = [method.phase(index) for index in range(min(total, WINDOW))]
+    calls = [stepper.call(phases.index(phase), total) for phase in dict.fromkeys(phases)]
+
+    def round_() -> None:
+        state = method.init(stepper.problem, params)
+        for call in calls:
+            result = call(params, state)
+            backend.synchronize(arrays_of(result))
+            state = result.state
+            del result
+            sleep(SETTLE_SECONDS)
+
+    backend.synchronize()
+    before = backend.device_bytes()
+    round_()
+    resident, host = _resident_growth(round_), _allocated(round_)
+    after = backend.peak_device_bytes()
+    return Peaks(host=host, resident=resident, device=None if after is None or before is None else after - before)
+
+
+def _allocated(function: Callable[[], None]) -> int | None:
+    """Peak of what is allocated during a call and not yet freed, whoever allocates it."""
+    try:
+        import memray
+    except ImportError:
+        return None
+    _tidy()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "allocations"
+        with memray.Tracker(path):
+            function()
+        return memray.FileReader(path).metadata.peak_memory
+
+
+def _resident_growth(function: Callable[[], None]) -> int | None:
+    """Growth of the resident set at its peak during a call; None where the system does not keep it (it is Linux's)."""
+    _tidy()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = _peak_resident()
+        function()
+        return _peak_resident() - before
+    except (OSError, StopIteration):
+        return None
+
+
+def _peak_resident() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def _tidy() -> None:
+    """Give freed memory back to the system, where that can be asked for."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        return

@@ -1,0 +1,42 @@
+"""The memory pass of a cell: a fresh process, apart from the one that trains.
+
+`python -m rbench.run.memory_worker` reads the cell as JSON from standard input, and writes `Peaks` as JSON to standard
+output.
+"""
+
+import os
+import sys
+
+from rbench.errors import Skip
+from rbench.plugins import get_backend
+from rbench.run.ask import answer_channel
+from rbench.run.cell import Cell
+from rbench.run.memory import Peaks, step_peaks
+from rbench.run.step_time import WINDOW
+from rbench.run.train import check_memory, set_up
+
+
+def cell_peaks(cell: Cell) -> Peaks:
+    """Peaks of a cell's steps; none where they need more memory than there is.
+
+    Raises:
+        BackendError: the backend cannot run here.
+        DataError: the data cannot be had.
+    """
+    stepper, _, params = set_up(cell, get_backend(cell.backend, dtype=cell.dtype, device=cell.device))
+    try:
+        check_memory(stepper, params)
+    except Skip:
+        return Peaks()
+    return step_peaks(stepper, params, WINDOW)
+
+
+def main() -> None:
+    """Measure the cell on standard input."""
+    cell = Cell.model_validate_json(sys.stdin.read())
+    answer = answer_channel()
+    os.write(answer, cell_peaks(cell).model_dump_json().encode())
+
+
+if __name__ == "__main__":
+    main()

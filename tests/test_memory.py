@@ -1,0 +1,98 @@
+"""The memory pass: it finds what a step is known to allocate, whoever allocates it, and nothing else."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rbench import Linear, get_backend
+from rbench.losses import get_loss
+from rbench.methods import Method, Problem, Step
+from rbench.run import Budget, Cell
+from rbench.run.ask import ask
+from rbench.run.feed import Feed
+from rbench.run.memory import Peaks, step_peaks
+from rbench.run.memory_worker import cell_peaks
+from rbench.run.stepper import Stepper
+from rbench.tasks import Dataset
+
+MIB = 2**20
+
+
+class Hungry(Method):
+    """Keeps `state` arrays of 8 MiB, and holds `work` more of them at once during a step."""
+
+    name = "hungry"
+    summary = "takes memory"
+    state: int = 0
+    work: int = 0
+    every: int = 1
+
+    def _array(self, problem):
+        return problem.backend.xp.ones((MIB,), dtype=problem.backend.xp.float64)
+
+    def phase(self, step):
+        return step % self.every == self.every - 1
+
+    def init(self, problem, params):
+        return tuple(self._array(problem) for _ in range(self.state))
+
+    def step(self, problem, params, state, batch, scalars, phase):
+        held = [self._array(problem) for _ in range(self.work if phase else 0)]
+        return Step(params, state, sum((array[0] for array in held), problem.backend.xp.zeros(())))
+
+
+def peaks(backend="numpy", **settings):
+    problem = Problem(get_backend(backend, dtype="float64"), Linear(3, 2), get_loss("cross_entropy"))
+    x, y = np.ones((6, 3)), np.zeros(6, dtype=np.int64)
+    feed = Feed(problem, Dataset(x, y, x, y, sha256=""), 3, seed=0)
+    return step_peaks(Stepper(problem, Hungry(**settings), feed), problem.net.init(problem.backend), 100)
+
+
+@pytest.mark.parametrize("settings", [{"work": 5}, {"state": 3}, {"state": 2, "work": 4}, {"work": 3, "every": 4}])
+def test_the_peak_is_what_the_method_holds_at_once(settings):
+    found, held = peaks(**settings), 8 * MIB * (settings.get("state", 0) + settings.get("work", 0))
+    assert found.host == pytest.approx(held, rel=0.01)
+    assert found.resident == pytest.approx(held, rel=0.1)
+    assert found.device is None
+
+
+def test_a_step_that_takes_nothing_has_almost_no_peak():
+    found = peaks()
+    assert found.host < MIB / 8
+
+
+# A compiled step of JAX returns copies of the state.
+@pytest.mark.parametrize(("backend", "copies"), [("torch", 1), ("jax", 2)])
+def test_allocations_outside_of_numpy_are_seen(backend, copies):
+    pytest.importorskip(backend)
+    script = (
+        "import importlib.util, sys\n"
+        "spec = importlib.util.spec_from_file_location('memory_tests', sys.argv[1])\n"
+        "tests = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(tests)\n"
+        "print(tests.peaks(sys.argv[2], state=4).host)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, __file__, backend], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == pytest.approx(copies * 4 * 8 * MIB, rel=0.02)
+
+
+def test_the_pass_of_a_cell_repeats_within_5_percent():
+    cell = Cell(
+        suite="none", task="two-spirals[n_train=600,n_test=20,batch_size=200,hidden=[64]]",
+        method="riemannian[output_metric=ggn]", backend="numpy", dtype="float64", budget=Budget(steps=5),
+    )  # fmt: skip
+    found = [ask("rbench.run.memory_worker", cell.model_dump_json(), threads=1) for _ in range(2)]
+    first, again = (Peaks.model_validate_json(answer.text) for answer in found)
+    assert first.host == pytest.approx(again.host, rel=0.05)
+    # Two of the capacitance, at least: its products and its factor, (200 data x 1 row of the metric)².
+    assert first.host >= 2 * 8 * 200**2
+
+
+def test_a_cell_that_needs_more_memory_than_there_is_has_no_peak():
+    cell = Cell(
+        suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8,300000]]", method="naive[mass=1]",
+        backend="numpy", dtype="float64", budget=Budget(steps=5),
+    )  # fmt: skip
+    assert cell_peaks(cell).host is None
