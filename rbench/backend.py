@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import psutil
@@ -16,6 +16,9 @@ import psutil
 from rbench import windows
 from rbench.errors import DtypeError
 from rbench.windows import Window
+
+if TYPE_CHECKING:
+    from rbench.spec import Configurable
 
 Array: TypeAlias = Any
 """An array of any library; layouts are stated in docstrings as (batch, rank, ...)."""
@@ -52,7 +55,8 @@ class BackendPlugin:
 
     Attributes:
         name: the name that it registers.
-        create: makes the backend from a dtype name and a device name or None; may import the library.
+        create: makes the backend from a dtype name, a device name or None, and a keyword argument for each option; may
+            import the library.
         unavailable: returns None where the backend can run, else the reason and the way out.
         summary: one line for `rbench list backends`.
         devices: names of the devices that the backend can be asked for, its default first; `cuda:1` asks for the second
@@ -60,25 +64,28 @@ class BackendPlugin:
         dtypes: names of the floating dtypes that it offers.
         version: returns the version of its library, None where that is not installed.
         device_unavailable: returns None where a device of `devices` can be used, else the reason and the way out.
+        options: the settings that a SPEC such as `torch[compile=true]` can make, a class called `name`; None for none.
 
-    The last three functions answer at once: they do not import the library (`rbench.probe` helps).
+    `unavailable`, `version` and `device_unavailable` answer at once: they do not import the library; `rbench.probe`
+    helps.
     """
 
     name: str
-    create: Callable[[str, str | None], "Backend"]
+    create: Callable[..., "Backend"]
     unavailable: Callable[[], str | None]
     summary: str
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = DTYPES
     version: Callable[[], str | None] = _no_version
     device_unavailable: Callable[[str], str | None] = _device_usable
+    options: "type[Configurable] | None" = None
 
 
 class Backend(ABC):
     """An array library at one floating dtype on one device.
 
     Attributes:
-        name: the registered name.
+        name: the registered name, or the canonical SPEC of a backend with options.
         xp: namespace of the array API standard.
         dtype: name of the floating dtype, `float32` or `float64`.
         device: name of the device.
@@ -192,6 +199,10 @@ class Backend(ABC):
             spare: whether x is not needed any more, so that its memory may hold the result.
         """
         return x + scale * y
+
+    def outer_sums(self, one: Array, other: Array) -> Array:
+        """Σ_t one[s, t] ⊗ other[s, t], (samples, a, b), of one (samples, positions, a), other (samples, positions, b)."""
+        return self.xp.permute_dims(one, (0, 2, 1)) @ other
 
     def patches(self, images: Array, window: Window) -> Array:
         """Windows (n, channels · kernel², positions) of images (n, channels, height, width); see `rbench.windows`."""

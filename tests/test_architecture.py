@@ -20,6 +20,7 @@ RANKS = {
     "errors": 0,
     "hookspecs": 1,
     "probe": 1,
+    "threads": 1,
     "windows": 1,
     "random": 1,
     "spec": 1,
@@ -36,6 +37,7 @@ RANKS = {
     "testing": 9,
     "run": 10,
     "cost": 11,
+    "tune": 11,
     "report": 12,
     "cli": 13,
 }

@@ -13,8 +13,9 @@ from rbench.losses import get_loss
 from rbench.methods.kronecker import gradient_covariance, input_covariance
 from rbench.metrics import KroneckerMass, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
-from rbench.solvers import SOLVERS, LayerSize, check_health, choose_solver, gram, solve_layers
-from rbench.solvers import rows as by_rows
+from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
+from rbench.solvers.gram import ByPositions
+from rbench.solvers.rows import ByChannels
 from rbench.testing import _examples as examples
 from rbench.testing import oracle, relative_error
 
@@ -58,12 +59,13 @@ def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
     return Pulled(net, rows, metrics, [oracle.gradient(j, loss, z, y) for j in jacobians])
 
 
-def forms(kronecker):
-    """Every way to solve, by name: a function of the backend, the rows and the mass."""
-    found = {f"{n} channels": lambda b, r, m, n=n: by_rows.solve_by_channels(b, r, m, n) for n in (1, 2, 3, 99)}
-    found |= {name: lambda b, r, m, s=solver: s.solve(b, r, m, 2.0**30) for name, solver in SOLVERS.items()}
-    found["positions"] = gram._solve_by_positions
-    return {name: form for name, form in found.items() if kronecker or name not in ("gram", "positions")}
+def forms(backend, rows, mass):
+    """Every way to solve, by name."""
+    found = {f"{n} channels": ByChannels("rows", n) for n in (1, 2, 3, 99)} | {"positions": ByPositions()}
+    found |= {
+        name: choose_form(name, backend, LayerSize.of(rows), mass) for name in SOLVERS if SOLVERS[name].serves(mass)
+    }
+    return {name: form for name, form in found.items() if name != "positions" or SOLVERS["gram"].serves(mass)}
 
 
 @pytest.mark.parametrize("treatment", ["stack", "mean"])
@@ -80,12 +82,41 @@ def test_every_form_is_the_oracle_s_solution(name, kind, metric, treatment, back
         given.net.layers, given.rows, masses, given.metrics, given.gradients, diagonals, strict=True
     ):
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
-        for form, solve in forms(kind != "full").items():
-            found = solve(backend, rows, entries)
+        for name, form in forms(backend, rows, entries).items():
+            found = form.solve(backend, rows, entries)
             block = layer.block(found.weight, found.bias, backend)
-            assert np.isfinite(found.health), form
-            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form, layer)
-            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form, layer)
+            assert np.isfinite(found.health), name
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (name, layer)
+            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (name, layer)
+
+
+@pytest.mark.parametrize("treatment", ["stack", "mean"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["scalar", "pair", "full"])
+@pytest.mark.parametrize("name", NETS)
+def test_every_form_solves_for_the_gradient_of_other_data(name, kind, metric, treatment, backend):
+    rng = np.random.default_rng(1)
+    given = pulled(backend, NETS[name], *METRICS[metric], treatment)
+    mass = oracle.draw_mass(kind, given.net.layers, np.random.default_rng(0))
+    diagonals = oracle.mass_diagonals(mass, given.net.layers)
+    masses = layer_masses(backend, given.net.layers, mass)
+    for layer, rows, entries, matrix, diagonal in zip(
+        given.net.layers, given.rows, masses, given.metrics, diagonals, strict=True
+    ):
+        # Weights alone, as layers are solved: those of a gain and an offset are the weights of one input.
+        weight = rng.normal(size=(layer.fan_out, layer.fan_in))
+        bias = rng.normal(size=layer.fan_out) if layer.bias else None
+        gradient = np.concatenate([weight.ravel(), *([bias] if layer.bias else [])])
+        expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
+        for form_name, form in forms(backend, rows, entries).items():
+            factored = form.factor(backend, rows, entries)
+            size = LayerSize.of(rows)
+            assert sum(array.size for array in factored[:3]) <= form.kept_numbers(size), form_name
+            found = form.solve_with(backend, factored, rows.source, entries, (weight, bias))
+            block = layer.block(found.weight, found.bias, backend)
+            assert np.isfinite(found.health), form_name
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
+            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -96,58 +127,47 @@ def test_all_solvers_agree_in_float32(metric, single):
         given.net.layers, given.rows, masses, given.metrics, given.gradients, strict=True
     ):
         expected = np.linalg.solve(matrix + 0.3 * np.eye(len(matrix)), gradient)
-        for form, solve in forms(kronecker=True).items():
-            found = solve(single, rows, mass)
+        for name, form in forms(single, rows, mass).items():
+            found = form.solve(single, rows, mass)
             block = layer.block(found.weight, found.bias, single)
             assert {array.dtype for array in block.values()} == {np.dtype(np.float32)}
-            assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, form
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, name
 
 
-@pytest.mark.parametrize("form", forms(kronecker=True))
-def test_not_a_number_is_an_unhealthy_layer(form, backend):
+@pytest.mark.parametrize("name", ["1 channels", "99 channels", "positions", *SOLVERS])
+def test_not_a_number_is_an_unhealthy_layer(name, backend):
     given = pulled(backend, NETS["strides"], *METRICS["ggn"])
     rows = given.rows[0]
     rows.rows[1, 0, 2, 1] = rows.rows[1, 1, 2, 1] = np.nan
-    with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
-        check_health(np.array([forms(kronecker=True)[form](backend, rows, KroneckerMass(0.3, 1.0, 1.0)).health]))
-
-
-class Spy:
-    """Notes by which form, and with how many channels at once, the Gram solver solves."""
-
-    def __init__(self, monkeypatch):
-        self.seen = []
-        by_channels, by_positions = gram.solve_by_channels, gram._solve_by_positions
-        monkeypatch.setattr(gram, "solve_by_channels", lambda *given: self.note(given[3], by_channels, given))
-        monkeypatch.setattr(gram, "_solve_by_positions", lambda *given: self.note("positions", by_positions, given))
-
-    def note(self, form, solve, given):
-        self.seen.append(form)
-        return solve(*given)
+    mass = KroneckerMass(0.3, 1.0, 1.0)
+    form = forms(backend, rows, mass)[name]
+    for health in (form.solve(backend, rows, mass).health, form.factor(backend, rows, mass).health):
+        with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
+            check_health(np.array([health]))
 
 
 @pytest.mark.parametrize("metric", ["ggn", "true_vs_rest"])
-def test_the_gate_has_a_convolution_for_each_form(metric, monkeypatch, backend):
+def test_the_gate_has_a_convolution_for_each_form(metric, backend):
     net = examples.example("strided images").net
-    given, spy = pulled(backend, net, *METRICS[metric], size=examples.BATCH), Spy(monkeypatch)
-    solve_layers(backend, net.layers, given.rows, layer_masses(backend, net.layers, 0.3), "gram")
-    assert spy.seen == [4, "positions", "positions"]
+    given = pulled(backend, net, *METRICS[metric], size=examples.BATCH)
+    masses = layer_masses(backend, net.layers, 0.3)
+    sizes = [LayerSize.of(rows) for rows in given.rows]
+    chosen = [choose_form("gram", backend, *pair) for pair in zip(sizes, masses, strict=True)]
+    assert [type(form) for form in chosen] == [ByChannels, ByPositions, ByPositions]
+    assert chosen[0].channels == 4
 
 
-def test_the_workspace_bounds_the_channels_at_once(monkeypatch, backend):
-    net, seen = NETS["strides"], set()
-    given = pulled(backend, net, *METRICS["identity"])
-    size = LayerSize.of(given.rows[0])
-    for workspace in (0, 1, 5e3, 1e4, 1.5e4, 2e4, 1e5, 1e9):
-        spy = Spy(monkeypatch)
-        solve_layers(backend, net.layers[:1], given.rows[:1], [KroneckerMass(0.3, 1.0, 1.0)], "gram", workspace)
-        (channels,) = spy.seen
-        held = 8 * (3 * size.rows * size.fan_in * np.array([channels, channels + 1]) + 2 * size.rows**2)
-        assert channels == 1 or held[0] <= workspace
-        assert channels == size.fan_out or held[1] > workspace
-        seen.add(channels)
-        monkeypatch.undo()
-    assert {1, 2, size.fan_out} <= seen
+def test_the_workspace_bounds_the_channels_at_once(backend):
+    size, seen = LAYERS[1], set()
+    for workspace in 2.0 ** np.arange(16, 40):
+        chosen = choose_form("gram", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
+        if isinstance(chosen, ByPositions):
+            continue
+        numbers = [8 * ByChannels("gram", chosen.channels + more).numbers(size) for more in (0, 1)]
+        assert chosen.channels == 1 or numbers[0] <= workspace
+        assert chosen.channels == size.fan_out or numbers[1] > workspace
+        seen.add(chosen.channels)
+    assert {1, size.fan_out} < seen
 
 
 def peak_bytes(backend, net, shape, size, metric, workspace):
@@ -165,28 +185,19 @@ def peak_bytes(backend, net, shape, size, metric, workspace):
 
 WIDE = Conv2d(32, 64, 3, padding=1) >> AvgPool2d(8) >> Flatten() >> Linear(64, 10)
 LARGE = Conv2d(1, 64, 3, padding=1) >> AvgPool2d(28) >> Flatten() >> Linear(64, 10)
+SMALL = Conv2d(2, 8, 3) >> Flatten() >> Linear(32, 10)
 MEMORY = {
     "many rows": (WIDE, (32, 8, 8), 8, "ggn", 4e6),
     "many rows, little room": (WIDE, (32, 8, 8), 8, "ggn", 1e6),
     "one row a datum": (WIDE, (32, 8, 8), 32, "ggn_mc", 1e6),
+    "one row a datum, rescaled": (WIDE, (32, 8, 8), 32, "true_vs_rest", 1e6),
     "many positions": (LARGE, (1, 28, 28), 8, "ggn", 1e6),
+    "all pairs of positions": (SMALL, (2, 4, 4), 16, "ggn_mc", 1e6),
 }
 """Network, images, how many, output metric, and the workspace in bytes."""
-EXCESS = {
-    "many rows, little room": "all rows of a convolution are copied, and a weight is formed for every datum",
-    "one row a datum": "a weight is formed for every datum",
-    "many positions": "all rows of a convolution are copied, or those of as many channels as V alone has room for",
-}
-"""Where the bound does not hold, and why."""
 
 
-def expectation(name):
-    return pytest.param(
-        name, marks=pytest.mark.xfail(raises=AssertionError, strict=True, reason=EXCESS[name]) if name in EXCESS else ()
-    )
-
-
-@pytest.mark.parametrize("name", [expectation(name) for name in MEMORY])
+@pytest.mark.parametrize("name", MEMORY)
 def test_a_solve_keeps_to_its_workspace(name, backend):
     *given, workspace = MEMORY[name]
     size, peak = peak_bytes(backend, *given, workspace)
@@ -213,14 +224,14 @@ def test_the_planner_keeps_every_layer_to_the_workspace(backend):
     names = [set() for _ in LAYERS]
     for size, chosen_names in zip(LAYERS, names, strict=True):
         for workspace in 2.0 ** np.arange(16, 40):
-            chosen = choose_solver("auto", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
-            able = [SOLVERS[name] for name in ("gram", "rows", "dense")]
-            fitting = [solver for solver in able if 8 * solver.numbers(size) <= workspace]
-            cost = (lambda solver, n=size: solver.operations(n)) if fitting else (lambda s, n=size: s.numbers(n))
+            chosen = choose_form("auto", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
+            able = [form for name in ("gram", "rows", "dense") for form in SOLVERS[name].forms(size, workspace / 8)]
+            fitting = [form for form in able if 8 * form.numbers(size) <= workspace]
+            cost = (lambda form, n=size: form.operations(n)) if fitting else (lambda form, n=size: form.numbers(n))
             assert cost(chosen) == min(map(cost, fitting or able))
-            assert chosen in (fitting or able)
+            assert not fitting or 8 * chosen.numbers(size) <= workspace
             chosen_names.add(chosen.name)
-    assert names == [{"dense"}, {"gram", "rows"}, {"gram"}]
+    assert names == [{"dense"}, {"gram"}, {"gram"}]
 
 
 POSITIONS = {"one": Conv2d(2, 3, 4, stride=2) >> Flatten(), "two": Conv2d(2, 2, 4) >> Flatten() >> Linear(4, 3)}

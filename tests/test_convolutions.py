@@ -141,12 +141,33 @@ IMAGES = ((2, 5, 4),)
         (lambda: Conv2d(2, 2, 3, padding=True), "Conv2d: padding is True"),
         (lambda: AvgPool2d(0), "AvgPool2d: kernel is 0"),
         (lambda: MaxPool2d(2.0), "MaxPool2d: kernel is 2.0"),
+        (lambda: MaxPool2d(np.float64(2)), "MaxPool2d: kernel is np.float64"),
+        (lambda: Conv2d(2, 2, np.ones(1)), "Conv2d: kernel is array"),
         (lambda: ScaleShift(-1), "ScaleShift: channels is -1"),
     ],
 )
 def test_what_does_not_fit(make, words):
     with pytest.raises(ShapeError, match=words):
         make()
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
+def test_sizes_may_be_any_kind_of_integer(kind):
+    pairs = [
+        (Conv2d(kind(2), kind(3), kind(3), stride=kind(2), padding=kind(1)), Conv2d(2, 3, 3, stride=2, padding=1)),
+        (MaxPool2d(kind(2)), MaxPool2d(2)),
+        (ScaleShift(kind(2)), ScaleShift(2)),
+        (Linear(kind(4), kind(3)), Linear(4, 3)),
+    ]
+    for module, plain in pairs:
+        assert (repr(module), module) == (repr(plain), plain)
+        assert type(getattr(module, next(iter(vars(module))))) is int
+
+
+@pytest.mark.parametrize("scale", ["x", float("nan"), float("inf"), True, None])
+def test_a_gain_is_a_finite_number(scale):
+    with pytest.raises(ParameterError, match=f"ScaleShift: scale is {scale!r}; give a finite number"):
+        ScaleShift(2, scale=scale)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rbench import Linear, Tanh
+from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
@@ -30,6 +30,66 @@ def test_predicted_memory_grows_with_the_square_of_the_parameters(backend, metho
     assert [predicted(b) / predicted(a) for a, b in pairwise((400, 800, 1600))] == pytest.approx([4, 4], rel=0.1)
     assert predicted(1600, Riemannian()) < predicted(1600) / 1000
     assert predicted(400, SGD()) == 0
+
+
+SHAPES = {
+    "wide": (Linear(300, 400) >> Tanh() >> Linear(400, 10), (300,), 32),
+    "large batch": (Linear(20, 30) >> Tanh() >> Linear(30, 40) >> Tanh() >> Linear(40, 10), (20,), 2000),
+    "images": (
+        Conv2d(3, 16, 3, padding=1) >> ReLU() >> Conv2d(16, 16, 3, padding=1) >> AvgPool2d(4) >> Flatten()
+        >> Linear(256, 10),
+        (3, 16, 16),
+        32,
+    ),
+}  # fmt: skip
+KRONECKER = [
+    KFAC(),
+    KFAC(refresh=10),
+    KFAC(damping_split="eigen"),
+    KFAC(factors="exact"),
+    KFAC(decay=0.0),
+    KFAC(sharing="reduce"),
+    KFAC(sharing="reduce", decay=0.0),
+]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("method", KRONECKER, ids=lambda method: method.spec)
+def test_kfac_predicts_what_it_allocates_beyond_sgd(backend, rng, name, method):
+    net, shape, count = SHAPES[name]
+    problem = Problem(backend, net, get_loss("cross_entropy"))
+    params = net.init(backend, 0)
+    x, y = rng.normal(size=(count, *shape)), rng.integers(0, 10, count)
+
+    def peak(method):
+        batch = Batch(x, y, rng.random((count, method.samples)) if method.samples else None)
+        tracemalloc.start()
+        try:
+            state = method.init(problem, params)
+            for t in range(2):
+                state = method.step(problem, params, state, batch, method.scalars(t, 2), method.phase(0)).state
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    datum = Batch(x[:1], y[:1], rng.random((1, 1)))
+    predicted, _ = method.workspace_bytes(problem, params, datum, count)
+    beyond = peak(method) - peak(SGD())
+    assert beyond <= predicted <= 2 * beyond
+
+
+def test_predicted_memory_follows_the_metrics_data_and_what_is_kept(backend):
+    net = Linear(9, 50) >> Tanh() >> Linear(50, 10)
+    problem, datum = Problem(backend, net, get_loss("cross_entropy")), Batch(np.zeros((1, 9)), np.zeros(1, int), None)
+
+    def predicted(**settings):
+        method = Riemannian(output_metric="ggn", solver="gram", **settings)
+        return method.workspace_bytes(problem, net.init(backend, 0), datum, 64)[0]
+
+    assert predicted(metric_batch=64) == predicted(metric_batch=100) == predicted()
+    assert predicted(metric_batch=16) < predicted() / 8
+    factors = 2 * 8 * (64 * get_loss("cross_entropy").hessian_rank(10)) ** 2
+    assert predicted(refresh=2) == predicted(refresh=9) > predicted() + factors
 
 
 def cell(method, task="two-spirals[hidden=[40000],n_train=20,n_test=10,batch_size=10]"):
@@ -63,6 +123,8 @@ def test_the_memory_that_is_free_counts(backend, monkeypatch, method):
 BROKEN = [
     *(Riemannian(solver=solver) for solver in SOLVERS),
     *(Riemannian(output_metric="ggn", batch="mean", solver=solver) for solver in SOLVERS),
+    *(Riemannian(metric_batch=4, refresh=2, solver=solver) for solver in SOLVERS),
+    Riemannian(output_metric="true_vs_rest", metric_batch=1),
     Naive(output_metric="true_vs_rest"),
     KFAC(),
     KFAC(factors="exact", damping_split="eigen"),

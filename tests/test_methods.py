@@ -8,6 +8,7 @@ from rbench import Linear, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Naive, Problem, Riemannian
 from rbench.random import generator
+from rbench.run.clock import arrays_of
 
 METRICS = ["identity", "ggn", "ggn_mc", "true_vs_rest", "empirical_fisher"]
 SOLVERS = ["gram", "rows", "dense", "inverse"]
@@ -129,6 +130,66 @@ def test_riemannian(walk, params, batches, backend, metric, momentum, decay, bat
 
     method = Riemannian(lr=0.2, momentum=momentum, weight_decay=decay, **shared)
     assert_paths(walk(method), descend(flat(params), direction, [0.2] * STEPS, momentum, decay), rel=1e-10)
+
+
+APART = {
+    "metric_batch": {"metric_batch": 2},
+    "refresh": {"refresh": 3},
+    "both": {"metric_batch": 4, "refresh": 2, "kl_clip": 0.002},
+    "more than there are": {"metric_batch": 99, "refresh": 2},
+}
+
+
+@pytest.mark.parametrize("batch", ["stack", "mean"])
+@pytest.mark.parametrize("settings", APART.values(), ids=APART)
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_of_fewer_or_earlier_data(walk, params, batches, backend, metric, solver, settings, batch):
+    """Against the metric of the batch's first data, kept between its renewals, in dense float64."""
+    shared = {"output_metric": metric, "rank": RANK, "mass": 0.4, "batch": batch}
+    kept, m, lr = {}, settings.get("metric_batch"), 0.2
+
+    def direction(w, t):
+        weights, (x, y) = shaped(w), batches[t]
+        if t % settings.get("refresh", 1) == 0:
+            kept["metrics"] = rbench.layer_metrics(
+                NET, weights, x[:m], y[:m], loss="cross_entropy", backend=backend, seed=t, **shared
+            )
+        blocks = rbench.loss_gradient(NET, weights, x, y, loss="cross_entropy", backend=backend)
+        gradients = [flat([block]) for block in blocks]
+        made = np.concatenate([np.linalg.solve(g, d) for g, d in zip(kept["metrics"], gradients, strict=True)])
+        slope = np.concatenate(gradients) @ made
+        clip = settings.get("kl_clip")
+        return made * (1 if clip is None else min(1, np.sqrt(clip / slope) / lr))
+
+    method = Riemannian(lr=lr, solver=solver, **shared, **settings)
+    assert_paths(walk(method), descend(flat(params), direction, [lr] * STEPS, 0.9), rel=1e-10)
+
+
+def test_a_metric_that_is_renewed_at_every_step_is_the_default(walk):
+    for metric in METRICS:
+        settings = {"lr": 0.2, "output_metric": metric, "rank": RANK}
+        for same in ({"refresh": 1}, {"metric_batch": SIZE}, {"metric_batch": SIZE + 1}):
+            assert_paths(walk(Riemannian(**settings, **same)), walk(Riemannian(**settings)), rel=0)
+
+
+@pytest.mark.parametrize("settings", [{"metric_batch": 0}, {"metric_batch": -1}, {"refresh": 0}])
+def test_sizes_and_intervals_below_one_are_refused(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))}\n.*greater than or equal to 1"):
+        Riemannian(**settings)
+
+
+@pytest.mark.parametrize("method", [Riemannian(refresh=3), Riemannian(refresh=2, output_metric="ggn", solver="dense")])
+def test_a_state_to_start_from_has_the_shapes_of_every_later_one(problem, params, batches, method):
+    state = method.start(problem, params, Batch(*batches[0], None))
+    noise = problem.loss.noise(generator(0, "samples"), SIZE, 1, 3)
+    for t in range(3):
+        batch = Batch(*batches[t], noise if method.samples_in(method.phase(t)) else None)
+        step = method.step(problem, params, state, batch, method.scalars(t, 4), method.phase(t))
+        shapes = [[array.shape for array in arrays_of(each)] for each in (state, step.state)]
+        assert shapes[0] == shapes[1]
+        assert np.isfinite(step.health).all()
+        state = step.state
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -21,7 +21,7 @@ from rbench.methods import KFAC, SGD, Adam, Descent, Method, Naive, Riemannian, 
 from rbench.metrics import KroneckerMass, pullback
 from rbench.modules import GELU, Linear, Module, ReLU, Tanh
 from rbench.random import generator
-from rbench.solvers import gram
+from rbench.solvers import capacitance, gram
 from rbench.testing import TOLERANCE, Case, cases, equivalence_tests, oracle, relative_error, short_cases, verify
 from rbench.testing import _examples as examples
 from rbench.testing._networks import _POINTWISE
@@ -363,7 +363,9 @@ MATHEMATICS = {
     "mass of the bias": (
         (KroneckerMass, "block"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
     ),
-    "gram without mass": ((gram, "_gram"), lambda real: lambda rows, mass: rows @ rows.T, {"solver gram"}),
+    "gram without mass": ((gram, "_divide"), lambda real: lambda array, mass: array, {"solver gram"}),
+    "a kept metric's products": ((capacitance, "products"), times(2.0), {"trajectory riemannian"}),
+    "a kept metric's correction": ((capacitance, "combine"), times(2.0), {"trajectory riemannian"}),
     "gram without correction": (
         (gram, "corrected"), lambda real: lambda b, rows, solution: rows.gradient_rows,
         {"solver gram", "solver auto", "trajectory riemannian"},
@@ -550,6 +552,7 @@ def test_rounding_changes_no_draw_and_no_branch(monkeypatch):
 
 DESCENT = {"lr": 0.2, "momentum": 0.3, "weight_decay": 0.2, "schedule": "linear"}
 PRECONDITIONED = DESCENT | {"output_metric": "ggn", "rank": 1, "mass": 0.4, "batch": "mean", "kl_clip": 1e-4}
+PRECONDITIONED |= {"metric_batch": 2, "refresh": 2}
 SETTINGS = {
     SGD: ({"lr": 0.1, "momentum": 0.6}, DESCENT | {"nesterov": True}),
     Adam: (

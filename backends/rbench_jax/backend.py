@@ -11,6 +11,7 @@ from jax.scipy.special import erf
 
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
+from rbench.threads import keep_scipy_to_one_thread
 from rbench.windows import Window
 from rbench_jax.convolutions import JaxConvolutions
 
@@ -18,8 +19,8 @@ from rbench_jax.convolutions import JaxConvolutions
 class JaxBackend(Backend):
     """JAX at one dtype on one device.
 
-    Making a backend switches the process to 64-bit types, which float64 and integer labels need, and to float32
-    products without TensorFloat-32.
+    Making a backend switches the process to 64-bit types, which float64 and integer labels need, to float32 products
+    without TensorFloat-32, and to one thread of SciPy's BLAS, whose Cholesky JAX uses on a CPU.
     """
 
     name = "jax"
@@ -28,6 +29,7 @@ class JaxBackend(Backend):
     convolutions = JaxConvolutions()
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
+        keep_scipy_to_one_thread()
         jax.config.update("jax_enable_x64", True)
         jax.config.update("jax_default_matmul_precision", "highest")
         self.dtype, self.device = dtype, device
@@ -70,6 +72,11 @@ class JaxBackend(Backend):
 
     def erf(self, x: Array) -> Array:
         return erf(x)
+
+    def outer_sums(self, one: Array, other: Array) -> Array:
+        # Each array in memory as it is written here: XLA would choose other orders, and multiply several times as long.
+        one, other = jax.lax.optimization_barrier((one, other))
+        return jax.lax.optimization_barrier(jnp.matrix_transpose(one) @ other)
 
     def patches(self, images: Array, window: Window) -> Array:
         return self.convolutions.patches(images, window)

@@ -1,8 +1,6 @@
 """NumPy arrays; SciPy where the array standard has no function."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -10,14 +8,20 @@ import numpy as np
 import scipy.special
 from scipy.linalg.blas import dtrsm, strsm
 from scipy.linalg.lapack import dpotrf, spotrf
-from threadpoolctl import ThreadpoolController
 
 from rbench.backend import Array, Backend
+from rbench.threads import keep_scipy_to_one_thread
 from rbench.windows import Window, scatter_in_place
 
 
 class NumpyBackend(Backend):
-    """NumPy at one dtype on the CPU."""
+    """NumPy at one dtype on the CPU.
+
+    Arrays that have the dtype are taken as they are, not copied; nothing is ever written into them.
+
+    Making a backend limits SciPy's BLAS, where it is one of its own, to one thread in the whole process: see
+    `rbench.threads.keep_scipy_to_one_thread`.
+    """
 
     name = "numpy"
     xp = xp
@@ -25,7 +29,7 @@ class NumpyBackend(Backend):
     def __init__(self, dtype: str = "float32", device: str | None = None) -> None:
         self.dtype, self.device = dtype, "cpu"
         self._potrf = spotrf if dtype == "float32" else dpotrf
-        _keep_scipy_to_one_thread()
+        keep_scipy_to_one_thread()
         self._trsm = strsm if dtype == "float32" else dtrsm
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
@@ -82,19 +86,3 @@ class NumpyBackend(Backend):
 
     def describe(self) -> dict[str, str]:
         return {"numpy": np.__version__, "scipy": scipy.__version__}
-
-
-@cache
-def _keep_scipy_to_one_thread() -> None:
-    """Limit SciPy's BLAS to one thread in this process.
-
-    NumPy's and SciPy's wheels bring a BLAS each, with threads of their own that wait busily for work: taken in turn
-    they slow each other down many times. NumPy's does the large products; SciPy's factors and solves.
-    """
-    blas = ThreadpoolController().select(user_api="blas")
-
-    def shipped_with(package: str) -> list[str]:
-        return [lib["filepath"] for lib in blas.info() if Path(lib["filepath"]).parent.name == f"{package}.libs"]
-
-    if shipped_with("numpy") and shipped_with("scipy"):
-        blas.select(filepath=shipped_with("scipy")).limit(limits=1)

@@ -17,7 +17,7 @@ from rbench.modules.base import Space
 from rbench.modules.compose import Parallel, Sequential
 from rbench.modules.layer import Layer
 from rbench.run.step_time import WINDOW
-from rbench.solvers import LayerSize, choose_solver
+from rbench.solvers import choose_form
 
 EIGEN = 4.5
 """Pairs of an eigendecomposition with vectors, over n³ (Golub and Van Loan, Matrix Computations, 8.3: 9 n³ flops)."""
@@ -82,7 +82,9 @@ def step_operations(method: Method, problem: Problem, space: Space, batch: int) 
 
     - `sgd`, `adam`: forward, a pullback of 1 row, weight products B P o i.
     - `riemannian`, `naive`: forward, a pullback of 1 + rank rows (of 1 where V's rows are the gradient's, rescaled; of
-      1 + d with `batch=mean`), and `Solver.operations` of the solver that the planner chooses at each layer.
+      1 + d with `batch=mean`), and `Form.operations` of the form that the planner chooses at each layer. With
+      `metric_batch` or `refresh`, rank rows for the metric's data alone and `Form.factoring`, at every `refresh`-th
+      step; and weight products B P o i and `Form.applying`.
     - `kfac`: a step that refreshes has a pullback of 1 + rank rows (1 for `empirical`), covariances, factorisations;
       one that does not has a pullback of 1; either has weight products and a solve, see `kfac_operations`.
 
@@ -116,20 +118,24 @@ def step_operations(method: Method, problem: Problem, space: Space, batch: int) 
 
 
 def _preconditioned(method: Preconditioned, problem: Problem, works: list[LayerWork], d: int, batch: int) -> float:
-    mean, rank = method.batch == "mean", method.metric.rank(problem.loss, d)
-    rescaled = method.metric.rescales and not mean
-    rows = min(rank * batch, d) if mean else rank
-    total = pass_operations(works, batch, 1 if rescaled else 1 + rows)
-    if mean and rank * batch > d:
-        total += rank * batch * d**2 / 2 + EIGEN * d**3
-    backend = problem.backend
+    data, backend, workspace = method.metric_data(batch), problem.backend, method.workspace_mb * 2**20
+    sizes = method.sizes(problem, d, [work.positions for work in works], batch)
     masses = layer_masses(backend, problem.net.layers, method.mass)
-    for work, mass in zip(works, masses, strict=True):
-        layer, workspace = work.layer, method.workspace_mb * 2**20
-        shape = (1, batch * work.positions, rows) if mean else (batch, work.positions, rows)
-        size = LayerSize(*shape, layer.fan_in, layer.fan_out, layer.bias, rescaled)
-        total += choose_solver(method.solver_name, backend, size, mass, workspace).operations(size)
-    return total
+    forms = [
+        choose_form(method.solver_name, backend, size, mass, workspace)
+        for size, mass in zip(sizes, masses, strict=True)
+    ]
+    each = list(zip(forms, sizes, strict=True))
+    # The metric's rows beside the gradient's, for each of its data.
+    rank, rows = method.metric.rank(problem.loss, d), sizes[0].rank * (not sizes[0].rescaled)
+    metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
+    if method.batch == "mean" and rank * data > d:
+        metric += rank * data * d**2 / 2 + EIGEN * d**3
+    if method.refresh == 1 and data == batch:
+        return pass_operations(works, batch, 1) + metric + sum(form.operations(size) for form, size in each)
+    metric += sum(form.factoring(size) for form, size in each)
+    gradient = pass_operations(works, batch, 1) + batch * sum(work.weights for work in works)
+    return gradient + metric / method.refresh + sum(form.applying(size) for form, size in each)
 
 
 def kfac_operations(method: KFAC, work: LayerWork, batch: int, rank: int, *, refreshes: bool) -> float:

@@ -8,13 +8,17 @@ from rbench.methods.kfac import KFAC
 from rbench.methods.naive import Naive
 from rbench.methods.riemannian import Riemannian
 from rbench.methods.sgd import SGD
+from rbench.methods.space import Choice, Dimension, LogUniform
 
 __all__ = [
     "KFAC",
     "SGD",
     "Adam",
     "Batch",
+    "Choice",
     "Descent",
+    "Dimension",
+    "LogUniform",
     "Method",
     "Naive",
     "Problem",

@@ -1,11 +1,12 @@
 """Adam and AdamW."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import ClassVar
 
 from pydantic import Field
 
 from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, map_blocks
+from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.modules import Params
 
 
@@ -23,6 +24,11 @@ class Adam(Method):
 
     name: ClassVar[str] = "adam"
     summary: ClassVar[str] = "Adam; with weight decay, AdamW"
+    search_space: ClassVar[Mapping[str, Dimension]] = {
+        "lr": LogUniform(1e-4, 1e-1),
+        "beta1": Choice(0.8, 0.9, 0.95),
+        "beta2": Choice(0.99, 0.999),
+    }
     lr: float = Field(1e-3, gt=0, allow_inf_nan=False)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from rbench.backend import Array, Backend
 from rbench.losses import Loss
+from rbench.methods.space import Dimension
 from rbench.metrics import gradient_blocks, pull_gradient
 from rbench.modules import Module, Params
 from rbench.spec import Configurable
@@ -77,9 +78,12 @@ class Method(Configurable):
     Attributes:
         lr: the rate η of the first step.
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
+        search_space: settings that `rbench tune` varies, by name; what is not in it keeps its value. Every method that
+            comes with rbench has its rate, over three decades, and two more.
     """
 
     always: ClassVar[tuple[str, ...]] = ("lr",)
+    search_space: ClassVar[Mapping[str, Dimension]] = {}
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
 
@@ -119,6 +123,16 @@ class Method(Configurable):
     @abstractmethod
     def init(self, problem: Problem, params: Params) -> State:
         """The state before the first step."""
+
+    def start(self, problem: Problem, params: Params, batch: Batch) -> State:
+        """The state before a first step of any variant, on batches of these shapes; for most methods that of `init`.
+
+        Args:
+            problem: the problem.
+            params: its parameters.
+            batch: a batch, without noise.
+        """
+        return self.init(problem, params)
 
     @abstractmethod
     def step(

@@ -1,6 +1,6 @@
 """K-FAC."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -19,6 +19,7 @@ from rbench.methods.kronecker import (
     solve_with_batch,
     zero_factor,
 )
+from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import LayerRows, get_output_metric, pull_gradient, pull_metric, weight_product
 from rbench.modules import Params
 
@@ -48,6 +49,11 @@ class KFAC(Descent):
     name: ClassVar[str] = "kfac"
     summary: ClassVar[str] = "Kronecker-factored curvature, running averages, refreshed at intervals"
     always: ClassVar[tuple[str, ...]] = ("lr", "damping")
+    search_space: ClassVar[Mapping[str, Dimension]] = {
+        "lr": LogUniform(1e-3, 1),
+        "damping": LogUniform(1e-3, 10),
+        "kl_clip": Choice(None, 0.001, 0.01),
+    }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
     factors: Literal["exact", "mc", "empirical"] = "mc"
     rank: int = Field(1, ge=1)
@@ -73,13 +79,28 @@ class KFAC(Descent):
         return super().scalars(step, total) | {"decay": min(1 - 1 / refreshes, self.decay)}
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        _, pairs = pull_gradient(problem.backend, problem.net, params, problem.loss, datum.x, datum.y)
-        (z,), _ = problem.net.forward(problem.backend, params, (datum.x,))
+        backend = problem.backend
+        _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
+        (z,), _ = problem.net.forward(backend, params, (datum.x,))
         rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, z.shape[1])
-        numbers = sum(pair.cotangents.shape[2] * pair.cotangents.shape[3] for pair in pairs)
-        return problem.backend.itemsize * batch_size * (
-            rank + 1
-        ) * numbers, f"{rank} rows a datum at the outputs of every layer"
+        rows, inputs, factors = [], [], []
+        for layer, pair in zip(problem.net.layers, pairs, strict=True):
+            positions, a = pair.source.shape[1], layer.fan_in + layer.bias
+            points = batch_size * (positions if self.sharing == "expand" else 1)
+            rows.append(batch_size * positions * (rank + 1) * layer.fan_out)
+            inputs.append(batch_size * positions * a * (positions > 1))
+            if self.forgets:
+                sides = points if points < a and self.sharing == "expand" else a, min(points * rank, layer.fan_out)
+            else:
+                sides = a, layer.fan_out
+            factors.append(sum(side**2 for side in sides))
+        # Rows at two modules are there at once where one is pulled through the other.
+        numbers = sum(rows) + max(rows)
+        # Windows are kept where SGD's products do without; else all rows are pulled back through them at once.
+        numbers += sum(inputs) + max(inputs) if backend.convolutions else rank * max(inputs)
+        # A running average and what is solved with, of now and of before; of one layer also what they are made of.
+        numbers += 2 * max(factors) if self.forgets else 4 * sum(factors) + 3 * max(factors)
+        return backend.itemsize * numbers, f"the Kronecker factors and {rank} rows a datum of every layer"
 
     @property
     def form(self) -> Form:

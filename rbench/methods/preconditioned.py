@@ -1,16 +1,36 @@
 """What the methods share that solve with the layer metric M + VᵀV."""
 
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from rbench.backend import Array, Backend
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
-from rbench.metrics import OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
+from rbench.methods.space import Choice, Dimension, LogUniform
+from rbench.metrics import (
+    LayerRows,
+    OutputMetric,
+    get_output_metric,
+    layer_masses,
+    pull_gradient,
+    pull_metric,
+    weight_product,
+)
 from rbench.modules import Params
-from rbench.solvers import LayerSize, choose_solver, solve_layers
+from rbench.random import generator
+from rbench.solvers import (
+    Block,
+    Factored,
+    Form,
+    LayerSize,
+    Update,
+    choose_form,
+    solve_factored_layers,
+    solve_layers,
+)
 
 
 class Preconditioned(Descent):
@@ -23,9 +43,18 @@ class Preconditioned(Descent):
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
+        metric_batch: m, where the metric is that of the first m data of a batch, or of all where there are fewer; the
+            gradient is always that of all. None for all.
+        refresh: steps between two computations of the metric, which is kept in between; every step has a gradient of
+            its own.
     """
 
     always: ClassVar[tuple[str, ...]] = ("output_metric", "lr", "mass")
+    search_space: ClassVar[Mapping[str, Dimension]] = {
+        "lr": LogUniform(1e-3, 1),
+        "mass": LogUniform(1e-3, 10),
+        "kl_clip": Choice(None, 0.001, 0.01),
+    }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
     output_metric: (
         Literal["identity", "ggn", "ggn_mc", "true_vs_rest", "empirical_fisher"] | tuple[tuple[float, ...], ...]
@@ -35,6 +64,8 @@ class Preconditioned(Descent):
     batch: Literal["stack", "mean"] = "stack"
     kl_clip: float | None = Field(None, gt=0)
     workspace_mb: float = Field(1024, gt=0)
+    metric_batch: int | None = Field(None, ge=1)
+    refresh: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _mass_is_positive(self) -> "Preconditioned":
@@ -56,45 +87,147 @@ class Preconditioned(Descent):
     def samples(self) -> int:
         return self.metric.samples
 
+    def samples_in(self, phase: Hashable) -> int:
+        return self.samples if phase else 0
+
+    def phase(self, step: int) -> Hashable:
+        return step % self.refresh == 0
+
     def check(self, problem: Problem) -> None:
         self.metric.check(problem.loss)
         layer_masses(problem.backend, problem.net.layers, self.mass)
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        backend, layers = problem.backend, problem.net.layers
+        backend = problem.backend
         _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
-        (z,), _ = problem.net.forward(backend, params, (datum.x,))
-        d = z.shape[1]
-        rank, rescaled = self.metric.rank(problem.loss, d), self.metric.rescales and self.batch == "stack"
-        width = backend.itemsize
-        worst, what, rows = 0.0, "", 0.0
-        for index, (layer, pair, mass) in enumerate(
-            zip(layers, pairs, layer_masses(backend, layers, self.mass), strict=True)
-        ):
-            positions = pair.source.shape[1]
-            if self.batch == "mean":
-                shape = (1, batch_size * positions, min(rank * batch_size, d))
-            else:
-                shape = (batch_size, positions, rank)
-            size = LayerSize(*shape, layer.fan_in, layer.fan_out, layer.bias, rescaled)
-            solver = choose_solver(self.solver_name, backend, size, mass, self.workspace_mb * 2**20)
-            rows += width * batch_size * positions * (shape[2] + 1) * layer.fan_out
-            if solver.numbers(size) * width > worst:
-                worst = solver.numbers(size) * width
-                what = f"solver {solver.name!r} at layer {index} with n = {size.n:,} numbers and {size.rows:,} rows"
+        width, data, worst, what, rows = backend.itemsize, self.metric_data(batch_size), 0.0, "", 0.0
+        sizes = self.sizes(problem, _outputs(problem, datum.x), [pair.source.shape[1] for pair in pairs], batch_size)
+        for index, (pair, size, form) in enumerate(zip(pairs, sizes, self._forms(problem, sizes), strict=True)):
+            each = data * size.rows / size.samples + batch_size  # rows at a position, the gradient's among them
+            rows += width * each * pair.source.shape[1] * size.fan_out
+            rows += width * form.kept_numbers(size) * (self.refresh > 1)
+            if form.numbers(size) * width > worst:
+                worst = form.numbers(size) * width
+                what = f"solver {form.name!r} at layer {index} with n = {size.n:,} numbers and {size.rows:,} rows"
         return worst + rows, what
+
+    def metric_data(self, batch_size: int) -> int:
+        """m, data whose metric is taken."""
+        return min(batch_size, self.metric_batch or batch_size)
+
+    def sizes(self, problem: Problem, d: int, positions: Sequence[int], batch_size: int) -> list[LayerSize]:
+        """The sizes of every layer's metric, given the network's outputs and every layer's positions."""
+        data, rank = self.metric_data(batch_size), self.metric.rank(problem.loss, d)
+        mean, rescaled = self.batch == "mean", self.metric.rescales and self.batch == "stack"
+        return [
+            LayerSize(
+                1 if mean else data,
+                data * count if mean else count,
+                min(rank * data, d) if mean else rank,
+                layer.fan_in,
+                layer.fan_out,
+                layer.bias,
+                rescaled,
+            )
+            for layer, count in zip(problem.net.layers, positions, strict=True)
+        ]
+
+    def _forms(self, problem: Problem, sizes: Sequence[LayerSize]) -> list[Form]:
+        backend, workspace = problem.backend, self.workspace_mb * 2**20
+        masses = layer_masses(backend, problem.net.layers, self.mass)
+        return [
+            choose_form(self.solver_name, backend, size, mass, workspace)
+            for size, mass in zip(sizes, masses, strict=True)
+        ]
+
+    def init(self, problem: Problem, params: Params) -> State:
+        velocity = super().init(problem, params)
+        return (velocity, ()) if self.refresh > 1 else velocity
+
+    def start(self, problem: Problem, params: Params, batch: Batch) -> State:
+        state = self.init(problem, params)
+        if self.refresh == 1:
+            return state
+        backend, size = problem.backend, batch.y.shape[0]
+        if self.samples:
+            draws = problem.loss.noise(generator(0, "samples"), size, self.samples, _outputs(problem, batch.x))
+            batch = batch._replace(noise=backend.asarray(draws))
+        renew = backend.compile(lambda params, batch: self._apart(problem, params, batch, (), renew=True)[2])
+        return state[0], renew(params, batch)
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
         backend, layers, lr = problem.backend, problem.net.layers, scalars["lr"]
-        loss, pulled = pull_metric(
-            backend, problem.net, params, problem.loss, self.metric, self.batch, batch.x, batch.y, batch.noise
-        )
-        masses = layer_masses(backend, layers, self.mass)
-        update = solve_layers(backend, layers, pulled, masses, self.solver_name, self.workspace_mb * 2**20)
+        velocity, kept = state if self.refresh > 1 else (state, ())
+        if self.refresh == 1 and self.metric_data(batch.y.shape[0]) == batch.y.shape[0]:
+            loss, pulled = self._pull(problem, params, batch)
+            masses = layer_masses(backend, layers, self.mass)
+            update = solve_layers(backend, layers, pulled, masses, self.solver_name, self.workspace_mb * 2**20)
+        else:
+            loss, update, kept = self._apart(problem, params, batch, kept, renew=bool(phase))
         direction = update.blocks
         if self.kl_clip is not None:
             direction = clip_step(problem, direction, update.slope(), lr, self.kl_clip)
-        params, state = self.descend(backend, params, state, direction, lr)
-        return Step(params, state, loss, update.health)
+        params, velocity = self.descend(backend, params, velocity, direction, lr)
+        return Step(params, (velocity, kept) if self.refresh > 1 else velocity, loss, update.health)
+
+    def _pull(self, problem: Problem, params: Params, batch: Batch, total: int | None = None) -> Any:
+        common = problem.backend, problem.net, params, problem.loss
+        return pull_metric(*common, self.metric, self.batch, batch.x, batch.y, batch.noise, total)
+
+    def _apart(
+        self, problem: Problem, params: Params, batch: Batch, kept: tuple[Factored, ...], *, renew: bool
+    ) -> tuple[Array, Update, tuple[Factored, ...]]:
+        """Mean loss, directions and metric, where the metric's data are not the gradient's: fewer, or earlier ones."""
+        backend, net, size = problem.backend, problem.net, batch.y.shape[0]
+        first, rest = _split(batch, self.metric_data(size) if renew else 0)
+        loss, gradients, pulled = 0.0, [], []
+        if renew:
+            loss, pulled = self._pull(problem, params, first, size)
+            loss = loss * (first.y.shape[0] / size)
+            gradients = [_gradient(backend, rows) for rows in pulled]
+        if rest.y.shape[0]:
+            rest_loss, pairs = pull_gradient(backend, net, params, problem.loss, rest.x, rest.y, size)
+            loss = loss + rest_loss * (rest.y.shape[0] / size)
+            others = [_gradient(backend, LayerRows(p.source, p.cotangents, None, p.bias)) for p in pairs]
+            gradients = [_sum(*each) for each in zip(gradients, others, strict=True)] if renew else others
+        if renew:
+            sizes, sources = [LayerSize.of(rows) for rows in pulled], [rows.source for rows in pulled]
+        else:
+            sizes = self.sizes(problem, _outputs(problem, batch.x), [p.source.shape[1] for p in pairs], size)
+            mean = self.batch == "mean"
+            sources = [p.source.one_sample(backend) if mean else p.source for p in pairs]
+        forms, masses = self._forms(problem, sizes), layer_masses(backend, net.layers, self.mass)
+        if renew:
+            each = zip(forms, pulled, masses, strict=True)
+            kept = tuple(form.factor(backend, rows, mass) for form, rows, mass in each)
+        return loss, solve_factored_layers(backend, net.layers, forms, kept, sources, masses, gradients), kept
+
+
+def _outputs(problem: Problem, x: Array | tuple[Array, ...]) -> int:
+    """d, the network's outputs for inputs (batch, *shape)."""
+    wires = x if isinstance(x, tuple) else (x,)
+    ((d,),) = problem.net.out_space(tuple(tuple(wire.shape[1:]) for wire in wires))  # type: ignore[misc]
+    return int(d or 0)
+
+
+def _split(batch: Batch, size: int) -> tuple[Batch, Batch]:
+    """The first data of a batch, with their noise; and the others, without."""
+
+    def part(array: Any, place: slice) -> Any:
+        if isinstance(array, tuple):
+            return tuple(part(wire, place) for wire in array)
+        return None if array is None else array[(place, *[slice(None)] * (array.ndim - 1))]
+
+    first, rest = slice(0, size), slice(size, None)
+    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest), None)
+
+
+def _gradient(backend: Backend, rows: LayerRows) -> Block:
+    weight, bias = weight_product(backend, rows.source, rows.gradient_rows)
+    return weight, bias if rows.bias else None
+
+
+def _sum(one: Block, other: Block) -> Block:
+    return one[0] + other[0], None if one[1] is None else one[1] + other[1]

@@ -1,10 +1,11 @@
 """SGD with momentum."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import ClassVar
 
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent
+from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.modules import Params
 
 
@@ -17,6 +18,11 @@ class SGD(Descent):
 
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov's"
+    search_space: ClassVar[Mapping[str, Dimension]] = {
+        "lr": LogUniform(1e-3, 1),
+        "momentum": Choice(0.0, 0.9, 0.95),
+        "nesterov": Choice(False, True),
+    }
     nesterov: bool = False
 
     def step(

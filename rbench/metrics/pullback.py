@@ -69,6 +69,7 @@ def pull_metric(
     x: Array | Wires,
     y: Array,
     noise: Array | None = None,
+    total: int | None = None,
 ) -> tuple[Array, list[LayerRows]]:
     """One forward pass, and one pullback of the loss cotangent together with the metric factor's rows.
 
@@ -82,9 +83,10 @@ def pull_metric(
         x: inputs (batch, *shape), or a tuple of them.
         y: targets.
         noise: the loss's noise, where the metric draws samples.
+        total: data that the gradient is a mean over, where these are some of them; the metric's are these alone.
 
     Returns:
-        The mean loss over the batch, and for each layer its gradient and metric rows.
+        The mean loss over the data, and for each layer its gradient and metric rows.
     """
     xp = backend.xp
     (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
@@ -92,14 +94,15 @@ def pull_metric(
     values, cotangents = loss.values_and_cotangents(backend, z, y)
     factor = metric.factor(backend, loss, z, y, noise)
     scale = None
-    gradient_row = cotangents[:, None, :] / batch
+    total = total or batch
+    gradient_row = cotangents[:, None, :] / total
     if treatment == "mean":
         mean_rows = _mean_factor(backend, factor, cotangents) / batch
         rows = xp.concat([gradient_row, xp.broadcast_to(mean_rows[None, :, :], (batch, *mean_rows.shape))], axis=1)
     elif factor.rows is not None:
         rows = xp.concat([gradient_row, factor.rows / batch**0.5], axis=1)
     else:
-        rows, scale = gradient_row, factor.scale * batch**0.5
+        rows, scale = gradient_row, factor.scale * (total / batch**0.5)
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     if treatment == "mean":
         layers = [_one_sample(backend, layer) for layer in layers]
@@ -107,12 +110,21 @@ def pull_metric(
 
 
 def pull_gradient(
-    backend: Backend, net: Module, params: Params, loss: Loss, x: Array | Wires, y: Array
+    backend: Backend,
+    net: Module,
+    params: Params,
+    loss: Loss,
+    x: Array | Wires,
+    y: Array,
+    total: int | None = None,
 ) -> tuple[Array, list[LayerPullback]]:
-    """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss."""
+    """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss.
+
+    The cotangents are of the mean over `total` data where these are some of them.
+    """
     (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
     values, cotangents = loss.values_and_cotangents(backend, z, y)
-    rows = cotangents[:, None, :] / z.shape[0]
+    rows = cotangents[:, None, :] / (total or z.shape[0])
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     return backend.xp.mean(values), layers
 

@@ -1,15 +1,17 @@
 """ScaleShift: a gain and an offset for each channel."""
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from rbench.backend import Array, Backend
-from rbench.errors import ShapeError
+from rbench.errors import ParameterError, ShapeError
 from rbench.modules.base import Block, LayerPullback, Params, Scheme, Space, Wires, describe, one_shape
 from rbench.modules.inputs import Vectors
-from rbench.modules.layer import Layer, positive
+from rbench.modules.layer import Layer, settle_sizes
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class ScaleShift(Layer):
     bias = False
 
     def __post_init__(self) -> None:
-        positive("ScaleShift", channels=self.channels)
+        settle_sizes(self, "channels")
+        if not isinstance(self.scale, Real) or isinstance(self.scale, bool) or not math.isfinite(self.scale):
+            raise ParameterError(f"ScaleShift: scale is {self.scale!r}; give a finite number")
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from rbench.backend import Backend
 from rbench.errors import ShapeError
 from rbench.modules.base import LayerPullback, Params, Space, Wires, describe, one_shape, unify
 from rbench.modules.inputs import Patches
-from rbench.modules.layer import Layer, positive
+from rbench.modules.layer import Layer, settle_sizes
 from rbench.windows import Window
 
 
@@ -35,15 +35,8 @@ class Conv2d(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        positive(
-            "Conv2d",
-            in_channels=self.in_channels,
-            out_channels=self.out_channels,
-            kernel=self.kernel,
-            stride=self.stride,
-        )
-        if not isinstance(self.padding, int) or isinstance(self.padding, bool) or self.padding < 0:
-            raise ShapeError(f"Conv2d: padding is {self.padding!r}; give an integer of at least 0")
+        settle_sizes(self, "in_channels", "out_channels", "kernel", "stride")
+        settle_sizes(self, "padding", least=0)
 
     def __repr__(self) -> str:
         words = [str(size) for size in (self.in_channels, self.out_channels, self.kernel)]

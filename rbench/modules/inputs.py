@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 from rbench.backend import Array, Backend
@@ -22,6 +23,19 @@ class Inputs(ABC):
     @abstractmethod
     def matrix(self) -> Array:
         """The inputs themselves, (samples, positions, fan_in)."""
+
+    @property
+    @abstractmethod
+    def data(self) -> Array:
+        """What the inputs are made of, samples first."""
+
+    @abstractmethod
+    def with_data(self, data: Array) -> "Inputs":
+        """Inputs of other samples that lie in the same way."""
+
+    @abstractmethod
+    def apply(self, weight: Array) -> Array:
+        """The outputs inputs[s, t] · weightᵀ, (samples, positions, fan_out), of a weight (fan_out, fan_in)."""
 
     @abstractmethod
     def product(self, cotangents: Array) -> Array:
@@ -49,6 +63,16 @@ class Vectors(Inputs):
     @property
     def matrix(self) -> Array:
         return self.vectors[:, None, :]
+
+    @property
+    def data(self) -> Array:
+        return self.vectors
+
+    def with_data(self, data: Array) -> "Vectors":
+        return Vectors(data)
+
+    def apply(self, weight: Array) -> Array:
+        return (self.vectors @ weight.T)[:, None, :]
 
     def product(self, cotangents: Array) -> Array:
         return cotangents[:, 0, :].T @ self.vectors
@@ -92,6 +116,18 @@ class Patches(Inputs):
     def matrix(self) -> Array:
         return self.backend.xp.permute_dims(self.columns, (0, 2, 1))
 
+    @property
+    def data(self) -> Array:
+        return self.images
+
+    def with_data(self, data: Array) -> "Patches":
+        return Patches(self.backend, data, self.window)
+
+    def apply(self, weight: Array) -> Array:
+        xp, kernel = self.backend.xp, self.window.kernel
+        outputs = self.convolve(xp.reshape(weight, (weight.shape[0], -1, kernel, kernel)))
+        return xp.permute_dims(xp.reshape(outputs, (*outputs.shape[:2], -1)), (0, 2, 1))
+
     def convolve(self, weight: Array) -> Array:
         """Images (samples, fan_out, rows, columns) of a weight (fan_out, channels, kernel, kernel)."""
         if self.backend.convolutions is not None:
@@ -116,7 +152,15 @@ class Patches(Inputs):
             images = xp.reshape(by_channel, (*by_channel.shape[:2], *self.grid))
             weight = self.backend.convolutions.pull_weight(self.images, images, self.window)
             return xp.reshape(weight, (weight.shape[0], -1))
-        return xp.sum(by_channel @ self.matrix, axis=0)
+        # Weights of some samples at a time: those of all may be far more numbers than the cotangents.
+        samples, positions, fan_in = self.shape
+        group, matrix = max(1, samples * positions // (2 * fan_in)), self.matrix
+
+        def some(start: int) -> Array:
+            stop = min(start + group, samples)
+            return xp.sum(by_channel[start:stop, :, :] @ matrix[start:stop, :, :], axis=0)
+
+        return reduce(add, map(some, range(0, samples, group)))
 
 
 @dataclass(frozen=True)
@@ -132,6 +176,16 @@ class _OneSample(Inputs):
     @property
     def matrix(self) -> Any:
         return self.backend.xp.reshape(self.parts.matrix, self.shape)
+
+    @property
+    def data(self) -> Array:
+        return self.parts.data
+
+    def with_data(self, data: Array) -> "_OneSample":
+        return _OneSample(self.backend, self.parts.with_data(data))
+
+    def apply(self, weight: Array) -> Array:
+        return self.backend.xp.reshape(self.parts.apply(weight), (*self.shape[:2], weight.shape[0]))
 
     def product(self, cotangents: Array) -> Array:
         apart = (*self.parts.shape[:2], cotangents.shape[2])

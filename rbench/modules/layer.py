@@ -1,7 +1,7 @@
 """Layers: the modules that have weights, and are linear in them."""
 
 from abc import abstractmethod
-from numbers import Integral
+from operator import index as as_int
 
 import numpy as np
 
@@ -72,8 +72,18 @@ class Layer(Module):
         return {**shaped, "bias": bias} if self.bias else shaped
 
 
-def positive(owner: str, **sizes: int) -> None:
-    """Raise `ShapeError` unless every size is an integer of at least 1."""
-    for name, size in sizes.items():
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
-            raise ShapeError(f"{owner}: {name} is {size!r}; give an integer of at least 1")
+def settle_sizes(module: Module, *names: str, least: int = 1) -> None:
+    """Make the named sizes of a frozen module plain integers, whatever kind of integer came.
+
+    Raises:
+        ShapeError: one is no integer, or below the least.
+    """
+    for name in names:
+        size = getattr(module, name)
+        try:
+            number = least - 1 if isinstance(size, bool) else as_int(size)
+        except TypeError:
+            number = least - 1
+        if number < least:
+            raise ShapeError(f"{type(module).__name__}: {name} is {size!r}; give an integer of at least {least}")
+        object.__setattr__(module, name, number)

@@ -7,7 +7,7 @@ from rbench.backend import Backend
 from rbench.errors import ShapeError
 from rbench.modules.base import LayerPullback, Params, Space, Wires, describe, one_shape, unify
 from rbench.modules.inputs import Vectors
-from rbench.modules.layer import Layer, positive
+from rbench.modules.layer import Layer, settle_sizes
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Linear(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        positive("Linear", in_features=self.in_features, out_features=self.out_features)
+        settle_sizes(self, "in_features", "out_features")
 
     def __repr__(self) -> str:
         return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"

@@ -7,7 +7,7 @@ from typing import Any
 from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
 from rbench.modules.base import Space, Wires, describe, one_shape, unify
-from rbench.modules.layer import positive
+from rbench.modules.layer import settle_sizes
 from rbench.modules.wiring import Wiring
 
 
@@ -16,7 +16,7 @@ class _Pool(Wiring):
     kernel: int
 
     def __post_init__(self) -> None:
-        positive(type(self).__name__, kernel=self.kernel)
+        settle_sizes(self, "kernel")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.kernel})"

@@ -52,7 +52,7 @@ def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
     calls = [stepper.call(phases.index(phase), total) for phase in dict.fromkeys(phases)]
 
     def round_() -> None:
-        state = method.init(stepper.problem, params)
+        state = stepper.start(params)
         for call in calls:
             result = call(params, state)
             backend.synchronize(arrays_of(result))

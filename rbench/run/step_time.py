@@ -48,11 +48,12 @@ def paired_steps(stepper: Stepper, params: Params, total: int, reference: Method
         CapacitanceError: the method fails on the first step.
     """
     backend, method = stepper.problem.backend, stepper.method
-    theirs, _ = _prepared(Stepper(stepper.problem, reference or SGD(), stepper.feed), params, 0, total)
     window = [method.phase(index) for index in range(min(total, WINDOW))]
-    found = []
+    found: list[Variant] = []
     for phase in dict.fromkeys(window):
         ours, first = _prepared(stepper, params, window.index(phase), total)
+        if not found:  # behind the method: a compiler may find parts of a step among those of an earlier one
+            theirs, _ = _prepared(Stepper(stepper.problem, reference or SGD(), stepper.feed), params, 0, total)
         found.append(Variant(window.count(phase) / len(window), *paired_seconds(backend, ours, theirs), first))
     return found
 
@@ -86,7 +87,7 @@ def side_by_side(stepper: Stepper, params: Params, total: int, reference: Method
 
 def _prepared(stepper: Stepper, params: Params, index: int, total: int) -> tuple[Callable[[], Step], float]:
     """A call that makes the step of an index from the initial state, and the seconds of its first, which compiles."""
-    step, state = stepper.call(index, total), stepper.method.init(stepper.problem, params)
+    step, state = stepper.call(index, total), stepper.start(params)
     backend = stepper.problem.backend
     backend.synchronize()
     start = perf_counter()

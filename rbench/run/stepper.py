@@ -8,7 +8,7 @@ import numpy as np
 
 from rbench.backend import Array
 from rbench.methods import Method, Problem, State, Step, compile_step
-from rbench.modules import Params
+from rbench.modules import Conv2d, Params
 from rbench.run.clock import arrays_of
 from rbench.run.feed import Feed
 
@@ -45,6 +45,10 @@ class Stepper:
         self.problem, self.method, self.feed = problem, method, feed
         self._step = compile_step(problem, method)
         self._loops: dict[Hashable, Callable[..., Any] | None] = {}
+
+    def start(self, params: Params) -> State:
+        """The method's state before its first step on the feed's batches."""
+        return self.method.start(self.problem, params, self.feed(0))
 
     def call(self, index: int, total: int) -> Callable[[Params, State], Step]:
         """The step of this 0-based index, its batch at hand; the call draws the samples and makes the step."""
@@ -90,7 +94,7 @@ class Stepper:
                 index += STEPS_PER_CALL if loops else 1
         seconds = 0.0
         for first in firsts.values():
-            call, state = self.calls(first, total), self.method.init(self.problem, params)
+            call, state = self.calls(first, total), self.start(params)
             preparing, repeating = (self._seconds(call, params, state) for _ in range(2))
             seconds += max(0.0, preparing - repeating)
         return seconds
@@ -109,5 +113,7 @@ class Stepper:
                 result = method.step(problem, params, state, batch, scalars, phase)
                 return (result.params, result.state), (result.loss, result.health)
 
-            self._loops[phase] = problem.backend.compile_loop(one)
+            # Within a loop XLA's convolutions on a CPU are tens of times slower; and such steps are long beside a call.
+            convolves = any(isinstance(layer, Conv2d) for layer in problem.net.layers)
+            self._loops[phase] = None if convolves else problem.backend.compile_loop(one)
         return self._loops[phase]

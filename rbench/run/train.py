@@ -111,7 +111,7 @@ class _Loop:
         the step before it, whose time would then count as the data's.
         """
         stepper, clock, pace = self._stepper, self._clock, self._pace
-        state, done = stepper.method.init(stepper.problem, params), 0
+        state, done = stepper.start(params), 0
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
             fraction = pace.fraction(done, clock.seconds["step"])

@@ -1,12 +1,16 @@
-"""What a solver is: one way to compute Δ = G⁻¹ g for a layer. All solvers are the same function."""
+"""What a solver is: a choice of ways to compute Δ = G⁻¹ g for a layer. All of them are the same function."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.metrics import KroneckerMass, LayerRows, Mass
+from rbench.modules.inputs import Inputs
+
+Block: TypeAlias = tuple[Array, Array | None]
+"""A layer's weight (fan_out, fan_in) and bias (fan_out,), None without bias."""
 
 
 class Direction(NamedTuple):
@@ -22,6 +26,22 @@ class Direction(NamedTuple):
     weight: Array
     bias: Array
     slope: Callable[[], Array]
+    health: Array
+
+
+class Factored(NamedTuple):
+    """A layer's metric ready to be solved with; arrays alone, so that a method can keep it between steps.
+
+    Attributes:
+        matrix: the Cholesky factor of the capacitance (rows, rows) or of the metric (n, n), or the metric's inverse.
+        data: `Inputs.data` of V's inputs; empty where the matrix is the metric's.
+        rows: cotangents of V's rows, (samples, rank, positions, fan_out); likewise.
+        health: a scalar that is not finite where the matrix could not be factored.
+    """
+
+    matrix: Array
+    data: Array
+    rows: Array
     health: Array
 
 
@@ -66,18 +86,14 @@ class LayerSize:
         return cls(samples, positions, rank, fan_in, rows.rows.shape[3], rows.bias, rescaled)
 
 
-class Solver(ABC):
+class Form(ABC):
     """One way to compute Δ = (M + VᵀV)⁻¹ g (Lemma 1 and eqs. 2-3 of arXiv 2603.03610).
 
     Attributes:
-        name: how the solver is asked for.
+        name: of the solver whose form it is.
     """
 
     name: str
-
-    def serves(self, mass: Mass) -> bool:
-        """Whether the solver can use a mass of this structure."""
-        return True
 
     @abstractmethod
     def operations(self, size: LayerSize) -> float:
@@ -85,11 +101,60 @@ class Solver(ABC):
 
     @abstractmethod
     def numbers(self, size: LayerSize) -> float:
-        """Predicted numbers held at once beyond the pulled-back rows; times the dtype's size, bytes."""
+        """Predicted numbers held at once beyond inputs, pulled-back rows, gradient and direction."""
 
     @abstractmethod
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass, workspace_bytes: float) -> Direction:
-        """Compute the direction of one layer; what need not be held at once is kept below `workspace_bytes`."""
+    def factoring(self, size: LayerSize) -> float:
+        """Like `operations`, of `factor`."""
+
+    @abstractmethod
+    def applying(self, size: LayerSize) -> float:
+        """Like `operations`, of `solve_with`."""
+
+    @abstractmethod
+    def kept_numbers(self, size: LayerSize) -> float:
+        """Numbers of what `factor` returns."""
+
+    @abstractmethod
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
+        """Compute the direction of one layer, for the gradient among its rows."""
+
+    @abstractmethod
+    def factor(self, backend: Backend, rows: LayerRows, mass: Mass) -> Factored:
+        """Factor the metric of one layer, for gradients that are not among its rows."""
+
+    @abstractmethod
+    def solve_with(
+        self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Block
+    ) -> Direction:
+        """Compute the direction of one layer for any gradient.
+
+        Args:
+            backend: the arrays' backend.
+            factored: what `factor` returned.
+            source: inputs of the layer, of any number of samples: only how they lie matters.
+            mass: as in `factor`.
+            gradient: g.
+        """
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A choice of forms.
+
+    Attributes:
+        name: how the solver is asked for.
+        forms: the forms for a layer of a size, given how many numbers may be held at once.
+        kronecker: whether the mass must be scalar or separable.
+    """
+
+    name: str
+    forms: Callable[[LayerSize, float], list[Form]]
+    kronecker: bool = False
+
+    def serves(self, mass: Mass) -> bool:
+        """Whether the solver can use a mass of this structure."""
+        return not self.kronecker or isinstance(mass, KroneckerMass)
 
 
 def corrected(backend: Backend, rows: LayerRows, solution: Array, mass: Array | float = 1.0) -> Array:
@@ -107,14 +172,34 @@ def corrected(backend: Backend, rows: LayerRows, solution: Array, mass: Array | 
     if rows.scale is not None:
         result = rows.gradient_rows * ((1 - solution * rows.scale) / number)[:, None, None]
     else:
-        samples, count, positions, fan_out = rows.rows.shape
+        samples, count = rows.rows.shape[:2]
         coefficients = xp.reshape(solution, (samples, count - 1))
         weights = xp.concat([xp.ones_like(coefficients[:, :1]), -coefficients], axis=1) / number
-        flat = weights[:, None, :] @ xp.reshape(rows.rows, (samples, count, positions * fan_out))
-        result = xp.reshape(flat, (samples, positions, fan_out))
+        result = combine(backend, weights, rows.rows)
     return result if isinstance(mass, float) else result / mass
 
 
-def is_kronecker(mass: Mass) -> bool:
-    """Whether the mass is scalar or separable."""
-    return isinstance(mass, KroneckerMass)
+def combine(backend: Backend, weights: Array, rows: Array) -> Array:
+    """Σ_k weights[s, k] rows[s, k], (samples, positions, fan_out), of rows (samples, count, positions, fan_out)."""
+    xp, samples = backend.xp, rows.shape[0]
+    order = _memory_order(samples)
+    ordered = xp.permute_dims(rows, order)
+    flat = weights[:, None, :] @ xp.reshape(ordered, (*rows.shape[:2], -1))
+    return xp.permute_dims(xp.reshape(flat, (samples, 1, *ordered.shape[2:])), order)[:, 0, :, :]
+
+
+def products(backend: Backend, rows: Array, outputs: Array) -> Array:
+    """⟨rows[s, k], outputs[s]⟩, (samples, count), of outputs (samples, positions, fan_out)."""
+    xp, samples = backend.xp, rows.shape[0]
+    order = _memory_order(samples)
+    first = xp.reshape(xp.permute_dims(rows, order), (*rows.shape[:2], -1))
+    second = xp.reshape(xp.permute_dims(outputs[:, None, :, :], order), (samples, -1, 1))
+    return (first @ second)[:, :, 0]
+
+
+def _memory_order(samples: int) -> tuple[int, int, int, int]:
+    """Axes of rows as they lie in memory, so that nothing is copied when the last two become one.
+
+    A convolution's positions stand behind its outputs; those of a whole batch that is one sample stand before them.
+    """
+    return (0, 1, 2, 3) if samples == 1 else (0, 1, 3, 2)

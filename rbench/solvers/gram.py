@@ -4,114 +4,107 @@ from typing import cast
 
 from rbench.backend import Array, Backend
 from rbench.metrics import KroneckerMass, LayerRows, Mass, weight_product
-from rbench.solvers.base import Direction, LayerSize, Solver, corrected, is_kronecker
-from rbench.solvers.capacitance import solve_capacitance
-from rbench.solvers.rows import solve_by_channels
+from rbench.solvers.base import Direction, Form, LayerSize, corrected
+from rbench.solvers.capacitance import Woodbury, solve_capacitance
+from rbench.solvers.rows import ByChannels, channel_numbers
 
 
-class Gram(Solver):
+def gram_forms(size: LayerSize, workspace: float) -> list[Form]:
+    """By positions; and where there are several, from as many of V's columns at a time as the workspace holds."""
+    if size.positions == 1:
+        return [ByPositions()]
+    channels = int(min((workspace - 2 * size.rows**2) / channel_numbers(size), size.fan_out))
+    return [ByPositions(), ByChannels("gram", max(1, channels))]
+
+
+class ByPositions(Woodbury):
     """Rows that are sums of δ_t ⊗ a_t have ⟨row, row'⟩_{M⁻¹} = Σ_tt' (a_t C⁻¹ a'_t')(δ_t R⁻¹ δ'_t') for a mass R ⊗ C.
 
-    So K, and V M⁻¹ g, are entries of one Gram matrix of all pulled-back rows, the gradient's among them. With
-    c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected cotangents,
-    Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st.
-
-    With many positions that takes (samples · positions)² products; K is then summed instead from V's columns, as many
-    at a time as the workspace holds. Both are exact; the one with fewer predicted operations that fits is taken.
+    So K, and V M⁻¹ g, come from Gram matrices. With c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected
+    cotangents, Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st. It takes (samples · positions)² products.
     """
 
     name = "gram"
-
-    def serves(self, mass: Mass) -> bool:
-        return is_kronecker(mass)
+    rank_first = True
 
     def operations(self, size: LayerSize) -> float:
-        by_positions = _position_operations(size)
-        return by_positions if size.positions == 1 else min(by_positions, _channel_operations(size))
+        points, rows = size.samples * size.positions, size.rows * size.positions
+        beside = 0 if size.rescaled else rows * points * size.fan_out  # the gradient's
+        return self.factoring(size) + beside + size.rows**2 + points * size.fan_out * size.fan_in
+
+    def factoring(self, size: LayerSize) -> float:
+        points, rows = size.samples * size.positions, size.rows * size.positions
+        return (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + size.rows**3 / 6
 
     def numbers(self, size: LayerSize) -> float:
-        by_positions = _position_numbers(size)
-        if size.positions == 1:
-            return by_positions
-        return min(by_positions, 3.0 * size.rows * size.fan_in + 2 * size.rows**2)
+        points, rows = size.samples * size.positions, size.rows * size.positions
+        vectors = points * size.fan_in + (rows + points) * size.fan_out
+        return 2.0 * rows**2 + 2 * points**2 + 2 * size.rows**2 + vectors
 
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass, workspace_bytes: float) -> Direction:
-        size, workspace = LayerSize.of(rows), workspace_bytes / backend.itemsize
-        cheaper = _position_operations(size) <= _channel_operations(size)
-        if size.positions == 1 or (cheaper and _position_numbers(size) <= workspace):
-            return _solve_by_positions(backend, rows, cast(KroneckerMass, mass))  # `serves` says so
-        channels = int((workspace - 2 * size.rows**2) / (3 * size.rows * size.fan_in))
-        return solve_by_channels(backend, rows, mass, max(1, min(channels, size.fan_out)))
+    def inner(self, backend: Backend, rows: LayerRows, mass: Mass) -> Array:
+        mass = cast(KroneckerMass, mass)  # `Solver.serves` says so
+        factor = _by_rank(backend, rows.factor_rows, mass)
+        return _row_products(backend, factor, factor, _input_gram(backend, rows, mass))
 
+    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
+        xp, mass = backend.xp, cast(KroneckerMass, mass)
+        of_inputs = _input_gram(backend, rows, mass)
+        gradient, factor = (_by_rank(backend, some, mass) for some in (rows.rows[:, :1, :, :], rows.rows[:, 1:, :, :]))
+        if rows.scale is None:
+            inner = _row_products(backend, factor, factor, of_inputs)
+            load = xp.sum(_row_products(backend, factor, gradient, of_inputs), axis=1)
+        else:
+            products = _row_products(backend, gradient, gradient, of_inputs)
+            inner = products * rows.scale[:, None] * rows.scale[None, :]
+            load = xp.sum(products, axis=1) * rows.scale
+        solution, health = solve_capacitance(backend, inner, load)
 
-def _position_operations(size: LayerSize) -> float:
-    points = size.samples * size.positions
-    rows = (size.rows + size.samples * (not size.rescaled)) * size.positions  # the gradient's among them
-    grams = (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + rows**2
-    return grams + size.rows**3 / 6 + points * size.fan_out * size.fan_in
+        def slope() -> Array:
+            # A difference of like numbers, so rounding may leave it a little below zero.
+            value = xp.sum(_row_products(backend, gradient, gradient, of_inputs)) - xp.sum(load * solution)
+            return xp.maximum(value, xp.zeros_like(value))
 
-
-def _position_numbers(size: LayerSize) -> float:
-    rows = (size.rows + size.samples * (not size.rescaled)) * size.positions
-    return 2.0 * rows**2 + (size.samples * size.positions) ** 2 + 2 * size.rows**2
-
-
-def _channel_operations(size: LayerSize) -> float:
-    products = size.rows + size.samples * (1 + (not size.rescaled))  # V, the direction, and a gradient of its own
-    return products * size.positions * size.fan_out * size.fan_in + size.n * size.rows**2 / 2 + size.rows**3 / 6
-
-
-def _solve_by_positions(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Direction:
-    xp = backend.xp
-    products = _row_products(backend, rows, mass)  # (count, samples, count, samples)
-    count, samples = products.shape[:2]
-    if rows.scale is None:
-        size = (count - 1) * samples
-        inner = xp.reshape(products[1:, :, 1:, :], (size, size))
-        load = xp.reshape(xp.sum(products[1:, :, 0, :], axis=2), (size,))
-    else:
-        inner = products[0, :, 0, :] * rows.scale[:, None] * rows.scale[None, :]
-        load = xp.sum(products[0, :, 0, :], axis=1) * rows.scale
-    solution, health = solve_capacitance(backend, inner, load)
-
-    def slope() -> Array:
-        # A difference of like numbers, so rounding may leave it a little below zero.
-        value = xp.sum(products[0, :, 0, :]) - xp.sum(load * solution)
-        return xp.maximum(value, xp.zeros_like(value))
-
-    by_sample = solution if count == 1 else xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
-    # Divided by the mass of the outputs before the product: the cotangents are fewer than the weights.
-    cotangents = corrected(backend, rows, by_sample, mass.row)
-    weight, bias = weight_product(backend, rows.source, cotangents)
-    return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
+        samples = rows.source.shape[0]
+        by_sample = xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
+        # Divided by the mass of the outputs before the product: the cotangents are fewer than the weights.
+        cotangents = corrected(backend, rows, by_sample, mass.row)
+        weight, bias = weight_product(backend, rows.source, cotangents)
+        return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
 
 
-def _row_products(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
-    """⟨row, row'⟩_{M⁻¹} of all pulled-back rows, (count, samples, count, samples).
-
-    Samples stand last, so that the elementwise product runs over long axes: a short one is many times slower.
-    """
-    xp = backend.xp
+def _input_gram(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
+    """a C⁻¹ a' of all inputs with the bias's 1, (samples · positions, samples · positions)."""
     samples, positions, fan_in = rows.source.shape
-    count, fan_out = rows.rows.shape[1], rows.rows.shape[3]
-    of_inputs = _gram(xp.reshape(rows.inputs, (samples * positions, fan_in)), mass.column)
-    if rows.bias:
-        of_inputs = of_inputs + 1 / mass.bias_column
-    by_count = xp.reshape(xp.permute_dims(rows.rows, (1, 0, 2, 3)), (count * samples * positions, fan_out))
-    of_cotangents = _gram(by_count, mass.row)
-    if positions == 1:
-        return xp.reshape(of_cotangents, (count, samples, count, samples)) * of_inputs[None, :, None, :]
-    shape = (count, samples, positions, count, samples, positions)
-    weights = xp.reshape(of_inputs, (1, samples, positions, 1, samples, positions))
-    return xp.sum(xp.reshape(of_cotangents, shape) * weights, axis=(2, 5))
+    flat = backend.xp.reshape(rows.inputs, (samples * positions, fan_in))
+    if isinstance(mass.column, float):
+        products = _divide(flat @ flat.T, mass.column)
+    else:
+        scaled = flat / mass.column**0.5
+        products = scaled @ scaled.T
+    return products + 1 / mass.bias_column if rows.bias else products
 
 
-def _gram(vectors: Array, mass: Array | float) -> Array:
-    """vectors · diag(mass)⁻¹ · vectorsᵀ; the root of the mass divides the vectors, or a number whichever is smaller."""
-    if isinstance(mass, float) and vectors.shape[0] < vectors.shape[1]:
-        return _divide(vectors @ vectors.T, mass)
-    scaled = _divide(vectors, mass**0.5)
-    return scaled @ scaled.T
+def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
+    """Rows (samples, rank, positions, fan_out) over the root of the outputs' mass, rank first: (rank, samples, …).
+
+    Samples stand behind the rank, so that products with the inputs' run over long axes: a short one is many times
+    slower.
+    """
+    return _divide(backend.xp.permute_dims(rows, (1, 0, 2, 3)), mass.row**0.5)
+
+
+def _row_products(backend: Backend, one: Array, other: Array, of_inputs: Array) -> Array:
+    """⟨row, row'⟩_{M⁻¹} of rows (rank, samples, positions, fan_out) and others, (rank · samples, rank' · samples)."""
+    xp = backend.xp
+    shapes = one.shape[:3], other.shape[:3]
+    first = xp.reshape(one, (-1, one.shape[3]))
+    second = first if other is one else xp.reshape(other, (-1, other.shape[3]))
+    of_cotangents = xp.reshape(first @ second.T, (*shapes[0], *shapes[1]))
+    weights = xp.reshape(of_inputs, (1, *shapes[0][1:], 1, *shapes[1][1:]))
+    products = of_cotangents * weights
+    if shapes[0][2] > 1:
+        products = xp.sum(products, axis=(2, 5))
+    return xp.reshape(products, (shapes[0][0] * shapes[0][1], shapes[1][0] * shapes[1][1]))
 
 
 def _divide(array: Array, mass: Array | float) -> Array:

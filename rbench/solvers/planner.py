@@ -1,47 +1,59 @@
-"""The planner: which solver serves a layer, by predicted operations under a bound on memory."""
+"""The planner: which form of which solver serves a layer, by predicted operations under a bound on memory."""
 
 from rbench.backend import Backend
 from rbench.errors import SolverError
 from rbench.metrics import Mass
-from rbench.solvers.base import LayerSize, Solver
+from rbench.solvers.base import Form, LayerSize, Solver
 from rbench.solvers.dense import Dense
-from rbench.solvers.gram import Gram
+from rbench.solvers.gram import gram_forms
 from rbench.solvers.inverse import Inverse
-from rbench.solvers.rows import Rows
+from rbench.solvers.rows import ByChannels
 
-SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Gram(), Rows(), Dense(), Inverse())}
+SOLVERS: dict[str, Solver] = {
+    solver.name: solver
+    for solver in (
+        Solver("gram", gram_forms, kronecker=True),
+        Solver("rows", lambda size, numbers: [ByChannels("rows", size.fan_out)]),
+        Solver("dense", lambda size, numbers: [Dense()]),
+        Solver("inverse", lambda size, numbers: [Inverse()]),
+    )
+}
 WORKSPACE_BYTES = 2**30
-"""Memory that the planner's choice may take beyond the pulled-back rows, where another choice takes less."""
+"""Memory that a layer's solve may take beyond its rows, where another form takes less."""
 
 
-def choose_solver(
+def choose_form(
     name: str, backend: Backend, size: LayerSize, mass: Mass, workspace_bytes: float = WORKSPACE_BYTES
-) -> Solver:
-    """The solver of a name, or for `auto` the one with the fewest predicted operations that fits the workspace.
+) -> Form:
+    """Of a solver's forms the one with the fewest predicted operations that fits the workspace.
 
-    Where none fits, the one that takes the least memory. `inverse` is never chosen: `dense` does the same in less.
+    Where none fits, the one that takes the least memory. `auto` has the forms of all solvers but `inverse`: `dense`
+    does the same in less.
 
     Args:
         name: `auto` or one of `SOLVERS`.
         backend: for the bytes of a number.
         size: the layer's sizes.
         mass: the layer's mass.
-        workspace_bytes: bound on the memory of an `auto` choice.
+        workspace_bytes: bound on the memory of the form.
 
     Raises:
         SolverError: no solver has that name, or it cannot use the mass.
     """
     if name == "auto":
-        able = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
-        fitting = [solver for solver in able if solver.numbers(size) * backend.itemsize <= workspace_bytes]
-        if fitting:
-            return min(fitting, key=lambda solver: solver.operations(size))
-        return min(able, key=lambda solver: solver.numbers(size))
-    if not isinstance(name, str) or name not in SOLVERS:
+        solvers = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
+    elif not isinstance(name, str) or name not in SOLVERS:
         raise SolverError(f"no solver is called {name!r}; there are: auto, {', '.join(SOLVERS)}")
-    if not SOLVERS[name].serves(mass):
+    elif not SOLVERS[name].serves(mass):
         raise SolverError(
             f"solver {name!r} needs a scalar or separable mass, not a full diagonal, which has no Kronecker structure; "
             "use 'rows' or 'dense'"
         )
-    return SOLVERS[name]
+    else:
+        solvers = [SOLVERS[name]]
+    workspace = workspace_bytes / backend.itemsize
+    forms = [form for solver in solvers for form in solver.forms(size, workspace)]
+    fitting = [form for form in forms if form.numbers(size) <= workspace]
+    if fitting:
+        return min(fitting, key=lambda form: form.operations(size))
+    return min(forms, key=lambda form: form.numbers(size))

@@ -10,8 +10,9 @@ from rbench.backend import Array, Backend
 from rbench.errors import CapacitanceError
 from rbench.metrics import LayerRows, Mass
 from rbench.modules import Layer, Params
-from rbench.solvers.base import LayerSize
-from rbench.solvers.planner import WORKSPACE_BYTES, choose_solver
+from rbench.modules.inputs import Inputs
+from rbench.solvers.base import Block, Direction, Factored, Form, LayerSize
+from rbench.solvers.planner import WORKSPACE_BYTES, choose_form
 
 
 class Update(NamedTuple):
@@ -46,13 +47,32 @@ def solve_layers(
         solver: a solver's name, or `auto` for the planner's choice layer by layer.
         workspace_bytes: memory that a layer's solve may take beyond its rows, where another way takes less.
     """
-    xp = backend.xp
     directions = [
-        choose_solver(solver, backend, LayerSize.of(rows), mass, workspace_bytes).solve(
-            backend, rows, mass, workspace_bytes
-        )
+        choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes).solve(backend, rows, mass)
         for rows, mass in zip(pulled, masses, strict=True)
     ]
+    return _update(backend, layers, directions)
+
+
+def solve_factored_layers(
+    backend: Backend,
+    layers: Sequence[Layer],
+    forms: Sequence[Form],
+    factored: Sequence[Factored],
+    sources: Sequence[Inputs],
+    masses: Sequence[Mass],
+    gradients: Sequence[Block],
+) -> Update:
+    """Δ_l = G_l⁻¹ g_l for every layer, for metrics that were factored before; see `Form.solve_with`."""
+    directions = [
+        form.solve_with(backend, metric, source, mass, gradient)
+        for form, metric, source, mass, gradient in zip(forms, factored, sources, masses, gradients, strict=True)
+    ]
+    return _update(backend, layers, directions)
+
+
+def _update(backend: Backend, layers: Sequence[Layer], directions: list[Direction]) -> Update:
+    xp = backend.xp
     blocks = tuple(layer.block(d.weight, d.bias, backend) for layer, d in zip(layers, directions, strict=True))
 
     def slope() -> Array:

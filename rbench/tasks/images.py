@@ -20,7 +20,8 @@ _CONVOLUTIONAL = {"cnn": cnn, "resnet8": resnet8}
 class ImageClassifier(Task):
     """Classify images with a network that is chosen by name.
 
-    Weights behind ReLUs start with the variance 2 / fan_in, others with Glorot's.
+    All weights of a network with ReLUs start with the variance 2 / fan_in (`he`), all of another with Glorot's,
+    2 / (fan_in + fan_out).
 
     Attributes:
         image: channels, height and width.

@@ -29,7 +29,7 @@ _PAIRS = (((0.5, 1.0, 0.7, 0.9, 1.5), (0.5, 0.3, 0.4, 0.6, 0.5)), ((1.0, 2.0, 0.
 """Masses for the network `no bias`."""
 
 _TRAJECTORIES: list[tuple[Method, str, int]] = [
-    (SGD(lr=0.1, nesterov=True, weight_decay=0.1, schedule="linear"), "cross_entropy", FEW),
+    (SGD(lr=0.1, weight_decay=0.1, schedule="linear"), "cross_entropy", FEW),
     (SGD(lr=0.1, momentum=0.0), "cross_entropy", STEPS),
     (SGD(lr=0.05, weight_decay=0.1, schedule="linear"), "squared_error", STEPS),
     (SGD(lr=0.1, momentum=0.8, nesterov=True, schedule="cosine"), "binary_cross_entropy", STEPS),
@@ -44,6 +44,10 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (Riemannian(lr=0.1, output_metric="empirical_fisher", kl_clip=0.01, solver="rows"), "squared_error", STEPS),
     (Riemannian(lr=0.1, output_metric="identity", mass=0.5, solver="dense"), "squared_error", STEPS),
     (Riemannian(lr=0.1, output_metric=FIXED, mass=0.5, momentum=0.0), "binary_cross_entropy", STEPS),
+    (Riemannian(lr=0.1, rank=_RANK, mass=_PAIRS, metric_batch=2, kl_clip=0.001), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="true_vs_rest", mass=_LIST, metric_batch=3, refresh=2), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="ggn", mass=0.5, batch="mean", metric_batch=2), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="ggn", mass=0.5, refresh=3, solver="rows"), "squared_error", STEPS),
     (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
     (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.001, schedule="linear"), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),
@@ -64,7 +68,10 @@ _LOOPS: list[tuple[Method, str]] = [
 
 _ON_IMAGES: list[Method] = [
     Riemannian(lr=0.1, rank=_RANK, mass=0.5, solver="gram", workspace_mb=1e-6),
+    Riemannian(lr=0.1, rank=_RANK, mass=0.5, metric_batch=2, refresh=2),
     KFAC(lr=0.05, rank=_RANK, damping=0.3),
+    KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce"),
+    KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce", decay=0.0),
 ]
 """Methods whose trajectories are tried with convolutions."""
 
@@ -160,7 +167,7 @@ class _Training:
         """On a backend, by its compiled step."""
         method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
         params, step, losses = native(backend, self.given.params), compile_step(problem, method), []
-        state = method.init(problem, params)
+        state = method.start(problem, params, self.batch(problem, 0, 0))
         for t in range(self.steps):
             phase = method.phase(t)
             batch = self.batch(problem, t, method.samples_in(phase))
@@ -185,7 +192,7 @@ class _Training:
         scalars = {name: backend.asarray([row[name] for row in rows]) for name in rows[0]}
         params = native(backend, self.given.params)
         items = self.batch(problem, slice(None), method.samples), scalars
-        (params, _), (losses, _) = loop((params, method.init(problem, params)), items)
+        (params, _), (losses, _) = loop((params, method.start(problem, params, self.batch(problem, 0, 0))), items)
         return [backend.to_numpy(losses), *on_host(backend, params)]
 
     def expected(self) -> Arrays:

@@ -9,6 +9,7 @@ from rbench.api import loss_gradient
 from rbench.backend import Backend
 from rbench.losses import get_loss
 from rbench.modules import LayerPullback
+from rbench.modules.inputs import Patches
 from rbench.random import generator
 from rbench.testing import oracle
 from rbench.testing._examples import (
@@ -23,7 +24,7 @@ from rbench.testing._examples import (
     example,
 )
 from rbench.testing._networks import Numbers
-from rbench.testing.case import Arrays, Case, native, on_host
+from rbench.testing.case import TOLERANCE, Arrays, Case, native, on_host
 from rbench.windows import Window
 
 _WINDOWS = {
@@ -33,14 +34,25 @@ _WINDOWS = {
 }
 """Windows, and the sizes of the images that they are cut out of."""
 
+_WIDE, _CHANNELS = Window(3, 1, 1), 16
+"""A convolution of so many channels that a library takes the arithmetic that it takes for large ones."""
+
 _ROWS = 2
 """Rows of the cotangents that are pulled back."""
 
 
 def network_cases() -> Iterator[Case]:
-    """`patches`; `forward` and `pullback` of every module and network, `loss` and `gradient` for every loss."""
+    """Convolutions; `forward` and `pullback` of every module and network; `loss` and `gradient` for every loss."""
     for name, (window, sizes) in _WINDOWS.items():
         yield Case("patches", name, partial(_patches, window, sizes), partial(_expected_patches, window, sizes))
+    yield Case(
+        "convolution products",
+        f"{_CHANNELS} channels",
+        _convolution,
+        _expected_convolution,
+        tolerance={**TOLERANCE, "float32": 1e-5},
+        why="convolutions in TensorFloat-32 would pass at 1e-3",
+    )
     for name in [*NETWORKS, *MODULES, *CONVOLUTIONS]:
         case = example(name)
         yield Case("forward", name, partial(_forward, case), partial(_expected_forward, case))
@@ -79,6 +91,38 @@ def _expected_patches(window: Window, sizes: tuple[int, int]) -> Arrays:
     size, shape = images[0].size, (window.kernel, window.stride, window.padding)
     matrix = oracle.windows(np.eye(size).reshape(size, *images.shape[1:]), *shape).reshape(size, -1)
     return [oracle.windows(images, *shape), (columns.reshape(BATCH, -1) @ matrix.T).reshape(images.shape)]
+
+
+def _convolution_data() -> tuple[Numbers, Numbers, Numbers]:
+    """Images, a weight for twice their channels, and cotangents at the outputs, which are of the images' sizes."""
+    rng, outputs = generator(SEED, "data", 9), 2 * _CHANNELS
+    shapes = (BATCH, _CHANNELS, 6, 6), (outputs, _CHANNELS, _WIDE.kernel, _WIDE.kernel), (BATCH, outputs, 6, 6)
+    images, weight, cotangents = (rng.normal(size=shape) for shape in shapes)
+    return images, weight, cotangents
+
+
+def _convolution(backend: Backend) -> Arrays:
+    """The images of a convolution, and cotangents pulled back to its images and to its weight."""
+    images, weight, cotangents = map(backend.asarray, _convolution_data())
+    source = Patches(backend, images, _WIDE)
+    by_position = backend.xp.permute_dims(backend.xp.reshape(cotangents, (*cotangents.shape[:2], -1)), (0, 2, 1))
+    found = source.convolve(weight), source.pull(cotangents, weight), source.product(by_position)
+    return [backend.to_numpy(array) for array in found]
+
+
+def _expected_convolution() -> Arrays:
+    """By windows, and the matrix of the map from an image to its windows."""
+    images, weight, cotangents = _convolution_data()
+    size, shape = images[0].size, (_WIDE.kernel, _WIDE.stride, _WIDE.padding)
+    flat, rows = weight.reshape(len(weight), -1), cotangents.reshape(*cotangents.shape[:2], -1)
+    columns = oracle.windows(images, *shape)
+    matrix = oracle.windows(np.eye(size).reshape(size, *images.shape[1:]), *shape).reshape(size, -1)
+    pulled = (flat.T @ rows).reshape(BATCH, -1) @ matrix.T
+    return [
+        (flat @ columns).reshape(cotangents.shape),
+        pulled.reshape(images.shape),
+        np.einsum("bot,bit->oi", rows, columns),
+    ]
 
 
 def _forward(case: Example, backend: Backend) -> Arrays:

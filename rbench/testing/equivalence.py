@@ -5,6 +5,7 @@ from functools import cache
 
 from rbench.errors import BackendError
 from rbench.plugins import find_backend, get_backend, plugins
+from rbench.spec import parse
 from rbench.testing.case import Case
 from rbench.testing.gate import verify
 from rbench.testing.table import cases
@@ -18,7 +19,7 @@ def equivalence_tests(
     Where the backend is unavailable, or has no such device, the tests are skipped with the reason.
 
     Args:
-        backend: the registered name.
+        backend: the registered name, or a SPEC with options.
         dtypes: floating dtypes; all that the plugin offers if None.
         device: the backend's name of a device; its default if None.
 
@@ -27,7 +28,7 @@ def equivalence_tests(
     """
     import pytest
 
-    chosen = plugins().find("backends", backend).dtypes if dtypes is None else dtypes
+    chosen = plugins().find("backends", parse(backend)[0]).dtypes if dtypes is None else dtypes
     made = cache(lambda dtype: get_backend(backend, dtype=dtype, device=device))
 
     def test(dtype: str, case: Case) -> None:

@@ -155,14 +155,17 @@ def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nes
 
 
 def _preconditioned(method: Riemannian | Naive) -> _Direction:
+    metrics: Blocks = []
+
     def direction(point: _Point) -> Blocks:
-        """Δ = (M + VᵀV)⁻¹ g."""
-        outputs = point.metrics(method.output_metric, method.rank)
-        masses = oracle.mass_diagonals(method.mass, point.net.layers)
-        metrics = [
-            oracle.layer_metric(jacobian, outputs, mass, method.batch)
-            for jacobian, mass in zip(point.jacobians, masses, strict=True)
-        ]
+        """Δ = (M + VᵀV)⁻¹ g, with V of the first data of the last batch at which the metric was due."""
+        if point.step % method.refresh == 0:
+            outputs = point.metrics(method.output_metric, method.rank)[: method.metric_batch]
+            masses = oracle.mass_diagonals(method.mass, point.net.layers)
+            metrics[:] = [
+                oracle.layer_metric(jacobian[: method.metric_batch], outputs, mass, method.batch)
+                for jacobian, mass in zip(point.jacobians, masses, strict=True)
+            ]
         return _solved(metrics, point, method.kl_clip)
 
     return direction
@@ -175,7 +178,7 @@ def _kfac(method: KFAC) -> _Direction:
         """Δ = (A ⊗ G, damped)⁻¹ g, with running averages of the factors."""
         if point.step % method.refresh == 0:
             outputs = point.metrics(_FACTORS[method.factors], method.rank)
-            new = oracle.kronecker_factors(point.net, point.params, point.x, outputs)
+            new = oracle.kronecker_factors(point.net, point.params, point.x, outputs, method.sharing)
             keep = min(point.step // method.refresh / (point.step // method.refresh + 1), method.decay)
             old = averages or [(0 * a, 0 * g) for a, g in new]
             averages[:] = [
