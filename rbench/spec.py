@@ -25,11 +25,17 @@ class Configurable(BaseModel):
     @property
     def spec(self) -> str:
         """The canonical SPEC: the name, what is always written, and what else differs from the defaults."""
+        return self.spec_without()
+
+    def spec_without(self, *left_out: str) -> str:
+        """The canonical SPEC, but for some settings."""
         fields = type(self).model_fields
         keys = [key for key in fields if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
-        shown = [*self.always, *(key for key in keys if key not in self.always)]
+        shown = {key: fields[key].alias or key for key in (*self.always, *keys)}
         settings = [
-            f"{fields[key].alias or key}={_written(getattr(self, key), _takes_list(self, key))}" for key in shown
+            f"{name}={_written(getattr(self, key), _takes_list(self, key))}"
+            for key, name in shown.items()
+            if name not in left_out
         ]
         return f"{self.name}[{','.join(settings)}]" if settings else self.name
 

@@ -40,6 +40,10 @@ EXACT = [
     "adam",
     "riemannian[output_metric=true_vs_rest]",
     "riemannian[output_metric=ggn,solver=rows]",
+    "riemannian[output_metric=true_vs_rest,metric_batch=8]",
+    "riemannian[output_metric=ggn,refresh=3]",
+    "riemannian[output_metric=ggn_mc,metric_batch=8,refresh=4]",
+    "riemannian[output_metric=ggn,batch=mean,metric_batch=8]",
     "kfac",
     "kfac[refresh=10]",
     "kfac[decay=0]",
@@ -68,7 +72,7 @@ def step_pairs(problem, shape, batch, method):
     x, y = rng.random((batch, *shape)), rng.integers(0, 5, batch)
     stepper = Stepper(problem, method, Feed(problem, Dataset(x, y, x, y, sha256=""), batch, seed=0))
     params, period = net.init(problem.backend), getattr(method, "refresh", 1)
-    state = method.init(problem, params)
+    state = stepper.start(params)
     calls = [stepper.call(index, 1000) for index in range(period)]
     return sum(counted(lambda call=call: call(params, state)) for call in calls) / period
 
@@ -329,7 +333,8 @@ def test_a_dry_run_lists_the_cases(call, tmp_path):
         "cases: 2",
     ]
     (plan,) = json.loads(call("run", "step-time", "-t", "16-8-4", "-m", "sgd", "-n", "--json").stdout)
-    assert plan["cases"] == [{"network": "16-8-4", "batch_size": 128, "method": "sgd[lr=0.1]", "part": ""}]
+    case = {"network": "16-8-4", "batch_size": 128, "method": "sgd[lr=0.1]", "part": "", "sweep": "", "size": 0}
+    assert plan["cases"] == [case]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,14 +34,72 @@ def line(records, method="sgd"):
 SPREAD = [record("sgd", seed, test_accuracy=value) for seed, value in enumerate([0.9, 0.95, 0.5, 0.96])]
 
 
-def test_figures_are_medians_with_the_smallest_and_the_largest():
+def test_figures_are_medians_with_their_intervals():
     (one,) = summary(rows(SPREAD)).to_dict("records")
     assert (one["seeds"], one["status"], one["reason"]) == (4, "ok", None)
     assert [one[f"test_accuracy{end}"] for end in ("", "_low", "_high")] == pytest.approx([0.925, 0.5, 0.96])
     assert math.isnan(one["test_loss"])
     assert line(SPREAD)["test accuracy %"] == "92.50 (50.00–96.00)"
     assert line(SPREAD[:1])["test accuracy %"] == "90.00"
-    assert "Figures are medians over 4 seeds (smallest–largest)." in footnotes(SPREAD)
+    note, marks, *_ = footnotes(SPREAD)
+    assert note.startswith("Figures are medians over 4 seeds (95 % percentile bootstrap interval of the median: of 4 ")
+    assert "their range, which holds the true median with probability 87.5 %" in note
+    assert marks.startswith("* is the best")
+    assert footnotes(SPREAD[:1])[0] == "One seed: it shows no noise, so no difference is marked."
+
+
+def test_the_interval_of_many_seeds_is_not_their_range():
+    records = [record("sgd", seed, test_loss=value) for seed, value in enumerate([1, 2, 3, 4, 5, 6, 7, 8, 90])]
+    assert line(records)["test loss"] == "5.00 (2.00–8.00)"
+    assert "range" not in footnotes(records)[0]
+
+
+def test_a_target_missed_at_some_seeds_has_an_infinite_end():
+    figures = [{"seconds_to_target": 1.0}, {"seconds_to_target": 2.0}, {"target_reached": False}]
+    records = [record("sgd", seed, **known) for seed, known in enumerate(figures)]
+    assert line(records)["to target s"] == "2.00 (1.00–never)"
+
+
+LOSSES = {"a": [1.0, 1.1, 1.3], "b": [1.02, 1.09, 1.31], "c": [2.0, 2.1, 2.5]}
+
+
+def losses(task="digits", scale=1.0, noise=0.0):
+    """Records of three methods at three seeds; noise takes the worst of them, c, below and above the others."""
+    shaken = LOSSES | {"c": [value * (1 + noise * (seed - 1)) for seed, value in enumerate(LOSSES["c"])]}
+    return [
+        record(method, seed, task=task, test_loss=scale * value)
+        for method, values in shaken.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def marked(records):
+    frame = comparison(records)
+    return dict(zip(frame["method"], frame["test loss"].str.extract(r"^([*~]?)")[0], strict=True))
+
+
+def test_marks_tell_the_best_and_what_lies_within_noise():
+    assert list(comparison(losses())["test loss"]) == ["*1.09 (1.02–1.31)", "~1.10 (1.00–1.30)", "2.10 (2.00–2.50)"]
+    assert marked(losses()) == marked(losses()[::-1]) == {"b": "*", "a": "~", "c": ""}
+
+
+def test_a_difference_that_noise_hides_is_marked():
+    assert marked(losses(noise=0.8))["c"] == "~"
+
+
+def test_nothing_is_marked_for_one_seed_or_one_method():
+    assert set(marked([r for r in losses() if r.cell.seed == 0]).values()) == {""}
+    assert marked([r for r in losses() if r.cell.method == "a"]) == {"a": ""}
+
+
+def test_methods_are_marked_among_those_of_their_task():
+    found = comparison([*losses(), *losses(task="other", scale=100.0)])
+    assert list(found["test loss"].str[0]) == ["*", "~", "2", "*", "~", "2"]
+
+
+def test_every_form_shows_the_marks():
+    for form, mark in {"markdown": "~1.10", "html": "~1.10", "latex": r"\textasciitilde 1.10"}.items():
+        assert mark in render(losses(), form)
 
 
 def test_seeds_that_failed_do_not_count_but_show():

@@ -14,7 +14,8 @@ def network(name: str) -> tuple[Module, tuple[int, ...]]:
     """A network, and the shape of a datum.
 
     Args:
-        name: sizes of the layers of a tanh network, such as `784-256-128-10`; or one of `CONVNETS`.
+        name: sizes of the layers of a tanh network, such as `784-256-128-10`, where `64x3` is 64 three times; or one
+            of `CONVNETS`.
 
     Raises:
         SpecError: it is neither.
@@ -24,11 +25,13 @@ def network(name: str) -> tuple[Module, tuple[int, ...]]:
 
         net: Module = getattr(convnets, name)(*IMAGES[:2])
         return net, IMAGES
-    if re.fullmatch(r"[1-9]\d*(-[1-9]\d*)+", name):
+    size = r"[1-9]\d*(x[1-9]\d*)?"
+    if re.fullmatch(f"{size}(-{size})+", name):
         from rbench.tasks.networks import mlp
 
-        sizes = tuple(map(int, name.split("-")))
-        return mlp(sizes, "tanh"), sizes[:1]
+        parts = (part.split("x") for part in name.split("-"))
+        sizes = [int(width) for width, *times in parts for _ in range(int(*times or (1,)))]
+        return mlp(sizes, "tanh"), tuple(sizes[:1])
     raise SpecError(
         f"no network is called {name!r}; write the sizes of the layers of a tanh network, such as 784-256-128-10, "
         f"or one of {', '.join(CONVNETS)}"

@@ -6,23 +6,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from rbench.cost.request import CostRequest, Plan
+from rbench.cost.request import Case, CostRequest, Plan
 from rbench.errors import DataError
 from rbench.run.gate import Gate
 from rbench.run.provenance import provenance
 from rbench.run.record import write_json
 
 COST_FIELDS = (
-    "suite", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype", "threads", "status",
-    "reason", "rounds", "step_seconds", "step_seconds_low", "step_seconds_high", "step_ratio_to_sgd", "step_ratio_low",
-    "step_ratio_high", "floor", "operations", "n_parameters", "compile_seconds",
+    "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
+    "threads", "status", "reason", "rounds", "step_seconds", "step_seconds_low", "step_seconds_high",
+    "step_ratio_to_sgd", "step_ratio_low", "step_ratio_high", "floor", "operations", "n_parameters",
+    "compile_seconds", "peak_host_bytes", "peak_resident_bytes", "peak_device_bytes",
 )  # fmt: skip
 """Fields of a row, in order; what does not apply is null. A row is of a method's step, or of a part of a step.
 
 - `step_seconds` median over `rounds` of a synchronised step, or part, at the initial weights, with quartiles; where
   steps differ, a round is the mean of a cycle of them;
 - `step_ratio_to_sgd` median of the ratio to a step of `sgd`, timed in turn with it in the same process, with quartiles;
-- `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`.
+- `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`;
+- `sweep` what grows from row to row of a series, and `size` how large it is;
+- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
+  data and parameters; see `rbench.run.memory.Peaks`.
 """
 
 
@@ -41,14 +45,13 @@ class Place(BaseModel):
 
     def complete(self, directory: Path) -> bool:
         """Whether every case has its figure there."""
-        return not self.failures and len(_measured(directory, self.plan)) == len(self.plan.cases)
+        return not self.failures and len(entries(directory, self.plan)) == len(self.plan.cases)
 
     def rows(self, directory: Path) -> list[dict[str, Any]]:
         """A row with `COST_FIELDS` for each case, in the plan's order."""
-        found = {_key(entry["extra_info"]): entry for entry in _measured(directory, self.plan)}
-        rows = []
+        found, rows = entries(directory, self.plan), []
         for case in self.plan.cases:
-            entry = found.get(_key(case.model_dump()))
+            entry = entry_of(found, case)
             own = self.plan.model_dump(exclude={"cases"}) | case.model_dump()
             status, reason = self.failures.get(str(case), ("crashed", f"{self.plan.name}.json does not have it"))
             own |= {"status": status, "reason": reason} if entry is None else {"status": "ok", **_figures(entry)}
@@ -96,6 +99,24 @@ def write_places(directory: Path, request: CostRequest, found: list[Place]) -> N
     write_json(directory / "run.json", {**content, "places": [place.model_dump() for place in found]})
 
 
+def entries(directory: Path, plan: Plan) -> list[dict[str, Any]]:
+    """What is stored of a plan's cases, each as pytest-benchmark writes it: `extra_info` and `stats`."""
+    found: list[dict[str, Any]] = _content(directory, plan).get("benchmarks", [])
+    return found
+
+
+def entry_of(found: list[dict[str, Any]], case: Case) -> dict[str, Any] | None:
+    """The entry of a case, or None."""
+    names, usual = case.model_dump(), Case().model_dump()
+    # What an entry does not say, as one from before there were sweeps, is as usual.
+    return next((one for one in found if names.items() <= (usual | one["extra_info"]).items()), None)
+
+
+def write_entries(directory: Path, plan: Plan, found: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
+    """Store entries as pytest-benchmark does."""
+    write_json(directory / f"{plan.name}.json", {"machine_info": {"rbench": provenance}, "benchmarks": found})
+
+
 def _content(directory: Path, plan: Plan) -> dict[str, Any]:
     try:
         content = json.loads((directory / f"{plan.name}.json").read_text())
@@ -104,16 +125,7 @@ def _content(directory: Path, plan: Plan) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _measured(directory: Path, plan: Plan) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = _content(directory, plan).get("benchmarks", [])
-    return entries
-
-
 def _figures(entry: dict[str, Any]) -> dict[str, Any]:
     stats, extra = entry["stats"], entry["extra_info"]
     seconds = {"step_seconds": stats["median"], "step_seconds_low": stats["q1"], "step_seconds_high": stats["q3"]}
     return {**extra, **seconds, "rounds": stats["rounds"]}
-
-
-def _key(case: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(case[name] for name in ("network", "batch_size", "method", "part"))

@@ -14,6 +14,7 @@ from rbench.methods import SGD, Problem
 from rbench.run.cell import configured
 from rbench.run.clock import arrays_of
 from rbench.run.feed import Feed
+from rbench.run.memory import Peaks, step_peaks
 from rbench.run.step_time import WINDOW, Variant, paired_steps
 from rbench.run.stepper import Stepper
 from rbench.run.train import check_memory
@@ -45,11 +46,20 @@ class PreparedStep:
         phases = [self._method.phase(index) for index in range(WINDOW)]
         self.cycle = next(n for n in range(1, WINDOW + 1) if phases[n:] == phases[:-n])
         self._calls = cycle([self._stepper.call(index, WINDOW) for index in range(self.cycle)])
-        self._state = self._method.init(problem, self._params)
+        self._state = self._stepper.start(self._params)
 
     def step(self) -> None:
         """Make the cycle's next step and wait for it."""
         self._backend.synchronize(arrays_of(next(self._calls)(self._params, self._state)))
+
+    def cycle_of_steps(self) -> None:
+        """Make a whole cycle."""
+        for _ in range(self.cycle):
+            self.step()
+
+    def peaks(self) -> Peaks:
+        """What the method's state and a step take of memory, in a pass of its own."""
+        return step_peaks(self._stepper, self._params, WINDOW)
 
     def paired(self) -> dict[str, Any]:
         """Seconds of a step, its ratio to SGD's with quartiles, and seconds to compile, None where nothing is.

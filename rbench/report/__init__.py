@@ -3,6 +3,7 @@
 from rbench.report.cost import cost_footnotes, cost_rows, is_cost, render_costs
 from rbench.report.footnotes import footnotes
 from rbench.report.frame import history, rows, summary
+from rbench.report.scaling import plot_sweeps, series_of
 from rbench.report.table import Format, comparison, render
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "footnotes",
     "history",
     "is_cost",
+    "plot_sweeps",
     "render",
     "render_costs",
     "rows",
+    "series_of",
     "summary",
 ]

@@ -58,14 +58,20 @@ def _backend(plugin: Any) -> dict[str, Any]:
         "devices": list(plugin.devices),
         "dtypes": list(plugin.dtypes),
         "status": reason or "available",
+        "settings": _settings(plugin.options) if plugin.options else {},
         "without": {} if reason else {name: why for name in plugin.devices if (why := unavailable(plugin, name))},
     }
 
 
 def _configurable(cls: type[Configurable]) -> dict[str, Any]:
+    return {"name": cls.name, "summary": cls.summary, "settings": _settings(cls)}
+
+
+def _settings(cls: type[Configurable]) -> dict[str, str]:
+    """The settings with their defaults."""
     fields = cls.model_fields
     defaults = {fields[key].alias or key: fields[key].get_default(call_default_factory=True) for key in fields}
-    return {"name": cls.name, "summary": cls.summary, "settings": {k: _word(v) for k, v in defaults.items()}}
+    return {key: _word(value) for key, value in defaults.items()}
 
 
 def _word(value: Any) -> str:

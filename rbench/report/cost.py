@@ -1,6 +1,7 @@
 """The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,18 @@ import pandas as pd
 
 from rbench.cost import COST_FIELDS, kind, places
 from rbench.report.footnotes import machines
+from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
 from rbench.report.table import Format, significant, written
 from rbench.run.record import plain
+from rbench.spec import parse
 
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
 PART = {"part": "part of a step", "sizes": "sizes", **WHERE}
-RIGHT = ("batch", "step ms", "over sgd", "floor", "ms", "pairs / ns")
+RIGHT = (
+    "batch", "step ms", "over sgd", "floor", "ms", "pairs / ns", "host MiB", "host above sgd MiB", "resident MiB",
+    "device MiB", "device above sgd MiB",
+)  # fmt: skip
 
 
 def is_cost(directory: Path) -> bool:
@@ -33,8 +39,12 @@ def render_costs(rows: list[dict[str, Any]], form: Format) -> str:
         return json.dumps(rows, indent=1)
     if form == "csv":
         return pd.DataFrame(rows, columns=list(COST_FIELDS)).to_csv(index=False).rstrip()
-    steps, parts = ([row for row in rows if (row["part"] is not None) == is_part] for is_part in (False, True))
-    shown = [_shown(steps, STEP, _step_figures), _shown(parts, PART, _part_figures)]
+    parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
+    steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
+    shown = [_shown(steps, STEP, _step_figures(steps)), _shown(parts, PART, _part_figures)]
+    if swept:
+        series = series_of(swept)
+        shown += [*sweep_tables(swept), exponent_table(series), crossover_table(series)]
     return "\n\n".join(written(table, form, RIGHT) for table in shown if len(table))
 
 
@@ -47,10 +57,26 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
     if any(row["method"] for row in rows):
         notes.append(
             "step ms: median of a synchronised step at the initial weights, or of the mean of a cycle where steps "
-            "differ. over sgd: median ratio (quartiles) to a step of sgd with its default settings, timed in turn in "
-            "the same process. floor: the ratio of their multiply-add pairs, that of the times if all products "
-            "ran at one rate."
+            "differ."
         )
+    if any(row["step_ratio_to_sgd"] for row in rows):
+        notes.append(
+            "over sgd: median ratio (quartiles) to a step of sgd with its default settings, timed in turn in the same "
+            "process. floor: the ratio of their multiply-add pairs, that of the times if all products ran at one rate."
+        )
+    if any(row["peak_host_bytes"] for row in rows):
+        notes.append(
+            "MiB: what the method's state and one step take at once beyond data and parameters, in a pass that is not "
+            "timed: host counts allocations (memray), resident the growth of the process."
+        )
+    swept = [row for row in rows if row["sweep"]]
+    if swept:
+        notes.append(
+            "Exponents p of c · sizeᵖ by least squares over the largest decade measured (95 % intervals of Student's t "
+            "over the residuals); counted: of the step's multiply-add pairs at the same sizes; paper: of "
+            "Σ n d² + d³ over layers, or Σ n³ for dense and inverse."
+        )
+        notes += endings(swept)
     if any(row["part"] for row in rows):
         notes.append("pairs / ns: multiply-add pairs over the median time, a symmetric product counted half.")
     notes.append(f"Threads: {', '.join(map(str, threads))}.")
@@ -63,7 +89,7 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
 
 
 def _shown(rows: list[dict[str, Any]], names: dict[str, str], figures: Any) -> pd.DataFrame:
-    """Text alone; threads, and how cases ended, where these differ."""
+    """Text alone; threads, and how cases ended, where these differ; no figure that no row has."""
     failed, threads = any(row["status"] != "ok" for row in rows), len({row["threads"] for row in rows}) > 1
     lines = []
     for row in rows:
@@ -72,16 +98,32 @@ def _shown(rows: list[dict[str, Any]], names: dict[str, str], figures: Any) -> p
         line |= figures(row)
         end = row["status"] + (f": {row['reason']}" if row["reason"] else "")
         lines.append(line | ({"status": end} if failed else {}))
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    return table[[name for name in table.columns if (table[name] != "–").any()]]
 
 
-def _step_figures(row: dict[str, Any]) -> dict[str, str]:
-    ratio = "–"
-    if row["step_ratio_to_sgd"] is not None:
-        middle, low, high = (f"{row[f'step_ratio_{end}']:.2f}" for end in ("to_sgd", "low", "high"))
-        ratio = middle if low == high else f"{middle} ({low}–{high})"
-    floor = "–" if row["floor"] is None else f"{row['floor']:.2f}"
-    return {"step ms": _milliseconds(row), "over sgd": ratio, "floor": floor}
+def _step_figures(rows: list[dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, str]]:
+    """How a step is written beside the others, SGD's memory among them."""
+    place = ("network", "batch_size", "backend", "device", "dtype")
+    timed = any(row["step_ratio_to_sgd"] is not None for row in rows)
+    sgd = {tuple(row[name] for name in place): row for row in rows if parse(row["method"])[0] == "sgd"}
+
+    def figures(row: dict[str, Any]) -> dict[str, str]:
+        ratio = "–"
+        if row["step_ratio_to_sgd"] is not None:
+            middle, low, high = (f"{row[f'step_ratio_{end}']:.2f}" for end in ("to_sgd", "low", "high"))
+            ratio = middle if low == high else f"{middle} ({low}–{high})"
+        floor = "–" if row["floor"] is None else f"{row['floor']:.2f}"
+        found = {"step ms": _milliseconds(row), "over sgd": ratio, "floor": floor} if timed else {}
+        for memory in ("host", "resident", "device"):
+            own, others = (one.get(f"peak_{memory}_bytes") for one in (row, sgd.get(tuple(row[n] for n in place), {})))
+            found[f"{memory} MiB"] = "–" if own is None else significant(own / 2**20)
+            if memory != "resident":
+                above = None if own is None or others is None else (own - others) / 2**20
+                found[f"{memory} above sgd MiB"] = "–" if above is None else significant(above)
+        return found
+
+    return figures
 
 
 def _part_figures(row: dict[str, Any]) -> dict[str, str]:

@@ -48,6 +48,9 @@ class PlainDisplay(Display):
             f"[{self._ended}/{self._cells}] {_line(record)}", markup=False, emoji=False, highlight=False, soft_wrap=True
         )
 
+    def warn(self, text: str) -> None:
+        _warn(self._console, text)
+
 
 class BarDisplay(Display):
     """A bar over all cells and one for each that runs, with elapsed and remaining time."""
@@ -84,6 +87,9 @@ class BarDisplay(Display):
         if record.status != "ok":
             self._console.print(_line(record), markup=False, emoji=False, highlight=False)
 
+    def warn(self, text: str) -> None:
+        _warn(self._console, text)
+
     def stop(self) -> None:
         """Take the bars away."""
         self._progress.stop()
@@ -113,9 +119,9 @@ class Bar:
         """Say what is being done."""
         self._progress.update(self._task, description=escape(words))
 
-    def advance(self) -> None:
-        """One more is done."""
-        self._progress.advance(self._task)
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._progress.advance(self._task, count)
 
 
 @contextmanager
@@ -154,6 +160,10 @@ def print_table(console: Console, records: list[Record]) -> None:
         console.print(table)
     for note in footnotes(records):
         console.print(note, highlight=False, markup=False, emoji=False)
+
+
+def _warn(console: Console, text: str) -> None:
+    console.print(f"warning: {text}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _line(record: Record) -> str:

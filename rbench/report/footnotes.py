@@ -5,6 +5,8 @@ from typing import Any
 
 from rbench.errors import PluginError, SpecError
 from rbench.plugins import plugins
+from rbench.report.noise import ALL_RANGE
+from rbench.report.tuning import tuned_notes
 from rbench.run import Budget, Record, Suite
 from rbench.run.cell import configured
 from rbench.spec import parse
@@ -15,17 +17,32 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     if not records:
         return ["No records."]
     cells = [record.cell for record in records]
-    seeds = len({cell.seed for cell in cells})
     budgets = {str(cell.budget) for cell in cells}
     threads = sorted({cell.threads for cell in cells})
     return [
-        f"Figures are medians over {seeds} seeds (smallest–largest)." if seeds > 1 else "One seed: no spread is known.",
+        *_seeds(len({cell.seed for cell in cells})),
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
         "to target s: training time at the first evaluation that met the task's target.",
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
+        *tuned_notes(records),
         *_tuning(records),
         *_data(records),
         *machines([record.provenance for record in records if record.provenance]),
+    ]
+
+
+def _seeds(count: int) -> list[str]:
+    """What the intervals and marks are."""
+    if count == 1:
+        return ["One seed: it shows no noise, so no difference is marked."]
+    interval = "95 % percentile bootstrap interval of the median"
+    if count <= ALL_RANGE:
+        chance = f"{100 * (1 - 2 ** (1 - count)):.3g} %"
+        interval += f": of {count} seeds their range, which holds the true median with probability {chance}"
+    return [
+        f"Figures are medians over {count} seeds ({interval}).",
+        "* is the best of its task; ~ is not shown to differ from it: paired t-test of logarithms over the seeds that "
+        "both have. Of the figures without a mark at most 5 % should be so by chance (Benjamini and Hochberg).",
     ]
 
 
@@ -33,7 +50,8 @@ def _tuning(records: Sequence[Record]) -> list[str]:
     """How the settings were found: a suite's own, or given by the user."""
     notes = []
     for name in dict.fromkeys(record.cell.suite for record in records):
-        here = {(r.cell.task, r.cell.method, str(r.cell.budget)) for r in records if r.cell.suite == name}
+        mine = [r for r in records if r.cell.suite == name and not _searched(r)]
+        here = {(r.cell.task, r.cell.method, str(r.cell.budget)) for r in mine}
         try:
             suite: Suite = plugins().find("suites", name)
             own = {
@@ -51,6 +69,11 @@ def _tuning(records: Sequence[Record]) -> list[str]:
             others = sorted({f"{method} on {task}, {budget}" for task, method, budget in here - own})
             notes.append(f"Not tuned for this task, method and budget: {'; '.join(others)}.")
     return notes
+
+
+def _searched(record: Record) -> bool:
+    """Whether the settings were searched for the cell's budget; a search is for one task."""
+    return record.tuning is not None and record.tuning.budget == record.cell.budget
 
 
 def _data(records: Sequence[Record]) -> list[str]:

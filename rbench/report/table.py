@@ -1,7 +1,8 @@
 """The comparison table, in words: which columns to show, and how to write figures."""
 
+import json
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -53,7 +54,7 @@ COLUMNS = (
 
 
 def comparison(records: list[Record]) -> pd.DataFrame:
-    """The table to look at: text alone, a row a method, medians with (smallest–largest) over seeds.
+    """The table to look at: text alone, a row a method, medians over seeds with their intervals and marks.
 
     Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
     """
@@ -77,12 +78,15 @@ def comparison(records: list[Record]) -> pd.DataFrame:
 def render(records: list[Record], form: Format) -> str:
     """The table as text: `markdown`, `latex` and `html` are the comparison, `csv` and `json` the raw rows."""
     if form == "json":
-        import json
-
-        return json.dumps([plain(record.row()) for record in records], indent=1)
+        return raw([plain(record.row()) for record in records], form)
     if form == "csv":
         return rows(records).to_csv(index=False).rstrip()
     return written(comparison(records), form, {column.title for column in COLUMNS})
+
+
+def raw(lines: Sequence[dict[str, Any]], form: Literal["csv", "json"]) -> str:
+    """Lines of plain data as text."""
+    return json.dumps(lines, indent=1) if form == "json" else pd.DataFrame(lines).to_csv(index=False).rstrip()
 
 
 def written(shown: pd.DataFrame, form: Literal["markdown", "latex", "html"], figures: Collection[str]) -> str:
@@ -108,6 +112,10 @@ def _figure(line: dict[Any, Any], column: Column) -> str:
     middle, low, high = (line[f"{column.figure}{end}"] for end in ("", "_low", "_high"))
     if math.isnan(middle):
         return "–"
-    text = column.write(middle)
-    spread = f"{column.write(low)}–{column.write(high)}"
-    return text if column.write(low) == column.write(high) else f"{text} ({spread})"
+    return f"{line[f'{column.figure}_mark']}{with_interval(middle, low, high, column.write)}"
+
+
+def with_interval(middle: float, low: float, high: float, write: Callable[[float], str]) -> str:
+    """A number in words, its interval in brackets where that reads as another number."""
+    ends = write(low), write(high)
+    return write(middle) if ends[0] == ends[1] else f"{write(middle)} ({ends[0]}–{ends[1]})"

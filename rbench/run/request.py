@@ -1,13 +1,16 @@
 """A request: what the command line asks for, and the cells that it makes."""
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rbench.errors import SpecError
-from rbench.plugins import find_backend, plugins
+from rbench.errors import DataError, SpecError
+from rbench.plugins import backend_specs, find_backend, plugins
 from rbench.run.cell import Budget, Cell, configured
 from rbench.run.suite import CostSuite, Entry, Suite
+from rbench.run.tuned import Tuned, TunedFile, read_tuned
 from rbench.spec import parse
 from rbench.tasks.base import Task
 
@@ -17,7 +20,7 @@ class Request(BaseModel):
 
     Attributes:
         suites: names of suites.
-        backends: names of backends.
+        backends: SPECs of backends.
         tasks: SPECs of tasks, in place of the suites' own. A bare name means the suite's task of that name, if any.
         methods: SPECs of methods. A bare name means the suite's settings of that method, where it has the method.
         seeds: number of seeds, from 0 on.
@@ -28,6 +31,7 @@ class Request(BaseModel):
         threads: of the numerical libraries for each cell; the suite's if None, or else all cores over `jobs`.
         jobs: cells at once.
         unofficial_data: take copies of data sets that are not the published ones.
+        tuned: a file that `rbench tune` wrote, in place of the suites' own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +47,7 @@ class Request(BaseModel):
     threads: int | None = Field(None, ge=1)
     jobs: int = Field(1, ge=1)
     unofficial_data: bool = False
+    tuned: str | None = None
 
     def cells(self) -> list[Cell]:
         """All cells, without duplicates, in order of suite, task, method, backend, dtype, device, seed.
@@ -50,20 +55,35 @@ class Request(BaseModel):
         Raises:
             PluginError, SpecError: a name or setting that does not exist, or a suite that measures costs.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
+            DataError: a file of tuned settings that cannot be read, or has none for what is asked.
         """
-        for backend in self.backends:
+        for backend in backend_specs(self.backends):
             for dtype in self.dtypes:
                 for device in self.devices or (None,):
                     find_backend(backend, dtype, device)
         found: dict[str, Cell] = {}
         for name in self.suites:
-            suite: Suite | CostSuite = plugins().find("suites", name)
-            if isinstance(suite, CostSuite):
-                raise SpecError(f"suite {name!r} measures costs and trains nothing; run it in a command of its own")
+            suite = _find(name)
             for entry in self._entries(suite):
                 for cell in self._entry_cells(suite, entry):
                     found.setdefault(cell.key, cell)
-        return list(found.values())
+        cells = list(found.values())
+        if self.tuned is not None and not self.tuning(cells):
+            has = sorted(
+                {f"{one.method} on {one.task}" for one in read_tuned(Path(self.tuned)).tuned if one.score is not None}
+            )
+            raise DataError(f"{self.tuned} has no settings for this request; it has {'; '.join(has) or 'none'}")
+        return cells
+
+    def tuning(self, cells: Iterable[Cell]) -> dict[str, Tuned]:
+        """The searches that cells have their settings from, by the cells' keys; not all have one."""
+        files = {name: self._tuned(_find(name)) for name in self.suites}
+        found = {cell.key: files[cell.suite].found(cell.task).get(cell.method) for cell in cells}
+        return {key: one for key, one in found.items() if one is not None}
+
+    def _tuned(self, suite: Suite) -> TunedFile:
+        path = suite.tuned if self.tuned is None else Path(self.tuned)
+        return TunedFile(suite=suite.name, tuned=()) if path is None else read_tuned(path)
 
     def _entries(self, suite: Suite) -> tuple[Entry, ...]:
         """The suite's entries, restricted or replaced by the tasks asked for."""
@@ -86,10 +106,11 @@ class Request(BaseModel):
 
     def _entry_cells(self, suite: Suite, entry: Entry) -> list[Cell]:
         cells = []
+        tuned = self._tuned(suite)
         for task in self._tasks(entry.task):
             budget = self.budget or Budget(epochs=entry.epochs or task.epochs)
-            for method in self._methods(entry):
-                for backend in self.backends:
+            for method in self._methods(tuned.applied(task.spec, entry.methods)):
+                for backend in backend_specs(self.backends):
                     for dtype in self.dtypes:
                         for device in self.devices or (None,):
                             for seed in range(self.seeds or suite.seeds):
@@ -117,12 +138,17 @@ class Request(BaseModel):
             return tasks
         return [task.changed(batch_size=self.batch_size) for task in tasks]
 
-    def _methods(self, entry: Entry) -> list[str]:
-        """Canonical SPECs of the methods for an entry."""
-        asked = self.methods or entry.methods
+    def _methods(self, own: list[str]) -> list[str]:
+        """Canonical SPECs of the methods asked for, given the suite's own for a task."""
         specs: list[str] = []
-        for spec in asked:
-            tuned = [own for own in entry.methods if parse(own)[0] == spec]
-            sources = tuned if self.methods and tuned else [spec]
-            specs += [method.spec for source in sources for method in configured("methods", source)]
+        for spec in self.methods or own:
+            sources = [one for one in own if parse(one)[0] == spec] if self.methods else []
+            specs += [method.spec for source in sources or [spec] for method in configured("methods", source)]
         return list(dict.fromkeys(specs))
+
+
+def _find(name: str) -> Suite:
+    suite: Suite | CostSuite = plugins().find("suites", name)
+    if isinstance(suite, CostSuite):
+        raise SpecError(f"suite {name!r} measures costs and trains nothing; run it in a command of its own")
+    return suite

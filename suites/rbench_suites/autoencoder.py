@@ -1,6 +1,7 @@
 """`autoencoder`: the deep autoencoder of MNIST, hard for first-order methods."""
 
 from rbench.run.suite import Entry, Suite
+from rbench_suites.settings import tuned
 
 AUTOENCODER = Suite(
     name="autoencoder",
@@ -21,4 +22,5 @@ AUTOENCODER = Suite(
     ),
     tuning="each method's best of 8 settings by squared error on a validation split after 2 epochs, seed 0; ggn and "
     "naive take those of ggn_mc",
+    tuned=tuned("autoencoder"),
 )

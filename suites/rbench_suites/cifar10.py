@@ -1,6 +1,7 @@
 """`cifar10`: convolutional networks on photographs."""
 
 from rbench.run.suite import Entry, Suite
+from rbench_suites.settings import tuned
 
 CIFAR10 = Suite(
     name="cifar10",
@@ -19,4 +20,5 @@ CIFAR10 = Suite(
     ),
     tuning="roughly, on cnn: each method's best of 3 to 5 settings by accuracy on a validation split after 1 epoch, "
     "seed 0, on an unofficial copy of the data; resnet8 was not tuned, it takes the same",
+    tuned=tuned("cifar10"),
 )

@@ -1,6 +1,7 @@
 """`mnist`: a small classifier."""
 
 from rbench.run.suite import Entry, Suite
+from rbench_suites.settings import tuned
 
 MNIST = Suite(
     name="mnist",
@@ -22,4 +23,5 @@ MNIST = Suite(
     ),
     tuning="each method's best of 8 settings (rate; rate and mass or damping) by accuracy on a validation split after "
     "3 epochs, seed 0; naive takes riemannian's for the same metric",
+    tuned=tuned("mnist"),
 )

@@ -1,6 +1,7 @@
 """`quick`: does it work here? Real data that need no download, and a synthetic task, in under a minute."""
 
 from rbench.run.suite import Entry, Suite
+from rbench_suites.settings import tuned
 
 DIGITS = Entry(
     "digits[hidden=[16]]",
@@ -34,4 +35,5 @@ QUICK = Suite(
     threads=1,
     tuning="each method's best of 8 (digits) or 12 (regression) settings on a validation split, seed 0; naive takes "
     "riemannian's for the same metric",
+    tuned=tuned("quick"),
 )

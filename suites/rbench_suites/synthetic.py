@@ -2,6 +2,7 @@
 
 from rbench.run.suite import Entry, Suite
 from rbench_suites.quick import REGRESSION
+from rbench_suites.settings import tuned
 
 TEACHER_STUDENT = Entry(
     "teacher-student",
@@ -51,4 +52,5 @@ SYNTHETIC = Suite(
     threads=1,
     tuning="each method's best of 8 settings (regression: 12) on a validation split, seed 0; naive takes riemannian's "
     "for the same metric",
+    tuned=tuned("synthetic"),
 )

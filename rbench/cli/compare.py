@@ -1,0 +1,59 @@
+"""`rbench compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rbench.cli.program import OK, SOME_FAILED, app, errors, fail
+from rbench.cli.table import TableFormat
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR_A", help="Directory of the run to compare with.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR_B", help="Directory of the run to judge.")],
+    threshold: Annotated[
+        float, typer.Option(metavar="RATIO", help="A figure is worse from this ratio of B to A on.")
+    ] = 1.1,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--figure",
+            "-f",
+            metavar="NAME",
+            help="Figure to compare, such as step_seconds; default all but seconds.",
+        ),
+    ] = None,
+    format: Annotated[TableFormat, typer.Option("--format", help="Form of the table.")] = TableFormat.markdown,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Compare two runs cell by cell, seed by seed; csv and json hold every ratio with its verdict.
+
+    Exit status: 0 nothing is worse; 1 a figure is worse, beyond the threshold and beyond noise, or a cell that was ok
+    in A is not ok in B, or missing; 2 the request is wrong, or the runs have nothing in common.
+    """
+    with errors():
+        from rbench.report import cost_rows, is_cost
+        from rbench.report.changes import change_notes, render_changes
+        from rbench.report.compare import compare_costs, compare_training
+        from rbench.report.load import load
+        from rbench.report.origins import unlike
+
+        costs = is_cost(first)
+        if costs != is_cost(second):
+            fail(f"{first} and {second}: one measures costs and the other does not; compare runs of one kind")
+        if costs:
+            changes = compare_costs(cost_rows([first]), cost_rows([second]), figure or (), threshold)
+        else:
+            (a, warnings_a), (b, warnings_b) = load([first]), load([second])
+            for warning in (*warnings_a, *warnings_b):
+                typer.echo(f"rbench: {warning}", err=True)
+            changes = compare_training(a, b, figure or (), threshold)
+        for difference in unlike(first, second):
+            typer.echo(f"rbench: made differently, {difference}", err=True)
+        form = TableFormat.json if json else format
+        typer.echo(render_changes(changes, form.value))
+        if form is TableFormat.markdown:
+            typer.echo("\n" + "\n".join(change_notes(changes, threshold, costs=costs)))
+        raise typer.Exit(SOME_FAILED if any(change.fails for change in changes) else OK)

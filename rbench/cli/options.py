@@ -1,0 +1,106 @@
+"""Options that several commands take, and what their text means."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rbench.cli.program import fail
+
+if TYPE_CHECKING:
+    from rbench.run import Budget
+
+Backends = Annotated[
+    list[str] | None,
+    typer.Option("--backend", "-b", metavar="SPEC", help="Backend, such as torch[compile=true]; default numpy."),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", "-m", metavar="SPEC", help="Method, such as sgd[lr=[0.1,0.3]]; a bare name: as the suite has it."
+    ),
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task", "-t", metavar="SPEC", help="Task, such as mnist[hidden=[256,128]]; of step-time, a network."
+    ),
+]
+Seeds = Annotated[int | None, typer.Option(metavar="N", help="Number of seeds, from 0 on.", min=1)]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Budget in updates.", min=1)]
+Epochs = Annotated[int | None, typer.Option(metavar="N", help="Budget in passes over the training set.", min=1)]
+Seconds = Annotated[float | None, typer.Option(metavar="S", help="Budget in seconds of training.", min=0)]
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Data in a batch.", min=1)]
+Dtypes = Annotated[list[str] | None, typer.Option(metavar="NAME", help="float32 (default) or float64.")]
+Devices = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Device; default the backend's own.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Run into DIR; resumes what is there.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Run cells again that are there.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", metavar="N", help="Cells at once; they disturb each other's times.", min=1)
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Threads of a cell; default the suite's, or all cores over jobs.", min=1),
+]
+UnofficialData = Annotated[
+    bool, typer.Option("--unofficial-data", help="Take a copy of a data set that is not the published one.")
+]
+Timeout = Annotated[str | None, typer.Option(metavar="10m", help="Longest time of a cell: 90s, 10m, 1h.")]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(metavar="8G", help="Most memory that a cell may hold resident: 500M, 8G; past it, it is ended."),
+]
+TunedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tuned", metavar="FILE", help="Take settings from the tuned.json of `rbench tune`, where it has them."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List the cells and stop.")]
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+
+def budget(epochs: int | None, steps: int | None, seconds: float | None) -> "Budget | None":
+    """The one budget that was given; none where none was."""
+    from rbench.run import Budget
+
+    given = [value for value in (epochs, steps, seconds) if value is not None]
+    if not given:
+        return None
+    if len(given) > 1:
+        fail("give one budget: --epochs, --steps or --seconds")
+    if seconds is not None and not 0 < seconds < float("inf"):
+        fail(f"--seconds {seconds:g} is no budget; give a time above 0")
+    return Budget(epochs=epochs, steps=steps, seconds=seconds)
+
+
+def limit(timeout: str | None) -> float | None:
+    """Seconds of `90s`, `10m`, `1h` or a plain number."""
+    if timeout is None:
+        return None
+    number, unit = (timeout[:-1], timeout[-1]) if timeout[-1:] in UNITS else (timeout, "s")
+    try:
+        value = float(number) * UNITS[unit]
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        fail(f"--timeout {timeout!r} is no time; write 90s, 10m or 1h")
+    return value
+
+
+def size(memory_limit: str | None) -> int | None:
+    """Bytes of `500M` or `8G`: K, M and G are powers of 1,024."""
+    if memory_limit is None:
+        return None
+    number, unit = memory_limit[:-1], memory_limit[-1:].upper()
+    try:
+        value = float(number) * SIZES[unit]
+    except (ValueError, KeyError):
+        value = 0.0
+    if not 1 <= value < float("inf"):
+        fail(f"--memory-limit {memory_limit!r} is no size; write 500M or 8G: a number and K, M or G")
+    return int(value)

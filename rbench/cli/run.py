@@ -1,0 +1,182 @@
+"""`rbench run`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rbench.cli import options
+from rbench.cli.output import new_folder, print_records
+from rbench.cli.program import INTERRUPTED, OK, SOME_FAILED, app, errors, fail, stop_on_sigterm
+
+if TYPE_CHECKING:
+    from rbench.cost import CostRequest, Plan
+    from rbench.run import Cell, Request
+
+
+@app.command()
+def run(
+    suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE", help="Suites to run; default quick.")] = None,
+    backend: options.Backends = None,
+    method: options.Methods = None,
+    task: options.Tasks = None,
+    seeds: options.Seeds = None,
+    steps: options.Steps = None,
+    epochs: options.Epochs = None,
+    seconds: options.Seconds = None,
+    batch_size: options.BatchSize = None,
+    dtype: options.Dtypes = None,
+    device: options.Devices = None,
+    output: options.Output = None,
+    force: options.Force = False,
+    jobs: options.Jobs = 1,
+    threads: options.Threads = None,
+    unofficial_data: options.UnofficialData = False,
+    timeout: options.Timeout = None,
+    memory_limit: options.MemoryLimit = None,
+    tuned: options.TunedFile = None,
+    dry_run: options.DryRun = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
+) -> None:
+    """Run suites and end with the table.
+
+    Exit status: 0 all cells ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
+    """
+    with errors():
+        from rbench.plugins import plugins
+        from rbench.run import CostSuite
+
+        names = tuple(suites or ("quick",))
+        asked: dict[str, Any] = {
+            "backends": tuple(backend or ("numpy",)),
+            "methods": tuple(method or ()),
+            "batch_size": batch_size,
+            "dtypes": tuple(dtype or ("float32",)),
+            "devices": tuple(device or ()),
+            "threads": threads,
+        }
+        if any(isinstance(plugins().find("suites", name), CostSuite) for name in names):
+            from rbench.cost import CostRequest
+
+            given = {
+                "--seeds": seeds, "--steps": steps, "--epochs": epochs, "--seconds": seconds, "--timeout": timeout,
+                "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
+                "--memory-limit": memory_limit,
+            }  # fmt: skip
+            if len(names) > 1:
+                fail(f"{', '.join(names)}: a suite that measures costs runs alone; give one command for each")
+            if refused := [option for option, value in given.items() if value]:
+                fail(f"suite {names[0]!r} measures costs and trains nothing: leave out {', '.join(refused)}")
+            costs = CostRequest(suite=names[0], networks=tuple(task or ()), **asked)
+            _measure(costs, output, force=force, dry_run=dry_run, json=json)
+        else:
+            from rbench.run import Request
+
+            request = Request(
+                suites=names,
+                tasks=tuple(task or ()),
+                seeds=seeds,
+                budget=options.budget(epochs, steps, seconds),
+                jobs=jobs,
+                unofficial_data=unofficial_data,
+                tuned=None if tuned is None else str(tuned),
+                **asked,
+            )
+            limits = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
+            _train(request, output, limits, force=force, dry_run=dry_run, json=json)
+
+
+def _train(
+    request: "Request", output: Path | None, limits: dict[str, Any], *, force: bool, dry_run: bool, json: bool
+) -> None:
+    """Run the cells, and end with the table."""
+    from rich.console import Console
+
+    from rbench.plugins import plugins
+    from rbench.report import is_cost
+    from rbench.report.display import display
+    from rbench.run import check
+    from rbench.run import run as run_request
+
+    for failure in plugins().failures:
+        typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
+    if dry_run:
+        cells = request.cells()
+        check(cells)
+        _print_cells(cells, json)
+        return
+    folder = output or new_folder("-".join(request.suites))
+    if is_cost(folder):
+        fail(f"{folder} holds a run that measures costs; name another directory with -o")
+    stop_on_sigterm()
+    try:
+        with display(Console(stderr=True)) as shown:
+            done = run_request(request, folder, shown, force=force, **limits)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command with -o {folder}, without --force, goes on where it stopped", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    print_records(done.records, json=json)
+    typer.echo(f"records: {folder}", err=True)
+    raise typer.Exit(OK if done.ok else SOME_FAILED)
+
+
+def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_run: bool, json: bool) -> None:
+    """Measure costs, and end with the table."""
+    from rich.console import Console
+
+    from rbench.cost import measure
+    from rbench.errors import RbenchError
+    from rbench.report import cost_footnotes, cost_rows, plot_sweeps, render_costs, series_of
+    from rbench.report.display import progress_bar
+
+    if dry_run:
+        _print_plans(request.plans(), json)
+        return
+    folder = output or new_folder(request.suite)
+    stop_on_sigterm()
+    console = Console(stderr=True)
+    try:
+        with progress_bar(console, sum(len(plan.cases) for plan in request.plans())) as bar:
+
+            def say(text: str, ended: int) -> None:
+                console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+                bar.advance(ended)
+
+            ok = measure(request, folder, say, force=force)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command with -o {folder} keeps the backends that were done", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    rows = cost_rows([folder])
+    if series := series_of(rows):
+        try:
+            plot_sweeps(series, folder / "scaling.png")
+            typer.echo(f"plot: {folder / 'scaling.png'}", err=True)
+        except RbenchError as error:
+            typer.echo(f"rbench: {error}", err=True)
+    shown = render_costs(rows, "json" if json else "markdown")
+    typer.echo(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
+    typer.echo(f"results: {folder}", err=True)
+    raise typer.Exit(OK if ok else SOME_FAILED)
+
+
+def _print_cells(cells: "list[Cell]", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([cell.model_dump() for cell in cells], indent=1))
+        return
+    for cell in cells:
+        typer.echo(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}")
+    typer.echo(f"cells: {len(cells)}")
+
+
+def _print_plans(plans: "list[Plan]", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([plan.model_dump() for plan in plans], indent=1))
+        return
+    for plan in plans:
+        for case in plan.cases:
+            typer.echo(f"{plan.suite} {case} {plan.backend} {plan.dtype}")
+    typer.echo(f"cases: {sum(len(plan.cases) for plan in plans)}")

@@ -1,0 +1,120 @@
+"""`rbench tune`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rbench.cli import options
+from rbench.cli.output import new_folder, print_records
+from rbench.cli.program import INTERRUPTED, OK, SOME_FAILED, app, errors, fail, stop_on_sigterm
+
+if TYPE_CHECKING:
+    from rbench.tune import Plan, TuneRequest
+
+
+@app.command()
+def tune(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Suite whose tasks are tuned.")] = "quick",
+    trials: Annotated[
+        int,
+        typer.Option(metavar="N", help="Trials of each method on each task; powers of two cover best.", min=1),
+    ] = 8,
+    backend: Annotated[str, typer.Option("--backend", "-b", metavar="NAME", help="Backend.")] = "numpy",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method", "-m", metavar="SPEC", help="Method; what brackets set is held, the rest of its space searched."
+        ),
+    ] = None,
+    task: options.Tasks = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Seeds that the best settings are run on; no trial has them.", min=1)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="S", help="Seed of the trials and of the points they try.", min=0)
+    ] = 1000,
+    steps: options.Steps = None,
+    epochs: options.Epochs = None,
+    seconds: options.Seconds = None,
+    batch_size: options.BatchSize = None,
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="float32 or float64.")] = "float32",
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Device; default the backend's own.")] = None,
+    output: options.Output = None,
+    jobs: options.Jobs = 1,
+    threads: options.Threads = None,
+    unofficial_data: options.UnofficialData = False,
+    timeout: options.Timeout = None,
+    memory_limit: options.MemoryLimit = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="List what would be searched and stop.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
+) -> None:
+    """Search settings with as many trials for every method, then run the best on other seeds and end with the table.
+
+    Trials train on five sixths of the training set and are judged on the rest. DIR/tuned.json holds what was found, for
+    `rbench run --tuned`. The same command with -o DIR goes on where it stopped.
+
+    Exit status: 0 all runs ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
+    """
+    with errors():
+        from rbench.tune import TuneRequest
+
+        request = TuneRequest(
+            suite=suite,
+            tasks=tuple(task or ()),
+            methods=tuple(method or ()),
+            trials=trials,
+            seed=seed,
+            seeds=seeds,
+            backend=backend,
+            budget=options.budget(epochs, steps, seconds),
+            batch_size=batch_size,
+            dtype=dtype,
+            device=device,
+            threads=threads,
+            jobs=jobs,
+            timeout=options.limit(timeout),
+            memory_limit=options.size(memory_limit),
+            unofficial_data=unofficial_data,
+        )
+        if dry_run:
+            _print_plan(request.plan(), json)
+            return
+        _tune(request, output or new_folder(f"tune-{suite}"), json=json)
+
+
+def _tune(request: "TuneRequest", folder: Path, *, json: bool) -> None:
+    """Run the trials and then the best settings, and end with the table."""
+    from rich.console import Console
+
+    from rbench.report import is_cost
+    from rbench.report.display import display
+    from rbench.tune import rerun, search
+
+    if is_cost(folder):
+        fail(f"{folder} holds a run that measures costs; name another directory with -o")
+    stop_on_sigterm()
+    console = Console(stderr=True)
+    try:
+        with display(console) as shown:
+            found = search(request, folder, shown)
+        typer.echo(f"settings: {folder / 'tuned.json'}", err=True)
+        with display(console) as shown:
+            done = rerun(request, found, folder, shown)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command with -o {folder} goes on where it stopped", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    print_records(done.records, json=json)
+    typer.echo(f"records: {folder}", err=True)
+    raise typer.Exit(OK if done.ok else SOME_FAILED)
+
+
+def _print_plan(plan: "Plan", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"trials": plan.trials, **plan.facts()}, indent=1))
+        return
+    for search in plan.searches:
+        typer.echo(f"{search.name}: {search.space_in_words()}")
+    typer.echo(f"trials: {len(plan.searches)} × {plan.trials}")

@@ -1,0 +1,94 @@
+"""Steps measured one by one, each in a process of its own; what is found is stored after each."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from rbench.cost.benchmarks import Say
+from rbench.cost.request import Case, Plan
+from rbench.cost.results import Place, entries, entry_of, write_entries
+from rbench.run.ask import ask
+from rbench.run.gate import Gate
+
+TIMEOUT = 1800.0
+"""Seconds after which a process that measures one step is ended."""
+
+
+class Point(BaseModel):
+    """What a process is given.
+
+    Attributes:
+        plan: where to measure.
+        case: what.
+    """
+
+    plan: Plan
+    case: Case
+
+
+class Found(BaseModel):
+    """What a process found.
+
+    Attributes:
+        status: how it ended.
+        reason: in words, where there is no figure.
+        extra_info: figures, as pytest-benchmark stores them.
+        stats: of the seconds.
+        provenance: software and hardware.
+    """
+
+    status: Literal["ok", "skipped", "out_of_memory", "timeout", "crashed"] = "ok"
+    reason: str | None = None
+    extra_info: dict[str, Any] = {}
+    stats: dict[str, float] = {}
+    provenance: dict[str, Any] = {}
+
+
+def measure_points(plan: Plan, most_seconds: float, directory: Path, checked: Gate, say: Say, *, force: bool) -> Place:
+    """Measure the cases of a plan that the directory does not have yet.
+
+    A series, the cases of a method in a sweep, ends at the first that has no figure or takes more than the bound; those
+    after it are skipped, and say why.
+    """
+    kept = [] if force else entries(directory, plan)
+    failures: dict[str, tuple[str, str]] = {}
+    stopped: dict[tuple[str, str], str] = {}
+    for done, case in enumerate(plan.cases, start=1):
+        series, entry = (case.sweep, case.method), entry_of(kept, case)
+        if entry is None:
+            found = _found(plan, case, stopped.get(series))
+            if found.status == "ok":
+                entry = {"extra_info": found.extra_info, "stats": found.stats}
+                kept.append(entry)
+                write_entries(directory, plan, kept, found.provenance)
+            else:
+                failures[str(case)] = (found.status, found.reason or "")
+            say(f"[{done}/{len(plan.cases)}] {plan.backend} {plan.dtype} {case}: {_words(found)}", 1)
+        else:
+            say(f"[{done}/{len(plan.cases)}] {plan.backend} {plan.dtype} {case}: kept from an earlier run", 1)
+        if case.sweep and series not in stopped:
+            if entry is None:
+                stopped[series] = f"{case.sweep} = {case.size:,} has no figure: {failures[str(case)][1]}"
+            elif entry["stats"]["median"] > most_seconds:
+                took = f"{entry['stats']['median']:.1f} s a step, above the bound of {most_seconds:g} s"
+                stopped[series] = f"{case.sweep} = {case.size:,} took {took}"
+    return Place(plan=plan, gate=checked, failures=failures)
+
+
+def _found(plan: Plan, case: Case, stopped: str | None) -> Found:
+    if stopped is not None:
+        return Found(status="skipped", reason=stopped)
+    point = Point(plan=plan.model_copy(update={"cases": ()}), case=case)
+    answer = ask("rbench.cost.point_worker", point.model_dump_json(), threads=plan.threads, timeout=TIMEOUT)
+    if answer.status != "ok":
+        return Found(status=answer.status, reason=answer.reason)
+    return Found.model_validate_json(answer.text)
+
+
+def _words(found: Found) -> str:
+    if found.status != "ok":
+        return f"{found.status}: {found.reason}"
+    peak = found.extra_info["peak_host_bytes"]
+    memory = "" if peak is None else f", {peak / 2**20:.3g} MiB"
+    return f"{1e3 * found.stats['median']:.3g} ms{memory}"

@@ -1,0 +1,81 @@
+"""What became better or worse between two runs, in words."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from rbench.report.compare import TRAINING_FIGURES, Change
+from rbench.report.noise import WITHIN_NOISE
+from rbench.report.table import Format, raw, significant, with_interval, written
+from rbench.run.record import plain
+
+TITLES = {figure.name: figure.title for figure in TRAINING_FIGURES}
+ALWAYS = ("task", "network", "method", "part")
+WORSE = "!"
+
+
+def render_changes(changes: Sequence[Change], form: Format) -> str:
+    """`markdown`, `latex` and `html` a row a cell with a ratio a figure; `csv` and `json` the raw changes."""
+    if form == "json" or form == "csv":
+        return raw([plain(change.line()) for change in changes], form)
+    found: dict[tuple[Any, ...], list[Change]] = {}
+    for change in changes:
+        found.setdefault(tuple(change.row.values()), []).append(change)
+    names = [name for name in dict.fromkeys(name for change in changes for name in change.row) if _tells(name, changes)]
+    figures = [name for name in TITLES if any(change.figure == name for change in changes)]
+    shown = []
+    for group in found.values():
+        by_figure = {change.figure: change for change in group}
+        line = {name: "" if group[0].row[name] is None else str(group[0].row[name]) for name in names}
+        line |= {TITLES[name]: _ratio(by_figure[name]) if name in by_figure else "–" for name in figures}
+        shown.append(line | {"status": f"{WORSE}{by_figure['status'].reason}" if "status" in by_figure else "ok"})
+    return written(pd.DataFrame(shown), form, set(TITLES.values()))
+
+
+def change_notes(changes: Sequence[Change], threshold: float, *, costs: bool) -> list[str]:
+    """Sentences on what the ratios and marks are, and on everything that is worse or could not be judged."""
+    interval = (
+        "In brackets the least and largest ratio of their quartiles"
+        if costs
+        else "Geometric mean over paired seeds, and the 95 % interval of the t-test of logarithms; n/a: one seed"
+    )
+    notes = [
+        "Ratios of the second run to the first: above 1 is worse, of accuracy too, whose errors are compared. "
+        f"{interval}. ~ lies within noise: the interval holds 1.",
+        f"! is worse: more than {threshold:g} times and beyond noise. Of test loss, squared error and memory, which a "
+        f"repeat gives again, one pair suffices from {threshold**2:.3g} times on.",
+    ]
+    unknown = [change for change in changes if change.verdict == "unknown"]
+    if unknown:
+        names = ", ".join(dict.fromkeys(TITLES[change.figure] for change in unknown))
+        notes.append(f"No verdict on {names} where there is one pair: it shows no noise; run both with --seeds 3.")
+    failing = [
+        f"{'LOST' if change.verdict == 'lost' else 'WORSE'} {_words(change)}" for change in changes if change.fails
+    ]
+    return [*notes, *(failing or ["Nothing is worse."])]
+
+
+def _tells(name: str, changes: Sequence[Change]) -> bool:
+    """Whether a field is a column: of those that are the same everywhere, only what a cell is called by."""
+    values = {change.row[name] for change in changes}
+    return len(values) > 1 or (name in ALWAYS and values != {None})
+
+
+def _ratio(change: Change) -> str:
+    middle, low, high, _ = change.ratio
+    if math.isnan(low):
+        return f"{WORSE * change.fails}{_number(middle)} (n/a)"
+    mark = WITHIN_NOISE if change.verdict == "noise" and low < high else WORSE * change.fails
+    return mark + with_interval(middle, low, high, _number)
+
+
+def _number(value: float) -> str:
+    return "inf" if math.isinf(value) else significant(value)
+
+
+def _words(change: Change) -> str:
+    known = {name: value for name, value in change.row.items() if value and name != "suite"}
+    where = " ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in known.items())
+    return f"{where}: " + (change.reason or f"{TITLES[change.figure]} {_ratio(change).lstrip(WORSE)}")

@@ -1,0 +1,222 @@
+"""Two runs of the same cells: what became better or worse, beyond a threshold and beyond noise."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from rbench.cost import COST_FIELDS
+from rbench.errors import SpecError
+from rbench.report.frame import located, rows
+from rbench.report.noise import Ratio, paired_ratio
+from rbench.run.record import FIELDS, Record
+
+Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that runs are compared in. Of any, less is better.
+
+    Attributes:
+        name: its field.
+        title: head of its column.
+        default: whether it is compared where none is asked for. Seconds are not: two runs are made at two times, and a
+            machine that is slow throughout one of them is slow at every seed. What is timed in turn is.
+        repeats: whether a repeat gives it again, rounding of other libraries apart. Then one pair suffices where it is
+            beyond the square of the threshold; of others one pair says nothing.
+    """
+
+    name: str
+    title: str
+    default: bool = True
+    repeats: bool = True
+
+
+TRAINING_FIGURES = (
+    Figure("step_ratio_to_sgd", "step / SGD", repeats=False),
+    Figure("step_seconds", "step s", default=False, repeats=False),
+    Figure("train_seconds", "train s", default=False, repeats=False),
+    Figure("seconds_to_target", "to target s", default=False, repeats=False),
+    Figure("test_accuracy", "test error", repeats=False),
+    Figure("test_squared_error", "test squared error"),
+    Figure("test_loss", "test loss"),
+    Figure("peak_host_bytes", "peak host"),
+    Figure("peak_device_bytes", "peak device"),
+)
+COST_FIGURES = tuple(figure for figure in TRAINING_FIGURES if figure.name in COST_FIELDS)
+QUARTILES = {
+    "step_ratio_to_sgd": ("step_ratio_low", "step_ratio_high"),
+    "step_seconds": ("step_seconds_low", "step_seconds_high"),
+}
+"""Fields of a cost's row that hold the quartiles of a figure."""
+
+Row: TypeAlias = dict[str, Any]
+Cells: TypeAlias = dict[tuple[Any, ...], dict[int, Row]]
+"""Rows by what they are of, and by seed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one figure of one row.
+
+    Attributes:
+        row: what it is of, by field.
+        figure: name of the figure; `status` for cells that were lost.
+        a: its median in the first run, over the pairs.
+        b: in the second.
+        pairs: seeds that have it in both.
+        ratio: of second to first; of test accuracy, of the errors 1 − accuracy. Above 1 is worse.
+        verdict: `worse` or `better`, beyond the threshold and beyond noise; `within` the threshold; within `noise`;
+            `unknown`, where one pair says nothing; `lost`, of cells that no longer end ok.
+        reason: of those, how they ended.
+    """
+
+    row: Row
+    figure: str
+    a: float
+    b: float
+    pairs: int
+    ratio: Ratio
+    verdict: Verdict
+    reason: str | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is what a gate is there to stop."""
+        return self.verdict in ("worse", "lost")
+
+    def line(self) -> Row:
+        """As a row of a table of raw figures."""
+        low, high = self.ratio.low, self.ratio.high
+        own = {"figure": self.figure, "a": self.a, "b": self.b, "pairs": self.pairs, "ratio": self.ratio.middle}
+        return {**self.row, **own, "ratio_low": low, "ratio_high": high, "verdict": self.verdict, "reason": self.reason}
+
+
+def compare_training(
+    first: Sequence[Record], second: Sequence[Record], names: Sequence[str], threshold: float
+) -> list[Change]:
+    """What changed between two runs that train.
+
+    Cells are matched by suite, task, method, backend, device, dtype, threads and budget, and paired by seed. Those that
+    did not end ok in the first run are not compared.
+
+    Args:
+        first: records of the run to compare with.
+        second: records of the run to judge.
+        names: figures to compare; those that do not depend on the time of day if empty.
+        threshold: ratio above which a figure is worse, below whose inverse it is better.
+
+    Raises:
+        SpecError: a figure that does not exist, a threshold below 1, or runs that have no cell or no figure in common.
+    """
+    table = located(rows([*first, *second])).astype(object)
+    lines: list[Any] = table.where(table.notna(), None).to_dict("records")
+    key = [name for name in FIELDS[: FIELDS.index("status")] if name != "seed"]
+    return _compare(lines[: len(first)], lines[len(first) :], key, _chosen(TRAINING_FIGURES, names), threshold)
+
+
+def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[str], threshold: float) -> list[Change]:
+    """What changed between two runs that measure costs; the arguments and errors are those of `compare_training`.
+
+    Rows are matched by all that says what they are of. A timed figure has quartiles; it changed beyond noise where
+    those of the two runs do not overlap.
+    """
+    # What failed knows neither its device nor its sizes.
+    devices = {line["backend"]: line["device"] for line in [*second, *first] if line["device"] is not None}
+    a, b = (
+        [{**line, "device": line["device"] or devices.get(line["backend"])} for line in half]
+        for half in (first, second)
+    )
+    key = [name for name in COST_FIELDS[: COST_FIELDS.index("status")] if name != "sizes"]
+    return _compare(a, b, key, _chosen(COST_FIGURES, names), threshold)
+
+
+def _chosen(figures: Sequence[Figure], names: Sequence[str]) -> list[Figure]:
+    unknown = set(names) - {figure.name for figure in figures}
+    if unknown:
+        known = ", ".join(figure.name for figure in figures)
+        raise SpecError(f"no figure to compare here is called {', '.join(sorted(unknown))}; there are: {known}")
+    return [figure for figure in figures if figure.name in names or (figure.default and not names)]
+
+
+def _compare(
+    first: Sequence[Row], second: Sequence[Row], key: list[str], figures: Sequence[Figure], threshold: float
+) -> list[Change]:
+    if not 1 <= threshold < math.inf:
+        raise SpecError(
+            f"threshold {threshold:g}: give the ratio from which on a figure is worse, 1 or more, such as 1.1"
+        )
+    a, b = _cells(first, key), _cells(second, key)
+    if not a.keys() & b.keys():
+        raise SpecError(f"the runs have no cell in common: none agrees in all of {', '.join(key)}")
+    changes = [
+        change
+        for cell, seeds in a.items()
+        for change in _changes(dict(zip(key, cell, strict=True)), seeds, b.get(cell, {}), figures, threshold)
+    ]
+    if not changes:
+        names = ", ".join(figure.name for figure in figures)
+        raise SpecError(f"nothing to compare: no cell ended ok in both runs with one of {names}")
+    return changes
+
+
+def _cells(lines: Sequence[Row], key: list[str]) -> Cells:
+    found: Cells = {}
+    for line in lines:
+        found.setdefault(tuple(line[name] for name in key), {})[line.get("seed", 0)] = line
+    return found
+
+
+def _changes(
+    row: Row, first: dict[int, Row], second: dict[int, Row], figures: Sequence[Figure], threshold: float
+) -> Iterator[Change]:
+    ended = sorted(seed for seed, line in first.items() if line["status"] == "ok")
+    both = [seed for seed in ended if seed in second and second[seed]["status"] == "ok"]
+    lost = {seed: _end(second.get(seed)) for seed in ended if seed not in both}
+    if lost:
+        words = "; ".join(f"seed {seed} {end}" if "seed" in first[seed] else end for seed, end in lost.items())
+        nothing = Ratio(math.nan, math.nan, math.nan, math.nan)
+        yield Change(row, "status", math.nan, math.nan, len(lost), nothing, "lost", words)
+    for figure in figures:
+        pairs = [(first[seed], second[seed]) for seed in both]
+        pairs = [pair for pair in pairs if all(line.get(figure.name) is not None for line in pair)]
+        if pairs:
+            yield _change(row, figure, pairs, threshold)
+
+
+def _end(line: Row | None) -> str:
+    if line is None:
+        return "missing"
+    return f"{line['status']}: {line['reason']}" if line["reason"] else str(line["status"])
+
+
+def _change(row: Row, figure: Figure, pairs: list[tuple[Row, Row]], threshold: float) -> Change:
+    a, b = (np.array([float(pair[side][figure.name]) for pair in pairs]) for side in (0, 1))
+    ratio = paired_ratio(1 - a, 1 - b) if figure.name == "test_accuracy" else paired_ratio(a, b)
+    ends = QUARTILES.get(figure.name, ())
+    known = [[line[end] for end in ends if line.get(end) is not None] for line in pairs[0]]
+    if all(len(quartiles) == 2 for quartiles in known):
+        (low_a, high_a), (low_b, high_b) = known
+        ratio = ratio._replace(low=low_b / high_a, high=high_b / low_a)
+    return Change(
+        row,
+        figure.name,
+        float(np.median(a)),
+        float(np.median(b)),
+        len(pairs),
+        ratio,
+        _verdict(figure, ratio, threshold),
+    )
+
+
+def _verdict(figure: Figure, ratio: Ratio, threshold: float) -> Verdict:
+    alone = math.isnan(ratio.low)
+    if alone and not figure.repeats:
+        return "unknown"
+    if ratio.low <= 1 <= ratio.high:
+        return "noise"
+    limit = threshold**2 if alone else threshold
+    return "worse" if ratio.middle > limit else "better" if ratio.middle < 1 / limit else "within"

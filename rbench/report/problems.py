@@ -1,0 +1,115 @@
+"""Records as problems that methods compete on: a matrix of what each method took, for ranks and profiles over tasks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from rbench.errors import PluginError
+from rbench.plugins import plugins
+from rbench.report.frame import located, rows
+from rbench.run.record import Record, plain
+from rbench.spec import parse
+
+PLACE = ["backend", "device", "dtype", "threads"]
+"""Where methods compete."""
+
+TASK = ["suite", "task", "budget"]
+MAIN = {"test_accuracy": -1, "test_squared_error": 1, "test_loss": 1}
+"""A task is judged by the first of these that it has; times the factor, less is better."""
+
+By: TypeAlias = Literal["test figure", "seconds to target"]
+
+
+@dataclass(frozen=True)
+class Problems:
+    """What methods took on the problems of one place.
+
+    Attributes:
+        place: the values of `PLACE`, by name.
+        by: what was taken: the first of `MAIN` that a task has, or training seconds until its target.
+        scores: a row a problem, (task, seed); a column a method. Less is better, and infinite is a method that failed
+            or missed the target.
+        left_out: methods that were not run on every task.
+    """
+
+    place: dict[str, Any]
+    by: By
+    scores: pd.DataFrame
+    left_out: tuple[str, ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, in order of the records."""
+        return list(dict.fromkeys(self.scores.index.get_level_values("task")))
+
+
+def problems(records: Sequence[Record], by: By) -> list[Problems]:
+    """The problems of each place; none of a place where no task has the figure, or no method was run on every task.
+
+    A method is here its name with the settings that `rbench tune` does not vary, so that it is one method over tasks,
+    whatever its rate on each. Where two methods of a task would then be one, both keep their whole SPEC. Of a task's
+    seeds those count that every method has which is not left out.
+    """
+    frame = located(rows(records))
+    found = []
+    for _, here in frame.groupby(PLACE, sort=False, dropna=False):
+        scored = [_scored(task, by) for _, task in here.groupby(TASK, sort=False)]
+        known = [task for task in scored if len(task)]
+        if not known:
+            continue
+        table = _named(pd.concat(known))
+        matrix = table.pivot_table(index=["task", "seed"], columns="method", values="score", aggfunc="median")
+        order = list(dict.fromkeys(table["task"]))
+        matrix = matrix.sort_index(key=lambda level: level.map(order.index) if level.name == "task" else level)
+        everywhere = matrix.notna().groupby(level="task").any().all()
+        scores = matrix.loc[:, everywhere].dropna()
+        if scores.size:
+            names = plain(here[PLACE].astype(object).iloc[0].to_dict())
+            found.append(Problems(names, by, scores, tuple(matrix.columns[~everywhere])))
+    return found
+
+
+def _scored(task: pd.DataFrame, by: By) -> pd.DataFrame:
+    """Records of one task with a score each; empty where none of them has the figure."""
+    figure = next((name for name in MAIN if task[name].notna().any()), None)
+    factor = MAIN.get(figure or "", 1)
+    if by == "seconds to target":
+        figure, factor = "seconds_to_target", 1
+    if figure is None or task[figure].isna().all():
+        return task.iloc[:0]
+    scores = factor * pd.to_numeric(task[figure]).astype(float)
+    return task.assign(score=scores.where(task["status"].eq("ok"), np.inf).fillna(np.inf))
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """Tasks and methods by names that are as short as they can be without two being one."""
+    several = [name for name in ("suite", "budget") if table.groupby("task")[name].nunique().max() > 1]
+    tasks = table[["task", *several]].agg(", ".join, axis=1)
+    short = table["method"].map({spec: untuned(spec) for spec in table["method"].unique()})
+    clash = short[table.assign(task=tasks, short=short).groupby(["task", "short"])["method"].transform("nunique") > 1]
+    return table.assign(task=tasks, method=table["method"].where(short.isin(clash), short))
+
+
+def untuned(spec: str) -> str:
+    """A method's SPEC without its rate, the rate's schedule, and what else its search space has."""
+    name, settings = parse(spec)
+    try:
+        varied = {"lr", "schedule", *plugins().find("methods", name).search_space}
+    except PluginError:  # a method of a plugin that is not installed here
+        return spec
+    kept = [f"{key}={str(value).lower().replace(' ', '')}" for key, value in settings.items() if key not in varied]
+    return f"{name}[{','.join(kept)}]" if kept else name
+
+
+def place_columns(found: Sequence[Problems]) -> list[dict[str, str]]:
+    """For each of several problems, the parts of its place that are not the same for all."""
+    several = [name for name in PLACE if len({one.place[name] for one in found}) > 1]
+    return [{name: str(one.place[name]) for name in several} for one in found]
+
+
+def left_out_note(found: Problems) -> list[str]:
+    """A sentence on the methods that were left out, if any."""
+    return [f"Left out, for not every task has them: {', '.join(found.left_out)}."] if found.left_out else []

@@ -1,0 +1,133 @@
+"""Performance profiles (Dolan and Moré 2002, Math. Program. 91): how often a method is nearly the quickest."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rbench.errors import DataError, RbenchError
+from rbench.report.problems import Problems, left_out_note, place_columns, problems
+from rbench.report.table import Format, raw, written
+from rbench.run.record import Record, plain
+
+TAUS = (1.0, 1.25, 1.5, 2.0, 4.0, 8.0, math.inf)
+"""Where the table reads the profile; ∞ is whether the target is reached at all."""
+
+
+def timed_problems(records: Sequence[Record]) -> list[Problems]:
+    """The tasks that have a target, at each seed.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = problems(records, "seconds to target")
+    if not found:
+        raise DataError("no profile: no task here has a target, or no method was run on all of those that have one")
+    return found
+
+
+def ratios(scores: pd.DataFrame) -> pd.DataFrame:
+    """Each method's seconds over the quickest method's on the same problem; infinite where it missed."""
+    best = scores.min(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return scores.div(best, axis=0).where(scores.ne(best, axis=0) | np.isinf(scores), 1.0).fillna(np.inf)
+
+
+def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
+    """ρ(τ), the share of problems on which a method took at most τ times the quickest method's seconds.
+
+    Args:
+        scores: a row a problem, a column a method; infinite is a miss.
+        taus: at least 1; at ∞ the share of problems that the method solved.
+
+    Returns:
+        A row a method, best at the smallest τ first; a column a τ.
+    """
+    times = ratios(scores)
+    shares = {method: [float(np.mean((t <= tau) & np.isfinite(t))) for tau in taus] for method, t in times.items()}
+    order = sorted(shares, key=lambda method: [-share for share in shares[method]])
+    return pd.DataFrame([shares[method] for method in order], index=pd.Index(order), columns=list(taus))
+
+
+def render_profiles(records: Sequence[Record], form: Format) -> str:
+    """Tables of ρ, with notes where the form is `markdown`.
+
+    Raises:
+        DataError: no task has a target.
+    """
+    found = timed_problems(records)
+    if form == "json" or form == "csv":
+        lines = [
+            plain({**one.place, "method": method, "tau": tau, "rho": rho, "problems": len(one.scores)})
+            for one in found
+            for method, shares in profile(one.scores).to_dict("index").items()
+            for tau, rho in shares.items()
+        ]
+        return raw(lines, form)
+    parts = []
+    for one, place in zip(found, place_columns(found), strict=True):
+        table = profile(one.scores).rename(columns=_head)
+        shown = [
+            {**place, "method": method} | {str(head): f"{rho:.2f}" for head, rho in shares.items()}
+            for method, shares in table.to_dict("index").items()
+        ]
+        parts.append(written(pd.DataFrame(shown), form, set(table.columns)))
+        parts += ["\n".join([_note(one), *left_out_note(one)])] * (form == "markdown")
+    return "\n\n".join(parts)
+
+
+def _head(tau: float) -> str:
+    return "ever" if math.isinf(tau) else f"within {tau:g} ×"
+
+
+def _note(found: Problems) -> str:
+    tasks = len(found.tasks)
+    return (
+        f"Share of {len(found.scores)} problems, {tasks} task{'s' * (tasks > 1)} at each seed, where a method reached "
+        "the target within so many times the quickest method's training seconds, or ever (Dolan and Moré 2002)."
+    )
+
+
+def draw_profiles(records: Sequence[Record], path: Path) -> None:
+    """Write a plot of ρ over τ, a panel a place, in the form that the ending of `path` names.
+
+    Raises:
+        DataError: no task has a target.
+        RbenchError: matplotlib is not there, or cannot write the file.
+    """
+    found = timed_problems(records)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RbenchError("plots are drawn with matplotlib; pip install 'rbench[report]'") from None
+    figure = Figure(figsize=(1.5 + 5.5 * len(found), 5), layout="constrained")
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    methods = list(dict.fromkeys(method for one in found for method in profile(one.scores).index))
+    for panel, one, place in zip(panels, found, place_columns(found), strict=True):
+        _draw(panel, one.scores, methods)
+        panel.set_title(", ".join(f"{name} {value}" for name, value in place.items()))
+    panels[0].set_ylabel("ρ(τ), share of problems solved")
+    lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
+    figure.legend(handles=[lines[method] for method in methods], loc="outside lower center", ncols=2, fontsize="small")
+    try:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
+        raise RbenchError(f"cannot write the plot to {path}: {error}") from None
+
+
+def _draw(panel: Any, scores: pd.DataFrame, methods: Sequence[str]) -> None:
+    """The curves of one place; each is thinner than those below it, so that all stay visible where they coincide."""
+    times = ratios(scores)
+    last = 1.1 * times.to_numpy().max(initial=1.8, where=np.isfinite(times.to_numpy()))
+    for index, (method, width) in enumerate(zip(methods, np.linspace(4, 1.5, len(methods)), strict=True)):
+        if method in times:
+            taus = np.sort(times[method][np.isfinite(times[method])])
+            shares = np.arange(len(taus) + 1) / len(times)
+            look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index % 4], "linewidth": width}
+            panel.step([1.0, *taus, last], [*shares, shares[-1]], where="post", label=method, **look)
+    panel.set_xscale("log", base=2)
+    panel.set(xlim=(1, last), ylim=(-0.02, 1.02), xlabel="τ, seconds over the quickest method's")
+    panel.xaxis.set_major_formatter("{x:g}")

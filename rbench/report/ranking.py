@@ -1,0 +1,123 @@
+"""Ranks of methods over tasks, and the test of whether they differ (Demšar 2006, JMLR 7)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rbench.errors import DataError
+from rbench.report.noise import BEST, CONFIDENCE, WITHIN_NOISE
+from rbench.report.problems import By, Problems, left_out_note, place_columns, problems
+from rbench.report.table import Format, raw, written
+from rbench.run.record import Record, plain
+
+FEWEST_TASKS, FEWEST_METHODS = 5, 3
+"""Below five tasks the distribution that the test takes for granted is not near, and it finds next to nothing."""
+
+CRITERIA: tuple[By, ...] = ("test figure", "seconds to target")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranks of methods on the tasks of one place.
+
+    Attributes:
+        problems: what was ranked.
+        ranks: a row a method, a column a task; 1 is best, equals share the mean of their ranks. A task's order is that
+            of medians over seeds, a failure or miss counting as infinite.
+        mean: mean rank of each method, best first.
+        p: of Friedman's test that all methods are alike; nan where it cannot be made.
+        critical: the difference of mean ranks from which two methods differ, by Nemenyi's test; nan without a test.
+    """
+
+    problems: Problems
+    ranks: pd.DataFrame
+    mean: "pd.Series[float]"
+    p: float
+    critical: float
+
+    @property
+    def marks(self) -> list[str]:
+        """`*` for the best method, `~` for those not shown to differ from it; nothing without a test."""
+        if math.isnan(self.p):
+            return [""] * len(self.mean)
+        differ = (self.mean - self.mean.iloc[0] >= self.critical) & (self.p < 1 - CONFIDENCE)
+        return [BEST, *("" if apart else WITHIN_NOISE for apart in differ.iloc[1:])]
+
+
+def ranking(found: Problems) -> Ranking:
+    """Ranks of the methods of a place.
+
+    With N tasks and k methods the critical difference is q √(k (k + 1) / 6N), q the 95 % quantile of the range of k
+    normal variables over √2. Without five tasks and three methods there is no test.
+    """
+    medians = found.scores.groupby(level="task", sort=False).median()
+    ranks = pd.DataFrame(stats.rankdata(medians, axis=1), index=medians.index, columns=medians.columns).T
+    mean = ranks.mean(axis=1).sort_values(kind="stable")  # columns are in order of name, so equals are too
+    k, n = ranks.shape
+    if n < FEWEST_TASKS or k < FEWEST_METHODS:
+        return Ranking(found, ranks.loc[mean.index], mean, np.nan, np.nan)
+    alike = bool((ranks.to_numpy() == ranks.to_numpy()[0]).all())
+    p = 1.0 if alike else float(stats.friedmanchisquare(*ranks.to_numpy()).pvalue)
+    quantile = stats.studentized_range.ppf(CONFIDENCE, k, np.inf) / math.sqrt(2)
+    return Ranking(found, ranks.loc[mean.index], mean, p, float(quantile * math.sqrt(k * (k + 1) / (6 * n))))
+
+
+def render_ranking(records: Sequence[Record], form: Format) -> str:
+    """Tables of ranks by test figure and by seconds to target, with notes where the form is `markdown`.
+
+    Raises:
+        DataError: there is nothing to rank.
+    """
+    found = [ranking(one) for by in CRITERIA for one in problems(records, by)]
+    if not found:
+        raise DataError("nothing to rank: no method was run on every task, or none ended ok; rank fewer runs at a time")
+    if form == "json" or form == "csv":
+        return raw([line for one in found for line in _lines(one)], form)
+    parts = []
+    for one, place in zip(found, place_columns([one.problems for one in found]), strict=True):
+        title, ranks = f"mean rank by {one.problems.by}", one.ranks.to_dict("index")
+        shown = [
+            {**place, "method": method, title: f"{mark}{mean:.2f}"}
+            | {str(task): f"{rank:g}" for task, rank in ranks[method].items()}
+            for (method, mean), mark in zip(one.mean.items(), one.marks, strict=True)
+        ]
+        parts.append(written(pd.DataFrame(shown), form, {title, *one.problems.tasks}))
+        parts += ["\n".join(_notes(one))] * (form == "markdown")
+    return "\n\n".join(parts)
+
+
+def _lines(found: Ranking) -> list[dict[str, object]]:
+    """One for each method on each task."""
+    test = plain({"friedman_p": found.p, "critical_difference": found.critical})
+    return [
+        {"by": found.problems.by, **found.problems.place, "method": method, "mean_rank": mean}
+        | {"task": task, "rank": rank, **test}
+        for (method, ranks), mean in zip(found.ranks.to_dict("index").items(), found.mean, strict=True)
+        for task, rank in ranks.items()
+    ]
+
+
+def _notes(found: Ranking) -> list[str]:
+    what = {
+        "test figure": "medians over seeds of test accuracy, or else squared error, or else loss",
+        "seconds to target": "medians over seeds of the training seconds to the target",
+    }[found.problems.by]
+    notes = [f"Ranks of {what}; a method that failed on a task, or missed its target, is last there; equals share."]
+    k, n = found.ranks.shape
+    if math.isnan(found.p):
+        notes.append(
+            f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. "
+            "The order may well be chance."
+        )
+    elif found.p >= 1 - CONFIDENCE:
+        notes.append(f"Friedman's test over {n} tasks: p = {found.p:.2g}, no method is shown to differ from another.")
+    else:
+        notes.append(
+            f"Friedman's test over {n} tasks: p = {found.p:.2g}. ~ is not shown to differ from the best: its mean rank "
+            f"is less than {found.critical:.2f} away, Nemenyi's critical difference at 5 % (Demšar 2006)."
+        )
+    return [*notes, *left_out_note(found.problems)]

@@ -1,0 +1,255 @@
+"""Sweeps read: how fast time and memory grow, where one method overtakes another, and a picture."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from rbench.cost import network
+from rbench.errors import RbenchError
+from rbench.report.table import significant
+from rbench.spec import parse
+
+FIGURES = {"step_seconds": "time", "peak_host_bytes": "memory"}
+FEWEST_POINTS = 3
+"""Points of a fit; two have no uncertainty."""
+
+
+class Exponent(NamedTuple):
+    """p of y = c xᵖ, by least squares of log y in log x.
+
+    Attributes:
+        value: p.
+        low: lower end of the 95 % interval, by Student's t over the residuals.
+        high: its upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class Series(NamedTuple):
+    """One method on one backend as one size grows.
+
+    Attributes:
+        sweep: what grows.
+        backend: where.
+        label: the method, by the settings in which those of the sweep differ.
+        rows: with figures, smallest first.
+    """
+
+    sweep: str
+    backend: str
+    label: str
+    rows: list[dict[str, Any]]
+
+    def points(self, figure: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Sizes, and a figure at each, where it is there and above 0."""
+        found = [(row["size"], row[figure]) for row in self.rows if row[figure]]
+        sizes, values = zip(*found, strict=True) if found else ((), ())
+        return np.asarray(sizes, float), np.asarray(values, float)
+
+
+class Crossover(NamedTuple):
+    """Where one series begins to lie below another.
+
+    Attributes:
+        size: the first such size.
+        everywhere: whether it lay below at every size that was measured.
+    """
+
+    size: float
+    everywhere: bool
+
+
+def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
+    """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
+    measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
+    labels = _labels(list(dict.fromkeys(row["method"] for row in measured)))
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in measured:
+        place = f"{row['backend']} {row['device']} {row['dtype']}"
+        found.setdefault((row["sweep"], place, labels[row["method"]]), []).append(row)
+    return [Series(*key, sorted(own, key=lambda row: row["size"])) for key, own in found.items()]
+
+
+def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
+    """The exponent over the largest decade of sizes; None with fewer than 3 points there."""
+    x, y = np.asarray(sizes, float), np.asarray(values, float)
+    chosen = (x >= x.max(initial=0) / 10) & (y > 0)
+    if chosen.sum() < FEWEST_POINTS:
+        return None
+    fit = stats.linregress(np.log(x[chosen]), np.log(y[chosen]))
+    # SciPy has no number for the error of a constant, whose residuals are zero.
+    error = 0.0 if np.isnan(fit.stderr) else float(fit.stderr)
+    spread = float(stats.t.ppf(0.975, chosen.sum() - 2)) * error
+    return Exponent(float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread)
+
+
+def paper_operations(row: dict[str, Any]) -> float:
+    """What the paper states for a step: Σ_l n_l d² + d³ by Woodbury, and Σ_l n_l³ by inversion (arXiv 2603.03610)."""
+    net, shape = network(row["network"])
+    ((d,),) = net.out_space((shape,))  # type: ignore[misc]
+    sizes = [layer.n_parameters for layer in net.layers]
+    inverts = {"inverse", "dense"} & {str(value) for value in parse(row["method"])[1].values()}
+    return float(sum(n**3 if inverts else n * int(d or 0) ** 2 + int(d or 0) ** 3 for n in sizes))
+
+
+def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
+    """From which size on the first series lies below the second, up to the largest that both have.
+
+    Between two sizes the logarithms are taken as straight lines. None where the first lies above at the largest size
+    that both have, or they have none in common.
+    """
+    one, other = (dict(zip(*series.points(figure), strict=True)) for series in (first, second))
+    common = sorted(set(one) & set(other))
+    gaps = [math.log(one[size] / other[size]) for size in common]
+    if not common or gaps[-1] > 0:
+        return None
+    above = [index for index, gap in enumerate(gaps) if gap > 0]
+    if not above:
+        return Crossover(common[0], everywhere=True)
+    before = above[-1]
+    share = gaps[before] / (gaps[before] - gaps[before + 1])
+    start, stop = math.log(common[before]), math.log(common[before + 1])
+    return Crossover(math.exp(start + share * (stop - start)), everywhere=False)
+
+
+def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
+    """A row a series: sizes measured, and exponents of time, counted operations, the paper's count and memory."""
+    lines = []
+    for series in found:
+        sizes, _ = series.points("step_seconds")
+        papers = [paper_operations(row) for row in series.rows]
+        lines.append(
+            {
+                "grows": series.sweep,
+                "backend": series.backend,
+                "solver": series.label,
+                "measured": f"{sizes.min():,.0f}–{sizes.max():,.0f}",
+                "time": _exponent_words(exponent(*series.points("step_seconds"))),
+                "counted": _slope(exponent(*series.points("operations"))),
+                "paper": _slope(exponent([row["size"] for row in series.rows], papers)),
+                "memory": _exponent_words(exponent(*series.points("peak_host_bytes"))),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
+    """From which size on which of two series of a sweep is quicker, and which takes less memory.
+
+    A row for each series beside the sweep's first, and for each other pair that cross.
+    """
+    lines = []
+    firsts = {(series.sweep, series.backend): series for series in reversed(found)}
+    for one, other in combinations(found, 2):
+        if (one.sweep, one.backend) != (other.sweep, other.backend):
+            continue
+        lower = {title: _lower(one, other, figure) for figure, title in FIGURES.items()}
+        if one is firsts[one.sweep, one.backend] or any(" from " in words for words in lower.values()):
+            names = {"grows": one.sweep, "backend": one.backend, "solvers": f"{one.label} | {other.label}"}
+            lines.append({**names, "quicker": lower["time"], "less memory": lower["memory"]})
+    return pd.DataFrame(lines)
+
+
+def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
+    """A table a sweep and backend: a row a size, time and memory of each method."""
+    labels, tables = _labels(list(dict.fromkeys(row["method"] for row in rows))), []
+    for sweep, backend in dict.fromkeys((row["sweep"], row["backend"]) for row in rows):
+        own = [row for row in rows if (row["sweep"], row["backend"]) == (sweep, backend)]
+        lines: dict[int, dict[str, str]] = {}
+        for row in own:
+            line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": backend})
+            line[labels[row["method"]]] = _cell(row)
+        tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]))
+    return tables
+
+
+def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Where a series has no further figures, and why."""
+    labels = _labels(list(dict.fromkeys(row["method"] for row in rows)))
+    ends: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        if row["status"] != "ok":
+            key = (row["sweep"], row["backend"], labels[row["method"]])
+            words = f"no figure from {row['sweep']} = {row['size']:,} on: {row['status']}: {row['reason']}."
+            ends.setdefault(key, f"{key[2]}, {key[1]}: {words}")
+    return list(ends.values())
+
+
+def plot_sweeps(found: Sequence[Series], path: Path) -> None:
+    """Write time and memory over size as a picture, a column a sweep, both axes logarithmic.
+
+    Raises:
+        RbenchError: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RbenchError("the plot needs Matplotlib; pip install 'rbench[report]'") from None
+    sweeps, places = list(dict.fromkeys(s.sweep for s in found)), list(dict.fromkeys(s.backend for s in found))
+    labels = list(dict.fromkeys(series.label for series in found))
+    figure = Figure(figsize=(3.4 * len(sweeps) + 1, 6.4), layout="constrained")
+    axes = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
+    scales = {"step_seconds": (1e3, "ms a step"), "peak_host_bytes": (2.0**-20, "peak MiB")}
+    for row, (name, (scale, title)) in enumerate(scales.items()):
+        for column, sweep in enumerate(sweeps):
+            part = axes[row][column]
+            for series in found:
+                if series.sweep == sweep:
+                    sizes, values = series.points(name)
+                    label = series.label + (f", {series.backend}" if len(places) > 1 else "")
+                    style = ("o-", "s--", "^:", "v-.")[places.index(series.backend) % 4]
+                    colour = f"C{labels.index(series.label)}"
+                    part.plot(sizes, values * scale, style, color=colour, label=label, markersize=4, linewidth=1.3)
+            part.set(xscale="log", yscale="log")
+            part.grid(visible=True, which="major", alpha=0.3)
+            if row == 1:
+                part.set_xlabel({"n": "n, parameters", "d": "d, outputs", "depth": "layers"}.get(sweep, sweep))
+            if column == 0:
+                part.set_ylabel(title)
+    handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _labels(specs: list[str]) -> dict[str, str]:
+    """Each SPEC by the values of the settings in which they differ; by its name where in none."""
+    parsed = {spec: parse(spec) for spec in specs}
+    keys = dict.fromkeys(key for _, settings in parsed.values() for key in settings)
+    differ = [key for key in keys if len({str(settings.get(key)) for _, settings in parsed.values()}) > 1]
+    return {
+        spec: ", ".join(str(settings[key]) for key in differ if key in settings) or name
+        for spec, (name, settings) in parsed.items()
+    }
+
+
+def _exponent_words(found: Exponent | None) -> str:
+    return "–" if found is None else f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
+
+
+def _slope(found: Exponent | None) -> str:
+    return "–" if found is None else f"{found.value:.2f}"
+
+
+def _lower(one: Series, other: Series, figure: str) -> str:
+    for first, second in ((one, other), (other, one)):
+        found = crossover(first, second, figure)
+        if found is not None:
+            return f"{first.label}" + (" at every size" if found.everywhere else f" from {significant(found.size)} on")
+    return "no size in common"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    if row["status"] != "ok":
+        return "–"
+    memory = "" if row["peak_host_bytes"] is None else f", {significant(row['peak_host_bytes'] / 2**20)} MiB"
+    return f"{significant(1e3 * row['step_seconds'])} ms{memory}"

@@ -1,0 +1,105 @@
+"""Settings that `rbench tune` found, and the file that holds them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from rbench.errors import DataError
+from rbench.run.cell import Budget, configured
+
+Figure: TypeAlias = Literal["accuracy", "squared_error", "loss"]
+"""What is judged on a validation split; the score of an accuracy is 1 − accuracy, of the others the figure itself."""
+
+
+class Tuned(BaseModel):
+    """What a search found for one method on one task.
+
+    Attributes:
+        task: canonical SPEC.
+        method: canonical SPEC of the settings that were held, without those that were searched.
+        settings: canonical SPEC of the best trial, or of the first where all failed.
+        figure: what was judged, on a part of the training set that the trials did not train on.
+        score: of the best trial, the smaller the better; None where all failed.
+        trials: how many were run, failures among them.
+        failures: how many of them did not end with a finite score, by status.
+        seconds: wall time of all trials.
+        space: what was searched, in words, by setting.
+        seed: of the Sobol points and of every trial.
+        budget: of every trial.
+        backend: registered name.
+        device: the backend's name of the device, or None for its default.
+        dtype: the floating dtype.
+        threads: of the numerical libraries.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    task: str
+    method: str
+    settings: str
+    figure: Figure
+    score: float | None
+    trials: int
+    failures: dict[str, int]
+    seconds: float
+    space: dict[str, str]
+    seed: int
+    budget: Budget
+    backend: str
+    device: str | None
+    dtype: str
+    threads: int
+
+
+class TunedFile(BaseModel):
+    """The content of a file of `rbench tune`.
+
+    Attributes:
+        suite: name of the suite whose tasks were tuned.
+        tuned: an entry for each method on each task.
+        provenance: software and hardware.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    suite: str
+    tuned: tuple[Tuned, ...]
+    provenance: dict[str, Any] = {}
+
+    def found(self, task: str) -> dict[str, Tuned]:
+        """The searches on a task that found something, by their settings' SPEC."""
+        return {one.settings: one for one in self.tuned if one.task == task and one.score is not None}
+
+    def applied(self, task: str, methods: Iterable[str]) -> list[str]:
+        """SPECs of methods, with the settings that were found for the task where there are some.
+
+        A method has settings here where it differs from what was tuned in the searched settings alone. Methods that
+        were tuned on the task and are not among the given ones come after them.
+
+        Args:
+            task: canonical SPEC.
+            methods: SPECs.
+        """
+        found = self.found(task)
+        own = [method for spec in methods for method in configured("methods", spec)]
+        specs = []
+        for method in own:
+            fits = [spec for spec, one in found.items() if method.spec_without(*one.space) == one.method]
+            specs += fits or [method.spec]
+        return list(dict.fromkeys([*specs, *found]))
+
+
+def read_tuned(path: Path) -> TunedFile:
+    """The settings of a file.
+
+    Raises:
+        DataError: it cannot be read, or `rbench tune` did not write it.
+    """
+    try:
+        return TunedFile.model_validate_json(path.read_text())
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}; give the tuned.json of `rbench tune -o DIR`"
+        ) from None
+    except ValueError:
+        raise DataError(f"{path} holds no tuned settings; give the tuned.json of `rbench tune -o DIR`") from None

@@ -1,0 +1,8 @@
+"""Tuning: as many trials for every method on every task, on a validation split, and the best ones run on new seeds."""
+
+from rbench.tune.plan import Plan, Search
+from rbench.tune.request import TuneRequest
+from rbench.tune.session import search
+from rbench.tune.winners import rerun, run_seeds
+
+__all__ = ["Plan", "Search", "TuneRequest", "rerun", "run_seeds", "search"]

@@ -1,0 +1,89 @@
+"""A plan: what is searched, and the trials that this makes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rbench.losses import get_loss
+from rbench.methods import Dimension
+from rbench.run import Cell
+from rbench.run.tuned import Figure
+from rbench.tune.points import Point, points
+
+FIGURES: dict[str, Figure] = {"test_accuracy": "accuracy", "test_loss": "loss", "test_squared_error": "squared_error"}
+
+
+@dataclass(frozen=True)
+class Search:
+    """One method on one task.
+
+    Attributes:
+        cell: what the best settings are run as, on the full training set and the test set; its method is the SPEC of
+            what is held, and its seed the trials'.
+        space: what is searched, by setting.
+    """
+
+    cell: Cell
+    space: Mapping[str, Dimension]
+
+    @property
+    def name(self) -> str:
+        """The task and the method."""
+        return f"{self.cell.method} on {self.cell.task}"
+
+    @property
+    def figure(self) -> Figure:
+        """What trials are judged by: the figure of the task's target; without one, accuracy or squared error."""
+        task = self.cell.make_task()
+        if task.target is not None:
+            return FIGURES[task.target.figure]
+        return "accuracy" if get_loss(task.loss).integer_targets else "squared_error"
+
+    def words(self) -> dict[str, str]:
+        """The dimensions in words, by setting."""
+        return {key: str(dimension) for key, dimension in self.space.items()}
+
+    def space_in_words(self) -> str:
+        """The space as one line."""
+        return ", ".join(f"{key} {words}" for key, words in self.words().items())
+
+    def trial(self, point: Point) -> Cell:
+        """The cell that tries a point: it trains and is judged on parts of the training set."""
+        task, method = self.cell.make_task(), self.cell.make_method()
+        settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}
+        return self.cell.model_copy(
+            update={"task": task.changed(validation=True).spec, "method": method.changed(**settings).spec}
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that determines the trials.
+
+    Attributes:
+        trials: of each search.
+        seed: of the Sobol points and of every trial.
+        timeout: seconds a trial, or None.
+        searches: what is searched.
+        memory_limit: bytes that a trial may hold resident, or None.
+    """
+
+    trials: int
+    seed: int
+    timeout: float | None
+    searches: tuple[Search, ...]
+    memory_limit: int | None = None
+
+    def points(self, search: Search) -> list[Point]:
+        """The points that a search tries, in order; more trials begin with the same ones."""
+        return points(search.space, self.trials, self.seed)
+
+    def facts(self) -> dict[str, str]:
+        """In words, everything but the number of trials: what must be the same for trials to be compared."""
+        searches = ", ".join(sorted(search.name for search in self.searches))
+        facts = {"seed": str(self.seed), "timeout": str(self.timeout), "memory limit": str(self.memory_limit)}
+        facts["searches"] = searches
+        for search in self.searches:
+            own = {**dict(search.cell), "search space": search.space_in_words()}
+            named = ("task", "method", "seed")
+            facts |= {f"{key} of {search.name}": str(value) for key, value in own.items() if key not in named}
+        return facts

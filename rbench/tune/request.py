@@ -1,0 +1,118 @@
+"""A request to tune: what the command line asks for, and the plan that it makes."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rbench.errors import SpecError
+from rbench.methods import Dimension, Method
+from rbench.run import Budget, Cell, Request
+from rbench.run.cell import configured
+from rbench.spec import parse
+from rbench.tune.plan import Plan, Search
+
+
+class TuneRequest(BaseModel):
+    """What to tune; what is left out comes from the suite.
+
+    Attributes:
+        suite: name of a suite that trains.
+        tasks: SPECs of tasks, in place of the suite's own, as `Request` takes them.
+        methods: SPECs of methods. A bare name means the suite's settings of that method, but for those that are
+            searched; what a SPEC in brackets sets is held, and the rest of the method's search space is searched.
+        trials: for each method on each task.
+        seed: of the Sobol points and of every trial; best away from the seeds of runs, which count from 0.
+        seeds: on how many seeds the best settings are run; the suite's if None.
+        backend: name of the backend.
+        budget: of a trial and of a run, in place of the entries' own.
+        batch_size: in place of the tasks' own.
+        dtype: name of the dtype.
+        device: name of the device; the backend's default if None.
+        threads: of the numerical libraries for each cell; the suite's if None, or else all cores over `jobs`.
+        jobs: cells at once.
+        timeout: seconds a cell, or None.
+        memory_limit: bytes that a cell may hold resident, or None.
+        unofficial_data: take copies of data sets that are not the published ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    suite: str
+    tasks: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    trials: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    seeds: int | None = Field(None, ge=1)
+    backend: str = "numpy"
+    budget: Budget | None = None
+    batch_size: int | None = Field(None, ge=1)
+    dtype: str = "float32"
+    device: str | None = None
+    threads: int | None = Field(None, ge=1)
+    jobs: int = Field(1, ge=1)
+    timeout: float | None = Field(None, gt=0)
+    memory_limit: int | None = Field(None, gt=0)
+    unofficial_data: bool = False
+
+    def plan(self) -> Plan:
+        """What to search, in order of task and method.
+
+        Raises:
+            PluginError, SpecError: a name or setting that does not exist; a suite that measures costs; a method that
+                has no search space, or one of which nothing is left to search; a task that holds a validation split.
+            BackendError: a backend that cannot run here, or lacks the dtype or device.
+        """
+        asked = Request(
+            suites=(self.suite,),
+            backends=(self.backend,),
+            tasks=self.tasks,
+            methods=self.methods,
+            seeds=1,
+            budget=self.budget,
+            batch_size=self.batch_size,
+            dtypes=(self.dtype,),
+            devices=() if self.device is None else (self.device,),
+            threads=self.threads,
+            jobs=self.jobs,
+            unofficial_data=self.unofficial_data,
+        )
+        searches = [self._search(cell) for cell in asked.cells()]
+        distinct = {search.name: search for search in searches}
+        return Plan(
+            trials=self.trials,
+            seed=self.seed,
+            timeout=self.timeout,
+            memory_limit=self.memory_limit,
+            searches=tuple(distinct.values()),
+        )
+
+    def _search(self, cell: Cell) -> Search:
+        if cell.make_task().validation:
+            raise SpecError(f"{cell.task}: leave validation out; trials are judged on that split, runs on the test set")
+        method = cell.make_method()
+        space = _space(type(method), self._held(method))
+        label = method.spec_without(*space)
+        return Search(cell=cell.model_copy(update={"method": label, "seed": self.seed}), space=space)
+
+    def _held(self, method: Method) -> set[str]:
+        """Settings that the SPEC asked for sets, in brackets."""
+        given = [(one.spec, parse(spec)[1]) for spec in self.methods for one in configured("methods", spec)]
+        return {key for spec, settings in given if spec == method.spec for key in settings}
+
+
+def _space(cls: type[Method], held: set[str]) -> dict[str, Dimension]:
+    """The part of a method's search space that is not held."""
+    if not cls.search_space:
+        raise SpecError(
+            f"method {cls.name!r} has no search space; declare one in class {cls.__name__}, such as "
+            'search_space = {"lr": LogUniform(0.001, 1)}, with LogUniform and Choice from rbench.methods'
+        )
+    known = [field.alias or key for key, field in cls.model_fields.items()]
+    if unknown := [key for key in cls.search_space if key not in known]:
+        raise SpecError(
+            f"the search space of {cls.name!r} holds {unknown[0]!r}, which is no setting of it; its settings are: "
+            f"{', '.join(known)}"
+        )
+    space = {key: dimension for key, dimension in cls.search_space.items() if key not in held}
+    if not space:
+        raise SpecError(
+            f"nothing of {cls.name} is left to search: {', '.join(cls.search_space)} are set; leave one of them out"
+        )
+    return space

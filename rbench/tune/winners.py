@@ -1,0 +1,42 @@
+"""The best settings of every search, run on the full training set and the test set, on seeds that no trial had."""
+
+from itertools import count, islice
+from pathlib import Path
+
+from rbench.plugins import plugins
+from rbench.run import Display, Run, TunedFile, run_cells
+from rbench.tune.request import TuneRequest
+
+
+def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Display) -> Run:
+    """Run the best settings, as far as `directory` does not hold them.
+
+    Args:
+        request: what was tuned.
+        tuned: what was found.
+        directory: of the tune; the records are in it as in any run's.
+        display: told how the runs go on.
+    """
+    cells, tuning = [], {}
+    for search, found in zip(request.plan().searches, tuned.tuned, strict=True):
+        for seed in run_seeds(request):
+            cell = search.cell.model_copy(update={"method": found.settings, "seed": seed})
+            cells.append(cell)
+            tuning[cell.key] = found
+    records = run_cells(
+        cells,
+        directory,
+        display,
+        request=request.model_dump(),
+        jobs=request.jobs,
+        timeout=request.timeout,
+        memory_limit=request.memory_limit,
+        tuning=tuning,
+    )
+    return Run(directory, records)
+
+
+def run_seeds(request: TuneRequest) -> list[int]:
+    """Seeds of the runs: from 0 on, without the trials'."""
+    number = request.seeds or plugins().find("suites", request.suite).seeds
+    return list(islice((seed for seed in count() if seed != request.seed), number))

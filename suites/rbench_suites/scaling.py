@@ -1,0 +1,26 @@
+"""`scaling`: time and memory of each solver as parameters, outputs, batch and depth grow."""
+
+from rbench.run.suite import CostSuite, Sweep
+
+WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+OUTPUTS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+DEPTHS = (1, 2, 4, 8, 16, 32, 64)
+
+SCALING = CostSuite(
+    name="scaling",
+    summary="time and memory of each solver as parameters, outputs, batch and depth grow",
+    methods=(
+        "riemannian[output_metric=identity,solver=gram]",
+        "riemannian[output_metric=identity,solver=gram,batch=mean]",
+        "riemannian[output_metric=identity,solver=rows]",
+        "riemannian[output_metric=identity,solver=dense]",
+        "riemannian[output_metric=identity,solver=inverse]",
+    ),
+    sweeps=(
+        Sweep("n", tuple(f"{width}-{width}-10" for width in WIDTHS), (32,)),
+        Sweep("d", tuple(f"32-32-{outputs}" for outputs in OUTPUTS), (32,)),
+        Sweep("batch", ("32-32-10",), BATCHES),
+        Sweep("depth", tuple(f"32x{depth}-10" for depth in DEPTHS), (32,)),
+    ),
+)
