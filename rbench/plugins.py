@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pluggy
 
 from rbench import hookspecs
-from rbench.errors import BackendError, PluginError, RbenchError
+from rbench.errors import BackendError, PluginError, RbenchError, SpecError
+from rbench.spec import parse
 
 if TYPE_CHECKING:
     from rbench.backend import Backend, BackendPlugin
@@ -106,25 +107,49 @@ def plugins() -> Plugins:
     return found
 
 
-def find_backend(name: str, dtype: str = "float32", device: str | None = None) -> "BackendPlugin":
-    """The plugin of a backend that can be made here; its library is not imported.
-
-    Args:
-        name: registered name.
-        dtype: name of the floating dtype.
-        device: the backend's name of a device; its default if None.
+def backend_specs(texts: Iterable[str]) -> list[str]:
+    """The canonical SPECs of the backends that some SPECs name, each once; several of one that lists values.
 
     Raises:
         PluginError: no backend has that name.
+        SpecError: a SPEC cannot be read, or sets an option that the backend does not have.
+    """
+    return list(dict.fromkeys(spec for text in texts for spec in _named(text)[1]))
+
+
+def _named(text: str) -> "tuple[BackendPlugin, dict[str, dict[str, Any]]]":
+    """The plugin that a SPEC names, and the options of each of its backends by canonical SPEC."""
+    name, settings = parse(text)
+    plugin: BackendPlugin = plugins().find("backends", name)
+    if plugin.options is not None:
+        return plugin, {made.spec: made.model_dump() for made in plugin.options.expand(settings)}
+    if settings:
+        raise SpecError(f"backend {name!r} has no options, so none called {', '.join(settings)}; write {name}")
+    return plugin, {name: {}}
+
+
+def find_backend(name: str, dtype: str = "float32", device: str | None = None, *, here: bool = True) -> "BackendPlugin":
+    """The plugin of a backend that can be made here; its library is not imported.
+
+    Args:
+        name: registered name, or a SPEC with options.
+        dtype: name of the floating dtype.
+        device: the backend's name of a device; its default if None.
+        here: whether it is to run on this machine; otherwise only names are checked.
+
+    Raises:
+        PluginError, SpecError: as for `backend_specs`.
         BackendError: it cannot run here, or lacks the dtype or device; the message says what to install and which
             backends are available.
     """
-    plugin: BackendPlugin = plugins().find("backends", name)
+    plugin, _ = _named(name)
     if dtype not in plugin.dtypes:
         raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(plugin.dtypes)}")
     kind, colon, index = (plugin.devices[0] if device is None else device).partition(":")
     if kind not in plugin.devices or (colon and (kind == "cpu" or not index.isdigit())):
         raise BackendError(f"backend {name!r} has no device {device!r}; choose one of {', '.join(plugin.devices)}")
+    if not here:
+        return plugin
     for what, reason in (
         (f"backend {name!r}", unavailable(plugin)),
         (f"device {device!r} of backend {name!r}", unavailable(plugin, kind)),
@@ -146,20 +171,29 @@ def get_backend(name: str, *, dtype: str = "float32", device: str | None = None)
     """The backend called `name` at one dtype on one device.
 
     Args:
-        name: registered name, such as `numpy`; `rbench list backends` shows them.
+        name: registered name, such as `numpy`, or a SPEC with options, such as `torch[compile=true]`; `rbench list
+            backends` shows them.
         dtype: `float32` or `float64`.
         device: `cpu`, `cuda`, or `cuda:1` for the second; the backend's default if None.
 
     Raises:
-        PluginError, BackendError: as for `find_backend`; or there is no device of that number.
+        PluginError, SpecError, BackendError: as for `find_backend`; or there is no device of that number, or the SPEC
+            lists several values.
     """
     plugin = find_backend(name, dtype, device)
+    _, chosen = _named(name)
+    if len(chosen) > 1:
+        raise SpecError(f"{name!r} names {len(chosen)} backends, {', '.join(chosen)}; choose one")
+    ((spec, options),) = chosen.items()
     try:
-        return plugin.create(dtype, device)
+        backend = plugin.create(dtype, device, **options)
     except RbenchError:
         raise
     except Exception as error:  # a broken installation, say
         raise BackendError(f"backend {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    if options:
+        backend.name = spec
+    return backend
 
 
 def available() -> list[str]:

@@ -46,3 +46,15 @@ def cuda_problem() -> str | None:
         return None
     why = f"the NVIDIA driver finds no device (CUDA error {status})" if status else "the NVIDIA driver finds no device"
     return f"{why}; check nvidia-smi and CUDA_VISIBLE_DEVICES"
+
+
+def cuda_device(index: int) -> str | None:
+    """Model of a CUDA device and the driver's version, such as `NVIDIA H200, CUDA 12.8`; None where there is none."""
+    if cuda_problem() is not None:
+        return None
+    driver, name = ctypes.CDLL("libcuda.so.1"), ctypes.create_string_buffer(256)
+    number, cuda = ctypes.c_int(), ctypes.c_int()
+    if driver.cuDeviceGet(ctypes.byref(number), index) or driver.cuDeviceGetName(name, len(name), number):
+        return None
+    driver.cuDriverGetVersion(ctypes.byref(cuda))
+    return f"{name.value.decode()}, CUDA {cuda.value // 1000}.{cuda.value % 1000 // 10}"

@@ -10,7 +10,7 @@ from rbench.solvers import gram
 from rbench.solvers import rows as by_rows
 from rbench.testing import _examples as examples
 from rbench.testing import _networks as networks
-from rbench.testing import cases, oracle, verify
+from rbench.testing import cases, oracle, short_cases, verify
 from rbench_numpy.backend import NumpyBackend
 
 
@@ -120,6 +120,23 @@ SABOTAGE = {
     ),
 }  # fmt: skip
 """What is replaced, by a wrong one made of the right one, and the checks of the gate that must tell."""
+
+
+@pytest.mark.parametrize("name", ["convolve", "pull", "product"])
+def test_the_short_gate_finds_convolutions_of_few_bits(name, single, monkeypatch):
+    """In float32 they are within the tolerance of whole networks."""
+    real = getattr(Patches, name)
+
+    def rounded(array):
+        mantissa, exponent = np.frexp(array)
+        return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(array.dtype)
+
+    def coarse(self, *arrays):
+        return real(Patches(self.backend, rounded(self.images), self.window), *map(rounded, arrays))
+
+    monkeypatch.setattr(Patches, name, coarse)
+    missed = [result.case.check for result in verify(single, short_cases()) if not result.passed]
+    assert missed == ["convolution products"]
 
 
 @pytest.mark.parametrize("mistake", SABOTAGE)

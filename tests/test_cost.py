@@ -191,7 +191,7 @@ def test_a_run_leaves_what_pytest_benchmark_wrote_and_the_request(measured):
     assert whole["request"]["networks"] == ["16-8-4"]
     assert whole["provenance"]["python"]
     assert whole["places"][0]["gate"]["misses"] == []
-    names = {"run.json", "step-time-numpy.json", "step-time-numpy.log"}
+    names = {".lock", "run.json", "step-time-numpy.json", "step-time-numpy.log"}
     assert {path.name for path in measured.folder.iterdir()} == names
 
 

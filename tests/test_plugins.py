@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 import rbench.plugins
 from rbench import hookspecs
 from rbench.backend import BackendPlugin
-from rbench.errors import BackendError, PluginError
+from rbench.cost import CostRequest
+from rbench.errors import BackendError, PluginError, SpecError
 from rbench.hookspecs import hookimpl
-from rbench.plugins import Plugins, get_backend, plugins
+from rbench.plugins import Plugins, backend_specs, get_backend, plugins
+from rbench.run import Request
+from rbench.spec import Configurable
 
 HOOKS = [name for name in vars(hookspecs) if name.startswith("rbench_")]
 
@@ -159,3 +163,73 @@ def test_an_unavailable_backend_says_why_and_what_is_there(discover, monkeypatch
     assert get_backend("ready", dtype="float64") == ("float64", None)
     with pytest.raises(BackendError, match=r"'absent' is unavailable: Install it\.\navailable here: ready$"):
         get_backend("absent")
+
+
+class Options(Configurable):
+    name: ClassVar[str] = "abacus"
+    summary: ClassVar[str] = "with options"
+    beads: int = 10
+    fast: bool = False
+
+
+@pytest.fixture
+def abacus(monkeypatch):
+    """A backend with options, beside the built-in ones; it keeps what it was made with."""
+
+    def create(dtype, device, *, beads, fast):
+        return SimpleNamespace(name="abacus", dtype=dtype, beads=beads, fast=fast)
+
+    plugin = BackendPlugin("abacus", create, lambda: None, "with options", options=Options)
+    found = Plugins()
+    found.discover()
+    found.manager.register(module([plugin], hook="rbench_backends"), name="abacus")
+    monkeypatch.setattr(rbench.plugins, "plugins", lambda: found)
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "options"),
+    [
+        ("abacus", "abacus", (10, False)),
+        ("abacus[]", "abacus", (10, False)),
+        ("abacus[beads=10,fast=false]", "abacus", (10, False)),
+        (" abacus[fast=true, beads=7] ", "abacus[beads=7,fast=true]", (7, True)),
+    ],
+)
+def test_a_backend_is_made_with_its_options_and_called_by_its_canonical_spec(abacus, text, spec, options):
+    made = get_backend(text, dtype="float64")
+    assert (made.name, made.dtype, (made.beads, made.fast)) == (spec, "float64", options)
+    assert backend_specs([text, spec]) == [spec]
+
+
+def test_lists_of_values_name_several_backends(abacus):
+    asked = ["numpy", "abacus[fast=[true,false]]", "abacus"]
+    assert backend_specs(asked) == ["numpy", "abacus[fast=true]", "abacus"]
+    with pytest.raises(SpecError, match=r"names 2 backends, abacus\[beads=1\], abacus\[beads=2\]; choose one"):
+        get_backend("abacus[beads=[1,2]]")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("abacus[bead=1]", "abacus has no setting 'bead'; its settings are: beads, fast"),
+        ("abacus[beads=many]", "abacus: beads='many': .*integer"),
+        ("abacus[beads=1", "cannot read 'abacus\\[beads=1'; write name"),
+        ("numpy[fast=true]", "backend 'numpy' has no options, so none called fast; write numpy"),
+    ],
+)
+def test_options_that_do_not_exist(abacus, text, words):
+    for ask in (get_backend, lambda text: backend_specs([text]), lambda text: Request(backends=(text,)).cells()):
+        with pytest.raises(SpecError, match=words):
+            ask(text)
+
+
+def test_runs_keep_backends_of_other_options_apart(abacus):
+    asked = ("abacus[fast=true]", "abacus[fast=false]")
+    cells = Request(backends=asked, tasks=("digits",), methods=("sgd",)).cells()
+    assert [cell.backend for cell in cells] == ["abacus[fast=true]", "abacus"]
+    assert len({cell.key for cell in cells}) == 2
+    plans = CostRequest(suite="step-time", backends=asked, networks=("4-3",)).plans()
+    assert [(plan.backend, plan.name) for plan in plans] == [
+        ("abacus[fast=true]", "step-time-abacus-fast-true"),
+        ("abacus", "step-time-abacus"),
+    ]

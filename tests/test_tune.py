@@ -117,14 +117,18 @@ class Bench:
         stop_after: how many records are passed on before the run is interrupted.
         written: whether the record after those is written nevertheless.
         ran: cells in order.
+        options: of the executor that was made last.
     """
 
     outcome: object = by_rate
     stop_after: float = math.inf
     written: bool = True
     ran: list = field(default_factory=list)
+    options: dict = field(default_factory=dict)
 
     def executor(self, directory, **options):
+        self.options = options
+
         def run(cells):
             for cell, _ in cells:
                 self.ran.append(cell)
@@ -284,6 +288,16 @@ class TestSearch:
         assert {(cell.make_task().name, str(cell.budget)) for cell in bench.ran} == {
             ("two-spirals", "2 epochs"), ("lanczos", "1 epochs"),
         }  # fmt: skip
+
+    def test_limits_hold_for_trials_and_runs_and_memory_is_measured_in_runs(self, bench, tmp_path):
+        asked = request(timeout=9, memory_limit=2**30)
+        found = search(asked, tmp_path, Silent())
+        measured = [dict(bench.options)]
+        rerun(asked, found, tmp_path, Silent())
+        limits = [(one["timeout"], one["memory_limit"], one["memory_pass"]) for one in (*measured, bench.options)]
+        assert limits == [(9, 2**30, False), (9, 2**30, True)]
+        with pytest.raises(RbenchError, match="memory limit: 1073741824; this is another: 1024"):
+            search(request(timeout=9, memory_limit=2**10), tmp_path, Silent())
 
     def test_the_test_set_is_not_touched_by_trials(self, bench, tmp_path):
         bench.outcome = run_cell

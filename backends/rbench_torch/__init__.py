@@ -1,11 +1,30 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
+from typing import ClassVar
+
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
 from rbench.probe import cuda_problem, installed_version, package_folder, package_problem
+from rbench.spec import Configurable
 
 
-def _create(dtype: str, device: str | None) -> Backend:
+class Options(Configurable):
+    """Options of the backend.
+
+    Attributes:
+        compile: whether a step is compiled as a whole, by the compiler of `torch.compile`.
+    """
+
+    name: ClassVar[str] = "torch"
+    summary: ClassVar[str] = "PyTorch without autograd"
+    compile: bool = False
+
+
+def _create(dtype: str, device: str | None, *, compile: bool) -> Backend:
+    if compile:
+        from rbench_torch.compiled import CompiledTorchBackend
+
+        return CompiledTorchBackend(dtype, device or "cpu")
     from rbench_torch.backend import TorchBackend
 
     return TorchBackend(dtype, device or "cpu")
@@ -28,12 +47,13 @@ def rbench_backends() -> list[BackendPlugin]:
     """Register `torch`."""
     return [
         BackendPlugin(
-            "torch",
+            Options.name,
             _create,
             lambda: package_problem("torch", "pip install torch"),
-            "PyTorch without autograd",
+            Options.summary,
             devices=("cpu", "cuda"),
             version=lambda: installed_version("torch"),
             device_unavailable=_device_unavailable,
+            options=Options,
         )
     ]

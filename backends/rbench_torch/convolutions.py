@@ -8,7 +8,7 @@ from rbench.windows import Window
 
 
 class TorchConvolutions:
-    """Cross-correlations by `torch.nn.functional.conv2d`, and what autograd would call for its transposes."""
+    """Cross-correlations by `torch.nn.functional.conv2d`, and their transposes."""
 
     def apply(self, images: Array, weight: Array, window: Window) -> Array:
         """See `rbench.backend.Convolutions`."""
@@ -16,18 +16,15 @@ class TorchConvolutions:
 
     def pull_images(self, cotangents: Array, weight: Array, window: Window, sizes: tuple[int, int]) -> Array:
         """See `rbench.backend.Convolutions`."""
-        images = cotangents.new_empty((cotangents.shape[0], weight.shape[1], *sizes))
-        return self._pull(cotangents, images, weight, window, (True, False, False))[0]
+        # Pixels behind the last window.
+        rest = [(size + 2 * window.padding - window.kernel) % window.stride for size in sizes]
+        return functional.conv_transpose2d(
+            cotangents.contiguous(), weight, stride=window.stride, padding=window.padding, output_padding=rest
+        )
 
     def pull_weight(self, images: Array, cotangents: Array, window: Window) -> Array:
         """See `rbench.backend.Convolutions`."""
-        weight = images.new_empty((cotangents.shape[1], images.shape[1], window.kernel, window.kernel))
-        return self._pull(cotangents, images, weight, window, (False, True, False))[1]
-
-    def _pull(
-        self, cotangents: Array, images: Array, weight: Array, window: Window, wanted: tuple[bool, bool, bool]
-    ) -> Array:
-        strides, paddings = [window.stride] * 2, [window.padding] * 2
-        return torch.ops.aten.convolution_backward(
-            cotangents.contiguous(), images, weight, None, strides, paddings, [1, 1], False, [0, 0], 1, wanted
+        shape = (cotangents.shape[1], images.shape[1], window.kernel, window.kernel)
+        return torch.nn.grad.conv2d_weight(
+            images, shape, cotangents.contiguous(), stride=window.stride, padding=window.padding
         )

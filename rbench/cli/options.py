@@ -1,5 +1,6 @@
 """Options that several commands take, and what their text means."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,15 @@ from rbench.cli.program import fail
 
 if TYPE_CHECKING:
     from rbench.run import Budget
+    from rbench.run.cluster import Cluster
+
+
+class ExecutorName(StrEnum):
+    """Where cells run."""
+
+    local = "local"
+    dask = "dask"
+
 
 Backends = Annotated[
     list[str] | None,
@@ -58,6 +68,16 @@ TunedFile = Annotated[
         "--tuned", metavar="FILE", help="Take settings from the tuned.json of `rbench tune`, where it has them."
     ),
 ]
+Executor = Annotated[
+    ExecutorName, typer.Option(help="Where cells run: on this machine, or on the workers of a Dask scheduler.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="tcp://HOST:PORT", help="Address of the scheduler, for --executor dask.")
+]
+Retries = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="How often a cell whose Dask worker is lost is run again; default 2.", min=0),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List the cells and stop.")]
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -104,3 +124,19 @@ def size(memory_limit: str | None) -> int | None:
     if not 1 <= value < float("inf"):
         fail(f"--memory-limit {memory_limit!r} is no size; write 500M or 8G: a number and K, M or G")
     return int(value)
+
+
+def cluster(executor: ExecutorName, scheduler: str | None, retries: int | None, jobs: int) -> "Cluster | None":
+    """The cluster that cells run on; none for this machine."""
+    if executor is ExecutorName.local:
+        for option, value in (("--scheduler", scheduler), ("--retries", retries)):
+            if value is not None:
+                fail(f"{option} {value} is for cells on other machines; add --executor dask, or leave it out")
+        return None
+    if scheduler is None:
+        fail("--executor dask needs the address of a scheduler; start one with `dask scheduler`, and give --scheduler")
+    if jobs > 1:
+        fail(f"--jobs {jobs} is for this machine; --executor dask runs one cell on each worker: start more workers")
+    from rbench.run.cluster import Cluster
+
+    return Cluster(scheduler) if retries is None else Cluster(scheduler, retries=retries)

@@ -1,5 +1,6 @@
 """`rbench run`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from rbench.cli.program import INTERRUPTED, OK, SOME_FAILED, app, errors, fail, 
 if TYPE_CHECKING:
     from rbench.cost import CostRequest, Plan
     from rbench.run import Cell, Request
+    from rbench.run.cluster import Cluster
 
 
 @app.command()
@@ -35,6 +37,9 @@ def run(
     timeout: options.Timeout = None,
     memory_limit: options.MemoryLimit = None,
     tuned: options.TunedFile = None,
+    executor: options.Executor = options.ExecutorName.local,
+    scheduler: options.Scheduler = None,
+    retries: options.Retries = None,
     dry_run: options.DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
 ) -> None:
@@ -61,7 +66,8 @@ def run(
             given = {
                 "--seeds": seeds, "--steps": steps, "--epochs": epochs, "--seconds": seconds, "--timeout": timeout,
                 "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
-                "--memory-limit": memory_limit,
+                "--memory-limit": memory_limit, "--executor": executor is not options.ExecutorName.local,
+                "--scheduler": scheduler, "--retries": retries is not None,
             }  # fmt: skip
             if len(names) > 1:
                 fail(f"{', '.join(names)}: a suite that measures costs runs alone; give one command for each")
@@ -83,11 +89,19 @@ def run(
                 **asked,
             )
             limits = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
-            _train(request, output, limits, force=force, dry_run=dry_run, json=json)
+            cluster = options.cluster(executor, scheduler, retries, jobs)
+            _train(request, output, limits, cluster, force=force, dry_run=dry_run, json=json)
 
 
 def _train(
-    request: "Request", output: Path | None, limits: dict[str, Any], *, force: bool, dry_run: bool, json: bool
+    request: "Request",
+    output: Path | None,
+    limits: dict[str, Any],
+    cluster: "Cluster | None",
+    *,
+    force: bool,
+    dry_run: bool,
+    json: bool,
 ) -> None:
     """Run the cells, and end with the table."""
     from rich.console import Console
@@ -101,7 +115,7 @@ def _train(
     for failure in plugins().failures:
         typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
     if dry_run:
-        cells = request.cells()
+        cells = request.cells(here=cluster is None)
         check(cells)
         _print_cells(cells, json)
         return
@@ -110,8 +124,8 @@ def _train(
         fail(f"{folder} holds a run that measures costs; name another directory with -o")
     stop_on_sigterm()
     try:
-        with display(Console(stderr=True)) as shown:
-            done = run_request(request, folder, shown, force=force, **limits)
+        with cluster or nullcontext(), display(Console(stderr=True)) as shown:
+            done = run_request(request, folder, shown, force=force, cluster=cluster, **limits)
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command with -o {folder}, without --force, goes on where it stopped", err=True)
         raise typer.Exit(INTERRUPTED) from None

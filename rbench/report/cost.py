@@ -54,10 +54,9 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
     rows = cost_rows(directories)
     threads = sorted({place.plan.threads for _, place in found})
     notes = []
-    if any(row["method"] for row in rows):
+    if any(row["method"] and (row["sweep"] or row["step_ratio_to_sgd"]) for row in rows):
         notes.append(
-            "step ms: median of a synchronised step at the initial weights, or of the mean of a cycle where steps "
-            "differ."
+            "ms: median of a synchronised step at the initial weights, or of the mean of a cycle where steps differ."
         )
     if any(row["step_ratio_to_sgd"] for row in rows):
         notes.append(

@@ -1,28 +1,51 @@
 """A question to a fresh process: a module reads it from standard input and answers on standard output."""
 
 import os
-import signal
+import selectors
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from time import monotonic
+from typing import IO, Literal, NamedTuple, TypeAlias, cast
 
-from rbench.run.process import how_it_ended, thread_variables
+from rbench.run.process import (
+    PARENT,
+    end_group,
+    end_with_parent,
+    how_it_ended,
+    kernel_kills,
+    resident_bytes,
+    thread_variables,
+)
+
+INTERVAL = 0.05
+"""Seconds between two looks at a process that says nothing."""
+
+End: TypeAlias = Literal["ok", "timeout", "out_of_memory", "crashed"]
+
+
+class Stopped(Exception):
+    """A process was ended because its answer is no longer wanted."""
 
 
 class Answer(NamedTuple):
     """What a process said, and how it ended.
 
     Attributes:
-        text: what it wrote to standard output.
-        status: `ok`, `timeout`, or `crashed` where it was ended by a signal or did not end with status 0.
+        text: what it wrote to standard output, also where it did not end `ok`.
+        status: `ok`; `timeout`; `out_of_memory` where it went past its limit, or the kernel killed it while it killed
+            for want of memory; `crashed` where it could not be started, was ended by a signal or did not end with
+            status 0.
         reason: in words, where it did not end `ok`.
         errors: what it wrote to standard error.
     """
 
     text: str
-    status: Literal["ok", "timeout", "crashed"]
+    status: End
     reason: str | None
     errors: str
 
@@ -34,7 +57,10 @@ def ask(
     threads: int,
     arguments: Sequence[str] = (),
     timeout: float | None = None,
-    among: set[subprocess.Popen[Any]] | None = None,
+    memory_limit: int | None = None,
+    log: Path | None = None,
+    heard: Callable[[bytes], None] = lambda line: None,
+    stop: threading.Event | None = None,
 ) -> Answer:
     """Run a module as a program, in a process group of its own, which is ended with it.
 
@@ -44,39 +70,133 @@ def ask(
         threads: of its numerical libraries.
         arguments: of its command line.
         timeout: seconds that it may take, or None.
-        among: a set of processes, which this one joins while it runs, so that another thread can end it.
+        memory_limit: bytes that its group may hold resident at once, or None. They are looked at every `INTERVAL`
+            seconds, so that it can go past the limit by what it touches within that time. Libraries count as far as
+            they are loaded; memory that is reserved and not touched, and a device's, does not.
+        log: file for its standard error, which is there while it runs; a temporary one if None.
+        heard: called with each whole line of its standard output as it comes.
+        stop: ends it when set.
+
+    Raises:
+        Stopped: `stop` was set.
     """
-    process = subprocess.Popen(
-        # -P: the process imports what its parent does, not a checkout that it happens to stand in.
-        [sys.executable, "-P", "-m", module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **thread_variables(threads)},
-        start_new_session=True,
-        text=True,
-        errors="replace",
-    )
-    running = set() if among is None else among
-    running.add(process)
     try:
-        text, errors = process.communicate(question, timeout)
-    except subprocess.TimeoutExpired:
-        return Answer("", "timeout", f"did not end within {timeout:g} s", "")
-    finally:
-        running.discard(process)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.returncode == 0:
-        return Answer(text, "ok", None, errors)
-    lines = errors.strip().splitlines()
-    reason = f"its process {how_it_ended(process.returncode)}: {lines[-1] if lines else 'no output'}"
-    return Answer(text, "crashed", reason, errors)
+        with log.open("w+b") if log else tempfile.TemporaryFile() as errors:
+            return _asked(module, question, threads, arguments, errors, _Watch(timeout, memory_limit, stop), heard)
+    except OSError as error:
+        return Answer("", "crashed", f"its process could not be started: {error}", "")
 
 
 def answer_channel() -> int:
-    """In the process: a file descriptor for the answer; all else that is printed goes to standard error from now on."""
+    """In the process: a file descriptor for the answer; all else that is printed goes to standard error from now on.
+
+    From now on the process also ends with its parent.
+    """
+    end_with_parent()
     channel = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel
+
+
+class _Watch:
+    """Tells when a process is to be ended."""
+
+    def __init__(self, timeout: float | None, memory_limit: int | None, stop: threading.Event | None) -> None:
+        self._timeout, self._memory_limit, self._stop = timeout, memory_limit, stop
+        self._start = self._looked = monotonic()
+
+    def verdict(self, group: int) -> tuple[End, str] | None:
+        """Status and reason where the group has gone past a limit.
+
+        Raises:
+            Stopped: it is to be ended without an answer.
+        """
+        now = monotonic()
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
+        if self._timeout is not None and now - self._start > self._timeout:
+            return "timeout", f"did not end within {self._timeout:g} s"
+        if self._memory_limit is not None and now - self._looked >= INTERVAL:
+            self._looked = now
+            held = resident_bytes(group)
+            if held > self._memory_limit:
+                limit = f"the limit of {self._memory_limit / 2**20:,.0f} MiB"
+                return "out_of_memory", f"its process held {held / 2**20:,.0f} MiB, above {limit}"
+        return None
+
+
+def _asked(
+    module: str,
+    question: str,
+    threads: int,
+    arguments: Sequence[str],
+    errors: IO[bytes],
+    watch: _Watch,
+    heard: Callable[[bytes], None],
+) -> Answer:
+    killed_before = kernel_kills()
+    process = subprocess.Popen(
+        # -P: the process imports what its parent does, not a checkout that it happens to stand in.
+        [sys.executable, "-P", "-X", "faulthandler", "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, **thread_variables(threads), PARENT: str(os.getpid())},
+        start_new_session=True,
+    )
+    text = bytearray()
+    try:
+        # A process that died at once has closed the pipe; its exit status says how.
+        with suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as to_process:
+            to_process.write(question.encode())
+        verdict = _listen(process, text, watch, heard)
+    finally:
+        end_group(process.pid)
+        process.wait()
+        cast(IO[bytes], process.stdout).close()
+    errors.seek(0)
+    said = errors.read().decode(errors="replace")
+    status, reason = verdict or _how(process.returncode, said, kernel_kills() > killed_before)
+    return Answer(text.decode(errors="replace"), status, reason, said)
+
+
+def _listen(
+    process: "subprocess.Popen[bytes]", text: bytearray, watch: _Watch, heard: Callable[[bytes], None]
+) -> tuple[End, str] | None:
+    """Take in what a process says until it ends, or is to be ended; then the verdict.
+
+    What it started and left behind may hold the pipe open: its own end is what counts.
+    """
+    pipe, told = cast(IO[bytes], process.stdout).fileno(), 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while (verdict := watch.verdict(process.pid)) is None:
+            ended = process.poll() is not None
+            if selector.get_map() and selector.select(0 if ended else INTERVAL):
+                chunk = os.read(pipe, 2**16)
+                text += chunk
+                if not chunk:
+                    selector.unregister(pipe)
+                while (end := text.find(b"\n", told)) >= 0:
+                    heard(bytes(text[told:end]))
+                    told = end + 1
+            elif ended:
+                break
+            elif not selector.get_map():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(INTERVAL)
+    return verdict
+
+
+def _how(code: int, errors: str, kernel_killed: bool) -> tuple[End, str | None]:
+    """Status and reason of a process that ended by itself, or was ended by something else."""
+    if code == 0:
+        return "ok", None
+    if code == -9:
+        if kernel_killed:
+            return "out_of_memory", "the kernel killed its process when memory ran out"
+        return "crashed", f"its process {how_it_ended(code)}; the kernel does so when memory runs out"
+    # What stands before Python's own words on a fatal signal says why it was raised.
+    lines = errors.partition("Fatal Python error")[0].strip().splitlines()
+    said = f": {lines[-1]}" if lines else ": no output" if code > 0 else ""
+    return "crashed", f"its process {how_it_ended(code)}{said}"

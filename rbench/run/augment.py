@@ -12,8 +12,7 @@ MARGIN = 4
 
 
 def augmented(images: np.ndarray[Any, Any], draws: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Crops at random places of images with `MARGIN` zeros around them, at their own size, each mirrored with
-    probability 1/2.
+    """Crops at random places of images with `MARGIN` zeros around them, each mirrored with probability 1/2.
 
     Args:
         images: (n, channels, height, width).

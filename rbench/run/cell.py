@@ -44,12 +44,12 @@ class Cell(BaseModel):
         suite: name of the suite that asked for it.
         task: canonical SPEC.
         method: canonical SPEC.
-        backend: registered name.
+        backend: canonical SPEC, which is its name where it has no options.
         device: the backend's name of the device, or None for its default.
         dtype: `float32` or `float64`.
         seed: of weights, order and samples, each a stream of its own.
         budget: when to stop.
-        threads: threads of the numerical libraries.
+        threads: threads of the numerical libraries; time and rounding depend on it, so another number is another cell.
         unofficial_data: whether a copy of the data that is not the published one is taken.
     """
 

@@ -1,6 +1,7 @@
 """The gate before a run: the short equivalence cases on a backend, in a process of their own."""
 
 import shlex
+import threading
 
 from pydantic import BaseModel, ConfigDict
 
@@ -52,14 +53,15 @@ class Gate(BaseModel):
         return f"{name}: {count}: {self.misses[0]}; rbench verify {place} shows all"
 
 
-def gate(name: str, dtype: str, device: str | None, threads: int) -> Gate:
+def gate(name: str, dtype: str, device: str | None, threads: int, stop: threading.Event | None = None) -> Gate:
     """Compute the short cases in a fresh process, so that a backend that takes its process down takes no run with it.
 
     Raises:
         BackendError: the backend cannot run here.
+        Stopped: `stop` was set.
     """
     words = [name, dtype, *([device] if device else [])]
-    answer = ask("rbench.run.gate_worker", threads=threads, arguments=words, timeout=TIMEOUT)
+    answer = ask("rbench.run.gate_worker", threads=threads, arguments=words, timeout=TIMEOUT, stop=stop)
     if answer.reason is not None:
         return Gate(backend=name, device=device, dtype=dtype, misses=(answer.reason,))
     found = Gate.model_validate_json(answer.text)

@@ -33,8 +33,8 @@ def cell_peaks(cell: Cell) -> Peaks:
 
 def main() -> None:
     """Measure the cell on standard input."""
-    cell = Cell.model_validate_json(sys.stdin.read())
     answer = answer_channel()
+    cell = Cell.model_validate_json(sys.stdin.read())
     os.write(answer, cell_peaks(cell).model_dump_json().encode())
 
 

@@ -1,13 +1,23 @@
-"""How a process that computes is set up, the same for every method and backend."""
+"""How a process that computes is set up, watched and ended, the same for every method and backend."""
 
 import ctypes
+import os
 import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
 """OpenMP's (PyTorch), the BLAS libraries', and XLA's name for the size of its pool (JAX)."""
 
+PARENT = "RBENCH_PARENT"
+"""The environment variable that holds the process number of a worker's parent."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD, _NEVER = 32 * 2**20, 2**31 - 1
+_PR_SET_PDEATHSIG = 1
 
 
 def thread_variables(count: int) -> dict[str, str]:
@@ -17,7 +27,46 @@ def thread_variables(count: int) -> dict[str, str]:
 
 def how_it_ended(code: int) -> str:
     """The end of a process in words, from its return code."""
-    return f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+    if code >= 0:
+        return f"ended with exit status {code}"
+    names = {one.value: one.name for one in signal.Signals}
+    return f"was ended by signal {names.get(-code, -code)}"
+
+
+def end_with_parent() -> None:
+    """In a worker, on Linux: be killed when its parent ends, however that ends, so that no worker is left alone.
+
+    The kernel takes the thread that started the worker for its parent; that thread waits for the worker.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it ended before it could be watched
+        os._exit(1)
+
+
+def end_group(group: int) -> None:
+    """Kill all processes of a group."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def resident_bytes(group: int) -> int:
+    """Resident memory of all processes of a group; what two of them share counts twice."""
+    total = 0
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.Error):  # it has ended meanwhile
+            if os.getpgid(pid) == group:
+                total += psutil.Process(pid).memory_info().rss
+    return total
+
+
+def kernel_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it started; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def keep_freed_memory() -> None:

@@ -1,17 +1,33 @@
-"""Where figures come from: software, hardware, and the source's commit."""
+"""Where figures come from: software, hardware, and the source."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rbench.errors import RbenchError
+from rbench.plugins import plugins
+from rbench.probe import cuda_device
+from rbench.spec import parse
+
+if TYPE_CHECKING:
+    from rbench.run.cell import Cell
 
 LIBRARIES = (
     "numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy", "cupy-cuda12x", "cupy-cuda13x", "pandas",
-    "pydantic",
+    "pydantic", "optuna",
 )  # fmt: skip
+
+EVERYWHERE = ("numpy", "scipy", "array-api-compat")
+"""Libraries that every backend's figures depend on."""
+
+NO_FIGURES = ("cli", "report", "cost", "tune")
+"""Parts of rbench that no figure of a cell depends on."""
 
 
 def provenance() -> dict[str, Any]:
@@ -43,6 +59,74 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def environment(cell: "Cell") -> dict[str, str]:
+    """What two records must have in common to stand beside each other, apart from the cell and its data.
+
+    What is on disk is read once, until `look_again`, so that a run can tell when it changes under it.
+
+    Returns:
+        rbench's version; a sum of the source of rbench (but for what only asks and shows) and of the packages that the
+        cell's task, method and backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat
+        and the backend's library; the model of the CPU, and of the GPU where the cell runs on one. A plugin that is not
+        there is `absent`.
+    """
+    import rbench
+
+    found = {"rbench": rbench.__version__, "source of rbench": _source("rbench"), "python": sys.version.split()[0]}
+    found |= {name: _version(name) or "absent" for name in EVERYWHERE}
+    found |= {"blas": _blas(), "cpu": _cpu_model()}
+    for kind, spec in (("methods", cell.method), ("tasks", cell.task), ("backends", cell.backend)):
+        name = parse(spec)[0]
+        try:
+            owner = plugins().find(kind, name)
+        except RbenchError:
+            found[f"{kind[:-1]} {name}"] = "absent"
+            continue
+        if kind == "backends":
+            device = cell.device or owner.devices[0]
+            if not device.startswith("cpu"):
+                found["device"] = cuda_device(int(device.partition(":")[2] or 0)) or "absent"
+            found |= {one: at for one in LIBRARIES if one.startswith(name) and (at := _version(one))}
+            found.setdefault(name, owner.version() or "absent")
+            owner = owner.create
+        package = owner.__module__.partition(".")[0]
+        found[f"source of {package}"] = _source(package, owner.__module__)
+    return found
+
+
+def look_again() -> None:
+    """Let `environment` read anew what is on disk, as at the beginning of a run."""
+    for function in (_source, _blas, _version, _cpu_model):
+        function.cache_clear()
+
+
+@cache
+def _source(package: str, module: str = "") -> str:
+    """A sum of a package's Python files, or of the module's alone where the package is no folder with an `__init__`."""
+    file = getattr(sys.modules.get(package), "__file__", None) or getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return "unknown"
+    path = Path(file)
+    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    digest = hashlib.sha256()
+    for one in files:
+        name = one.relative_to(path.parent)
+        if package != "rbench" or name.parts[0] not in NO_FIGURES:
+            digest.update(f"{name.as_posix()}\n".encode() + one.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _blas() -> str:
+    """The BLAS that NumPy was built with."""
+    import numpy as np
+
+    built: Any = np.show_config(mode="dicts")
+    found = built.get("Build Dependencies", {}).get("blas", {})
+    return f"{found.get('name')} {found.get('version')}"
+
+
+@cache
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -50,6 +134,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache
 def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

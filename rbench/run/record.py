@@ -1,8 +1,10 @@
-"""Records: one JSON file a cell, written to a temporary name and renamed, so that it is whole or absent."""
+"""Records: one JSON file a cell, written to a temporary name and renamed, with a sum of what it holds."""
 
+import hashlib
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +12,7 @@ from pydantic import BaseModel
 
 from rbench.run.cell import Cell
 from rbench.run.gate import Gate
-from rbench.run.memory import Peaks
+from rbench.run.tuned import Tuned
 
 Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
 
@@ -41,12 +43,10 @@ class Assignment(BaseModel):
     Attributes:
         cell: what to run.
         gate: what the equivalence cases found on its backend; it goes into the record.
-        peaks: what its steps take of memory, measured in a pass of its own; they go into the record.
     """
 
     cell: Cell
     gate: Gate | None = None
-    peaks: Peaks = Peaks()
 
 
 class Record(BaseModel):
@@ -59,7 +59,10 @@ class Record(BaseModel):
         figures: fields of the row, by name.
         history: evaluations: step, seconds, figures.
         provenance: software and hardware.
+        environment: what two records must have in common to stand beside each other, as
+            `rbench.run.provenance.environment` finds it.
         gate: what the equivalence cases found on the cell's backend before it ran.
+        tuning: the search that the method's settings come from; None where no file of `rbench tune` has them.
     """
 
     cell: Cell
@@ -68,7 +71,9 @@ class Record(BaseModel):
     figures: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
+    environment: dict[str, str] = {}
     gate: Gate | None = None
+    tuning: Tuned | None = None
 
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""
@@ -89,6 +94,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    with suppress(OSError):  # the new name; not every file system can
+        os.fsync(folder)
+    os.close(folder)
 
 
 def cells_folder(directory: Path) -> Path:
@@ -97,29 +106,53 @@ def cells_folder(directory: Path) -> Path:
 
 
 def write_record(directory: Path, record: Record) -> None:
-    """Store a record under its cell's key, in place of an earlier one."""
+    """Store a record under its cell's key, in place of an earlier one, which is there until then."""
     folder = cells_folder(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{record.cell.key}.json", record.model_dump())
+    content = json.loads(json.dumps(plain(record.model_dump())))  # as it will be read
+    write_json(folder / f"{record.cell.key}.json", {"sha256": _sum(content), **content})
 
 
 def read_record(directory: Path, cell: Cell) -> Record | None:
-    """The record of a cell; None where there is none, or it cannot be read."""
+    """The record of a cell; None where there is none, or it is damaged."""
     try:
-        return Record.model_validate_json((cells_folder(directory) / f"{cell.key}.json").read_text())
+        record = _read(cells_folder(directory) / f"{cell.key}.json")
     except (OSError, ValueError):
         return None
+    return record if record.cell == cell else None
 
 
 def read_records(directory: Path) -> tuple[list[Record], list[Path]]:
-    """All records of a run's directory in order of file name, and the files that cannot be read."""
+    """All records of a run's directory in order of file name, and the files that are damaged."""
     records, damaged = [], []
     for path in sorted(cells_folder(directory).glob("*.json")):
         try:
-            records.append(Record.model_validate_json(path.read_text()))
+            records.append(_read(path))
         except (OSError, ValueError):
             damaged.append(path)
     return records, damaged
+
+
+def _read(path: Path) -> Record:
+    """The record of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged: no JSON, no record, or not what its sum is of.
+    """
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no record")
+    claimed = content.pop("sha256", None)
+    earlier = claimed is None and "environment" not in content  # from before there were sums
+    if not earlier and claimed != _sum(content):
+        raise ValueError(f"{path} does not hold what was written")
+    return Record.model_validate(content)
+
+
+def _sum(content: dict[str, Any]) -> str:
+    """SHA-256 of the canonical JSON: keys sorted, no spaces, ASCII."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -49,21 +49,31 @@ class Request(BaseModel):
     unofficial_data: bool = False
     tuned: str | None = None
 
-    def cells(self) -> list[Cell]:
+    def cells(self, here: bool = True) -> list[Cell]:
         """All cells, without duplicates, in order of suite, task, method, backend, dtype, device, seed.
 
+        Args:
+            here: whether they run on this machine; otherwise a backend need not be installed on it, and its number of
+                cores does not count.
+
         Raises:
-            PluginError, SpecError: a name or setting that does not exist, or a suite that measures costs.
+            PluginError, SpecError: a name or setting that does not exist, or a suite that measures costs; no number of
+                threads for other machines.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
             DataError: a file of tuned settings that cannot be read, or has none for what is asked.
         """
         for backend in backend_specs(self.backends):
             for dtype in self.dtypes:
                 for device in self.devices or (None,):
-                    find_backend(backend, dtype, device)
+                    find_backend(backend, dtype, device, here=here)
         found: dict[str, Cell] = {}
         for name in self.suites:
             suite = _find(name)
+            if not here and self.threads is None and suite.threads is None:
+                raise SpecError(
+                    f"suite {name!r} leaves the threads of a cell to the machine, and cells are to run on others; "
+                    "give --threads, such as the cores of each"
+                )
             for entry in self._entries(suite):
                 for cell in self._entry_cells(suite, entry):
                     found.setdefault(cell.key, cell)

@@ -1,10 +1,10 @@
 """A run: the cells of a request into a directory, resuming what is there."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rbench.errors import RbenchError, SpecError
 from rbench.losses import get_loss
@@ -13,9 +13,15 @@ from rbench.plugins import get_backend
 from rbench.run.cell import Cell
 from rbench.run.executor import LocalExecutor
 from rbench.run.gate import Gate, gate
-from rbench.run.provenance import provenance
-from rbench.run.record import FINAL, Record, cells_folder, read_record, write_json, write_record
+from rbench.run.lock import locked
+from rbench.run.provenance import environment, look_again, provenance
+from rbench.run.record import FINAL, Record, Status, cells_folder, write_json
 from rbench.run.request import Request
+from rbench.run.resume import ChangedError, Data, check_same, find_records, stored
+from rbench.run.tuned import Tuned
+
+if TYPE_CHECKING:
+    from rbench.run.cluster import Cluster
 
 
 class Display(Protocol):
@@ -32,6 +38,9 @@ class Display(Protocol):
 
     def end(self, record: Record) -> None:
         """Called when a cell has its record."""
+
+    def warn(self, text: str) -> None:
+        """Called with what a user should know, and nothing stops for."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,9 @@ def run(
     display: Display,
     *,
     timeout: float | None = None,
+    memory_limit: int | None = None,
     force: bool = False,
+    cluster: "Cluster | None" = None,
 ) -> Run:
     """Run what is not yet in `directory`.
 
@@ -67,36 +78,136 @@ def run(
         directory: the run's directory, made where it is not there.
         display: told how the run goes on.
         timeout: seconds a cell, or None.
+        memory_limit: bytes that a cell may hold resident, or None; see `ask`.
         force: run all cells again.
+        cluster: where cells run; this machine if None.
 
     Raises:
         RbenchError: what is asked for cannot be run; nothing has been started.
     """
-    cells = request.cells()
-    check(cells)
-    for cell in {cell.task: cell for cell in cells}.values():
-        cell.make_task().dataset(cell.unofficial_data)  # fetched and checked once, before the cells need it
-    found = {cell.key: None if force else read_record(directory, cell) for cell in cells}
-    kept = {key: record for key, record in found.items() if record is not None and record.status in FINAL}
-    todo = [cell for cell in cells if cell.key not in kept]
-    display.start(len(todo), len(kept))
-    gates = _gates(todo, display)
+    cells = request.cells(here=cluster is None)
     try:
-        cells_folder(directory).mkdir(parents=True, exist_ok=True)
-        write_json(
-            directory / "run.json",
-            {"request": request.model_dump(), "provenance": provenance(), "cells": [cell.key for cell in cells]},
+        records = run_cells(
+            cells,
+            directory,
+            display,
+            request=request.model_dump(),
+            jobs=request.jobs,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            keep=() if force else FINAL,
+            tuning=request.tuning(cells),
+            cluster=cluster,
         )
-    except OSError as error:
-        raise RbenchError(f"cannot run into {directory}: {error.strerror}; name another directory with -o") from None
-    executor = LocalExecutor(directory, jobs=request.jobs, timeout=timeout, progress=display.step)
-    records: dict[str, Record] = dict(kept)
-    # Closed at once when a display is interrupted, so that no further cell starts.
-    with closing(_records(directory, executor, [(cell, gates[_place(cell)]) for cell in todo])) as ended:
-        for record in ended:
-            records[record.cell.key] = record
-            display.end(record)
-    return Run(directory, [records[cell.key] for cell in cells])
+    except ChangedError as error:
+        raise ChangedError(f"{error}, or run all of its cells again with --force") from None
+    return Run(directory, records)
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    directory: Path,
+    display: Display,
+    *,
+    request: dict[str, Any],
+    jobs: int,
+    timeout: float | None,
+    memory_limit: int | None = None,
+    memory_pass: bool = True,
+    keep: Collection[Status] = FINAL,
+    tuning: Mapping[str, Tuned] | None = None,
+    cluster: "Cluster | None" = None,
+) -> list[Record]:
+    """Run cells that are not yet in `directory`.
+
+    Args:
+        cells: what to run.
+        directory: the run's directory, made where it is not there.
+        display: told how the run goes on.
+        request: what asked for the cells; it is stored with them.
+        jobs: how many cells at once.
+        timeout: seconds a cell, or None.
+        memory_limit: bytes that a cell may hold resident, or None; see `ask`.
+        memory_pass: whether peak memory is measured.
+        keep: how a cell must have ended in an earlier run for it not to be run again.
+        tuning: the searches that cells have their settings from, by the cells' keys; they go into the records.
+        cluster: where cells run, with data and backends of its own; this machine if None.
+
+    Returns:
+        A record for each cell, in order.
+
+    Raises:
+        ChangedError: what is in the directory and would stay there was made otherwise than now, or the software changed
+            while the run went on.
+        RbenchError: a cell cannot be run, or another process runs into the directory; nothing has been started.
+    """
+    check(cells)
+    data: dict[tuple[str, bool], str] = {}
+    for cell in {cell.task: cell for cell in cells if cluster is None}.values():
+        # Fetched and checked once, before the cells need it.
+        data[cell.task, cell.unofficial_data] = cell.make_task().dataset(cell.unofficial_data).sha256
+    with locked(directory):
+        look_again()
+        try:
+            kept = _kept(cells, directory, display, keep, None if cluster else data)
+            todo = [cell for cell in cells if cell.key not in kept]
+            display.start(len(todo), len(kept))
+            gates = {} if cluster else _gates(todo, display)
+            cells_folder(directory).mkdir(exist_ok=True)
+            write_json(
+                directory / "run.json",
+                {"request": request, "provenance": provenance(), "cells": [cell.key for cell in cells]},
+            )
+        except OSError as error:
+            raise RbenchError(
+                f"cannot run into {directory}: {error.strerror}; name another directory with -o"
+            ) from None
+        limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
+        if cluster is None:
+            executor = LocalExecutor(directory, jobs=jobs, progress=display.step, **limits)
+            coming = _records(directory, executor, [(cell, gates[_place(cell)]) for cell in todo])
+        else:
+            coming = cluster.executor(directory, display, **limits).run(todo)
+        records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
+        # Closed at once when a display is interrupted, so that no further cell starts.
+        with closing(coming) as ended:
+            for record in ended:
+                records[record.cell.key] = _with_tuning(directory, record, tuning)
+                display.end(records[record.cell.key])
+        return [records[cell.key] for cell in cells]
+
+
+def _kept(
+    cells: Sequence[Cell],
+    directory: Path,
+    display: Display,
+    keep: Collection[Status],
+    data: Data | None,
+) -> dict[str, Record]:
+    """Records of an earlier run that stand for their cells, by key; where `data` is None, others check them."""
+    found = find_records(directory, display.warn)
+    wanted = {cell.key for cell in cells}
+    kept = {key: record for key, record in found.items() if key in wanted and record.status in keep}
+    others = [record for key, record in found.items() if key not in wanted]
+    if data is not None:
+        check_same(directory, [*kept.values(), *others], data)
+    missing = wanted - set(kept)
+    for threads in {cell.threads for cell in cells}:
+        twins = [one.cell for one in others if one.cell.model_copy(update={"threads": threads}).key in missing]
+        if twins:
+            display.warn(
+                f"{len(twins)} cells are there with --threads {twins[0].threads}, and are run with {threads} as cells "
+                "of their own: time and rounding depend on it"
+            )
+    return kept
+
+
+def _with_tuning(directory: Path, record: Record, tuning: Mapping[str, Tuned] | None) -> Record:
+    """The record with the search that its settings come from, stored so."""
+    search = (tuning or {}).get(record.cell.key)
+    if search is None or record.tuning == search:
+        return record
+    return stored(directory, record.model_copy(update={"tuning": search}))
 
 
 def _place(cell: Cell) -> tuple[str, str, str | None]:
@@ -116,9 +227,11 @@ def _records(directory: Path, executor: LocalExecutor, cells: Sequence[tuple[Cel
     """The records of all cells as they end; a backend that failed its gate is not timed."""
     for cell, found in cells:
         if not found.passed:
-            record = Record(cell=cell, status="skipped", reason=f"not timed: {found}", gate=found)
-            write_record(directory, record)
-            yield record
+            reason = f"not timed: {found}"
+            yield stored(
+                directory,
+                Record(cell=cell, status="skipped", reason=reason, gate=found, environment=environment(cell)),
+            )
     with closing(executor.run([(cell, found) for cell, found in cells if found.passed])) as ended:
         yield from ended
 

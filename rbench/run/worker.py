@@ -1,14 +1,14 @@
-"""The worker: a fresh process that runs one cell and writes its record.
+"""The worker: a fresh process that runs one cell.
 
-`python -m rbench.run.worker DIR` reads its assignment as JSON from standard input, and writes lines `step total` to
-standard output while it trains. All other output goes to standard error.
+`python -m rbench.run.worker` reads its assignment as JSON from standard input, writes lines `step total` to standard
+output while it trains, and at last its record as a line of JSON. All other output goes to standard error.
 """
 
+import json
 import os
 import sys
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 
 from rbench.backend import Backend
@@ -17,41 +17,38 @@ from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
 from rbench.run.cell import Cell
 from rbench.run.gate import Gate
-from rbench.run.memory import Peaks
 from rbench.run.process import keep_freed_memory
-from rbench.run.provenance import provenance
-from rbench.run.record import Assignment, Record, Status, write_record
+from rbench.run.provenance import environment, provenance
+from rbench.run.record import Assignment, Record, Status, plain
 from rbench.run.train import Outcome, train
 
 REPORT_SECONDS = 0.1
 
 
-def run_cell(cell: Cell, gate: Gate | None = None, peaks: Peaks | None = None, progress: int | None = None) -> Record:
+def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) -> Record:
     """Run a cell in this process, whatever becomes of it.
 
     Args:
         cell: what to run.
         gate: for the record.
-        peaks: for the record.
         progress: file descriptor for the lines `step total`, or None.
     """
-    outcome = Outcome(figures=(peaks or Peaks()).figures())
+    outcome = Outcome()
     last = 0.0
 
     def report(step: int, total: int) -> None:
         nonlocal last
         if progress is not None and monotonic() - last > REPORT_SECONDS:
             last = monotonic()
-            with suppress(BrokenPipeError):  # the parent is gone; the record is still worth having
-                os.write(progress, f"{step} {total}\n".encode())
+            os.write(progress, f"{step} {total}\n".encode())
 
     status: Status = "ok"
     reason: str | None = None
-    environment = provenance()
+    made_with, known = environment(cell), provenance()
     backend: Backend | None = None
     try:
         backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
-        environment |= {"backend": backend.describe(), "device": backend.device}
+        known |= {"backend": backend.describe(), "device": backend.device}
         outcome.figures["device"] = backend.device
         train(cell, backend, outcome, report)
     except Skip as error:
@@ -62,7 +59,8 @@ def run_cell(cell: Cell, gate: Gate | None = None, peaks: Peaks | None = None, p
         if backend.is_out_of_memory(error) if backend else isinstance(error, MemoryError):
             status, reason = "out_of_memory", str(error) or "memory ran out"
         else:
-            traceback.print_exc()
+            with suppress(OSError):  # the disk is full
+                traceback.print_exc()
             status, reason = "crashed", f"{type(error).__name__}: {error}"
     if status != "ok":
         # What was measured on the way stays in the history; a row of a run that did not end holds no result.
@@ -74,7 +72,6 @@ def run_cell(cell: Cell, gate: Gate | None = None, peaks: Peaks | None = None, p
             "step_seconds",
             "step_ratio_to_sgd",
             "steps",
-            *Peaks().figures(),
         )
         outcome.figures = {key: outcome.figures[key] for key in kept if key in outcome.figures}
     return Record(
@@ -83,17 +80,20 @@ def run_cell(cell: Cell, gate: Gate | None = None, peaks: Peaks | None = None, p
         reason=reason,
         figures=outcome.figures,
         history=outcome.history,
-        provenance=environment,
+        provenance=known,
+        environment=made_with,
         gate=gate,
     )
 
 
 def main() -> None:
     """Run the cell on standard input."""
-    directory = Path(sys.argv[1])
+    answer = answer_channel()
     keep_freed_memory()
     given = Assignment.model_validate_json(sys.stdin.read())
-    write_record(directory, run_cell(given.cell, given.gate, given.peaks, answer_channel()))
+    record = run_cell(given.cell, given.gate, answer)
+    with open(answer, "wb") as file:
+        file.write(json.dumps(plain(record.model_dump())).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ class Dataset:
         y_test: as `y_train`.
         sha256: fingerprint of the content that was read or made.
         official: whether it is the published data set; None for data that are made or ship with a library.
-        augment: whether a training batch is drawn with images (channels, height, width) mirrored left to right, half of
-            them, and shifted by up to 4 pixels along either axis, zeros coming in; evaluation never is.
+        augment: whether a training batch is drawn with images (channels, height, width) mirrored left to right, each
+            with probability 1/2, and shifted by up to 4 pixels along either axis, zeros coming in; evaluation never is.
     """
 
     x_train: np.ndarray[Any, Any]

@@ -1,0 +1,297 @@
+"""The cluster executor: cells on many machines, one at a time on each worker of a Dask scheduler."""
+
+import importlib.util
+import uuid
+from asyncio import CancelledError
+from collections import defaultdict, deque
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from time import monotonic, sleep
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rbench.errors import RbenchError
+from rbench.run.cell import Cell
+from rbench.run.cluster_standard import Standard
+from rbench.run.cluster_worker import Introduction, Order, Result, introduce, topic, work
+from rbench.run.record import Record, cells_folder
+from rbench.run.resume import stored
+
+if TYPE_CHECKING:
+    from rbench.run.session import Display
+
+CONNECT_SECONDS = 10.0
+"""Longest time until a scheduler answers."""
+
+GRACE_SECONDS = 3.0
+"""A worker that the scheduler has not known for so long is gone."""
+
+INTERVAL = 0.1
+"""Seconds between two looks at the cluster."""
+
+RESULT_SECONDS = 30.0
+"""Longest time in which a result that is there comes home."""
+
+
+class Cluster:
+    """A Dask scheduler whose workers run cells; connected while its `with` block runs.
+
+    Start one worker a machine, with rbench installed as here: two on a machine disturb each other's times.
+
+    Args:
+        scheduler: its address, such as `tcp://10.0.0.1:8786`.
+        retries: how often a cell is run again whose worker is lost.
+    """
+
+    def __init__(self, scheduler: str, *, retries: int = 2) -> None:
+        self.scheduler, self.retries = scheduler, retries
+        self.client: Any = None
+
+    def __enter__(self) -> "Cluster":
+        """Connect.
+
+        Raises:
+            RbenchError: Dask is not installed, or the scheduler does not answer.
+        """
+        if importlib.util.find_spec("distributed") is None:
+            raise RbenchError(
+                "--executor dask needs the package 'distributed'; install it with: pip install 'rbench[dask]'"
+            )
+        from distributed import Client
+        from distributed.comm import get_address_host_port
+
+        try:
+            get_address_host_port(self.scheduler)  # a client that fails on it does not close
+            self.client = Client(  # type: ignore[no-untyped-call, unused-ignore]
+                self.scheduler, timeout=CONNECT_SECONDS, set_as_default=False
+            )
+        except (OSError, ValueError) as error:
+            raise RbenchError(
+                f"the scheduler {self.scheduler} cannot be reached: {error}; start one with `dask scheduler`, and give "
+                "the address that it prints, such as tcp://10.0.0.1:8786, with --scheduler"
+            ) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+
+    def executor(
+        self,
+        directory: Path,
+        display: "Display",
+        *,
+        timeout: float | None = None,
+        memory_limit: int | None = None,
+        memory_pass: bool = True,
+    ) -> "ClusterExecutor":
+        """What runs cells into a directory.
+
+        Args:
+            directory: the run's directory, for records and what cells print.
+            display: told of steps, gates, and workers that are wanting.
+            timeout: seconds that a cell may take, or None.
+            memory_limit: bytes that a cell may hold resident, or None.
+            memory_pass: whether peak memory is measured.
+        """
+        limits = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
+        return ClusterExecutor(self, directory, display, limits)
+
+
+@dataclass
+class _Hand:
+    """A worker.
+
+    Attributes:
+        address: what the scheduler calls it.
+        name: the address, and the host where it is known.
+        future: of its introduction, or of its cell; None while it has nothing to do.
+        host: its machine; None until it may take cells.
+        cell: what it runs.
+        missing: since when the scheduler does not know it; None while it does.
+    """
+
+    address: str
+    name: str
+    future: Any
+    host: str | None = None
+    cell: Cell | None = None
+    missing: float | None = None
+
+
+class ClusterExecutor:
+    """Runs cells on the workers of a cluster; `Cluster.executor` makes it.
+
+    It decides itself which worker has which cell, so that no worker has two at a time, however many threads it has.
+    Gates, data and backends are the workers'; records are stored here.
+    """
+
+    def __init__(self, cluster: Cluster, directory: Path, display: "Display", limits: dict[str, Any]) -> None:
+        self._cluster, self._directory, self._display, self._limits = cluster, directory, display, limits
+        self._run = uuid.uuid4().hex
+        self._hands: dict[str, _Hand] = {}
+        self._refusals: dict[str, str] = {}
+        self._queue: deque[Cell] = deque()
+        self._losses: defaultdict[Cell, list[str]] = defaultdict(list)
+        self._ended: deque[Record] = deque()
+        self._steps: SimpleQueue[tuple[str, int, int]] = SimpleQueue()
+        self._gates: set[str] = set()
+        self._waiting = False
+
+    def run(self, cells: Sequence[Cell]) -> Generator[Record]:
+        """Run cells, and yield their records, which are stored, as they end; their gates are the workers' own.
+
+        Stopping early ends the cells that still run.
+
+        Raises:
+            ChangedError: a worker's software or data changed while the run went on.
+            RbenchError: no worker can run the cells, or the scheduler went away.
+        """
+        if not cells:
+            return
+        self._queue.extend(cells)
+        self._standard = Standard(self._directory, self._queue)
+        client = self._cluster.client
+        client.subscribe_topic(topic(self._run), lambda event: self._steps.put(event[1]))
+        try:
+            while self._queue or any(hand.cell for hand in self._hands.values()):
+                self._see_who_is_there()
+                for hand in list(self._hands.values()):
+                    if hand.future is not None and hand.future.done():
+                        self._take(hand)
+                self._dispatch()
+                self._show_steps()
+                while self._ended:
+                    yield stored(self._directory, self._ended.popleft())
+                sleep(INTERVAL)
+        finally:
+            with suppress(OSError):
+                client.cancel([hand.future for hand in self._hands.values() if hand.future is not None])
+
+    def _see_who_is_there(self) -> None:
+        """Have new workers introduce themselves, and give up those that are gone."""
+        try:
+            there = set(self._cluster.client.nthreads())
+        except OSError as error:
+            raise RbenchError(
+                f"the scheduler {self._cluster.scheduler} went away: {error}; what ended is stored: start it again, "
+                f"and the same command with -o {self._directory}, without --force, goes on"
+            ) from None
+        for address in there - self._hands.keys():
+            asked = self._submit(address, introduce, self._run, *self._standard.question)
+            self._hands[address] = _Hand(address, address, asked)
+        now = monotonic()
+        for hand in list(self._hands.values()):
+            hand.missing = None if hand.address in there else hand.missing or now
+            if hand.missing is not None and now - hand.missing > GRACE_SECONDS:
+                self._lose(hand, "it went away")
+        self._check_hands()
+
+    def _check_hands(self) -> None:
+        """Tell where nobody can work.
+
+        Raises:
+            RbenchError: there are workers, and none may take part.
+        """
+        if any(hand.future is not None or hand.host for hand in self._hands.values()):
+            self._waiting = False
+        elif self._refusals and not self._standard.set:
+            raise RbenchError(
+                "no worker can run these cells:\n"
+                + "\n".join(f"  worker {name}: {reason}" for name, reason in self._refusals.items())
+            )
+        elif not self._waiting:
+            self._waiting = True
+            self._display.warn(
+                f"no worker to run {len(self._queue)} cells: waiting for one; start it with: "
+                f"dask worker {self._cluster.scheduler} --nthreads 1 --no-nanny"
+            )
+
+    def _dispatch(self) -> None:
+        for hand in self._hands.values():
+            if self._queue and hand.host and hand.future is None and hand.missing is None:
+                hand.cell = self._queue.popleft()
+                order = Order(run=self._run, cell=hand.cell, **self._limits)
+                hand.future = self._submit(hand.address, work, order.model_dump_json())
+
+    def _submit(self, address: str, function: Any, *arguments: str) -> Any:
+        return self._cluster.client.submit(
+            function, *arguments, workers=[address], allow_other_workers=False, pure=False, retries=0
+        )
+
+    def _take(self, hand: _Hand) -> None:
+        """Take what has come of a worker's introduction or cell."""
+        try:
+            text = hand.future.result(timeout=RESULT_SECONDS)
+        except (Exception, CancelledError) as error:
+            why = f"{type(error).__name__}: {error}"
+            if hand.cell is None and hand.future.status == "error":
+                hand.future = None
+                self._refuse(
+                    hand, f"it cannot introduce itself: {why}; install rbench there as here, and start it anew"
+                )
+            else:
+                self._lose(hand, why)
+            return
+        cell, hand.future, hand.cell = hand.cell, None, None
+        if cell is None:
+            self._welcome(hand, Introduction.model_validate_json(text))
+        else:
+            self._bring_home(hand, Result.model_validate_json(text))
+
+    def _welcome(self, hand: _Hand, found: Introduction) -> None:
+        """Let a worker take cells, or refuse it."""
+        hand.name = f"{hand.address} on {found.host}"
+        reason = self._standard.refusal(found)
+        if reason is not None:
+            self._refuse(hand, reason)
+            return
+        hand.host = found.host
+        if sum(other.host == found.host for other in self._hands.values()) == 2:
+            self._display.warn(f"several workers on {found.host} disturb each other's times; start one a machine")
+
+    def _refuse(self, hand: _Hand, reason: str) -> None:
+        self._refusals[hand.name] = reason
+        self._display.warn(f"worker {hand.name} is given nothing: {reason}")
+
+    def _bring_home(self, hand: _Hand, found: Result) -> None:
+        record = found.record
+        self._standard.check(record)
+        record.provenance["worker"] = hand.name
+        if record.gate is not None and str(record.gate) not in self._gates:
+            self._gates.add(str(record.gate))
+            self._display.gate(record.gate)
+        log = cells_folder(self._directory) / f"{record.cell.key}.log"
+        with suppress(OSError):  # the disk is full; the record's own end says so
+            log.unlink(missing_ok=True)
+            if found.log:
+                log.write_text(found.log)
+        self._ended.append(record)
+
+    def _lose(self, hand: _Hand, why: str) -> None:
+        """Forget a worker, which is asked anew where it is still there, and queue its cell again, or end it."""
+        with suppress(OSError):
+            self._cluster.client.cancel([hand.future])
+        del self._hands[hand.address]
+        if hand.cell is None:
+            return
+        losses = self._losses[hand.cell]
+        losses.append(f"worker {hand.name}: {why}")
+        if len(losses) <= self._cluster.retries:
+            self._display.warn(f"{hand.cell.key} is queued again: {losses[-1]}")
+            self._queue.append(hand.cell)
+            return
+        reason = f"tried {len(losses)} times, and no record came home: {'; '.join(losses)}"
+        environment = self._standard.environment(hand.cell)
+        self._ended.append(Record(cell=hand.cell, status="crashed", reason=reason, environment=environment))
+
+    def _show_steps(self) -> None:
+        running = {hand.cell.key: hand.cell for hand in self._hands.values() if hand.cell}
+        while not self._steps.empty():
+            key, done, total = self._steps.get()
+            if key in running:
+                self._display.step(running[key], done, total)

@@ -1,0 +1,110 @@
+"""What the workers of a run must have in common, so that their figures may stand in one table."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from pydantic import TypeAdapter
+
+from rbench.run.cell import Cell
+from rbench.run.cluster_worker import Introduction
+from rbench.run.provenance import environment, provenance
+from rbench.run.record import Record, read_records
+from rbench.run.resume import ChangedError, check_same
+from rbench.spec import parse
+
+Kind: TypeAlias = tuple[str, str, str, str | None]
+"""Names of method and task, backend, and device: what a cell's environment depends on."""
+
+
+class Standard:
+    """Judges workers: rbench as here, all that is asked can run, all else as the first worker and the records have it.
+
+    Args:
+        directory: the run's.
+        cells: what is to run.
+    """
+
+    def __init__(self, directory: Path, cells: Sequence[Cell]) -> None:
+        keys = {cell.key for cell in cells}
+        self._directory = directory
+        self._stay = [record for record in read_records(directory)[0] if record.cell.key not in keys]
+        self._todo, self._there = _kinds(cells), _kinds(record.cell for record in self._stay)
+        self._kinds = [*self._todo, *self._there]
+        self._environments: dict[Kind, dict[str, str]] = {}
+        self._data: dict[tuple[str, bool], str] = {}
+        for record in self._stay:
+            self._note_data(record)
+
+    @property
+    def question(self) -> tuple[str, str]:
+        """A cell of each kind that is to run, and of each that has records, as JSON."""
+        text = TypeAdapter(list[Cell]).dump_json
+        return text(list(self._todo.values())).decode(), text(list(self._there.values())).decode()
+
+    def refusal(self, found: Introduction) -> str | None:
+        """Why a worker may not take part; None where it may. The first that may is the measure of the others."""
+        known, here = provenance(), environment(next(iter(self._todo.values())))
+        mine = {"rbench": known["rbench"], "commit": known["commit"] and known["commit"]["id"]}
+        theirs = {"rbench": found.rbench, "commit": found.commit}
+        if found.environments:
+            source = "source of rbench"
+            mine[source], theirs[source] = here[source], found.environments[0][source]
+        wrong = [name for name in mine if mine[name] and theirs[name] and mine[name] != theirs[name]]
+        if wrong:
+            words = ", ".join(f"{name} {theirs[name]} where this process has {mine[name]}" for name in wrong)
+            return f"it has {words}; install the same there and start the worker again"
+        if found.problems:
+            return "; ".join(found.problems)
+        environments = dict(zip(self._kinds, found.environments, strict=True))
+        if self._environments:
+            return _difference(self._environments, environments)
+        try:
+            check_same(self._directory, self._stay, now=lambda cell: environments[_kind(cell)])
+        except ChangedError as error:
+            return str(error)
+        self._environments = environments
+        return None
+
+    @property
+    def set(self) -> bool:
+        """Whether a worker was accepted."""
+        return bool(self._environments)
+
+    def environment(self, cell: Cell) -> dict[str, str]:
+        """The environment that a cell has on every worker."""
+        return self._environments[_kind(cell)]
+
+    def check(self, record: Record) -> None:
+        """Raise where a record was made otherwise than those that are there.
+
+        Raises:
+            ChangedError: a worker's software or data are not what they were, or what others have.
+        """
+        check_same(self._directory, [record], self._data, now=self.environment)
+        self._note_data(record)
+
+    def _note_data(self, record: Record) -> None:
+        found = record.figures.get("dataset_sha256")
+        if found is not None:
+            self._data.setdefault((record.cell.task, record.cell.unofficial_data), found)
+
+
+def _kind(cell: Cell) -> Kind:
+    return parse(cell.method)[0], parse(cell.task)[0], cell.backend, cell.device
+
+
+def _kinds(cells: Iterable[Cell]) -> dict[Kind, Cell]:
+    return {_kind(cell): cell for cell in cells}
+
+
+def _difference(first: dict[Kind, dict[str, str]], other: dict[Kind, dict[str, str]]) -> str | None:
+    found = {
+        f"{name}: {first[kind].get(name, 'none')} → {other[kind].get(name, 'none')}": None
+        for kind in first
+        for name in {**first[kind], **other[kind]}
+        if first[kind].get(name) != other[kind].get(name)
+    }
+    if not found:
+        return None
+    return f"it differs from the worker that the run began with ({'; '.join(found)}); run on machines of one kind"

@@ -1,0 +1,229 @@
+"""On a worker of a Dask cluster: its introduction to a run, and one cell at a time for it.
+
+What is asked and answered is text, so that a worker with another rbench can still say which it has.
+"""
+
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from rbench.errors import RbenchError
+from rbench.plugins import find_backend
+from rbench.run.ask import INTERVAL, Stopped
+from rbench.run.cell import Cell
+from rbench.run.gate import Gate, gate
+from rbench.run.isolate import run_isolated
+from rbench.run.memory import Peaks
+from rbench.run.provenance import environment, provenance
+from rbench.run.record import Record, Status, plain
+
+REPORT_SECONDS = 1.0
+"""Least time between two reports of a cell's steps."""
+
+LOG_BYTES = 2**20
+"""So much of the end of what a cell printed comes home."""
+
+
+class Introduction(BaseModel):
+    """What a worker says of itself before it is given a cell.
+
+    Attributes:
+        host: name of its machine.
+        rbench: its version.
+        commit: of its checkout; None where it does not run from one.
+        problems: why cells cannot run here, in words; a cell of each kind was tried.
+        environments: of the cells that were sent, in order, as `rbench.run.provenance.environment` finds them; empty
+            where the cells could not be read.
+    """
+
+    host: str
+    rbench: str
+    commit: str | None = None
+    problems: tuple[str, ...] = ()
+    environments: tuple[dict[str, str], ...] = ()
+
+
+class Order(BaseModel):
+    """A cell for a worker.
+
+    Attributes:
+        run: the run that it belongs to.
+        cell: what to run.
+        timeout: seconds that it may take, or None.
+        memory_limit: bytes that it may hold resident, or None.
+        memory_pass: whether peak memory is measured.
+    """
+
+    run: str
+    cell: Cell
+    timeout: float | None = None
+    memory_limit: int | None = None
+    memory_pass: bool = True
+
+
+class Result(BaseModel):
+    """What comes home.
+
+    Attributes:
+        record: what became of the cell.
+        log: what it printed.
+    """
+
+    record: Record
+    log: str = ""
+
+
+@dataclass
+class _Run:
+    """What a worker has found for a run, each once: gates by place, data sets that are there, peaks of memory."""
+
+    gates: dict[tuple[str, str, str | None], Gate] = field(default_factory=dict)
+    data: set[tuple[str, bool]] = field(default_factory=set)
+    peaks: dict[str, Peaks] = field(default_factory=dict)
+
+
+_RUNS: dict[str, _Run] = {}
+_ONE = threading.Lock()
+
+
+def topic(run: str) -> str:
+    """Where workers report a run's steps: messages [key of the cell, steps done, steps to do]."""
+    return f"rbench-{run}"
+
+
+def introduce(run: str, todo: str, there: str) -> str:
+    """Make this process one that takes cells of a run.
+
+    Args:
+        run: the run.
+        todo: a cell of each kind that is to run, as JSON.
+        there: a cell of each kind that has a record already, as JSON.
+
+    Returns:
+        An `Introduction`, as JSON, with the environments of the first cells and then of the others.
+    """
+    known = provenance()
+    said = Introduction(
+        host=socket.gethostname(), rbench=known["rbench"], commit=known["commit"] and known["commit"]["id"]
+    )
+    try:
+        read = TypeAdapter(list[Cell])
+        cells, others = read.validate_json(todo), read.validate_json(there)
+    except ValueError as error:  # of another version
+        return said.model_copy(update={"problems": (f"cannot read what is asked: {error}",)}).model_dump_json()
+    _RUNS.setdefault(run, _Run())
+    found = {
+        "problems": tuple(dict.fromkeys(problem for cell in cells for problem in _problems(cell))),
+        "environments": tuple(environment(cell) for cell in (*cells, *others)),
+    }
+    return said.model_copy(update=found).model_dump_json()
+
+
+def work(order: str) -> str:
+    """Run a cell in isolation, behind the equivalence gate of its place; cells never overlap in a worker's process.
+
+    Args:
+        order: an `Order`, as JSON.
+
+    Returns:
+        A `Result`, as JSON.
+
+    Raises:
+        LookupError: this process has not introduced itself to the run: the worker was started anew.
+        Stopped: the cell is no longer wanted.
+    """
+    given = Order.model_validate_json(order)
+    if given.run not in _RUNS:
+        raise LookupError("its process was started anew")
+    unwanted = _Unwanted()
+    while not _ONE.acquire(timeout=INTERVAL):
+        if unwanted.is_set():
+            raise Stopped
+    try:
+        with tempfile.TemporaryDirectory(prefix="rbench-") as scratch:
+            record = _record(given, _RUNS[given.run], Path(scratch), unwanted)
+            log = Path(scratch, f"{given.cell.key}.log")
+            said = log.read_bytes()[-LOG_BYTES:].decode(errors="replace") if log.exists() else ""
+    finally:
+        _ONE.release()
+    return json.dumps(plain(Result(record=record, log=said).model_dump()))
+
+
+class _Unwanted(threading.Event):
+    """Set once nobody waits for the present task: it was cancelled, the run has ended, or the scheduler is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from distributed import get_worker
+
+        self.worker: Any = get_worker()
+        self._key = self.worker.get_current_task()
+
+    def is_set(self) -> bool:
+        task = self.worker.state.tasks.get(self._key)
+        ending = self.worker.status.name in ("closing", "closed", "failed", "stopping", "stopped")
+        return ending or task is None or task.state != "executing"
+
+
+def _problems(cell: Cell) -> list[str]:
+    """Why a cell of this kind cannot run here."""
+    found = []
+    for make in (lambda: find_backend(cell.backend, cell.dtype, cell.device), cell.make_task, cell.make_method):
+        try:
+            make()
+        except RbenchError as error:
+            found.append(str(error))
+    return found
+
+
+def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Record:
+    cell, place = order.cell, (order.cell.backend, order.cell.dtype, order.cell.device)
+    if place not in run.gates:
+        try:
+            run.gates[place] = gate(*place, threads=cell.threads, stop=unwanted)
+        except RbenchError as error:
+            run.gates[place] = Gate(backend=cell.backend, device=cell.device, dtype=cell.dtype, misses=(str(error),))
+    found = run.gates[place]
+
+    def without(status: Status, reason: str) -> Record:
+        return Record(cell=cell, status=status, reason=reason, gate=found, environment=environment(cell))
+
+    if not found.passed:
+        return without("skipped", f"not timed: {found}")
+    if (cell.task, cell.unofficial_data) not in run.data:
+        try:
+            cell.make_task().dataset(cell.unofficial_data)  # fetched and checked once, outside of the cell's time
+        except Exception as error:  # a plugin's too
+            return without("crashed", f"{type(error).__name__}: {error}")
+        run.data.add((cell.task, cell.unofficial_data))
+    return run_isolated(
+        cell,
+        found,
+        scratch,
+        timeout=order.timeout,
+        memory_limit=order.memory_limit,
+        peaks=run.peaks if order.memory_pass else None,
+        progress=_reporter(order.run, unwanted.worker),
+        stop=unwanted,
+    )
+
+
+def _reporter(run: str, worker: Any) -> Callable[[Cell, int, int], None]:
+    """Reports steps to the run, now and then."""
+    last = 0.0
+
+    def report(cell: Cell, done: int, total: int) -> None:
+        nonlocal last
+        if monotonic() - last > REPORT_SECONDS:
+            last = monotonic()
+            worker.log_event(topic(run), [cell.key, done, total])
+
+    return report

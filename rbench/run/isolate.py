@@ -1,0 +1,98 @@
+"""One cell in isolation: whatever it does to its process, a record comes of it."""
+
+import json
+import threading
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from rbench.run.ask import Answer, ask
+from rbench.run.cell import Budget, Cell
+from rbench.run.gate import Gate
+from rbench.run.memory import Peaks
+from rbench.run.provenance import environment
+from rbench.run.record import FINAL, Assignment, Record
+
+Progress: TypeAlias = Callable[[Cell, int, int], None]
+
+
+def run_isolated(
+    cell: Cell,
+    gate: Gate | None,
+    folder: Path,
+    *,
+    timeout: float | None = None,
+    memory_limit: int | None = None,
+    peaks: MutableMapping[str, Peaks] | None = None,
+    progress: Progress = lambda cell, done, total: None,
+    stop: threading.Event | None = None,
+) -> Record:
+    """Run a cell in a fresh process of its own process group, and then its memory pass in another.
+
+    Nothing is stored but the process's output: the record comes back over a pipe, so that a process that is left alone
+    leaves nothing behind. A method that segfaults, raises, hangs, fills the memory or the disk, or is killed gives a
+    record with status and reason.
+
+    Args:
+        cell: what to run.
+        gate: for the record.
+        folder: for what the process prints, `KEY.log`; the file goes when it is empty. It need not be the run's.
+        timeout: seconds for each of the two processes, or None.
+        memory_limit: bytes that each may hold resident, as `ask` counts them, or None.
+        peaks: of steps measured so far; what is found is added, for the same steps at another seed or budget. None: no
+            memory pass.
+        progress: called with the cell, the steps done and the steps to do.
+        stop: ends the cell when set.
+
+    Raises:
+        Stopped: `stop` was set.
+    """
+
+    def heard(line: bytes) -> None:
+        step, _, total = line.partition(b" ")
+        if step.isdigit() and total.isdigit():
+            progress(cell, int(step), int(total))
+
+    log = folder / f"{cell.key}.log"
+    answer = ask(
+        "rbench.run.worker",
+        Assignment(cell=cell, gate=gate).model_dump_json(),
+        threads=cell.threads,
+        timeout=timeout,
+        memory_limit=memory_limit,
+        log=log,
+        heard=heard,
+        stop=stop,
+    )
+    record = _record(cell, gate, answer)
+    with suppress(OSError):
+        if not log.stat().st_size:
+            log.unlink()
+    if peaks is not None and record.status in FINAL:
+        # One for all seeds and budgets.
+        likes = cell.model_copy(update={"seed": 0, "budget": Budget(steps=1), "suite": ""})
+        if likes.key not in peaks:
+            found = ask(
+                "rbench.run.memory_worker",
+                likes.model_dump_json(),
+                threads=cell.threads,
+                timeout=timeout,
+                memory_limit=memory_limit,
+                stop=stop,
+            )
+            peaks[likes.key] = Peaks.model_validate_json(found.text) if found.status == "ok" else Peaks()
+        record.figures |= peaks[likes.key].figures()
+    return record
+
+
+def _record(cell: Cell, gate: Gate | None, answer: Answer) -> Record:
+    """The record that the process sent, whatever became of it then; or one that says why there is none."""
+    *_, last = answer.text.splitlines() or [""]
+    with suppress(ValueError):
+        record = Record.model_validate(json.loads(last))
+        if record.cell == cell:
+            return record
+    status = "crashed" if answer.status == "ok" else answer.status
+    reason = answer.reason or "its process ended without a record"
+    return Record(cell=cell, status=status, reason=reason, gate=gate, environment=environment(cell))

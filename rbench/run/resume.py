@@ -1,0 +1,81 @@
+"""What a run finds in its directory, and what it leaves there."""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TypeAlias
+
+from rbench.errors import RbenchError
+from rbench.run.cell import Cell
+from rbench.run.provenance import environment
+from rbench.run.record import Record, cells_folder, read_records, write_record
+
+Data: TypeAlias = Mapping[tuple[str, bool], str]
+"""Fingerprints of data sets, by the task's SPEC and whether unofficial data are taken."""
+
+
+class ChangedError(RbenchError):
+    """Records were made with other software, on other hardware or from other data than now."""
+
+
+def find_records(directory: Path, warn: Callable[[str], None]) -> dict[str, Record]:
+    """The records of a directory, by their cells' keys.
+
+    A damaged one is renamed to `KEY.json.damaged`, and told; what a killed run was just writing is removed.
+    """
+    for folder in (directory, cells_folder(directory)):
+        for path in folder.glob(".*.json.*"):
+            path.unlink()
+    records, damaged = read_records(directory)
+    for path in damaged:
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        warn(f"{path} is damaged: it is now {aside.name}, and its cell is run again where it is asked for")
+    return {record.cell.key: record for record in records}
+
+
+def check_same(
+    directory: Path,
+    records: Iterable[Record],
+    data: Data | None = None,
+    now: Callable[[Cell], dict[str, str]] | None = None,
+) -> None:
+    """Raise where records were made otherwise than they would be now.
+
+    Args:
+        directory: for the message.
+        records: what is in it, or is to be.
+        data: fingerprints of data sets, as far as they are known.
+        now: the environment of a cell; that of this process if None.
+
+    Raises:
+        ChangedError: the message says what changed, from what to what.
+    """
+    changes = [found for record in records if (found := changed(record, data or {}, now or environment))]
+    if changes:
+        raise ChangedError(
+            f"{directory}: records that were made otherwise than they would be now: {len(changes)} "
+            f"({'; '.join(dict.fromkeys(chain(*changes)))}); no table should mix them: name another directory with -o"
+        )
+
+
+def changed(record: Record, data: Data, now: Callable[[Cell], dict[str, str]] = environment) -> list[str]:
+    """What differs between what a record was made with and what there is now, in words: from that to this."""
+    if not record.environment:
+        return ["they do not say with what"]
+    before, after = dict(record.environment), now(record.cell)
+    sums = record.figures.get("dataset_sha256"), data.get((record.cell.task, record.cell.unofficial_data))
+    if all(sums):
+        before["data"], after["data"] = (f"sha256 {one[:16]}" for one in sums if one)
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [f"{name}: {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names]
+
+
+def stored(directory: Path, record: Record) -> Record:
+    """A record, once it is stored; where that fails, as on a full disk, one that says so."""
+    try:
+        write_record(directory, record)
+    except OSError as error:
+        reason = f"its record could not be stored: {error.strerror}"
+        return Record(cell=record.cell, status="crashed", reason=reason, environment=record.environment)
+    return record

@@ -1,0 +1,205 @@
+"""Runs with faults in them, for `test_faults.py` and `benchmarks/faults.py`: a plugin, and a hand that does harm.
+
+A killed parent, a killed worker, a truncated record and a flipped bit are the faults; after each the run is resumed.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from rbench.run import read_records
+
+SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
+SMALL = ("-t", SPIRALS, "-m", "sgd", "-m", "adam", "-m", "kfac", "--seeds", "3", "--steps", "6", "--threads", "1")
+"""Nine cells that take a second each."""
+
+PARENT_SECONDS, WORKER_SECONDS = 6.0, 1.5
+"""Longest time until a parent, and until a worker that has begun, is killed."""
+
+
+def install(folder):
+    """Install a copy of the plugin into a folder; the environment of processes that find it."""
+    (folder / "rbench_faults.py").write_text(Path(__file__).with_name("fault_plugin.py").read_text())
+    info = folder / "rbench_faults-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-faults\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rbench]\nfaults = rbench_faults\n")
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "FAULTS": str(folder)}
+
+
+def start(*words, **options):
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **pipes, **options)
+
+
+def finish(*words, **options):
+    """The command's exit status and standard error, when it has ended."""
+    process = start(*words, **options)
+    _, errors = process.communicate(timeout=300)
+    return process.returncode, errors
+
+
+def children_of(process):
+    """The processes below another; none where it has ended."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def is_alive(process):
+    """Whether it runs, and is not only waited for."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def course(record):
+    """All of a record that does not depend on time or on where memory lies."""
+    timed = ("seconds", "ratio", "peak")
+    figures = {name: value for name, value in record.figures.items() if not any(word in name for word in timed)}
+    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in record.history]
+    return record.status, record.reason, figures, history
+
+
+@dataclass
+class Tally:
+    """What was done to runs, and what became of their cells.
+
+    Attributes:
+        injected: faults by kind.
+        cells: cells over all directories.
+        lost: of those, without a record after the last resumption.
+        duplicated: with more than one record.
+        different: whose figures that do not depend on time are not those of the undisturbed run.
+        orphans: processes that outlived their killed parent by five seconds.
+        leftovers: files of half a record that were still there.
+    """
+
+    injected: Counter = field(default_factory=Counter)
+    cells: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    different: int = 0
+    orphans: int = 0
+    leftovers: int = 0
+
+    @property
+    def harm(self):
+        """All that must be zero."""
+        return {
+            "lost": self.lost, "duplicated": self.duplicated, "different": self.different, "orphans": self.orphans,
+            "leftovers": self.leftovers,
+        }  # fmt: skip
+
+
+class Hand:
+    """Does harm at moments that a seed decides, and counts.
+
+    Args:
+        seed: of the moments and the kinds.
+        say: told each fault.
+        words: what is run.
+    """
+
+    def __init__(self, seed, say=lambda text: None, words=SMALL):
+        self._random, self._say, self._words, self.tally = random.Random(seed), say, words, Tally()
+
+    def round(self, directory, undisturbed, faults):
+        """Run into a directory, with as many faults as it takes, or fewer where all cells end before; then judge it."""
+        words = ("run", *self._words, "-j", "2", "-o", directory)
+        done = 0
+        while done < faults:
+            process = start(*words)
+            count = self._disturb(process, faults - done)
+            process.communicate(timeout=300)
+            done += count + self._damage(directory)
+            if not count and process.returncode == 0:
+                break
+        code, errors = finish(*words)
+        if code:
+            raise AssertionError(errors)
+        self._judge(directory, undisturbed)
+
+    def _disturb(self, process, most):
+        """Kill workers while a run goes on, and perhaps the run; how many faults that was."""
+        count = 0
+        while count < most and process.poll() is None:
+            if self._random.random() < 0.5:
+                self._wait(process, self._random.uniform(0, PARENT_SECONDS))
+                count += self._kill_parent(process)
+            else:
+                while process.poll() is None and not children_of(process):
+                    time.sleep(0.005)
+                self._wait(process, self._random.uniform(0, WORKER_SECONDS))
+                count += self._kill_worker(process)
+        return count
+
+    def _wait(self, process, seconds):
+        """Wait, or until the process ends."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.005)
+
+    def _kill_parent(self, process):
+        """Kill a run, and count what outlives it; whether it was there."""
+        children = children_of(process)
+        if process.poll() is not None:
+            return False
+        process.kill()
+        process.wait()
+        self._note("parent killed")
+        _, left = psutil.wait_procs(children, timeout=5)
+        self.tally.orphans += sum(is_alive(child) for child in left)
+        return True
+
+    def _kill_worker(self, process):
+        """Kill one of the processes below a run; whether there was one."""
+        children = children_of(process)
+        try:
+            self._random.choice(children or [None]).kill()
+        except (AttributeError, psutil.NoSuchProcess):
+            return False
+        self._note("worker killed")
+        return True
+
+    def _damage(self, directory):
+        """Perhaps damage one record; how many were."""
+        records = sorted((directory / "cells").glob("*.json"))
+        if not records or self._random.random() < 0.5:
+            return 0
+        path = self._random.choice(records)
+        content = bytearray(path.read_bytes())
+        if self._random.random() < 0.5:
+            del content[self._random.randrange(len(content)) :]
+            self._note("record truncated")
+        else:
+            content[self._random.randrange(len(content))] ^= 1 << self._random.randrange(8)
+            self._note("bit of a record flipped")
+        path.write_bytes(content)
+        return 1
+
+    def _note(self, kind):
+        self.tally.injected[kind] += 1
+        self._say(f"{sum(self.tally.injected.values())}: {kind}")
+
+    def _judge(self, directory, undisturbed):
+        records, damaged = read_records(directory)
+        found = Counter(record.cell for record in records)
+        wanted = {record.cell: course(record) for record in undisturbed}
+        self.tally.cells += len(wanted)
+        self.tally.lost += len(set(wanted) - set(found)) + len(damaged)
+        self.tally.duplicated += sum(count - 1 for count in found.values())
+        self.tally.different += sum(course(record) != wanted.get(record.cell) for record in records)
+        self.tally.leftovers += len(list((directory / "cells").glob(".*")))

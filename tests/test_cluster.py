@@ -1,0 +1,408 @@
+"""Cells on the workers of a Dask scheduler: each comes home once, whatever becomes of the workers."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+import rbench
+from rbench.cli import app
+from rbench.run import Budget, Cell, Record, read_records
+from rbench.run.cluster_standard import Standard
+from rbench.run.cluster_worker import Introduction
+from rbench.run.provenance import environment, provenance
+from rbench.run.record import write_record
+from rbench.run.resume import ChangedError
+from rbench.run.worker import run_cell
+
+pytest.importorskip("distributed")
+
+SMALL = "[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
+SPIRALS = f"two-spirals{SMALL}"
+QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def until(condition, process=None, seconds=60):
+    """Wait for a condition that is not None, and return it."""
+    end = time.monotonic() + seconds
+    while (found := condition()) is None:
+        if time.monotonic() > end or (process is not None and process.poll() is not None):
+            words = "" if process is None or process.poll() is None else process.communicate()[1]
+            raise AssertionError(f"waited for what did not come: {words}")
+        time.sleep(0.02)
+    return found
+
+
+class Machines:
+    """A scheduler and workers, each a process, as on machines of their own.
+
+    Args:
+        folder: for their files, and for what the plugin leaves.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.started = folder, []
+        (folder / "rbench_cluster.py").write_text(Path(__file__).with_name("cluster_plugin.py").read_text())
+        info = folder / "rbench_cluster-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-cluster\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[rbench]\ncluster = rbench_cluster\n")
+        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+        self.env = {**os.environ, **QUIET, "PYTHONPATH": path, "CLUSTER": str(folder)}
+        file = folder / "scheduler.json"
+        self.scheduler = self._start(
+            "dask_scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file
+        )
+        until(lambda: (file.exists() and file.stat().st_size) or None)
+        self.address = json.loads(file.read_text())["address"]
+
+    def _start(self, module, *words, **env):
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *map(str, words)]
+        with open(self.folder / f"{module}-{len(self.started)}.log", "wb") as log:
+            process = subprocess.Popen(
+                command, env=self.env | env, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+            )
+        self.started.append(process)
+        return process
+
+    def worker(self, *words):
+        """Start a worker of two threads, of which one is to be used."""
+        words = words or ("--no-nanny",)
+        return self._start(
+            "dask_worker", self.address, "--nthreads", 2, "--no-dashboard", "--host", "127.0.0.1",
+            "--local-directory", self.folder, *words, CLUSTER_WORKER="yes",
+        )  # fmt: skip
+
+    def run(self, *words, task="cluster-spirals", **options):
+        """Start the command, on the workers."""
+        command = [sys.executable, "-m", "rbench.cli", "run", "-t", task + SMALL, "--steps", "3", "--threads", "1"]
+        command += ["--executor", "dask", "--scheduler", self.address, *map(str, words)]
+        # A shell that runs the tests in the background lets them ignore SIGINT, which a child would inherit.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, env=self.env, preexec_fn=heed, start_new_session=True, **pipes, **options)
+        self.started.append(process)
+        return process
+
+    def waiting(self, count, process=None):
+        """The processes of as many cells that wait, each with its worker's, once there are so many."""
+
+        def found():
+            pairs = {int(one.name[4:]): one.read_text() for one in self.folder.glob("pid-*")}
+            alive = {pid: int(parent) for pid, parent in pairs.items() if parent and psutil.pid_exists(pid)}
+            return alive if len(alive) == count else None
+
+        return until(found, process)
+
+    def go(self):
+        """Let the cells that wait go on."""
+        (self.folder / "go").touch()
+
+    def close(self):
+        """End all that was started."""
+        for process in reversed(self.started):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for pipe in filter(None, (process.stdout, process.stderr)):
+                pipe.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A scheduler with two workers, whom no test kills."""
+    machines = Machines(tmp_path_factory.mktemp("machines"))
+    try:
+        machines.worker(), machines.worker()
+        yield machines
+    finally:
+        machines.close()
+
+
+@pytest.fixture
+def machines(tmp_path):
+    """A scheduler without workers."""
+    (tmp_path / "machines").mkdir()
+    found = Machines(tmp_path / "machines")
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    return SimpleNamespace(code=process.returncode, out=out, err=err)
+
+
+def ended(directory):
+    """The records of a directory by method and seed, each once and whole."""
+    records, damaged = read_records(directory)
+    assert damaged == []
+    return {(record.cell.method.partition("[")[0], record.cell.seed): record for record in records}
+
+
+FIRST = ("-m", "sgd", "-m", "cluster-marks", "-m", "cluster-raises", "--seeds", 2, "-b", "cluster-numpy")
+
+
+@pytest.fixture(scope="module")
+def first(shared, tmp_path_factory):
+    """A run of six cells on both workers, with a task and a backend that this machine has not."""
+    directory = tmp_path_factory.mktemp("runs") / "first"
+    done = finish(shared.run(*FIRST, "-o", directory, "--json"))
+    return SimpleNamespace(directory=directory, done=done, records=ended(directory))
+
+
+class TestRun:
+    def test_every_cell_comes_home_once_with_what_it_printed(self, first):
+        ends = {
+            "sgd": ("ok", None),
+            "cluster-marks": ("ok", None),
+            "cluster-raises": ("crashed", "RuntimeError: boom"),
+        }
+        assert {key: (one.status, one.reason) for key, one in first.records.items()} == {
+            (method, seed): end for method, end in ends.items() for seed in range(2)
+        }, first.done.err
+        assert first.done.code == 1
+        assert len(json.loads(first.done.out)) == 6
+        assert first.done.err.count("] cluster-spirals") == 6
+        logs = sorted(first.directory.glob("cells/*.log"))
+        assert len(logs) == 2
+        assert all("last words" in log.read_text() and "Traceback" in log.read_text() for log in logs)
+
+    def test_the_gate_and_the_memory_pass_are_the_workers(self, first):
+        record = first.records["sgd", 0]
+        assert record.gate.passed
+        assert first.done.err.count("cases passed") == 1
+        assert record.figures["peak_host_bytes"] > 0
+        workers = {one.provenance["worker"] for one in first.records.values()}
+        assert len(workers) == 2
+        assert all(name.startswith("tcp://127.0.0.1:") for name in workers)
+
+    def test_the_figures_are_those_of_this_machine(self, first):
+        record = first.records["sgd", 1]
+        local = record.cell.model_copy(update={"task": record.cell.task.replace("cluster", "two"), "backend": "numpy"})
+        again = run_cell(local)
+        keys = ("step", "train_loss", "test_loss", "test_accuracy")
+        assert [[h[k] for k in keys] for h in again.history] == [[h[k] for k in keys] for h in record.history]
+
+    def test_a_worker_never_has_two_cells(self, shared, first):
+        marks = defaultdict(list)
+        for line in (shared.folder / "marks").read_text().splitlines():
+            worker, cell, word = line.split()
+            marks[worker].append((cell, word))
+        assert len(marks) == 2  # so that two cells can overlap, on workers of their own
+        for found in marks.values():
+            begun, done = found[::2], found[1::2]
+            assert [(cell, "end") for cell, _ in begun] == done
+
+    def test_what_is_there_is_kept_and_repeated_with_force(self, shared, first):
+        words = ("-m", "sgd", "--seeds", 1, "-b", "cluster-numpy", "-o", first.directory)
+        kept = finish(shared.run(*words))
+        assert (kept.code, "cells from an earlier run: 1; to run: 0" in kept.err) == (0, True), kept.err
+        before = first.records["sgd", 0]
+        forced = finish(shared.run(*words, "--force"))
+        assert forced.code == 0, forced.err
+        assert ended(first.directory)["sgd", 0].figures["step_seconds"] != before.figures["step_seconds"]
+        assert len(ended(first.directory)) == 6
+
+    def test_a_backend_that_fails_its_gate_there_is_not_timed(self, shared, tmp_path):
+        done = finish(shared.run("-m", "sgd", "--seeds", 1, "-b", "cluster-wrong", "-o", tmp_path / "run"))
+        (record,) = ended(tmp_path / "run").values()
+        assert (done.code, record.status) == (1, "skipped")
+        assert "not timed: equivalence gate, cluster-wrong" in record.reason
+
+    def test_a_backend_that_the_workers_lack_is_refused(self, shared, tmp_path):
+        done = finish(shared.run("-m", "sgd", "-b", "cupy", "-o", tmp_path / "run"))
+        assert done.code == 2
+        assert "no worker can run these cells:\n  worker tcp://127.0.0.1:" in done.err
+        assert "backend 'cupy' is unavailable" in done.err
+
+    def test_another_rbench_is_refused_with_both_named(self, shared, tmp_path, monkeypatch):
+        theirs = rbench.__version__
+        monkeypatch.setattr(rbench, "__version__", "99.0")
+        words = ["run", "-t", SPIRALS, "-m", "sgd", "--threads", "1", "-o", str(tmp_path / "run")]
+        done = CliRunner().invoke(app, [*words, "--executor", "dask", "--scheduler", shared.address])
+        assert done.exit_code == 2
+        reason = (
+            f"it has rbench {theirs} where this process has 99.0; install the same there and start the worker again"
+        )
+        assert reason in done.output.partition("no worker can run these cells:")[2]
+        assert ended(tmp_path / "run") == {}
+
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+    def test_a_run_that_ends_takes_its_cells_with_it_and_leaves_the_workers(self, shared, tmp_path, end):
+        words = ("-m", "cluster-waits", "--seeds", 3, "-b", "cluster-numpy", "-o", tmp_path / "run")
+        process = shared.run(*words)
+        cells = shared.waiting(2, process)
+        process.send_signal(end)
+        done = finish(process)
+        assert done.code == (130 if end == signal.SIGINT else -end)
+        assert "Traceback" not in done.err
+        shared.waiting(0)
+        assert all(psutil.pid_exists(worker) for worker in cells.values())
+        assert ended(tmp_path / "run") == {}
+
+
+class TestLosses:
+    def test_a_killed_worker_loses_no_cell_and_a_new_one_takes_part(self, machines, tmp_path):
+        process = machines.run("-m", "cluster-waits", "--seeds", 4, "-b", "cluster-numpy", "-o", tmp_path / "run")
+        assert "no worker to run 4 cells: waiting for one" in process.stderr.readline()
+        machines.worker(), machines.worker()
+        running = machines.waiting(2, process)
+        lost, stays = running.values()
+        os.kill(lost, signal.SIGKILL)
+        machines.waiting(1, process)
+        machines.worker()
+        (came,) = set(machines.waiting(2, process).values()) - {stays}
+        assert came != lost
+        machines.go()
+        done = finish(process)
+        assert done.code == 0, done.err
+        records = ended(tmp_path / "run")
+        assert {key: one.status for key, one in records.items()} == {("cluster-waits", seed): "ok" for seed in range(4)}
+        assert done.err.count("is queued again: worker tcp://127.0.0.1:") == 1
+        assert done.err.count("] cluster-spirals") == 4
+        assert len({one.provenance["worker"] for one in records.values()}) == 2
+
+    def test_a_cell_that_kills_its_workers_ends_as_crashed(self, machines, tmp_path):
+        machines.worker("--nanny")  # which starts another
+        words = ("-m", "cluster-kills", "-m", "sgd", "--seeds", 1, "-b", "cluster-numpy", "--retries", 1)
+        done = finish(machines.run(*words, "-o", tmp_path / "run"))
+        records = ended(tmp_path / "run")
+        assert done.code == 1
+        assert records["sgd", 0].status == "ok", records["sgd", 0].reason
+        killed = records["cluster-kills", 0]
+        assert killed.status == "crashed"
+        assert killed.reason.startswith("tried 2 times, and no record came home: worker tcp://127.0.0.1:")
+        assert killed.reason.count("worker tcp://127.0.0.1:") == 2
+        assert done.err.count("is queued again") == 1
+
+    def test_a_scheduler_that_goes_away_ends_the_run_and_its_cells(self, machines, tmp_path):
+        machines.worker()
+        words = ("-m", "cluster-waits", "--seeds", 1, "-b", "cluster-numpy", "-o", tmp_path / "run")
+        process = machines.run(*words)
+        machines.waiting(1, process)
+        machines.scheduler.kill()
+        done = finish(process)
+        assert done.code == 2
+        assert f"the scheduler {machines.address} went away" in done.err
+        assert "Traceback" not in done.err
+        assert ended(tmp_path / "run") == {}
+        machines.waiting(0)
+
+
+class TestRefusals:
+    def test_a_scheduler_that_cannot_be_reached_is_told_before_anything_starts(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("rbench.run.cluster.CONNECT_SECONDS", 0.5)
+        for address, why in (("tcp://127.0.0.1:9", "cannot be reached: Timed out"), ("nowhere", "missing port")):
+            words = ["run", "--executor", "dask", "--scheduler", address, "-o", str(tmp_path / "run")]
+            done = CliRunner().invoke(app, words)
+            assert done.exit_code == 2
+            assert f"the scheduler {address} cannot be reached" in done.output
+            assert why in done.output
+            assert "start one with `dask scheduler`" in done.output
+            assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            ((), "--executor dask needs the address of a scheduler; start one with `dask scheduler`"),
+            (("--scheduler", "tcp://127.0.0.1:9", "-j", "2"), "--jobs 2 is for this machine"),
+            (("step-time", "--scheduler", "tcp://127.0.0.1:9"), "leave out --executor, --scheduler"),
+            (("mnist", "-n", "--scheduler", "tcp://127.0.0.1:9"), "suite 'mnist' leaves the threads of a cell"),
+        ],
+    )
+    def test_a_wrong_request_is_refused(self, words, reason):
+        done = CliRunner().invoke(app, ["run", *words, "--executor", "dask"])
+        assert (done.exit_code, reason in done.output) == (2, True), done.output
+
+    @pytest.mark.parametrize("words", [("--scheduler", "tcp://127.0.0.1:9"), ("--retries", "1")])
+    def test_what_is_for_other_machines_is_refused_on_this_one(self, words):
+        done = CliRunner().invoke(app, ["run", *words])
+        assert done.exit_code == 2
+        assert f"{' '.join(words)} is for cells on other machines; add --executor dask" in done.output
+
+    def test_dask_that_is_not_installed_is_named_with_the_way_out(self, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        done = CliRunner().invoke(app, ["run", "--executor", "dask", "--scheduler", "tcp://127.0.0.1:9"])
+        assert (done.exit_code, "pip install 'rbench[dask]'" in done.output) == (2, True)
+
+
+def cell(seed=0, method="sgd"):
+    return Cell(suite="none", task=SPIRALS, method=method, backend="numpy", seed=seed, budget=Budget(steps=3))
+
+
+def introduction(**changes):
+    """A worker like this process, but for what changes."""
+    known = provenance()
+    own = Introduction(
+        host="there",
+        rbench=known["rbench"],
+        commit=(known["commit"] or {"id": None})["id"],
+        environments=(environment(cell()),),
+    )
+    return own.model_copy(update=changes)
+
+
+class TestStandard:
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"rbench": "0.0"}, f"it has rbench 0.0 where this process has {rbench.__version__}; install"),
+            (
+                {"environments": ({**environment(cell()), "source of rbench": "other"},)},
+                "it has source of rbench other",
+            ),
+            ({"problems": ("no backend is called 'new'",)}, "no backend is called 'new'"),
+        ],
+    )
+    def test_a_worker_that_cannot_give_the_same_figures_is_refused(self, tmp_path, changes, reason):
+        standard = Standard(tmp_path, [cell()])
+        assert standard.refusal(introduction(**changes)).startswith(reason)
+        assert not standard.set
+
+    def test_another_commit_is_refused_where_both_are_known(self, tmp_path, monkeypatch):
+        known = provenance() | {"commit": {"id": "abc", "dirty": False}}
+        monkeypatch.setattr("rbench.run.cluster_standard.provenance", lambda: known)
+        standard = Standard(tmp_path, [cell()])
+        assert "commit def where this process has abc" in standard.refusal(introduction(commit="def"))
+        assert standard.refusal(introduction(commit=None)) is None
+
+    def test_workers_are_of_one_kind(self, tmp_path):
+        standard = Standard(tmp_path, [cell()])
+        other = introduction(environments=({**environment(cell()), "cpu": "another"},))
+        assert standard.refusal(introduction()) is None
+        assert f"cpu: {environment(cell())['cpu']} → another" in standard.refusal(other)
+        assert standard.refusal(introduction()) is None
+        assert standard.environment(cell(seed=3)) == environment(cell())
+
+    def test_workers_are_as_the_records_that_stay_were_made(self, tmp_path):
+        made = environment(cell()) | {"cpu": "an earlier one"}
+        write_record(tmp_path, Record(cell=cell(), status="ok", environment=made))
+        again, beside = Standard(tmp_path, [cell()]), Standard(tmp_path, [cell(seed=1)])
+        assert again.refusal(introduction()) is None  # its record goes
+        both = introduction(environments=(environment(cell()),) * 2)
+        assert "cpu: an earlier one → " in beside.refusal(both)
+
+    def test_data_are_those_of_the_other_records(self, tmp_path):
+        standard = Standard(tmp_path, [cell(), cell(seed=1)])
+        assert standard.refusal(introduction()) is None
+        records = [
+            Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
+            for seed, data in enumerate(["aa", "bb"])
+        ]
+        standard.check(records[0])
+        with pytest.raises(ChangedError, match="data: sha256 bb → sha256 aa"):
+            standard.check(records[1])
