@@ -201,7 +201,12 @@ class Backend(ABC):
         return x + scale * y
 
     def outer_sums(self, one: Array, other: Array) -> Array:
-        """Σ_t one[s, t] ⊗ other[s, t], (samples, a, b), for arrays (samples, positions, a) and (samples, positions, b)."""
+        """Σ_t one[s, t] ⊗ other[s, t], (samples, a, b).
+
+        Args:
+            one: (samples, positions, a).
+            other: (samples, positions, b).
+        """
         return self.xp.permute_dims(one, (0, 2, 1)) @ other
 
     def patches(self, images: Array, window: Window) -> Array:
