@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
 
 CONFIDENCE = 0.95
 ALL_RANGE = 5
@@ -22,6 +21,8 @@ def median_interval(values: ArrayLike) -> tuple[float, float]:
     Of n ≤ 5 values it is their range: more than 2.5 % of all resamples have an extreme as their median. The range of
     independent values holds the median of their distribution with probability 1 − 2^(1−n).
     """
+    from scipy import stats
+
     ordered = np.sort(np.asarray(values, dtype=float))
     if ordered[0] == ordered[-1]:
         return float(ordered[0]), float(ordered[-1])
@@ -60,6 +61,8 @@ def paired_ratio(first: ArrayLike, second: ArrayLike) -> Ratio:
         first: figures (n,), not negative.
         second: figures (n,), not negative, in the same order.
     """
+    from scipy import stats
+
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.where(a == b, 0.0, np.log(b) - np.log(a))
@@ -92,6 +95,8 @@ def marks(figures: Sequence["pd.Series[Any]"], *, higher: bool) -> list[str]:
         `*` for the best, `~` for those not shown to differ, and else nothing; nothing at all where fewer than two
         methods have two seeds.
     """
+    from scipy import stats
+
     known = [index for index, values in enumerate(figures) if len(values) >= 2]
     if len(known) < 2:
         return [""] * len(figures)

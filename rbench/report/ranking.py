@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rbench.errors import DataError
 from rbench.report.noise import BEST, CONFIDENCE, WITHIN_NOISE
@@ -54,6 +53,8 @@ def ranking(found: Problems) -> Ranking:
     With N tasks and k methods the critical difference is q √(k (k + 1) / 6N), q the 95 % quantile of the range of k
     normal variables over √2. Without five tasks and three methods there is no test.
     """
+    from scipy import stats
+
     medians = found.scores.groupby(level="task", sort=False).median()
     ranks = pd.DataFrame(stats.rankdata(medians, axis=1), index=medians.index, columns=medians.columns).T
     mean = ranks.mean(axis=1).sort_values(kind="stable")  # columns are in order of name, so equals are too

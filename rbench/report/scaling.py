@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from rbench.cost import network
 from rbench.errors import RbenchError
@@ -82,6 +81,8 @@ def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
 
 def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
     """The exponent over the largest decade of sizes; None with fewer than 3 points there."""
+    from scipy import stats
+
     x, y = np.asarray(sizes, float), np.asarray(values, float)
     chosen = (x >= x.max(initial=0) / 10) & (y > 0)
     if chosen.sum() < FEWEST_POINTS:

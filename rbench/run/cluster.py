@@ -228,11 +228,11 @@ class ClusterExecutor:
         try:
             text = hand.future.result(timeout=RESULT_SECONDS)
         except (Exception, CancelledError) as error:
-            why = f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
             if hand.cell is None and hand.future.status == "error":
                 hand.future = None
                 self._refuse(
-                    hand, f"it cannot introduce itself: {why}; install rbench there as here, and start it anew"
+                    hand, f"it cannot introduce itself: {why}; install rbench as here for scheduler and workers"
                 )
             else:
                 self._lose(hand, why)

@@ -17,6 +17,7 @@ SCALING = CostSuite(
         "riemannian[output_metric=identity,solver=dense]",
         "riemannian[output_metric=identity,solver=inverse]",
     ),
+    most_seconds=2.0,
     sweeps=(
         Sweep("n", tuple(f"{width}-{width}-10" for width in WIDTHS), (32,)),
         Sweep("d", tuple(f"32-32-{outputs}" for outputs in OUTPUTS), (32,)),
