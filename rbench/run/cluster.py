@@ -1,6 +1,7 @@
 """The cluster executor: cells on many machines, one at a time on each worker of a Dask scheduler."""
 
 import importlib.util
+import logging
 import uuid
 from asyncio import CancelledError
 from collections import defaultdict, deque
@@ -63,6 +64,8 @@ class Cluster:
         from distributed import Client
         from distributed.comm import get_address_host_port
 
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # the run itself says what goes wrong
         try:
             get_address_host_port(self.scheduler)  # a client that fails on it does not close
             self.client = Client(  # type: ignore[no-untyped-call, unused-ignore]
