@@ -135,6 +135,7 @@ def test_a_method_of_a_plugin_has_no_floor():
 def test_networks_by_name():
     net, shape = network("784-256-128-10")
     assert (shape, [layer.weight_shape for layer in net.layers]) == ((784,), [(256, 784), (128, 256), (10, 128)])
+    assert [layer.weight_shape for layer in network("4-3x2-2")[0].layers] == [(3, 4), (3, 3), (2, 3)]
     net, shape = network("cnn")
     assert net.out_space((shape,)) == ((10,),)
     for wrong in ("784", "784-0-10", "vgg", "a-b"):

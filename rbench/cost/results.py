@@ -52,7 +52,7 @@ class Place(BaseModel):
         found, rows = entries(directory, self.plan), []
         for case in self.plan.cases:
             entry = entry_of(found, case)
-            own = self.plan.model_dump(exclude={"cases"}) | case.model_dump()
+            own = self.plan.model_dump(exclude={"cases"}) | {"device": self.gate.device} | case.model_dump()
             status, reason = self.failures.get(str(case), ("crashed", f"{self.plan.name}.json does not have it"))
             own |= {"status": status, "reason": reason} if entry is None else {"status": "ok", **_figures(entry)}
             rows.append({name: own.get(name) if own.get(name) != "" else None for name in COST_FIELDS})

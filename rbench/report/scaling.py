@@ -74,8 +74,7 @@ def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
     labels = _labels(list(dict.fromkeys(row["method"] for row in measured)))
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in measured:
-        place = f"{row['backend']} {row['device']} {row['dtype']}"
-        found.setdefault((row["sweep"], place, labels[row["method"]]), []).append(row)
+        found.setdefault((row["sweep"], _place(row), labels[row["method"]]), []).append(row)
     return [Series(*key, sorted(own, key=lambda row: row["size"])) for key, own in found.items()]
 
 
@@ -164,11 +163,11 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
 def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
     """A table a sweep and backend: a row a size, time and memory of each method."""
     labels, tables = _labels(list(dict.fromkeys(row["method"] for row in rows))), []
-    for sweep, backend in dict.fromkeys((row["sweep"], row["backend"]) for row in rows):
-        own = [row for row in rows if (row["sweep"], row["backend"]) == (sweep, backend)]
+    for sweep, place in dict.fromkeys((row["sweep"], _place(row)) for row in rows):
+        own = [row for row in rows if (row["sweep"], _place(row)) == (sweep, place)]
         lines: dict[int, dict[str, str]] = {}
         for row in own:
-            line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": backend})
+            line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": place})
             line[labels[row["method"]]] = _cell(row)
         tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]))
     return tables
@@ -180,7 +179,7 @@ def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
     ends: dict[tuple[str, str, str], str] = {}
     for row in rows:
         if row["status"] != "ok":
-            key = (row["sweep"], row["backend"], labels[row["method"]])
+            key = (row["sweep"], _place(row), labels[row["method"]])
             words = f"no figure from {row['sweep']} = {row['size']:,} on: {row['status']}: {row['reason']}."
             ends.setdefault(key, f"{key[2]}, {key[1]}: {words}")
     return list(ends.values())
@@ -220,6 +219,11 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
     figure.savefig(path, dpi=150)
+
+
+def _place(row: dict[str, Any]) -> str:
+    """Backend, device and dtype in words."""
+    return " ".join(row[name] for name in ("backend", "device", "dtype") if row[name])
 
 
 def _labels(specs: list[str]) -> dict[str, str]:
