@@ -558,7 +558,7 @@ class TestCommand:
         assert done.stdout.startswith("| task ")
         (note,) = [line for line in done.stdout.splitlines() if line.startswith("Tuned by rbench tune")]
         assert f"on {SPIRALS}, trials a method: 4, the best accuracy on a validation split after 2 epochs" in note
-        assert "seed 1000: sgd[schedule=linear] (lr log 0.001..1, momentum 0 | 0.9 | 0.95, nesterov" in note
+        assert "seed 1000: sgd[schedule=linear] (lr log 0.001..3, momentum 0 | 0.9 | 0.95, nesterov" in note
         assert re.search(r"none failed, \d\S* s, \d\d\.\d\d %\.$", note)
         assert "Not tuned" not in done.stdout
         table = CliRunner().invoke(app, ["table", str(tmp_path)])
@@ -572,7 +572,7 @@ class TestCommand:
 
     def test_a_dry_run_lists_the_searches(self, bench, tmp_path):
         done = self.call("toy", "-m", "sgd", "-o", tmp_path / "none", "-n")
-        assert done.stdout.splitlines()[0].startswith(f"sgd[schedule=linear] on {SPIRALS}: lr log 0.001..1, momentum")
+        assert done.stdout.splitlines()[0].startswith(f"sgd[schedule=linear] on {SPIRALS}: lr log 0.001..3, momentum")
         assert done.stdout.splitlines()[-1] == "trials: 2 × 8"
         assert not (tmp_path / "none").exists()
 

@@ -25,7 +25,7 @@ class Adam(Method):
     name: ClassVar[str] = "adam"
     summary: ClassVar[str] = "Adam; with weight decay, AdamW"
     search_space: ClassVar[Mapping[str, Dimension]] = {
-        "lr": LogUniform(1e-4, 1e-1),
+        "lr": LogUniform(1e-4, 1),
         "beta1": Choice(0.8, 0.9, 0.95),
         "beta2": Choice(0.99, 0.999),
     }

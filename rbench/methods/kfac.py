@@ -51,7 +51,7 @@ class KFAC(Descent):
     always: ClassVar[tuple[str, ...]] = ("lr", "damping")
     search_space: ClassVar[Mapping[str, Dimension]] = {
         "lr": LogUniform(1e-3, 1),
-        "damping": LogUniform(1e-3, 10),
+        "damping": LogUniform(1e-4, 10),
         "kl_clip": Choice(None, 0.001, 0.01),
     }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)

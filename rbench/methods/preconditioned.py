@@ -52,7 +52,7 @@ class Preconditioned(Descent):
     always: ClassVar[tuple[str, ...]] = ("output_metric", "lr", "mass")
     search_space: ClassVar[Mapping[str, Dimension]] = {
         "lr": LogUniform(1e-3, 1),
-        "mass": LogUniform(1e-3, 10),
+        "mass": LogUniform(1e-4, 10),
         "kl_clip": Choice(None, 0.001, 0.01),
     }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)

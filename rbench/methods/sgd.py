@@ -19,7 +19,7 @@ class SGD(Descent):
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov's"
     search_space: ClassVar[Mapping[str, Dimension]] = {
-        "lr": LogUniform(1e-3, 1),
+        "lr": LogUniform(1e-3, 3),
         "momentum": Choice(0.0, 0.9, 0.95),
         "nesterov": Choice(False, True),
     }
