@@ -2,12 +2,11 @@
 
     python benchmarks/on_gpu.py cupy 'cupy-cuda12x[ctk]'
 
-Installs the requirement, runs `rbench verify` and `step_time.py`. Where there is no GPU it says why, and ends well.
+Installs the requirement, runs `rbench verify` and the suite `step-time`. Where there is no GPU it says why and ends well.
 """
 
 import subprocess
 import sys
-from pathlib import Path
 
 from rbench.probe import cuda_problem
 
@@ -21,9 +20,9 @@ def main() -> None:
         return
     place = ["--backend", backend, "--device", "cuda"]
     for words in (
-        ["-m", "pip", "install", "--quiet", requirement],
+        ["-m", "pip", "install", "--quiet", requirement, "pytest-benchmark>=5"],
         ["-m", "rbench.cli", "verify", *place],
-        [str(Path(__file__).with_name("step_time.py")), *place],
+        ["-m", "rbench.cli", "run", "step-time", *place],
     ):
         subprocess.run([sys.executable, *words], check=True)
 
