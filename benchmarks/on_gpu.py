@@ -2,7 +2,8 @@
 
     python benchmarks/on_gpu.py cupy 'cupy-cuda12x[ctk]'
 
-Installs the requirement, runs `rbench verify` and the suite `step-time`. Where there is no GPU it says why and ends well.
+Installs the requirement, runs `rbench verify` and the suite `step-time`. Where there is no GPU it says why, and
+ends well.
 """
 
 import subprocess
