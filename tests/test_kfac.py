@@ -7,7 +7,7 @@ import rbench
 from rbench import Conv2d, Flatten, Linear, Sigmoid, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem
-from rbench.methods.kronecker import gradient_covariance, input_covariance
+from rbench.methods.kronecker import gradient_covariance, in_points, input_covariance
 from rbench.metrics import LayerRows
 from rbench.modules.inputs import Vectors
 from rbench.random import generator
@@ -23,9 +23,11 @@ def params(make_params, rng):
     return make_params(NET, rng)
 
 
-@pytest.fixture
-def batches(rng):
-    return [(rng.normal(size=(SIZE, 4)), rng.integers(0, 3, SIZE)) for _ in range(STEPS)]
+@pytest.fixture(params=[SIZE, 2])
+def batches(rng, request):
+    """Of six data, whose gradients are solved with as matrices, and of two, solved with in their points."""
+    assert in_points(request.param, 5, 5) == in_points(request.param, 3, 5) == (request.param == 2)
+    return [(rng.normal(size=(request.param, 4)), rng.integers(0, 3, request.param)) for _ in range(STEPS)]
 
 
 def start(backend, method, net, params, loss="cross_entropy"):
@@ -38,7 +40,7 @@ def walk(backend, method, params, batches):
     problem, state = start(backend, method, NET, params)
     path = []
     for t, (x, y) in enumerate(batches):
-        noise = problem.loss.noise(generator(t, "samples"), SIZE, RANK, 3) if method.samples else None
+        noise = problem.loss.noise(generator(t, "samples"), len(x), RANK, 3) if method.samples else None
         step = method.step(problem, params, state, Batch(x, y, noise), method.scalars(t, STEPS), method.phase(t))
         path.append((params, step))
         params, state = step.params, step.state
@@ -49,14 +51,14 @@ def factors(kind, weights, x, y, seed):
     """(input covariance, gradient covariance) of both layers, and the layers' gradients as matrices."""
     hidden = np.tanh(x @ weights[0]["weight"].T + weights[0]["bias"])
     z = hidden @ weights[1]["weight"].T
-    inputs = np.concatenate([x, np.ones((SIZE, 1))], axis=1), hidden
+    inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1), hidden
     metrics = oracle.output_metrics(OUTPUT_METRICS[kind], "cross_entropy", z, y, RANK, seed)
     back = [weights[1]["weight"] * (1 - h**2) for h in hidden]
     through = [j.T @ m @ j for j, m in zip(back, metrics, strict=True)]
     gammas = np.stack([oracle.cotangent("cross_entropy", row, label) for row, label in zip(z, y, strict=True)])
     deltas = np.stack([j.T @ gamma for j, gamma in zip(back, gammas, strict=True)])
-    pairs = [(a.T @ a / SIZE, sum(g) / SIZE) for a, g in zip(inputs, (through, list(metrics)), strict=True)]
-    return pairs, [deltas.T @ inputs[0] / SIZE, gammas.T @ inputs[1] / SIZE]
+    pairs = [(a.T @ a / len(x), sum(g) / len(x)) for a, g in zip(inputs, (through, list(metrics)), strict=True)]
+    return pairs, [deltas.T @ inputs[0] / len(x), gammas.T @ inputs[1] / len(x)]
 
 
 def dense_direction(split, a, g, gradient):

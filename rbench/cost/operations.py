@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from rbench.methods import KFAC, SGD, Adam, Method, Problem
+from rbench.methods.kronecker import in_points
 from rbench.methods.preconditioned import Preconditioned
 from rbench.metrics import get_output_metric, layer_masses
 from rbench.modules import Conv2d, Linear, Module
@@ -146,7 +147,8 @@ def kfac_operations(method: KFAC, work: LayerWork, batch: int, rank: int, *, ref
     - weight product B P o i;
     - on a refresh, covariances (a² p + o² q) / 2 and a factorisation of each: Cholesky n³/6, and n³ more where the
       inverse is kept; or an eigendecomposition;
-    - the solve o a (o + a), twice that in eigenbases.
+    - the solve o a (o + a); or with the gradient's B P points, B P (o² + a²), where that is less; in eigenbases
+      o a (o + a) more.
 
     Where the factors are those of the batch alone, a factor with fewer points than its size is solved in its points.
     G so: q² o / 2, q³/6, o q B P, q² B P, B P q o. A so: p² a / 2, p³/6, p² a, o p a, without the weight product.
@@ -164,7 +166,8 @@ def kfac_operations(method: KFAC, work: LayerWork, batch: int, rank: int, *, ref
             return total + q * q * o / 2 + q**3 / 6 + 2 * q * o * points + q * q * points
         return total + o * o * q / 2 + o**3 / 6 + o * o * a
     total = float(batch * work.weights)
-    total += o * a * (o + a) * (2 if method.form == "eigen" else 1)
+    total += points * (o * o + a * a) if in_points(points, o, a) else o * a * (o + a)
+    total += o * a * (o + a) * (method.form == "eigen")
     if refreshes:
         factor = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "eigen": EIGEN}[method.form]
         total += (a * a * p + o * o * q) / 2 + factor * (a**3 + o**3)

@@ -11,16 +11,19 @@ from rbench.methods.descent import Descent, clip_step
 from rbench.methods.kronecker import (
     Factor,
     Form,
+    Gradient,
     Sharing,
     gradient_covariance,
+    inner,
     input_covariance,
+    layer_gradient,
     prepare,
     solve,
     solve_with_batch,
     zero_factor,
 )
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import LayerRows, get_output_metric, pull_gradient, pull_metric, weight_product
+from rbench.metrics import LayerRows, get_output_metric, pull_gradient, pull_metric
 from rbench.modules import Params
 
 _METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
@@ -134,10 +137,12 @@ class KFAC(Descent):
         if phase:
             metric = get_output_metric(_METRICS[self.factors], self.rank)
             loss, pulled = pull_metric(*common, metric, "stack", batch.x, batch.y, batch.noise)
-            gradients = None if self.forgets and self.kl_clip is None else [_matrix(backend, rows) for rows in pulled]
         else:
             loss, plain = pull_gradient(*common, batch.x, batch.y)
-            gradients = [_matrix(backend, LayerRows(p.source, p.cotangents, None, p.bias)) for p in plain]
+            pulled = [LayerRows(pair.source, pair.cotangents, None, pair.bias) for pair in plain]
+        gradients: list[Gradient] = []
+        if not self.forgets or self.kl_clip is not None:
+            gradients = [layer_gradient(backend, rows) for rows in pulled]
         if self.forgets:
             solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
             directions, health = [d for d, _ in solved], backend.xp.stack([h for _, h in solved])
@@ -146,14 +151,14 @@ class KFAC(Descent):
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])
             directions = [
                 solve(backend, pair, gradient, self.damping, self.form)
-                for pair, gradient in zip(factors, gradients or [], strict=True)
+                for pair, gradient in zip(factors, gradients, strict=True)
             ]
         blocks = tuple(
             layer.block(direction[:, : layer.fan_in], direction[:, -1], backend)
             for layer, direction in zip(layers, directions, strict=True)
         )
-        if gradients is not None and self.kl_clip is not None:
-            products = [backend.xp.sum(g * d) for g, d in zip(gradients, directions, strict=True)]
+        if self.kl_clip is not None:
+            products = [inner(backend, gradient, d) for gradient, d in zip(gradients, directions, strict=True)]
             blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(products)), lr, self.kl_clip)
         params, velocity = self.descend(backend, params, velocity, blocks, lr)
         return Step(params, (velocity, factors, health), loss, health)
@@ -168,9 +173,3 @@ class KFAC(Descent):
             averages = [decay * factor.covariance + (1 - decay) * value for factor, value in zip(old, new, strict=True)]
             prepared.append(prepare(backend, averages, self.damping, self.form))
         return tuple(pair for pair, _ in prepared), backend.xp.stack([health for _, health in prepared])
-
-
-def _matrix(backend: Backend, rows: LayerRows) -> Array:
-    """The gradient (fan_out, fan_in [+1])."""
-    weight, bias = weight_product(backend, rows.source, rows.gradient_rows)
-    return backend.xp.concat([weight, bias[:, None]], axis=1) if rows.bias else weight

@@ -54,6 +54,45 @@ def gradient_covariance(backend: Backend, rows: LayerRows, sharing: Sharing = "e
     return points.T @ points
 
 
+class Gradient(NamedTuple):
+    """A layer's gradient (fan_out, fan_in [+1]): leftᵀ right; where left is None, right itself.
+
+    Attributes:
+        left: cotangents (points, fan_out), or None.
+        right: inputs with the bias's 1, (points, fan_in [+1]); or the gradient.
+    """
+
+    left: Array | None
+    right: Array
+
+
+def in_points(points: int, fan_out: int, width: int) -> bool:
+    """Whether it takes less to solve with a gradient's points, p (o² + a²) multiplications, than with it, o a (o + a).
+
+    Args:
+        points: p, data times positions.
+        fan_out: o.
+        width: a, fan_in [+1].
+    """
+    return points * (fan_out**2 + width**2) < fan_out * width * (fan_out + width)
+
+
+def layer_gradient(backend: Backend, rows: LayerRows) -> Gradient:
+    """The gradient of a layer: a product that is not formed, where it is quicker to solve with its points."""
+    samples, positions, fan_out = rows.gradient_rows.shape
+    if in_points(samples * positions, fan_out, rows.source.shape[2] + rows.bias):
+        return Gradient(backend.xp.reshape(rows.gradient_rows, (-1, fan_out)), input_points(backend, rows))
+    weight, bias = weight_product(backend, rows.source, rows.gradient_rows)
+    return Gradient(None, backend.xp.concat([weight, bias[:, None]], axis=1) if rows.bias else weight)
+
+
+def inner(backend: Backend, gradient: Gradient, direction: Array) -> Array:
+    """gᵀΔ."""
+    if gradient.left is None:
+        return backend.xp.sum(gradient.right * direction)
+    return backend.xp.sum(gradient.left * (gradient.right @ direction.T))
+
+
 def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) -> tuple[Array, Array]:
     """π√λ and √λ/π with π² = (tr A / dim A) / (tr G / dim G), given the means of both diagonals."""
     xp = backend.xp
@@ -73,7 +112,7 @@ def prepare(
         kept = [xp.maximum(values, xp.zeros_like(values)) for values, _ in parts]
         a, g = (Factor(c, v, k) for c, (_, v), k in zip(covariances, parts, kept, strict=True))
         return (a, g), xp.sum(a.values) + xp.sum(g.values)
-    first, second = (xp.sum(c * backend.eye(c.shape[0])) / c.shape[0] for c in covariances)
+    first, second = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
     dampings = split_damping(backend, (first, second), damping)
     lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
     health = sum(lower[0, 0] + lower[-1, -1] for lower in lowers)
@@ -82,15 +121,18 @@ def prepare(
     return (a, g), health
 
 
-def solve(backend: Backend, pair: tuple[Factor, Factor], gradient: Array, damping: float, form: Form) -> Array:
-    """Δ with (A ⊗ G damped) Δ = g, for g of shape (fan_out, fan_in [+1])."""
+def solve(backend: Backend, pair: tuple[Factor, Factor], gradient: Gradient, damping: float, form: Form) -> Array:
+    """Δ with (A ⊗ G damped) Δ = g, (fan_out, fan_in [+1])."""
     a, g = pair
+    left, right = gradient
+    if form == "eigen":
+        rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
+        return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
     if form == "inverse":
-        return g.matrix @ gradient @ a.matrix
-    if form == "cholesky":
-        return _solve(backend, a.matrix, _solve(backend, g.matrix, gradient).T).T
-    rotated = g.matrix.T @ gradient @ a.matrix
-    return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
+        return g.matrix @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
+    if left is None:
+        return _solve(backend, a.matrix, _solve(backend, g.matrix, right).T).T
+    return _solve(backend, g.matrix, left.T) @ _solve(backend, a.matrix, right.T).T
 
 
 def solve_with_batch(backend: Backend, rows: LayerRows, damping: float, sharing: Sharing) -> tuple[Array, Array]:
@@ -108,14 +150,14 @@ def solve_with_batch(backend: Backend, rows: LayerRows, damping: float, sharing:
     count = x.shape[0]
     mean_a, mean_g = xp.sum(x * x) / (count * x.shape[1]), xp.sum(d * d) / d.shape[1]
     alpha, beta = split_damping(backend, (mean_a, mean_g), damping)
-    in_points = sharing == "expand" and count < x.shape[1], d.shape[0] < d.shape[1]
+    few_x, few_d = sharing == "expand" and count < x.shape[1], d.shape[0] < d.shape[1]
     gamma = xp.reshape(rows.gradient_rows, (-1, d.shape[1]))
     health = []
-    if in_points[1]:
+    if few_d:
         lower = backend.cholesky(d @ d.T, beta)
         gamma = (gamma - _solve(backend, lower, d @ gamma.T).T @ d) / beta
         health.append(lower)
-    if in_points[0]:
+    if few_x:
         lower = backend.cholesky(x @ x.T / count, alpha)
         direction = gamma.T @ _solve(backend, lower, x)
         health.append(lower)
@@ -125,7 +167,7 @@ def solve_with_batch(backend: Backend, rows: LayerRows, damping: float, sharing:
         lower = backend.cholesky(x.T @ x / count, alpha)
         direction = _solve(backend, lower, gradient.T).T
         health.append(lower)
-    if not in_points[1]:
+    if not few_d:
         lower = backend.cholesky(d.T @ d, beta)
         direction = _solve(backend, lower, direction)
         health.append(lower)

@@ -74,6 +74,7 @@ NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "no bias": (Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False), _VECTOR),
     "flatten": (Flatten() >> Linear(4, 5) >> GELU() >> Linear(5, 3), ((2, 2),)),
     "exponentials": (Linear(4, 5, bias=False) >> Exp() >> Linear(5, 3), _VECTOR),
+    "wide": (Linear(20, 16) >> Tanh() >> Linear(16, 3), ((20,),)),
     "two wires": (Linear(4, 3) * (Linear(4, 5) >> Tanh() >> Linear(5, 3)) >> Add(), 2 * _VECTOR),
 }
 """Networks with one output of three numbers, and the shapes of their inputs."""

@@ -75,6 +75,9 @@ _ON_IMAGES: list[Method] = [
 ]
 """Methods whose trajectories are tried with convolutions."""
 
+_WIDE = KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003)
+"""A method that solves with a batch's points where they are few beside a layer's sizes."""
+
 
 def method_cases() -> Iterator[Case]:
     """`kfac factors`, `kfac directions`, and `trajectory …` of every built-in method."""
@@ -84,7 +87,7 @@ def method_cases() -> Iterator[Case]:
                 yield _factor_case(network, loss, metric)
     for sharing in get_args(Sharing):
         yield _factor_case("largest pixels", "cross_entropy", "ggn_mc", sharing)
-    for network in ("residual", "flatten"):
+    for network in ("residual", "flatten", "wide"):
         for split in _SPLITS:
             kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
             training = _Training(example(network), "cross_entropy", kfac, 1)
@@ -98,6 +101,8 @@ def method_cases() -> Iterator[Case]:
     for method in _ON_IMAGES:
         training = _Training(example("strided images"), "cross_entropy", method, FEW)
         yield Case(f"trajectory {method.name}", f"images, {training}", training.step_by_step, training.expected)
+    training = _Training(example("wide"), "cross_entropy", _WIDE, FEW)
+    yield Case(f"trajectory {_WIDE.name}", f"wide, {training}", training.step_by_step, training.expected)
 
 
 def _factor_case(network: str, loss: str, metric: str, sharing: Sharing = "expand") -> Case:
