@@ -200,6 +200,10 @@ class Backend(ABC):
         """
         return x + scale * y
 
+    def gram(self, vectors: Array) -> Array:
+        """All inner products of vectors (n, k): vectors vectorsᵀ, (n, n)."""
+        return vectors @ vectors.T
+
     def outer_sums(self, one: Array, other: Array) -> Array:
         """Σ_t one[s, t] ⊗ other[s, t], (samples, a, b).
 

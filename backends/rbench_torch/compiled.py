@@ -53,6 +53,10 @@ class CompiledTorchBackend(TorchBackend):
         # Not torch.add(x, y, alpha=scale): where x is a matrix product, Inductor of PyTorch 2.13 computes x + y.
         return x + scale * y
 
+    def gram(self, vectors: Array) -> Array:
+        # One product: to the compiler an assignment into a part is a new whole.
+        return vectors @ vectors.T
+
     def _number(self, value: float) -> Array:
         return torch.full((), value, dtype=self.float_dtype, device=self.native_device)
 

@@ -77,10 +77,9 @@ def _input_gram(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array
     samples, positions, fan_in = rows.source.shape
     flat = backend.xp.reshape(rows.inputs, (samples * positions, fan_in))
     if isinstance(mass.column, float):
-        products = _divide(flat @ flat.T, mass.column)
+        products = _divide(backend.gram(flat), mass.column)
     else:
-        scaled = flat / mass.column**0.5
-        products = scaled @ scaled.T
+        products = backend.gram(flat / mass.column**0.5)
     return products + 1 / mass.bias_column if rows.bias else products
 
 
@@ -98,8 +97,8 @@ def _row_products(backend: Backend, one: Array, other: Array, of_inputs: Array) 
     xp = backend.xp
     shapes = one.shape[:3], other.shape[:3]
     first = xp.reshape(one, (-1, one.shape[3]))
-    second = first if other is one else xp.reshape(other, (-1, other.shape[3]))
-    of_cotangents = xp.reshape(first @ second.T, (*shapes[0], *shapes[1]))
+    flat = backend.gram(first) if other is one else first @ xp.reshape(other, (-1, other.shape[3])).T
+    of_cotangents = xp.reshape(flat, (*shapes[0], *shapes[1]))
     weights = xp.reshape(of_inputs, (1, *shapes[0][1:], 1, *shapes[1][1:]))
     products = of_cotangents * weights
     if shapes[0][2] > 1:

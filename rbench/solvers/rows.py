@@ -113,7 +113,7 @@ class _Part(NamedTuple):
     def sums(self, backend: Backend) -> _Sums:
         """V M⁻¹Vᵀ, V M⁻¹g and gᵀM⁻¹g over these columns."""
         xp = backend.xp
-        gram = self.values @ self.values.T / self.number
+        gram = backend.gram(self.values) / self.number
         if self.gradient is None:
             return gram, xp.sum(gram, axis=1), xp.sum(gram)
         return gram, self.values @ self.gradient / self.number, xp.sum(self.gradient * self.gradient) / self.number

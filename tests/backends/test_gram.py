@@ -1,0 +1,29 @@
+"""All inner products of some vectors, alike on every backend that is here."""
+
+import numpy as np
+import pytest
+
+import rbench
+from rbench.errors import BackendError
+
+BACKENDS = ["numpy", "torch", "torch[compile=true]", "jax", "cupy"]
+SHAPES = [(1, 1), (7, 3), (128, 4099), (129, 4100), (33, 20000), (300, 1800)]
+"""How many vectors, and their length; from (128, 4099) on PyTorch computes half of the products."""
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_gram_matrix_holds_all_inner_products(name, dtype, shape, rng):
+    try:
+        backend = rbench.get_backend(name, dtype=dtype)
+    except BackendError as error:
+        pytest.skip(str(error))
+    vectors = rng.normal(size=shape).astype(dtype)
+    exact = vectors.astype(float)
+    # Rounding of a sum of k products: √k ε of the vectors' lengths, and as much for the oracle's own.
+    lengths, bound = np.linalg.norm(exact, axis=1), 2 * shape[1] ** 0.5 * backend.epsilon
+    for given in (backend.asarray(vectors), backend.asarray(vectors.T.copy()).T):
+        found = backend.to_numpy(backend.gram(given))
+        assert found.dtype == dtype
+        assert np.abs((found - exact @ exact.T) / np.outer(lengths, lengths)).max() <= bound
