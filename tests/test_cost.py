@@ -1,6 +1,5 @@
 """Costs: operations against counts of what a step computes, and `rbench run step-time` on tiny cases."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from counting import CountingBackend, counted
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
 from rbench.cli import app
 from rbench.cost import COST_FIELDS, CostRequest, kind, network, parts, places, step_operations
@@ -23,11 +23,6 @@ from rbench.run.cell import configured
 from rbench.run.feed import Feed
 from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
-
-_SPEC = importlib.util.spec_from_file_location("counting", Path(__file__).with_name("counting.py"))
-counting = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(counting)
-CountingBackend, counted = counting.CountingBackend, counting.counted
 
 IMAGES = Conv2d(3, 8, 3, padding=1) >> ReLU() >> Conv2d(8, 8, 3, padding=1) >> AvgPool2d(2) >> Flatten()
 NETWORKS = {

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from rbench import Linear, get_backend
+from rbench.errors import Skip
 from rbench.losses import get_loss
 from rbench.methods import Method, Problem, Step
 from rbench.run import Budget, Cell
 from rbench.run.ask import ask
 from rbench.run.feed import Feed
-from rbench.run.memory import Peaks, step_peaks
+from rbench.run.isolate import run_isolated
+from rbench.run.memory import Peaks, check_memory, step_peaks
 from rbench.run.memory_worker import cell_peaks
 from rbench.run.stepper import Stepper
+from rbench.run.train import set_up
 from rbench.tasks import Dataset
 
 MIB = 2**20
@@ -28,6 +31,10 @@ class Hungry(Method):
     state: int = 0
     work: int = 0
     every: int = 1
+    predicted: int = 0
+
+    def workspace_bytes(self, problem, params, datum, batch_size):
+        return self.predicted * MIB, "its arrays"
 
     def _array(self, problem):
         return problem.backend.xp.ones((MIB,), dtype=problem.backend.xp.float64)
@@ -43,11 +50,16 @@ class Hungry(Method):
         return Step(params, state, sum((array[0] for array in held), problem.backend.xp.zeros(())))
 
 
-def peaks(backend="numpy", **settings):
+def hungry(backend="numpy", **settings):
+    """The method's stepper, and its parameters."""
     problem = Problem(get_backend(backend, dtype="float64"), Linear(3, 2), get_loss("cross_entropy"))
     x, y = np.ones((6, 3)), np.zeros(6, dtype=np.int64)
     feed = Feed(problem, Dataset(x, y, x, y, sha256=""), 3, seed=0)
-    return step_peaks(Stepper(problem, Hungry(**settings), feed), problem.net.init(problem.backend), 100)
+    return Stepper(problem, Hungry(**settings), feed), problem.net.init(problem.backend)
+
+
+def peaks(backend="numpy", **settings):
+    return step_peaks(*hungry(backend, **settings), 100)
 
 
 @pytest.mark.parametrize("settings", [{"work": 5}, {"state": 3}, {"state": 2, "work": 4}, {"work": 3, "every": 4}])
@@ -96,3 +108,48 @@ def test_a_cell_that_needs_more_memory_than_there_is_has_no_peak():
         backend="numpy", dtype="float64", budget=Budget(steps=5),
     )  # fmt: skip
     assert cell_peaks(cell).host is None
+
+
+@pytest.mark.parametrize(
+    ("predicted", "free", "limit", "device", "words"),
+    [
+        (600, 700, None, None, None),
+        (800, 700, None, None, "would need 800 MiB for its arrays; 700 MiB are free"),
+        (600, 700, 900, None, None),
+        (601, 700, 900, None, "would need 601 MiB for its arrays; 600 MiB are left of the memory limit"),
+        (800, 700, 2000, None, "would need 800 MiB for its arrays; 700 MiB are free"),
+        (1, 700, 200, None, "would need 1 MiB for its arrays; 0 MiB are left of the memory limit"),
+        (0, 700, 200, None, None),
+        (2048, 1536, 9000, None, "would need 2.0 GiB for its arrays; 1.5 GiB are free"),
+        (601, 700, 900, 5, None),  # the limit is on host memory, which is not where this device has its arrays
+        (800, 700, 900, 5, "would need 800 MiB for its arrays; 700 MiB are free"),
+    ],
+)
+def test_a_step_must_fit_into_what_is_free_and_into_what_the_limit_leaves(
+    monkeypatch, predicted, free, limit, device, words
+):
+    stepper, params = hungry(predicted=predicted)
+    backend = stepper.problem.backend
+    monkeypatch.setattr(backend, "free_bytes", lambda: free * MIB, raising=False)
+    monkeypatch.setattr(backend, "device_bytes", lambda: device, raising=False)
+    monkeypatch.setattr("rbench.run.memory.resident_bytes", lambda group: 300 * MIB)
+    limit = limit and limit * MIB
+    if words is None:
+        check_memory(stepper, params, limit)
+    else:
+        with pytest.raises(Skip) as refused:
+            check_memory(stepper, params, limit)
+        assert str(refused.value) == words
+
+
+def test_a_cell_that_its_limit_has_no_room_for_is_skipped_before_it_starts(tmp_path):
+    """Of the inverse of 3,000 × 3,000 numbers and what it is made of: some 200 MiB."""
+    cell = Cell(
+        suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[1000]]", method="naive[mass=1]",
+        backend="numpy", dtype="float64", budget=Budget(steps=1),
+    )  # fmt: skip
+    record = run_isolated(cell, None, tmp_path, memory_limit=250 * MIB)
+    assert record.status == "skipped", record.reason
+    assert "are left of the memory limit" in record.reason
+    stepper, _, params = set_up(cell, get_backend("numpy", dtype="float64"))
+    check_memory(stepper, params)

@@ -99,14 +99,15 @@ def test_the_time_to_the_target(steps, reached):
     if reached:
         first = next(entry for entry in record.history if entry["test_squared_error"] <= 0.06)
         assert 0 < first["seconds"] == seconds < record.figures["train_seconds"]
+        assert 0 < first["step"] == record.row()["steps_to_target"] < 200
     else:
-        assert seconds is None
+        assert seconds is record.row()["steps_to_target"] is None
 
 
 def test_a_task_without_a_target_has_no_time_to_it(monkeypatch):
     monkeypatch.setattr(plugins().find("tasks", "two-spirals"), "target", None)
     row = run_cell(cell("sgd")).row()
-    assert row["target_reached"] is row["seconds_to_target"] is None
+    assert row["target_reached"] is row["seconds_to_target"] is row["steps_to_target"] is None
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_data_fit_the_network(task):
             assert y.shape == (len(x), d)
     assert data.x_train.shape[1:] == data.x_test.shape[1:]
     assert data.official is (True if task.name.startswith("mnist") else None)
-    assert task.batch_size <= len(data.x_train)
+    assert (task.batch_size or 1) <= len(data.x_train)
 
 
 @every_task
@@ -137,7 +137,7 @@ def test_gradient_is_the_loss_slope(task):
     """Along its own gradient g, E grows at the rate ‖g‖² > 0: data, loss and network belong together."""
     backend = rbench_numpy.rbench_backends()[0].create("float64", None)
     data, net, loss = data_of(task), task.network(), get_loss(task.loss)
-    rows = slice(0, min(task.batch_size, 32))
+    rows = slice(0, min(task.batch_size or 32, 32))
     x = (backend.asarray(data.x_train[rows]),)
     y = backend.labels(data.y_train[rows]) if loss.integer_targets else backend.asarray(data.y_train[rows])
     params = net.init(backend, seed=0)
@@ -193,6 +193,8 @@ def test_the_data_seed_and_the_sizes_make_the_data(task):
         "teacher-student[teacher=[4,4],hidden=[16]]",
         "deep-linear[depth=2,width=5]",
         "lanczos[terms=4]",
+        "lanczos[batch_size=24]",
+        "digits[batch_size=none]",
     ],
 )
 def test_specs_round_trip(spec):
@@ -217,6 +219,7 @@ def test_lists_of_sizes_make_several_tasks():
         ("mnist[hidden=[16,0]]", "greater than 0"),
         ("mnist-autoencoder[hidden=[[]]]", "at least 1 item"),
         ("digits[activation=softmax]", "activation='softmax': .*'tanh', 'relu'"),
+        ("digits[batch_size=0]", "batch_size=0: .*greater than 0"),
         ("digits[width=3]", "no setting 'width'; its settings are: batch_size, validation, hidden, activation"),
     ],
 )
@@ -230,7 +233,10 @@ def test_bad_settings_are_refused(spec, words):
     [
         (Counted(batch_size=13), "batch_size=13 is more than the 12 training data; lower it"),
         (Counted(batch_size=11, validation=True), "batch_size=11 is more than the 10 training data that validation"),
-        (Lanczos(validation=True), "batch_size=24 is more than the 20 training data that validation leaves"),
+        (
+            Lanczos(batch_size=24, validation=True),
+            "batch_size=24 is more than the 20 training data that validation",
+        ),
     ],
 )
 def test_a_batch_that_is_larger_than_the_data_is_refused(task, words):

@@ -10,6 +10,7 @@ from rbench.cli.program import fail
 
 if TYPE_CHECKING:
     from rbench.run import Budget
+    from rbench.run.cell import Source
     from rbench.run.cluster import Cluster
 
 
@@ -37,6 +38,14 @@ Tasks = Annotated[
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(metavar="N", help="Number of seeds, from 0 on.", min=1)]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fix",
+        metavar="NAME",
+        help="Keep weights, order (of batches, and augmentation) or samples (of the metric) as at seed 0.",
+    ),
+]
 Steps = Annotated[int | None, typer.Option(metavar="N", help="Budget in updates.", min=1)]
 Epochs = Annotated[int | None, typer.Option(metavar="N", help="Budget in passes over the training set.", min=1)]
 Seconds = Annotated[float | None, typer.Option(metavar="S", help="Budget in seconds of training.", min=0)]
@@ -78,10 +87,20 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a cell whose Dask worker is lost is run again; default 2.", min=0),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List the cells and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List what would run and stop.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")]
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+
+def sources(fix: list[str] | None) -> "tuple[Source, ...]":
+    """What of a run is random, by the names that were given."""
+    from rbench.run.cell import SOURCES
+
+    if unknown := set(fix or ()) - set(SOURCES):
+        fail(f"--fix {min(unknown)!r}: nothing random is called so; choose among {', '.join(SOURCES)}")
+    return tuple(source for source in SOURCES if source in (fix or ()))
 
 
 def budget(epochs: int | None, steps: int | None, seconds: float | None) -> "Budget | None":

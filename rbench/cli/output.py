@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from rbench.cli.program import OK, SOME_FAILED, fail
+
 if TYPE_CHECKING:
-    from rbench.run import Record
+    from rbench.run import Run
 
 
 def new_folder(name: str) -> Path:
@@ -15,17 +17,29 @@ def new_folder(name: str) -> Path:
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def print_records(records: "list[Record]", *, json: bool) -> None:
-    """The comparison table with footnotes, or the rows as JSON."""
+def training_folder(output: Path | None, name: str) -> Path:
+    """The directory that was given, or a new one; it holds no run that measures costs."""
+    from rbench.report import is_cost
+
+    folder = output or new_folder(name)
+    if is_cost(folder):
+        fail(f"{folder} holds a run that measures costs; name another directory with -o")
+    return folder
+
+
+def end(run: "Run", *, json: bool) -> NoReturn:
+    """Print a run's table with footnotes, or its rows as JSON, and end with the exit status that it deserves."""
     from rich.console import Console
 
     from rbench.report import footnotes, render
     from rbench.report.display import print_table
 
-    console = Console()
+    console, records = Console(), run.records
     if json:
         typer.echo(render(records, "json"))
     elif console.is_terminal:
         print_table(console, records)
     else:
         typer.echo(render(records, "markdown") + "\n\n" + "\n".join(footnotes(records)))
+    typer.echo(f"records: {run.directory}", err=True)
+    raise typer.Exit(OK if run.ok else SOME_FAILED)

@@ -1,6 +1,8 @@
 """The program that the commands belong to: its app, its exit statuses, and how it refuses and stops."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
@@ -51,9 +53,19 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(WRONG_REQUEST)
 
 
-def stop_on_sigterm() -> None:
-    """Stop as for Ctrl-C when a batch system ends the job, so that the processes below end too."""
+@contextmanager
+def stoppable(way_on: str) -> Iterator[None]:
+    """A block that Ctrl-C stops, and likewise a batch system that ends the job, so that the processes below end too.
+
+    Args:
+        way_on: how to go on, for the message before exit status 130.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {way_on}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def main() -> None:

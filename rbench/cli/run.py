@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rbench.cli import options
-from rbench.cli.output import new_folder, print_records
-from rbench.cli.program import INTERRUPTED, OK, SOME_FAILED, app, errors, fail, stop_on_sigterm
+from rbench.cli.output import end, new_folder, training_folder
+from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, stoppable
 
 if TYPE_CHECKING:
     from rbench.cost import CostRequest, Plan
@@ -23,6 +23,7 @@ def run(
     method: options.Methods = None,
     task: options.Tasks = None,
     seeds: options.Seeds = None,
+    fix: options.Fix = None,
     steps: options.Steps = None,
     epochs: options.Epochs = None,
     seconds: options.Seconds = None,
@@ -41,7 +42,7 @@ def run(
     scheduler: options.Scheduler = None,
     retries: options.Retries = None,
     dry_run: options.DryRun = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Run suites and end with the table.
 
@@ -64,8 +65,8 @@ def run(
             from rbench.cost import CostRequest
 
             given = {
-                "--seeds": seeds, "--steps": steps, "--epochs": epochs, "--seconds": seconds, "--timeout": timeout,
-                "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
+                "--seeds": seeds, "--fix": fix, "--steps": steps, "--epochs": epochs, "--seconds": seconds,
+                "--timeout": timeout, "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
                 "--memory-limit": memory_limit, "--executor": executor is not options.ExecutorName.local,
                 "--scheduler": scheduler, "--retries": retries is not None,
             }  # fmt: skip
@@ -82,6 +83,7 @@ def run(
                 suites=names,
                 tasks=tuple(task or ()),
                 seeds=seeds,
+                fixed=options.sources(fix),
                 budget=options.budget(epochs, steps, seconds),
                 jobs=jobs,
                 unofficial_data=unofficial_data,
@@ -107,7 +109,6 @@ def _train(
     from rich.console import Console
 
     from rbench.plugins import plugins
-    from rbench.report import is_cost
     from rbench.report.display import display
     from rbench.run import check
     from rbench.run import run as run_request
@@ -119,19 +120,10 @@ def _train(
         check(cells)
         _print_cells(cells, json)
         return
-    folder = output or new_folder("-".join(request.suites))
-    if is_cost(folder):
-        fail(f"{folder} holds a run that measures costs; name another directory with -o")
-    stop_on_sigterm()
-    try:
-        with cluster or nullcontext(), display(Console(stderr=True)) as shown:
-            done = run_request(request, folder, shown, force=force, cluster=cluster, **limits)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with -o {folder}, without --force, goes on where it stopped", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    print_records(done.records, json=json)
-    typer.echo(f"records: {folder}", err=True)
-    raise typer.Exit(OK if done.ok else SOME_FAILED)
+    folder = training_folder(output, "-".join(request.suites))
+    with stoppable(_way_on(folder)), cluster or nullcontext(), display(Console(stderr=True)) as shown:
+        done = run_request(request, folder, shown, force=force, cluster=cluster, **limits)
+    end(done, json=json)
 
 
 def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_run: bool, json: bool) -> None:
@@ -147,19 +139,14 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
         _print_plans(request.plans(), json)
         return
     folder = output or new_folder(request.suite)
-    stop_on_sigterm()
-    console = Console(stderr=True)
-    try:
-        with progress_bar(console, sum(len(plan.cases) for plan in request.plans())) as bar:
+    console, count = Console(stderr=True), sum(len(plan.cases) for plan in request.plans())
+    with stoppable(_way_on(folder)), progress_bar(console, count) as bar:
 
-            def say(text: str, ended: int) -> None:
-                console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
-                bar.advance(ended)
+        def say(text: str, ended: int) -> None:
+            console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+            bar.advance(ended)
 
-            ok = measure(request, folder, say, force=force)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with -o {folder} keeps the backends that were done", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        ok = measure(request, folder, say, force=force)
     rows = cost_rows([folder])
     if series := series_of(rows):
         try:
@@ -171,6 +158,10 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
     typer.echo(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
     typer.echo(f"results: {folder}", err=True)
     raise typer.Exit(OK if ok else SOME_FAILED)
+
+
+def _way_on(folder: Path) -> str:
+    return f"the same command with -o {folder}, without --force, goes on where it stopped"
 
 
 def _print_cells(cells: "list[Cell]", as_json: bool) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rbench.cli import options
-from rbench.cli.output import new_folder, print_records
-from rbench.cli.program import INTERRUPTED, OK, SOME_FAILED, app, errors, fail, stop_on_sigterm
+from rbench.cli.output import end, training_folder
+from rbench.cli.program import app, errors, stoppable
 
 if TYPE_CHECKING:
     from rbench.tune import Plan, TuneRequest
@@ -46,8 +46,8 @@ def tune(
     unofficial_data: options.UnofficialData = False,
     timeout: options.Timeout = None,
     memory_limit: options.MemoryLimit = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="List what would be searched and stop.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
 ) -> None:
     """Search settings with as many trials for every method, then run the best on other seeds and end with the table.
 
@@ -80,33 +80,24 @@ def tune(
         if dry_run:
             _print_plan(request.plan(), json)
             return
-        _tune(request, output or new_folder(f"tune-{suite}"), json=json)
+        _tune(request, training_folder(output, f"tune-{suite}"), json=json)
 
 
 def _tune(request: "TuneRequest", folder: Path, *, json: bool) -> None:
     """Run the trials and then the best settings, and end with the table."""
     from rich.console import Console
 
-    from rbench.report import is_cost
     from rbench.report.display import display
     from rbench.tune import rerun, search
 
-    if is_cost(folder):
-        fail(f"{folder} holds a run that measures costs; name another directory with -o")
-    stop_on_sigterm()
     console = Console(stderr=True)
-    try:
+    with stoppable(f"the same command with -o {folder} goes on where it stopped"):
         with display(console) as shown:
             found = search(request, folder, shown)
         typer.echo(f"settings: {folder / 'tuned.json'}", err=True)
         with display(console) as shown:
             done = rerun(request, found, folder, shown)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with -o {folder} goes on where it stopped", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    print_records(done.records, json=json)
-    typer.echo(f"records: {folder}", err=True)
-    raise typer.Exit(OK if done.ok else SOME_FAILED)
+    end(done, json=json)
 
 
 def _print_plan(plan: "Plan", as_json: bool) -> None:

@@ -1,81 +1,119 @@
-"""A plan measured by pytest-benchmark, in a fresh process of pytest."""
+"""A plan measured by pytest-benchmark, in a fresh process of pytest; what is found is stored after each benchmark."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rbench.cost.request import Plan
-from rbench.cost.results import Place
+from rbench.cost.results import Place, entries, entry_of, write_entries
+from rbench.errors import RbenchError
+from rbench.run.ask import ask
 from rbench.run.gate import Gate
-from rbench.run.process import how_it_ended, thread_variables
+from rbench.run.provenance import provenance
 
 Say = Callable[[str, int], None]
 """Told a line, and how many cases have ended with it."""
 
 
-def run_benchmarks(plan: Plan, module: str, directory: Path, checked: Gate, say: Say) -> Place:
-    """Run a module of pytest-benchmark tests on a plan, in a fresh process; its JSON is left in the directory."""
-    results, log = directory / f"{plan.name}.json", directory / f"{plan.name}.log"
-    written = directory / f".{plan.name}.{os.getpid()}"
-    results.unlink(missing_ok=True)
-    reading, writing = os.pipe()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            _command(module, directory, written),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=_environment(plan, writing),
-            pass_fds=(writing,),
-            start_new_session=True,
+def run_benchmarks(plan: Plan, module: str, directory: Path, checked: Gate, say: Say, *, force: bool) -> Place:
+    """Measure the cases of a plan that the directory does not have yet by a module of pytest-benchmark tests.
+
+    A process that dies takes one case with it; another process goes on with those after it.
+
+    Args:
+        plan: what to measure.
+        module: has a test with a parameter `case` for each of the plan's cases, in their order.
+        directory: for the results, in the form of pytest-benchmark's JSON, and for what pytest prints.
+        checked: the gate of the plan's backend.
+        say: told each end.
+        force: measure again what is there.
+
+    Raises:
+        RbenchError: what was found cannot be stored.
+    """
+    place = Place(plan=plan, gate=checked)
+    ends = _Ends(plan, directory, [] if force else _kept(place, directory, say), say)
+    while ends.left:
+        log = directory / f"{plan.name}.log"
+        question, words = plan.model_copy(update={"cases": tuple(ends.left.values())}), (module, str(directory))
+        answer = ask(
+            "rbench.cost.benchmark_worker",
+            question.model_dump_json(),
+            threads=plan.threads,
+            arguments=words,
+            log=log,
+            heard=ends.heard,
         )
-    os.close(writing)
-    ends: dict[str, tuple[str, str]] = {}
-    done = 0
-    try:
-        with os.fdopen(reading) as lines:
-            for line in lines:
-                end, done = json.loads(line), done + 1
-                say(f"[{done}/{len(plan.cases)}] {plan.backend} {plan.dtype} {end['case']}: {_words(end)}", 1)
-                if end["status"] != "ok":
-                    ends[end["case"]] = (end["status"], end["reason"])
-        process.wait()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if written.exists():
-        written.replace(results)
-    elif len(ends) < len(plan.cases):
-        # pytest-benchmark writes at the end, so what was measured before a crash is lost as well.
-        reason = f"no results: the process {how_it_ended(process.returncode)}; see {log.name}"
-        ends = {str(case): ends.get(str(case), ("crashed", reason)) for case in plan.cases}
-    return Place(plan=plan, gate=checked, failures=ends)
+        if ends.left and answer.status != "ok":
+            log = log.replace(directory / f"{plan.name}-{len(ends.failures)}.log")
+            ends.fail(next(iter(ends.left)), answer.status, f"{answer.reason}; see {log.name}")
+        else:
+            for case in tuple(ends.left):
+                ends.fail(case, "crashed", f"{module} has no benchmark of it; see {log.name}")
+    return place.model_copy(update={"failures": ends.failures})
 
 
-def _command(module: str, directory: Path, written: Path) -> list[str]:
-    """pytest without the configuration and plugins of wherever it is called, but for pytest-benchmark's."""
-    # -P: the process imports what its parent does, not a checkout that it happens to stand in.
-    words = [sys.executable, "-P", "-m", "pytest", "-c", os.devnull, "--rootdir", str(directory), "--noconftest"]
-    plugins = ["pytest_benchmark.plugin", "rbench.cost.reporter", "no:cacheprovider"]
-    words += [word for plugin in plugins for word in ("-p", plugin)]
-    words += ["--import-mode=importlib", "--tb=short", f"--benchmark-json={written}"]
-    return [*words, "--pyargs", module]
+class _Ends:
+    """How the cases of a plan end, each stored and told.
+
+    Attributes:
+        left: cases that have not ended, by what they are in words.
+        failures: status and reason of those that have no figure.
+    """
+
+    def __init__(self, plan: Plan, directory: Path, kept: list[dict[str, Any]], say: Say) -> None:
+        self.left, self.failures = {str(case): case for case in plan.cases}, dict[str, tuple[str, str]]()
+        self._plan, self._directory, self._entries, self._say = plan, directory, kept, say
+        if not kept:
+            (directory / f"{plan.name}.json").unlink(missing_ok=True)
+        for case in plan.cases:
+            if entry_of(kept, case) is not None:
+                self._end(str(case), "kept from an earlier run")
+
+    def heard(self, line: bytes) -> None:
+        """Take in what a process says of a case that has ended."""
+        told = json.loads(line)
+        if told["status"] != "ok":
+            self.fail(told["case"], told["status"], told["reason"])
+            return
+        self._entries.append(told["entry"])
+        try:
+            write_entries(self._directory, self._plan, self._entries, told["provenance"])
+        except OSError as error:
+            raise RbenchError(
+                f"cannot run into {self._directory}: {error.strerror}; name another directory with -o"
+            ) from None
+        self._end(told["case"], _words(told["entry"]))
+
+    def fail(self, case: str, status: str, reason: str) -> None:
+        """A case has ended without a figure."""
+        self.failures[case] = (status, reason)
+        self._end(case, f"{status}: {reason}")
+
+    def _end(self, case: str, words: str) -> None:
+        del self.left[case]
+        count = len(self._plan.cases)
+        where = f"{self._plan.backend} {self._plan.dtype}"
+        self._say(f"[{count - len(self.left)}/{count}] {where} {case}: {words}", 1)
 
 
-def _environment(plan: Plan, report: int) -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
-    own = {"RBENCH_PLAN": plan.model_dump_json(), "RBENCH_REPORT": str(report), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return {**others, **thread_variables(plan.threads), **own}
+def _kept(place: Place, directory: Path, say: Say) -> list[dict[str, Any]]:
+    """What the directory has of the place's cases, where it was measured as it would be now.
+
+    Entries of two kinds of software never come into one file, which names but one.
+    """
+    plan, now, before = place.plan, provenance(), place.provenance(directory)
+    # BLAS is what a process has loaded, which this one need not have.
+    if changed := [name for name, value in now.items() if name != "blas" and before.get(name) != value]:
+        if before:
+            say(f"{plan.name}: measured again, for it was measured with another {', '.join(changed)}", 0)
+        return []
+    asked = {"threads": plan.threads, "device": place.gate.device}
+    found = [entry for entry in entries(directory, plan) if asked.items() <= entry["extra_info"].items()]
+    return [entry for case in plan.cases if (entry := entry_of(found, case)) is not None]
 
 
-def _words(end: dict[str, Any]) -> str:
-    if end["status"] != "ok":
-        return f"{end['status']}: {end['reason']}"
-    ratio = "" if end["ratio"] is None else f", {end['ratio']:.2f} × sgd"
-    return f"{1e3 * end['seconds']:.3g} ms{ratio}"
+def _words(entry: dict[str, Any]) -> str:
+    ratio = entry["extra_info"].get("step_ratio_to_sgd")
+    return f"{1e3 * entry['stats']['median']:.3g} ms" + ("" if ratio is None else f", {ratio:.2f} × sgd")

@@ -35,6 +35,8 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
     if kind(directory) == "training":
         raise RbenchError(f"{directory} holds a run that trains; name another directory with -o")
     with locked(directory):
+        for path in directory.glob(".*.json.*"):  # what a killed run was just writing
+            path.unlink()
         found = {place.plan.name: place for place in places(directory)}
         try:
             for plan in plans:
@@ -63,5 +65,5 @@ def _measure_place(place: Place, suite: CostSuite, directory: Path, say: Say, *,
         ends = {str(case): ("skipped", f"not timed: {checked}") for case in plan.cases}
         return Place(plan=plan, gate=checked, failures=ends)
     if suite.benchmarks:
-        return run_benchmarks(plan, suite.benchmarks, directory, checked, say)
+        return run_benchmarks(plan, suite.benchmarks, directory, checked, say, force=force)
     return measure_points(plan, suite.most_seconds, directory, checked, say, force=force)

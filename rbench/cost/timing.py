@@ -14,10 +14,9 @@ from rbench.methods import SGD, Problem
 from rbench.run.cell import configured
 from rbench.run.clock import arrays_of
 from rbench.run.feed import Feed
-from rbench.run.memory import Peaks, step_peaks
+from rbench.run.memory import Peaks, check_memory, step_peaks
 from rbench.run.step_time import WINDOW, Variant, paired_steps
 from rbench.run.stepper import Stepper
-from rbench.run.train import check_memory
 from rbench.tasks import Dataset
 
 ROUND_SECONDS, FEWEST, MOST = 1.0, 5, 100

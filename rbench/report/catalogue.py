@@ -79,7 +79,7 @@ def _word(value: Any) -> str:
         str(list(value)).replace(" ", "")
         if isinstance(value, tuple)
         else str(value).lower()
-        if isinstance(value, bool)
+        if isinstance(value, bool) or value is None
         else str(value)
     )
 

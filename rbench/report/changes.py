@@ -77,5 +77,6 @@ def _number(value: float) -> str:
 
 def _words(change: Change) -> str:
     known = {name: value for name, value in change.row.items() if value and name != "suite"}
-    where = " ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in known.items())
+    alone = {name for name, value in known.items() if isinstance(value, str) and name != "fixed"}
+    where = " ".join(value if name in alone else f"{name} {value}" for name, value in known.items())
     return f"{where}: " + (change.reason or f"{TITLES[change.figure]} {_ratio(change).lstrip(WORSE)}")

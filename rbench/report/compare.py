@@ -40,6 +40,7 @@ TRAINING_FIGURES = (
     Figure("step_seconds", "step s", default=False, repeats=False),
     Figure("train_seconds", "train s", default=False, repeats=False),
     Figure("seconds_to_target", "to target s", default=False, repeats=False),
+    Figure("steps_to_target", "to target steps", default=False, repeats=False),
     Figure("test_accuracy", "test error", repeats=False),
     Figure("test_squared_error", "test squared error"),
     Figure("test_loss", "test loss"),

@@ -153,7 +153,7 @@ def print_table(console: Console, records: list[Record]) -> None:
         table = Table(title=escape(str(task)), title_justify="left")
         rest = part.drop(columns="task")
         for name in rest.columns:
-            words = name in ("method", "status", "backend", "suite", "device", "dtype")
+            words = name in ("method", "status", "backend", "suite", "device", "dtype", "fixed")
             table.add_column(name, justify="left" if words else "right", overflow="fold")
         for values in rest.to_numpy():
             table.add_row(*(escape(str(value)) for value in values))

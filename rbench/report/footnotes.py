@@ -21,8 +21,9 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     threads = sorted({cell.threads for cell in cells})
     return [
         *_seeds(len({cell.seed for cell in cells})),
+        *["fixed: what is random, and yet as at seed 0 at every seed."] * any(cell.fixed for cell in cells),
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
-        "to target s: training time at the first evaluation that met the task's target.",
+        "to target: training time and steps at the first evaluation that met the task's target.",
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
         *tuned_notes(records),
         *_tuning(records),

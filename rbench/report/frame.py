@@ -9,28 +9,33 @@ import pandas as pd
 from rbench.report.noise import marks, median_interval
 from rbench.run.record import FIELDS, Record
 
-FIELD = ["suite", "task", "backend", "device", "dtype", "threads", "budget", "dataset_official"]
+FIELD = ["suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official"]
 """What methods share that compete."""
 
 GROUP = [*FIELD, "method"]
 FIGURES = [
     "test_accuracy", "test_squared_error", "test_loss", "train_loss", "step_seconds", "step_ratio_to_sgd",
-    "train_seconds", "seconds_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters", "steps",
+    "train_seconds", "seconds_to_target", "steps_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters",
+    "steps",
 ]  # fmt: skip
 
 
 def rows(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record, with the columns `FIELDS`, in the order of the records; a missed target takes infinite time."""
+    """One row a record, with the columns `FIELDS`, in the order of the records; a missed target takes forever."""
     frame = pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
     missed = frame["target_reached"].eq(False)
-    frame["seconds_to_target"] = pd.to_numeric(frame["seconds_to_target"]).mask(missed, np.inf)
+    for figure in ("seconds_to_target", "steps_to_target"):
+        frame[figure] = pd.to_numeric(frame[figure]).mask(missed, np.inf)
     return frame
 
 
 def history(records: Iterable[Record]) -> pd.DataFrame:
     """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures."""
-    names = ("task", "method", "backend", "dtype", "seed")
-    lines = [{**{name: getattr(r.cell, name) for name in names}, **point} for r in records for point in r.history]
+    names = ("task", "method", "backend", "dtype", "seed", "fixed")
+    lines = []
+    for record in records:
+        row = record.row()
+        lines += [{**{name: row[name] for name in names}, **point} for point in record.history]
     return pd.DataFrame(lines)
 
 

@@ -13,7 +13,7 @@ from rbench.report.frame import located, rows
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
-PLACE = ["backend", "device", "dtype", "threads"]
+PLACE = ["backend", "device", "dtype", "threads", "fixed"]
 """Where methods compete."""
 
 TASK = ["suite", "task", "budget"]
@@ -107,7 +107,7 @@ def untuned(spec: str) -> str:
 def place_columns(found: Sequence[Problems]) -> list[dict[str, str]]:
     """For each of several problems, the parts of its place that are not the same for all."""
     several = [name for name in PLACE if len({one.place[name] for one in found}) > 1]
-    return [{name: str(one.place[name]) for name in several} for one in found]
+    return [{name: str(one.place[name] or "none") for name in several} for one in found]
 
 
 def left_out_note(found: Problems) -> list[str]:

@@ -48,6 +48,7 @@ COLUMNS = (
     Column("step_ratio_to_sgd", "step / SGD", lambda value: f"{value:.2f}"),
     Column("train_seconds", "train s", significant),
     Column("seconds_to_target", "to target s", significant),
+    Column("steps_to_target", "to target steps", lambda value: "never" if math.isinf(value) else f"{value:.0f}"),
     Column("peak_host_bytes", "peak host MiB", lambda value: significant(value / 2**20)),
     Column("peak_device_bytes", "peak device MiB", lambda value: significant(value / 2**20)),
 )
@@ -63,6 +64,8 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     for name in ("suite", "backend", "device", "dtype", "threads", "budget", "dataset_official"):
         if table[name].nunique(dropna=False) > 1:
             shown[name] = table[name].fillna("").astype(str)
+    if table["fixed"].notna().any():
+        shown["fixed"] = table["fixed"].fillna("")
     if table["seeds"].nunique() > 1:
         shown["seeds"] = table["seeds"].astype(str)
     for column in COLUMNS:

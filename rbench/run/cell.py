@@ -2,15 +2,27 @@
 
 import hashlib
 import re
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from rbench.errors import SpecError
 from rbench.methods.base import Method
 from rbench.plugins import plugins
 from rbench.spec import Configurable, parse
 from rbench.tasks.base import Task
+
+Source: TypeAlias = Literal["weights", "order", "samples"]
+"""What of a run is random: initial weights; the order of batches, and their augmentation; the samples of the metric."""
+
+SOURCES: tuple[Source, ...] = get_args(Source)
 
 
 class Budget(BaseModel):
@@ -47,7 +59,8 @@ class Cell(BaseModel):
         backend: canonical SPEC, which is its name where it has no options.
         device: the backend's name of the device, or None for its default.
         dtype: `float32` or `float64`.
-        seed: of weights, order and samples, each a stream of its own.
+        seed: of weights, order and samples, each a stream of its own, but for what is fixed.
+        fixed: sources whose streams are those of seed 0, whatever the seed; in alphabetical order, each once.
         budget: when to stop.
         threads: threads of the numerical libraries; time and rounding depend on it, so another number is another cell.
         unofficial_data: whether a copy of the data that is not the published one is taken.
@@ -61,9 +74,21 @@ class Cell(BaseModel):
     device: str | None = None
     dtype: str = "float32"
     seed: int = Field(0, ge=0)
+    fixed: tuple[Source, ...] = ()
     budget: Budget
     threads: int = Field(1, ge=1)
     unofficial_data: bool = False
+
+    @field_validator("fixed")
+    @classmethod
+    def _in_order(cls, fixed: tuple[Source, ...]) -> tuple[Source, ...]:
+        return tuple(sorted(set(fixed)))
+
+    @model_serializer(mode="wrap")
+    def _without_an_empty_fixed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """So that keys and records of cells where nothing is fixed stay what they were before there was a choice."""
+        fields: dict[str, Any] = handler(self)
+        return fields if self.fixed else {name: value for name, value in fields.items() if name != "fixed"}
 
     @property
     def key(self) -> str:
@@ -72,6 +97,10 @@ class Cell(BaseModel):
         names = (self.task, self.method, self.backend)
         slug = "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:48] for name in names)
         return f"{slug}--s{self.seed}--{digest}"
+
+    def seed_of(self, source: Source) -> int:
+        """The seed of a source's streams."""
+        return 0 if source in self.fixed else self.seed
 
     def make_task(self) -> Task:
         """The task that the SPEC names."""

@@ -1,38 +1,68 @@
-"""The phase clock: seconds of data, warm-up, steps and evaluation, each apart."""
+"""The phase clock: every second of a run in one phase, and steps alone as training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from rbench.backend import Backend
 
-Phase: TypeAlias = Literal["data", "warm_up", "step", "evaluation"]
-"""Only `step` counts as training."""
+Phase: TypeAlias = Literal["data", "compile", "warm_up", "step", "evaluation", "other"]
+"""What a second counts for; only `step` is training:
+
+- `data` the data set, the initial parameters, and every batch;
+- `compile` what the first calls of the method's steps take beyond later ones: a record's `compile_seconds`;
+- `warm_up` the rest before the first step: memory predicted, steps timed beside SGD's, whose compilation is in it, the
+  initial state;
+- `step` steps, with the drawing of their samples;
+- `evaluation` training and test figures, with the compilation of the first;
+- `other` what is left: losses read, progress reported.
+"""
 
 
 class Clock:
-    """Seconds spent in each phase.
+    """Seconds of a run by phase; each second since the clock was made counts for one.
+
+    The backend is synchronised before every reading, so that work counts for the phase that asked for it.
 
     Attributes:
-        seconds: by phase.
+        seconds: by phase, until the last reading; outside of any block they count for `other`.
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.seconds: dict[str, float] = {"data": 0.0, "warm_up": 0.0, "step": 0.0, "evaluation": 0.0}
+        self.seconds: dict[str, float] = dict.fromkeys(get_args(Phase), 0.0)
+        self._backend, self._phase = backend, "other"
+        backend.synchronize()
+        self._since = perf_counter()
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Add the time of the block to a phase, until the backend has done what was asked of it."""
-        start = perf_counter()
+        """Count a block for a phase, but for what counts for another within it."""
+        outer = self._turn(name)
         try:
             yield
         finally:
-            self._backend.synchronize()
-            self.seconds[name] += perf_counter() - start
+            self._turn(outer)
+
+    def read(self) -> dict[str, float]:
+        """Seconds by phase until now."""
+        self._turn(self._phase)
+        return dict(self.seconds)
+
+    def move(self, seconds: float, source: Phase, target: Phase) -> None:
+        """Count seconds for another phase than the one they were counted for."""
+        self.seconds[source] -= seconds
+        self.seconds[target] += seconds
+
+    def _turn(self, name: str) -> str:
+        """Let a phase count from now on, in place of the one that is returned."""
+        self._backend.synchronize()
+        now = perf_counter()
+        self.seconds[self._phase] += now - self._since
+        self._since, before, self._phase = now, self._phase, name
+        return before
 
 
 def timed(backend: Backend, function: Callable[[], Any]) -> float:

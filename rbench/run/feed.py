@@ -17,16 +17,26 @@ from rbench.tasks import Dataset
 class Feed:
     """Batches of the training data, in an order drawn for each epoch; all that is random is drawn on the host.
 
+    Args:
+        problem: what is trained.
+        data: the data.
+        batch_size: data a batch; all training data if None.
+        seed: of the order, and of the augmentation.
+        samples_seed: of the noise; as `seed` if None.
+
     Attributes:
         batch_size: data a batch.
         steps_per_epoch: batches an epoch; a smaller rest is left out.
     """
 
-    def __init__(self, problem: Problem, data: Dataset, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, problem: Problem, data: Dataset, batch_size: int | None, seed: int, samples_seed: int | None = None
+    ) -> None:
         backend = problem.backend
-        self.batch_size = batch_size
-        self.steps_per_epoch = len(data.x_train) // batch_size
-        self._data, self._seed, self._problem = data, seed, problem
+        self.batch_size = batch_size or len(data.x_train)
+        self.steps_per_epoch = len(data.x_train) // self.batch_size
+        self._data, self._problem = data, problem
+        self._seed, self._samples_seed = seed, seed if samples_seed is None else samples_seed
         self._put_y = backend.labels if problem.loss.integer_targets else backend.asarray
         # What is changed on the host at every step stays there.
         self._kept = None if data.augment else (backend.asarray(data.x_train), self._put_y(data.y_train))
@@ -82,7 +92,7 @@ class Feed:
         return xp.reshape(x, (*indices.shape, *x.shape[1:])), xp.reshape(y, (*indices.shape, *y.shape[1:]))
 
     def _draw(self, step: int, samples: int) -> np.ndarray[Any, Any]:
-        draws = generator(self._seed, "samples", step)
+        draws = generator(self._samples_seed, "samples", step)
         return self._problem.loss.noise(draws, self.batch_size, samples, self._outputs)
 
 

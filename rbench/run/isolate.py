@@ -57,7 +57,7 @@ def run_isolated(
     log = folder / f"{cell.key}.log"
     answer = ask(
         "rbench.run.worker",
-        Assignment(cell=cell, gate=gate).model_dump_json(),
+        Assignment(cell=cell, gate=gate, memory_limit=memory_limit).model_dump_json(),
         threads=cell.threads,
         timeout=timeout,
         memory_limit=memory_limit,
@@ -71,7 +71,7 @@ def run_isolated(
             log.unlink()
     if peaks is not None and record.status in FINAL:
         # One for all seeds and budgets.
-        likes = cell.model_copy(update={"seed": 0, "budget": Budget(steps=1), "suite": ""})
+        likes = cell.model_copy(update={"seed": 0, "fixed": (), "budget": Budget(steps=1), "suite": ""})
         if likes.key not in peaks:
             found = ask(
                 "rbench.run.memory_worker",

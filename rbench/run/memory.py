@@ -1,7 +1,8 @@
-"""Peak memory of a method's steps, in a pass of its own, which is not timed."""
+"""Memory of a method's steps: predicted before the first, and measured in a pass of its own, which is not timed."""
 
 import ctypes
 import gc
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from time import sleep
 
 from pydantic import BaseModel
 
+from rbench.errors import Skip
 from rbench.modules import Params
 from rbench.run.clock import arrays_of
+from rbench.run.process import resident_bytes
 from rbench.run.step_time import WINDOW
 from rbench.run.stepper import Stepper
 
@@ -35,6 +38,28 @@ class Peaks(BaseModel):
     def figures(self) -> dict[str, int | None]:
         """The fields of a row."""
         return {f"peak_{name}_bytes": value for name, value in self.model_dump().items()}
+
+
+def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = None) -> None:
+    """Raise `Skip` where a step needs more memory than there is, before any of it is allocated.
+
+    Args:
+        stepper: the method on its problem.
+        params: where it starts.
+        memory_limit: bytes that this process, and those of its group, may hold resident; a device's own memory does not
+            count. None for no limit.
+    """
+    problem, feed = stepper.problem, stepper.feed
+    batch = feed(0)
+    datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
+    needed, purpose = stepper.method.workspace_bytes(problem, params, datum, feed.batch_size)
+    there, words = problem.backend.free_bytes(), "are free"
+    if memory_limit is not None and problem.backend.device_bytes() is None:
+        left = max(0, memory_limit - resident_bytes(os.getpgrp()))
+        if left < there:
+            there, words = left, "are left of the memory limit"
+    if needed > there:
+        raise Skip(f"would need {_size(needed)} for {purpose}; {_size(there)} {words}")
 
 
 def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
@@ -106,3 +131,8 @@ def _tidy() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):
         return
+
+
+def _size(count: float) -> str:
+    """Bytes in words."""
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"

@@ -11,9 +11,9 @@ from rbench.errors import Skip
 from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
 from rbench.run.cell import Cell
-from rbench.run.memory import Peaks, step_peaks
+from rbench.run.memory import Peaks, check_memory, step_peaks
 from rbench.run.step_time import WINDOW
-from rbench.run.train import check_memory, set_up
+from rbench.run.train import set_up
 
 
 def cell_peaks(cell: Cell) -> Peaks:

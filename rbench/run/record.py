@@ -20,18 +20,20 @@ FINAL: tuple[Status, ...] = ("ok", "diverged")
 """What a resumed run does not repeat; the others may end differently on another day."""
 
 FIELDS = (
-    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "budget", "status", "reason", "steps",
-    "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
-    "compile_seconds", "train_seconds", "seconds_to_target", "target_reached", "peak_host_bytes", "peak_resident_bytes",
-    "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
+    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget", "status", "reason",
+    "steps", "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
+    "compile_seconds", "train_seconds", "seconds_to_target", "steps_to_target", "target_reached", "peak_host_bytes",
+    "peak_resident_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
 )  # fmt: skip
 """Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
 
+- `fixed` what is random, and yet the same at every seed: such as `order, weights`;
 - `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
 - `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² a datum;
 - `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
   of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
-- `target_reached` whether an evaluation met the task's target; `seconds_to_target` training time at the first that did;
+- `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
+  and steps at the first that did;
 - `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
   data and parameters, measured in a process of its own; see `rbench.run.memory.Peaks`.
 """
@@ -43,10 +45,12 @@ class Assignment(BaseModel):
     Attributes:
         cell: what to run.
         gate: what the equivalence cases found on its backend; it goes into the record.
+        memory_limit: bytes that it may hold resident, or None.
     """
 
     cell: Cell
     gate: Gate | None = None
+    memory_limit: int | None = None
 
 
 class Record(BaseModel):
@@ -78,7 +82,10 @@ class Record(BaseModel):
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""
         own = {**self.cell.model_dump(), **self.figures, "budget": str(self.cell.budget)}
-        own |= {"status": self.status, "reason": self.reason}
+        own |= {"status": self.status, "reason": self.reason, "fixed": ", ".join(self.cell.fixed) or None}
+        if (seconds := own.get("seconds_to_target")) is not None:
+            at_target = (point["step"] for point in self.history if point["seconds"] == seconds)
+            own["steps_to_target"] = next(at_target, None)
         return {name: own.get(name) for name in FIELDS}
 
 

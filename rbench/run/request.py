@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rbench.errors import DataError, SpecError
 from rbench.plugins import backend_specs, find_backend, plugins
-from rbench.run.cell import Budget, Cell, configured
+from rbench.run.cell import SOURCES, Budget, Cell, Source, configured
 from rbench.run.suite import CostSuite, Entry, Suite
 from rbench.run.tuned import Tuned, TunedFile, read_tuned
 from rbench.spec import parse
@@ -24,6 +24,7 @@ class Request(BaseModel):
         tasks: SPECs of tasks, in place of the suites' own. A bare name means the suite's task of that name, if any.
         methods: SPECs of methods. A bare name means the suite's settings of that method, where it has the method.
         seeds: number of seeds, from 0 on.
+        fixed: what is random, and yet as at seed 0 at every seed.
         budget: in place of the entries' own.
         batch_size: in place of the tasks' own.
         dtypes: names of dtypes.
@@ -40,6 +41,7 @@ class Request(BaseModel):
     tasks: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     seeds: int | None = Field(None, ge=1)
+    fixed: tuple[Source, ...] = ()
     budget: Budget | None = None
     batch_size: int | None = Field(None, ge=1)
     dtypes: tuple[str, ...] = ("float32",)
@@ -58,7 +60,7 @@ class Request(BaseModel):
 
         Raises:
             PluginError, SpecError: a name or setting that does not exist, or a suite that measures costs; no number of
-                threads for other machines.
+                threads for other machines; several seeds of which nothing is left to differ.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
             DataError: a file of tuned settings that cannot be read, or has none for what is asked.
         """
@@ -69,6 +71,12 @@ class Request(BaseModel):
         found: dict[str, Cell] = {}
         for name in self.suites:
             suite = _find(name)
+            seeds = self.seeds or suite.seeds
+            if seeds > 1 and set(self.fixed) == set(SOURCES):
+                raise SpecError(
+                    f"{', '.join(SOURCES)} are all fixed, so that the {seeds} seeds of suite {name!r} would be one and "
+                    "the same run; leave a --fix out, or give --seeds 1"
+                )
             if not here and self.threads is None and suite.threads is None:
                 raise SpecError(
                     f"suite {name!r} leaves the threads of a cell to the machine, and cells are to run on others; "
@@ -133,6 +141,7 @@ class Request(BaseModel):
                                         device=device,
                                         dtype=dtype,
                                         seed=seed,
+                                        fixed=self.fixed,
                                         budget=budget,
                                         threads=self.threads
                                         or suite.threads

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rbench.backend import Array, Backend
-from rbench.errors import DivergedError, Skip
+from rbench.errors import DivergedError
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.modules import Params
@@ -14,6 +14,7 @@ from rbench.run.cell import Cell
 from rbench.run.clock import Clock
 from rbench.run.evaluate import Evaluator
 from rbench.run.feed import Feed
+from rbench.run.memory import check_memory
 from rbench.run.pace import Pace
 from rbench.run.step_time import side_by_side
 from rbench.run.stepper import STEPS_PER_CALL, Stepper
@@ -59,11 +60,18 @@ def set_up(cell: Cell, backend: Backend) -> Setup:
     task = cell.make_task()
     data = task.dataset(cell.unofficial_data)
     problem = Problem(backend, task.network(), get_loss(task.loss))
-    feed = Feed(problem, data, task.batch_size, cell.seed)
-    return Setup(Stepper(problem, cell.make_method(), feed), data, task.initial(problem.net, backend, cell.seed))
+    feed = Feed(problem, data, task.batch_size, cell.seed_of("order"), cell.seed_of("samples"))
+    params = task.initial(problem.net, backend, cell.seed_of("weights"))
+    return Setup(Stepper(problem, cell.make_method(), feed), data, params)
 
 
-def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambda step, total: None) -> None:
+def train(
+    cell: Cell,
+    backend: Backend,
+    outcome: Outcome,
+    report: Report = lambda step, total: None,
+    memory_limit: int | None = None,
+) -> None:
     """Run a cell and fill in its outcome.
 
     Args:
@@ -71,9 +79,10 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         backend: the backend that the cell names.
         outcome: filled while the run goes on.
         report: called with the steps done and the steps to do.
+        memory_limit: bytes that the process may hold resident, or None.
 
     Raises:
-        Skip: the method needs more memory than there is.
+        Skip: the method needs more memory than there is, or than the limit leaves.
         CapacitanceError, DivergedError: training left the numbers; the message names the step.
         DataError: the data cannot be had.
     """
@@ -86,16 +95,17 @@ def train(cell: Cell, backend: Backend, outcome: Outcome, report: Report = lambd
         "dataset_sha256": data.sha256,
         "dataset_official": data.official,
     }
-    check_memory(stepper, params)
     pace = Pace(cell.budget, stepper.feed.steps_per_epoch)
     with clock.phase("warm_up"):
+        check_memory(stepper, params, memory_limit)
         total = pace.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
         if not pace.timed:
             stops = [round(mark * total) for mark in pace.marks]
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
+    clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
     _Loop(stepper, pace, clock, report).run(params, cell.make_task(), evaluate, outcome)
-    outcome.figures["phase_seconds"] = clock.seconds
+    outcome.figures["phase_seconds"] = clock.read()
 
 
 class _Loop:
@@ -111,7 +121,8 @@ class _Loop:
         the step before it, whose time would then count as the data's.
         """
         stepper, clock, pace = self._stepper, self._clock, self._pace
-        state, done = stepper.start(params), 0
+        with clock.phase("warm_up"):
+            state, done = stepper.start(params), 0
         while True:
             self._evaluate(params, done, task, evaluate, outcome)
             fraction = pace.fraction(done, clock.seconds["step"])
@@ -159,14 +170,3 @@ def _add(figures: dict[str, Any], name: str, value: float) -> None:
     """Add to a figure, unless it does not apply."""
     if figures[name] is not None:
         figures[name] += value
-
-
-def check_memory(stepper: Stepper, params: Params) -> None:
-    """Raise `Skip` where a step needs more memory than is free, before any of it is allocated."""
-    problem, feed = stepper.problem, stepper.feed
-    batch = feed(0)
-    datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
-    needed, purpose = stepper.method.workspace_bytes(problem, params, datum, feed.batch_size)
-    free = problem.backend.free_bytes()
-    if needed > free:
-        raise Skip(f"would need {needed / 2**30:,.1f} GiB for {purpose}; {free / 2**30:,.1f} GiB are free")

@@ -25,13 +25,16 @@ from rbench.run.train import Outcome, train
 REPORT_SECONDS = 0.1
 
 
-def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) -> Record:
+def run_cell(
+    cell: Cell, gate: Gate | None = None, progress: int | None = None, memory_limit: int | None = None
+) -> Record:
     """Run a cell in this process, whatever becomes of it.
 
     Args:
         cell: what to run.
         gate: for the record.
         progress: file descriptor for the lines `step total`, or None.
+        memory_limit: bytes that this process may hold resident, or None.
     """
     outcome = Outcome()
     last = 0.0
@@ -50,7 +53,7 @@ def run_cell(cell: Cell, gate: Gate | None = None, progress: int | None = None) 
         backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
         known |= {"backend": backend.describe(), "device": backend.device}
         outcome.figures["device"] = backend.device
-        train(cell, backend, outcome, report)
+        train(cell, backend, outcome, report, memory_limit)
     except Skip as error:
         status, reason = "skipped", str(error)
     except (CapacitanceError, DivergedError) as error:
@@ -91,7 +94,7 @@ def main() -> None:
     answer = answer_channel()
     keep_freed_memory()
     given = Assignment.model_validate_json(sys.stdin.read())
-    record = run_cell(given.cell, given.gate, answer)
+    record = run_cell(given.cell, given.gate, answer, given.memory_limit)
     with open(answer, "wb") as file:
         file.write(json.dumps(plain(record.model_dump())).encode() + b"\n")
 

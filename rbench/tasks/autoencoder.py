@@ -7,7 +7,7 @@ from pydantic import Field
 from rbench.backend import Backend
 from rbench.modules import Module, Params
 from rbench.modules.base import Scheme
-from rbench.tasks.base import Dataset, Target, Task
+from rbench.tasks.base import BatchSize, Dataset, Target, Task
 from rbench.tasks.mnist import SIDE, load_mnist
 from rbench.tasks.networks import Activation, Widths, mlp
 
@@ -29,7 +29,7 @@ class MnistAutoencoder(Task):
     loss = "binary_cross_entropy"
     epochs = 2
     target = Target("test_squared_error", 10.0)
-    batch_size: int = Field(500, ge=1)
+    batch_size: BatchSize = 500
     hidden: Widths = Field((1000, 500, 250, 30, 250, 500, 1000), min_length=1)
     activation: Activation = "tanh"
     init: Scheme = "lecun"

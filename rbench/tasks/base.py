@@ -3,10 +3,10 @@
 import hashlib
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field
+from pydantic import PositiveInt
 
 from rbench.backend import Backend
 from rbench.errors import SpecError
@@ -15,6 +15,9 @@ from rbench.random import generator
 from rbench.spec import Configurable
 
 VALIDATION_FRACTION = 1 / 6
+
+BatchSize: TypeAlias = PositiveInt | None
+"""Data in a batch; None is all training data, however many there are."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,15 @@ class Task(Configurable):
         loss: name of the loss.
         epochs: default budget.
         target: default target, or None.
-        batch_size: default batch size; the last, smaller batch of an epoch is left out.
+        batch_size: data in a batch, None for all training data, those that `validation` leaves where that is set; the
+            last, smaller batch of an epoch is left out.
         validation: train on five sixths of the training set and test on the rest, for tuning: the test set is not read.
     """
 
     loss: ClassVar[str]
     epochs: ClassVar[int]
     target: ClassVar[Target | None] = None
-    batch_size: int = Field(128, ge=1)
+    batch_size: BatchSize = 128
     validation: bool = False
 
     @abstractmethod
@@ -107,11 +111,11 @@ class Task(Configurable):
         data = self.load(allow_unofficial)
         if self.validation:
             data = _held_out(data)
-        if self.batch_size > len(data.x_train):
+        if self.batch_size is not None and self.batch_size > len(data.x_train):
             left = " that validation leaves" if self.validation else ""
             raise SpecError(
                 f"{self.name}: batch_size={self.batch_size} is more than the {len(data.x_train)} training data{left}; "
-                "lower it"
+                "lower it, or write batch_size=none for all of them"
             )
         return data
 

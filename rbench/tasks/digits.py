@@ -1,11 +1,10 @@
 """`digits`: small handwritten digits that ship with scikit-learn."""
 
 import numpy as np
-from pydantic import Field
 
 from rbench.modules import Module
 from rbench.random import generator
-from rbench.tasks.base import Dataset, Target, Task, fingerprint
+from rbench.tasks.base import BatchSize, Dataset, Target, Task, fingerprint
 from rbench.tasks.networks import Activation, Widths, mlp
 
 N_TEST = 360
@@ -26,7 +25,7 @@ class Digits(Task):
     loss = "cross_entropy"
     epochs = 20
     target = Target("test_accuracy", 0.95)
-    batch_size: int = Field(64, ge=1)
+    batch_size: BatchSize = 64
     hidden: Widths = (64,)
     activation: Activation = "tanh"
 

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from rbench.modules import Exp, Linear, Module
-from rbench.tasks.base import Dataset, Target, Task, fingerprint
+from rbench.tasks.base import BatchSize, Dataset, Target, Task, fingerprint
 
 AMPLITUDES = (0.0951, 0.8607, 1.5576)
 RATES = (1.0, 3.0, 5.0)
@@ -30,7 +30,7 @@ class Lanczos(Task):
     loss = "squared_error"
     epochs = 500
     target = Target("test_squared_error", 1e-4)
-    batch_size: int = Field(24, ge=1)
+    batch_size: BatchSize = None
     terms: int = Field(3, ge=1)
     n_train: int = Field(24, ge=2)
 

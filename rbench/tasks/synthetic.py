@@ -51,7 +51,7 @@ class Synthetic(Task):
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
-        if self.batch_size > self.n_train:
+        if self.batch_size is not None and self.batch_size > self.n_train:
             raise ValueError(f"batch_size={self.batch_size} is more than n_train={self.n_train}; lower it")
         return self
 

@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import Field
 
 from rbench.modules import Module
-from rbench.tasks.base import Target
+from rbench.tasks.base import BatchSize, Target
 from rbench.tasks.networks import Activation, Widths, mlp
 from rbench.tasks.synthetic import Pair, Synthetic
 
@@ -28,7 +28,7 @@ class TwoSpirals(Synthetic):
     epochs = 100
     target = Target("test_accuracy", 0.95)
     n_train: int = Field(1000, ge=1)
-    batch_size: int = Field(100, ge=1)
+    batch_size: BatchSize = 100
     turns: float = Field(1.5, gt=0)
     noise: float = Field(0.02, ge=0)
     hidden: Widths = (64, 64)

@@ -84,6 +84,6 @@ class Plan:
         facts["searches"] = searches
         for search in self.searches:
             own = {**dict(search.cell), "search space": search.space_in_words()}
-            named = ("task", "method", "seed")
+            named = ("task", "method", "seed", "fixed")  # in trials nothing is fixed
             facts |= {f"{key} of {search.name}": str(value) for key, value in own.items() if key not in named}
         return facts

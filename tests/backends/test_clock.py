@@ -6,17 +6,22 @@ Nothing here sleeps but `test_waiting_in_real_time`: a call costs `LAUNCH` secon
 import time
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from rbench.backend import BackendPlugin
+from rbench.errors import DivergedError
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
 from rbench.plugins import plugins
 from rbench.run import Budget, Cell
-from rbench.run.clock import paired_seconds, timed
+from rbench.run.clock import Clock, Phase, paired_seconds, timed
+from rbench.run.evaluate import Evaluator
+from rbench.run.feed import Feed
 from rbench.run.stepper import STEPS_PER_CALL
+from rbench.run.train import Outcome, train
 from rbench.run.worker import run_cell
 from rbench_numpy.backend import NumpyBackend
 
@@ -197,7 +202,8 @@ def test_times_are_those_of_the_device(lagging):
 def test_the_first_call_counts_as_compilation(lagging):
     done = lagging()
     assert done.compile_seconds == pytest.approx(COMPILING)
-    assert done.phase_seconds["warm_up"] > 2 * COMPILING
+    assert done.phase_seconds["compile"] == done.compile_seconds
+    assert done.phase_seconds["warm_up"] > COMPILING
     assert done.train_seconds == pytest.approx(STEPS * (WORK + LAUNCH))
 
 
@@ -253,6 +259,7 @@ def test_many_steps_a_call_train_as_one_by_one(lagging, method, loops):
 def test_calls_of_many_steps_are_compiled_before_training(lagging):
     done = lagging(loops=True)
     assert done.compile_seconds == pytest.approx(2 * COMPILING)
+    assert done.phase_seconds["compile"] == done.compile_seconds
     assert STEPS * WORK < done.train_seconds <= STEPS * (WORK + LAUNCH) * (1 + 1e-9)
 
 
@@ -276,6 +283,119 @@ def test_an_upload_that_waits_for_the_device_does_not_count_its_work_as_data(lag
     done = lagging()
     assert done.record.status == "ok", done.record.reason
     assert done.train_seconds == pytest.approx(STEPS * (WORK + LAUNCH))
+
+
+class TestPhases:
+    """Each second in one phase. Batches and evaluations are queued here, too, and a report takes the host's time."""
+
+    BATCH, EVALUATION, REPORT = 0.003, 0.7, 0.0005
+
+    @pytest.fixture
+    def spent(self, watch, monkeypatch):
+        """Trains, and returns the outcome, the seconds that it took, and how often it reported."""
+
+        def slowed(function, seconds):
+            def queued(*arguments):
+                watch.queue(seconds)
+                return function(*arguments)
+
+            return queued
+
+        monkeypatch.setattr(Feed, "_batch", slowed(Feed._batch, self.BATCH))
+        monkeypatch.setattr(Evaluator, "__call__", slowed(Evaluator.__call__, self.EVALUATION))
+
+        def run(method="sgd[lr=0.1]", budget=None, **options):
+            backend, outcome, reports = LaggingBackend(watch=watch), Outcome(), []
+            vars(backend).update(options)
+
+            def report(step, total):
+                watch.now += self.REPORT
+                reports.append(step)
+
+            budget = budget or Budget(steps=STEPS)
+            cell = Cell(suite="none", task=TASK, method=method, backend="numpy", dtype="float64", budget=budget)
+            begun = watch.now
+            train(cell, backend, outcome, report)
+            return SimpleNamespace(seconds=watch.now - begun, reports=len(reports), outcome=outcome, **outcome.figures)
+
+        return run
+
+    @pytest.mark.parametrize("loops", [False, True], ids=["a step a call", "many steps a call"])
+    def test_every_second_counts_for_the_phase_that_asked_for_it(self, spent, loops):
+        done = spent(loops=loops)
+        calls = STEPS // STEPS_PER_CALL if loops else STEPS
+        # Of the seconds that are queued and compiled `warm_up` has what no other phase has.
+        assert done.phase_seconds == pytest.approx(
+            {
+                "data": calls * (LAUNCH + self.BATCH),
+                "compile": (1 + loops) * COMPILING,
+                "warm_up": done.phase_seconds["warm_up"],
+                "step": STEPS * WORK + calls * LAUNCH,
+                "evaluation": len(done.outcome.history) * (LAUNCH + self.EVALUATION),
+                "other": done.reports * self.REPORT,
+            }
+        )
+        assert sum(done.phase_seconds.values()) == pytest.approx(done.seconds)
+        assert done.phase_seconds["warm_up"] > COMPILING + 2 * (LAUNCH + WORK)
+        assert done.train_seconds == done.phase_seconds["step"]
+
+    @pytest.mark.parametrize("method", ["adam", "riemannian[output_metric=ggn_mc,lr=0.1]", "kfac[refresh=15]"])
+    @pytest.mark.parametrize("budget", [Budget(epochs=2), Budget(seconds=1.0)], ids=str)
+    def test_the_phases_add_up_to_the_time_of_training(self, spent, method, budget):
+        done = spent(method, budget)
+        assert tuple(done.phase_seconds) == get_args(Phase)
+        assert sum(done.phase_seconds.values()) == pytest.approx(done.seconds)
+        assert all(seconds > 0 for seconds in done.phase_seconds.values())
+
+    def test_where_nothing_is_compiled_no_second_counts_for_it(self, spent):
+        done = spent(eager=True)
+        assert done.compile_seconds is None
+        assert done.phase_seconds["compile"] == 0
+        assert sum(done.phase_seconds.values()) == pytest.approx(done.seconds)
+
+    def test_work_counts_for_the_phase_that_queued_it(self, watch):
+        clock = Clock(LaggingBackend(watch=watch))
+        watch.queue(5.0)
+        with clock.phase("data"):
+            watch.queue(1.0)
+        with clock.phase("step"):
+            watch.queue(2.0)
+        watch.queue(4.0)
+        found = {"data": 1.0, "step": 2.0, "other": 9.0 + LAUNCH}
+        assert clock.read() == pytest.approx(
+            {"compile": 0, "warm_up": 0, "evaluation": 0} | {name: value + LAUNCH for name, value in found.items()}
+        )
+
+    def test_a_phase_within_another_is_not_counted_twice(self, watch):
+        clock = Clock(LaggingBackend(watch=watch))
+        with clock.phase("warm_up"):
+            watch.now += 1.0
+            with clock.phase("data"):
+                watch.now += 2.0
+            watch.now += 4.0
+        found = clock.read()
+        assert (found["warm_up"], found["data"], found["other"]) == pytest.approx((5.0, 2.0, 0.0))
+
+    def test_a_block_that_fails_has_taken_its_time(self, watch):
+        clock = Clock(LaggingBackend(watch=watch))
+
+        def fail():
+            with clock.phase("step"):
+                watch.now += 3.0
+                raise DivergedError
+
+        with pytest.raises(DivergedError):
+            fail()
+        watch.now += 1.0
+        found = clock.read()
+        assert (found["step"], found["other"]) == pytest.approx((3.0, 1.0))
+
+    def test_seconds_that_move_are_neither_lost_nor_doubled(self, watch):
+        clock = Clock(LaggingBackend(watch=watch))
+        with clock.phase("warm_up"):
+            watch.now += 3.0
+        clock.move(1.0, "warm_up", "compile")
+        assert (clock.seconds["warm_up"], clock.seconds["compile"]) == pytest.approx((2.0, 1.0))
 
 
 def test_a_call_is_timed_from_an_empty_queue_to_its_end(watch):
