@@ -1,9 +1,11 @@
-"""A plugin with a task and backends that the workers alone have, and methods; `test_cluster.py` installs a copy."""
+"""A plugin with a task and backends that the workers alone have, and methods; `test_cluster.py` installs a copy.
+
+Methods that raise and that wait are those of `fault_plugin.py`, which it installs as well.
+"""
 
 import os
 import signal
 import time
-from pathlib import Path
 
 from rbench import BackendPlugin, hookimpl
 from rbench.errors import DataError
@@ -44,26 +46,6 @@ def mark(word):
         file.write(f"{os.getppid()} {os.getpid()} {word}\n")
 
 
-class Raises(SGD):
-    name = "cluster-raises"
-    summary = "raises an error of its own, and says a word before"
-
-    def step(self, *arguments):
-        print("last words")
-        raise RuntimeError("boom")
-
-
-class Waits(SGD):
-    name = "cluster-waits"
-    summary = "leaves its process's number and its worker's, and trains once a file is there"
-
-    def init(self, problem, params):
-        Path(f"{HERE}/pid-{os.getpid()}").write_text(str(os.getppid()))
-        while not os.path.exists(f"{HERE}/go"):
-            time.sleep(0.01)
-        return super().init(problem, params)
-
-
 class Kills(SGD):
     name = "cluster-kills"
     summary = "kills the worker that it belongs to"
@@ -95,7 +77,7 @@ def problem():
 
 @hookimpl
 def rbench_methods():
-    return [Marks, Raises, Waits, Kills]
+    return [Marks, Kills]
 
 
 @hookimpl

@@ -1,14 +1,18 @@
-"""Fixtures of the mathematical core's tests: backends, and a table of networks and losses."""
+"""Fixtures: backends, a table of networks and losses, a plugin of faults, and a bench for tunes."""
 
 import importlib.util
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rbench
+import tuning
+from plugin_folder import install_faults
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
+from rbench.plugins import plugins
 from rbench.testing import oracle
 
 
@@ -91,3 +95,22 @@ def network(request, make_params) -> Case:
 @pytest.fixture(scope="session", params=["cross_entropy", "squared_error", "binary_cross_entropy"])
 def loss(request) -> str:
     return request.param
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """The folder of `fault_plugin.py`, and the environment of processes that find it."""
+    folder = tmp_path_factory.mktemp("plugins")
+    return SimpleNamespace(folder=folder, env=install_faults(folder))
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """What becomes of cells, in place of processes; with the methods, the task and the suite of `tuning.Plugin`."""
+    stands = tuning.Bench()
+    plugin = tuning.Plugin()
+    plugins().manager.register(plugin)
+    monkeypatch.setattr("rbench.run.session.LocalExecutor", stands.executor)
+    monkeypatch.setattr("rbench.run.session.gate", tuning.passed)
+    yield stands
+    plugins().manager.unregister(plugin)

@@ -1,4 +1,4 @@
-"""A plugin whose methods do to their process what can be done to it; `faults.py` installs a copy of it."""
+"""A plugin whose methods do to their process what can be done to it; `plugin_folder.py` installs a copy of it."""
 
 import atexit
 import ctypes
@@ -6,16 +6,21 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
+from rbench.run.suite import Entry, Suite
+
+SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
+LARGE = "two-spirals[n_train=20,n_test=10,batch_size=10,hidden=[40000]]"
 
 
 def leave_number():
-    """Leave the process's number where a test looks for it."""
-    open(f"{os.environ['FAULTS']}/pid-{os.getpid()}", "w").close()
+    """Leave the process's number, and its parent's, where a test looks for them."""
+    Path(f"{os.environ['FAULTS']}/pid-{os.getpid()}").write_text(str(os.getppid()))
 
 
 class Segfaults(SGD):
@@ -88,9 +93,10 @@ class LeavesAChild(SGD):
 
 class Raises(SGD):
     name = "fault-raises"
-    summary = "raises an error of its own"
+    summary = "raises an error of its own, and says a word before"
 
     def step(self, *arguments):
+        print("last words")
         raise RuntimeError("boom")
 
 
@@ -128,6 +134,16 @@ class KillsItself(SGD):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Exits(SGD):
+    name = "fault-exits"
+    summary = "ends its process"
+
+    def step(self, *arguments):
+        print("to standard output", flush=True)
+        print("last words", file=sys.stderr, flush=True)
+        os._exit(3)
+
+
 class Leaves(SGD):
     name = "fault-leaves"
     summary = "ends its process as if all were done"
@@ -149,10 +165,21 @@ class Waits(SGD):
 
 METHODS = [
     Segfaults, SegfaultsAtExit, Hangs, HangsInTheMemoryPass, Allocates, AllocatesInAChild, LeavesAChild, Raises,
-    RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Leaves, Waits,
+    RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Exits, Leaves, Waits,
 ]  # fmt: skip
 
 
 @hookimpl
 def rbench_methods():
     return METHODS
+
+
+@hookimpl
+def rbench_suites():
+    diverging = ("sgd[lr=1e+30]", "riemannian[lr=1e+30]", "kfac[lr=1e+30,damping_split=eigen]")
+    entries = (
+        Entry(SPIRALS, ("fault-raises", "fault-kills-itself", "fault-exits", "sgd", *diverging)),
+        Entry("digits[hidden=[8]]", ("adam",)),
+        Entry(LARGE, ("naive",)),
+    )
+    return [Suite("faults", "all that can go wrong", entries)]

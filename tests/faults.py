@@ -1,22 +1,23 @@
-"""Runs with faults in them, for `test_faults.py` and `benchmarks/faults.py`: a plugin, and a hand that does harm.
+"""Runs with faults in them, for tests and for `benchmarks/faults.py`: commands, records, and a hand that does harm.
 
 A killed parent, a killed worker, a truncated record and a flipped bit are the faults; after each the run is resumed.
 """
 
-import os
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 
-from rbench.run import read_records
+from rbench.run import Budget, Cell, Record, read_records
+from rbench.run.provenance import environment
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
+TASK = "two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]]"
+"""The same, as records name it."""
 SMALL = ("-t", SPIRALS, "-m", "sgd", "-m", "adam", "-m", "kfac", "--seeds", "3", "--steps", "6", "--threads", "1")
 """Nine cells that take a second each."""
 
@@ -24,15 +25,10 @@ PARENT_SECONDS, WORKER_SECONDS = 6.0, 1.5
 """Longest time until a parent, and until a worker that has begun, is killed."""
 
 
-def install(folder):
-    """Install a copy of the plugin into a folder; the environment of processes that find it."""
-    (folder / "rbench_faults.py").write_text(Path(__file__).with_name("fault_plugin.py").read_text())
-    info = folder / "rbench_faults-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-faults\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rbench]\nfaults = rbench_faults\n")
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "FAULTS": str(folder)}
+def words(directory, *methods, seeds=1):
+    """The words of a run of methods for three steps."""
+    chosen = [word for name in methods for word in ("-m", name)]
+    return ("run", "-t", SPIRALS, *chosen, "--seeds", seeds, "--steps", "3", "--threads", "1", "-o", directory)
 
 
 def start(*words, **options):
@@ -47,6 +43,15 @@ def finish(*words, **options):
     process = start(*words, **options)
     _, errors = process.communicate(timeout=300)
     return process.returncode, errors
+
+
+def first_number(folder, process):
+    """The number of a worker that has begun to train."""
+    numbers = []
+    while not numbers and process.poll() is None:
+        time.sleep(0.02)
+        numbers = [int(path.name[4:]) for path in folder.glob("pid-*")]
+    return numbers[0]
 
 
 def children_of(process):
@@ -65,12 +70,56 @@ def is_alive(process):
         return False
 
 
+def cell(method="sgd", backend="numpy", seed=0):
+    return Cell(suite="none", task=TASK, method=method, backend=backend, seed=seed, budget=Budget(steps=3))
+
+
+def made(seed=0, **changes):
+    """A record as it would be made now, but for what changes."""
+    one = cell(seed=seed)
+    figures = {"train_loss": 0.25, "dataset_sha256": "ab" * 32}
+    return Record(cell=one, status="ok", figures=figures, environment=environment(one) | changes)
+
+
+def path_of(directory, record):
+    return directory / "cells" / f"{record.cell.key}.json"
+
+
+def by_method(directory):
+    records, damaged = read_records(directory)
+    assert damaged == []
+    assert len({record.cell for record in records}) == len(records)
+    return {record.cell.method.partition("[")[0]: record for record in records}
+
+
 def course(record):
     """All of a record that does not depend on time or on where memory lies."""
     timed = ("seconds", "ratio", "peak")
     figures = {name: value for name, value in record.figures.items() if not any(word in name for word in timed)}
     history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in record.history]
     return record.status, record.reason, figures, history
+
+
+class Shown:
+    """A display that keeps warnings and ends."""
+
+    def __init__(self):
+        self.warnings, self.ends = [], []
+
+    def start(self, cells, kept):
+        self.todo, self.kept = cells, kept
+
+    def step(self, cell, done, total):
+        pass
+
+    def gate(self, gate):
+        pass
+
+    def end(self, record):
+        self.ends.append(record)
+
+    def warn(self, text):
+        self.warnings.append(text)
 
 
 @dataclass

@@ -1,12 +1,13 @@
 """The README's examples run as they stand, each plugin installed where only its own run looks."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from plugin_folder import install
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -22,16 +23,11 @@ def test_each_kind_of_plugin_has_an_example():
     assert sorted(PLUGINS) == sorted(USES)
 
 
-def install(kind, folder):
-    """Put a plugin example into a folder with the entry point that the README shows; the environment to use it."""
+def installed(kind, folder):
+    """Install a plugin example as the module that the README's entry point names; the environment to use it."""
     (entry,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
     (module,) = re.findall(r'mine = "(\w+)"', entry)
-    (folder / f"{module}.py").write_text(PLUGINS[kind])
-    info = folder / "mine-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[rbench]\nmine = {module}\n")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+    return install(folder, module, PLUGINS[kind])
 
 
 def run(words, environment):
@@ -44,7 +40,7 @@ def run(words, environment):
 def test_a_plugin_example_is_short_and_runs(kind, tmp_path):
     code = [line for line in PLUGINS[kind].splitlines() if line.strip()]
     assert len(code) < 20
-    environment = install(kind, tmp_path)
+    environment = installed(kind, tmp_path)
     asked = (*USES[kind], *(() if kind == "tasks" else ("-t", "digits[hidden=[8]]")))
     table = run(["rbench.cli", "run", *asked, "--steps", "40", "-o", str(tmp_path / "run")], environment)
     assert USES[kind][-1] in table
@@ -54,7 +50,7 @@ def test_the_test_of_a_backend_is_short_and_passes(tmp_path):
     (block,) = (block for block in BLOCKS if "equivalence_tests" in block)
     assert len(block.split("\n\n")) == 2
     (tmp_path / "test_mine.py").write_text(block)
-    words = run(["pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], install("backends", tmp_path))
+    words = run(["pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], installed("backends", tmp_path))
     assert re.search(r"^\d{3} passed", words, flags=re.MULTILINE)
 
 

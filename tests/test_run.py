@@ -12,14 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from plugin_folder import install_faults
 from rbench.run import FIELDS, read_records
 from rbench.run.worker import run_cell
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
 ENDS = {
-    "toy-raises[lr=0.1]": ("crashed", ["RuntimeError: boom"]),
-    "toy-killed[lr=0.1]": ("crashed", ["signal SIGKILL"]),
-    "toy-exits[lr=0.1]": ("crashed", ["exit status 3: last words"]),
+    "fault-raises[lr=0.1]": ("crashed", ["RuntimeError: boom"]),
+    "fault-kills-itself[lr=0.1]": ("crashed", ["signal SIGKILL"]),
+    "fault-exits[lr=0.1]": ("crashed", ["exit status 3: last words"]),
     "sgd[lr=0.1]": ("ok", []),
     "sgd[lr=1e+30]": ("diverged", ["step 1", "lower lr"]),
     "riemannian[output_metric=ggn_mc,lr=1e+30,mass=0.1]": ("diverged", ["layer 0", "step 1", "lower lr"]),
@@ -36,13 +37,7 @@ ENDS = {
 def rbench(tmp_path_factory):
     """The command, in an environment with the plugin; `start` returns the process at once."""
     folder = tmp_path_factory.mktemp("plugins")
-    (folder / "rbench_toy.py").write_text(Path(__file__).with_name("toy_plugin.py").read_text())
-    info = folder / "rbench_toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rbench]\ntoy = rbench_toy\n")
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "TOY": str(folder)}
+    environment = install_faults(folder)
 
     def start(*words):
         command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
@@ -61,9 +56,9 @@ def rbench(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(rbench, tmp_path_factory):
-    """A run of the suite `toy`: its directory, what it printed, and its records by method."""
+    """A run of the suite `faults`: its directory, what it printed, and its records by method."""
     directory = tmp_path_factory.mktemp("runs") / "first"
-    done = rbench.run("run", "toy", "--steps", 40, "-o", directory, "-j", 2, "--threads", 1, "--json")
+    done = rbench.run("run", "faults", "--steps", 40, "-o", directory, "-j", 2, "--threads", 1, "--json")
     records, damaged = read_records(directory)
     assert damaged == []
     return SimpleNamespace(directory=directory, done=done, records={r.cell.method: r for r in records})
@@ -103,7 +98,7 @@ def test_the_directory_holds_the_request_and_nothing_half_written(first):
     assert sorted(whole["cells"]) == sorted(record.cell.key for record in first.records.values())
     endings = {path.suffix for path in (first.directory / "cells").iterdir()}
     assert endings == {".json", ".log"}
-    log = file_of(first.directory, first.records["toy-exits[lr=0.1]"]).with_suffix(".log").read_text()
+    log = file_of(first.directory, first.records["fault-exits[lr=0.1]"]).with_suffix(".log").read_text()
     assert log.splitlines() == ["to standard output", "last words"]
 
 
@@ -117,7 +112,7 @@ def test_another_process_finds_the_same_figures(first):
 def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
     kept = [
         file_of(first.directory, first.records[method])
-        for method in ("sgd[lr=1e+30]", "toy-killed[lr=0.1]", "adam[lr=0.001]")
+        for method in ("sgd[lr=1e+30]", "fault-kills-itself[lr=0.1]", "adam[lr=0.001]")
     ]
     damaged = file_of(first.directory, first.records["sgd[lr=0.1]"])
     damaged.write_text(damaged.read_text()[:200])
@@ -129,7 +124,7 @@ def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
 
     before = [path.stat().st_mtime_ns for path in kept]
     asked = ("-t", SPIRALS, "-m", "sgd[lr=0.1]", "-m", "sgd[lr=1e30]", "--steps", 40, "--threads", 1)
-    again = rbench.run("run", "toy", *asked, "-o", first.directory)
+    again = rbench.run("run", "faults", *asked, "-o", first.directory)
     assert "cells from an earlier run: 1; to run: 1" in again.err
     assert again.code == 1
     assert [path.stat().st_mtime_ns for path in kept] == before
@@ -140,20 +135,19 @@ def test_force_runs_again(rbench, first):
     path = file_of(first.directory, first.records["sgd[lr=0.1]"])
     before = path.stat().st_mtime_ns
     asked = ("-t", SPIRALS, "-m", "sgd[lr=0.1]", "--steps", 40, "--threads", 1)
-    done = rbench.run("run", "toy", *asked, "-o", first.directory, "--force")
+    done = rbench.run("run", "faults", *asked, "-o", first.directory, "--force")
     assert done.code == 0
     assert "earlier run" not in done.err
     assert path.stat().st_mtime_ns > before
 
 
 def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
-    gate, directory = rbench.folder / "gate", tmp_path / "run"
-    words = ("run", "toy", "-t", SPIRALS, "-m", "toy-gated", "-m", "adam", "--steps", 3, "-o", directory)
-    gate.touch()
+    directory = tmp_path / "run"
+    words = ("run", "faults", "-t", SPIRALS, "-m", "fault-waits", "-m", "adam", "--steps", 3, "-o", directory)
     late = rbench.run(*words, "--timeout", "4s")
     records = {record.cell.method: record for record in read_records(directory)[0]}
     assert late.code == 1
-    assert (records["toy-gated[lr=0.1]"].status, records["toy-gated[lr=0.1]"].reason) == (
+    assert (records["fault-waits[lr=0.1]"].status, records["fault-waits[lr=0.1]"].reason) == (
         "timeout",
         "did not end within 4 s",
     )
@@ -175,12 +169,12 @@ def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     records, damaged = read_records(directory)
     # The earlier end stands until there is another.
     ends = {record.cell.method: record.status for record in records}
-    assert ends["toy-gated[lr=0.1]"] == "timeout"
+    assert ends["fault-waits[lr=0.1]"] == "timeout"
     assert damaged == []
     assert not list((directory / "cells").glob(".*"))
 
-    gate.unlink()
+    (rbench.folder / "go").touch()
     done = rbench.run(*words)
     assert done.code == 0, done.err
     ends = {record.cell.method: record.status for record in read_records(directory)[0]}
-    assert ends == {"toy-gated[lr=0.1]": "ok", "adam[lr=0.001]": "ok"}
+    assert ends == {"fault-waits[lr=0.1]": "ok", "adam[lr=0.001]": "ok"}

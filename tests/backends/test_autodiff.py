@@ -4,15 +4,16 @@ To the libraries the parameters of a layer are one vector, the weight in C order
 """
 
 import functools
-import importlib.util
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
+import autodiff
 import rbench
+from autodiff import Problem, convolutions, each, networks
 from rbench import Add, Conv2d, Copy, Flatten, Identity, Linear, MaxPool2d, ScaleShift, Tanh
 from rbench.errors import BackendError, PluginError
 from rbench.losses import LOSSES, CrossEntropy
@@ -20,12 +21,6 @@ from rbench.modules import Module
 from rbench.modules.inputs import Patches
 from rbench.solvers import SOLVERS
 from rbench_numpy.backend import NumpyBackend
-
-# pytest imports files of tests without their folder on the path.
-_SPEC = importlib.util.spec_from_file_location("autodiff", Path(__file__).with_name("autodiff.py"))
-autodiff = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(autodiff)
-Problem, each, networks, convolutions = autodiff.Problem, autodiff.each, autodiff.networks, autodiff.convolutions
 
 # PyTorch warns so of itself when its forward mode, the outer half of `torch.func.hessian`, is first used.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -226,7 +221,8 @@ def properties(module):
 
 
 def test_the_examples_hold_modules_of_every_kind():
-    library, backend, found = autodiff.torch_library(), rbench.get_backend("numpy"), set()
+    # Those for PyTorch, which need not be here to draw them.
+    library, backend, found = SimpleNamespace(name="torch"), rbench.get_backend("numpy"), set()
     for kind in (networks, convolutions):
         examples([kind], library, backend, lambda problem: found.update(properties(problem.net)))
     public = {getattr(rbench, name) for name in rbench.__all__}

@@ -1,7 +1,6 @@
 """The equivalence gate in `rbench run`, `rbench verify` and pytest, with a plugin's backends: right, wrong, deadly."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from plugin_folder import install
 from rbench.run import read_records
 from rbench.testing import cases, short_cases
 
@@ -61,17 +61,12 @@ MISS = "solve_triangular: transposed"
 def rbench(tmp_path_factory):
     """The command, or another module's, in an environment with the plugin."""
     folder = tmp_path_factory.mktemp("plugins")
-    (folder / "rbench_toys.py").write_text(PLUGIN)
-    info = folder / "rbench_toys-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rbench]\ntoys = rbench_toys\n")
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    environment = install(folder, "rbench_toys", PLUGIN)
 
     def run(*words, module="rbench.cli", cwd=None):
         command = [sys.executable, "-m", module, *map(str, words)]
-        options = {"env": {**os.environ, "PYTHONPATH": path}, "cwd": cwd}
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+        options = {"env": environment, "cwd": cwd, "timeout": 300}
+        return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
     return run
 

@@ -102,31 +102,29 @@ def test_with_nothing_else_installed_numpy_is_available(commands):
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
-def test_what_is_available_is_listed_with_its_devices(commands):
+def test_jax_is_listed_with_its_devices_where_it_is_available(commands):
     (done,) = commands("run -b torch", missing=("torch", "cupy"))
     assert refused(done)[1] in ("available here: jax (cpu), numpy", "available here: jax (cpu, cuda), numpy")
 
 
+@pytest.mark.parametrize("name", DEVICES)
 @pytest.mark.parametrize("missing", [(), ("torch",), ("jax",), ("cupy",), ("torch", "jax", "cupy")])
-def test_the_list_has_every_backend_and_why_it_cannot_run(commands, missing):
+def test_the_list_has_every_backend_and_why_it_cannot_run(commands, missing, name):
     text, table = commands("list backends", "list backends --json", missing=missing)
     assert (text.code, text.err, table.code, table.err) == (0, "", 0, "")
     found = {item["name"]: item for item in json.loads(table.out)["backends"]}
-    assert {name: found[name]["devices"] for name in DEVICES} == DEVICES
-    lines = {line.split()[0]: line for line in text.out.splitlines()}
-    for name in DEVICES:
-        item = found[name]
-        assert item["dtypes"] == ["float32", "float64"]
-        assert f"devices: {', '.join(DEVICES[name])}; dtypes: float32, float64" in lines[name]
-        assert item["status"] in lines[name]
-        if name in missing:
-            assert item["status"].startswith(f"the package '{name}' is not installed; install it with: {INSTALL[name]}")
-            assert item["version"] is None
-            assert "version" not in lines[name]
-        elif name != "cupy" and find_spec(name) is not None:
-            assert item["status"] == "available"
-            assert item["version"] == version(name)
-            assert f"version: {item['version']}" in lines[name]
+    item, (line,) = found[name], (line for line in text.out.splitlines() if line.split()[0] == name)
+    assert (item["devices"], item["dtypes"]) == (DEVICES[name], ["float32", "float64"])
+    assert f"devices: {', '.join(DEVICES[name])}; dtypes: float32, float64" in line
+    assert item["status"] in line
+    if name in missing:
+        assert item["status"].startswith(f"the package '{name}' is not installed; install it with: {INSTALL[name]}")
+        assert item["version"] is None
+        assert "version" not in line
+    elif name != "cupy" and find_spec(name) is not None:
+        assert item["status"] == "available"
+        assert item["version"] == version(name)
+        assert f"version: {item['version']}" in line
 
 
 def test_cupy_without_a_driver(commands):

@@ -1,0 +1,21 @@
+"""Plugins that are installed where only a test's own processes look."""
+
+import os
+from pathlib import Path
+
+
+def install(folder, module, source):
+    """Install a module with an entry point into a folder; the environment of processes that find it."""
+    (folder / f"{module}.py").write_text(source)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[rbench]\n{module} = {module}\n")
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def install_faults(folder):
+    """Install a copy of `fault_plugin.py`, whose methods leave and look for files in the same folder."""
+    source = Path(__file__).with_name("fault_plugin.py").read_text()
+    return install(folder, "rbench_faults", source) | {"FAULTS": str(folder)}

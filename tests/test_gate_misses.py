@@ -1,0 +1,293 @@
+"""The equivalence gate passes what is right, and can fail: backends and mathematics that are wrong are missed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import rbench
+from rbench import api
+from rbench.losses import CrossEntropy, SquaredError
+from rbench.methods import KFAC, Adam, Descent, Method, kfac, kronecker, preconditioned
+from rbench.metrics import KroneckerMass, pullback
+from rbench.modules import GELU, Tanh
+from rbench.solvers import capacitance, gram
+from rbench.testing import cases, relative_error, short_cases, verify
+from rbench_numpy.backend import NumpyBackend
+
+
+def misses(backend, chosen):
+    """Checks with at least one miss, and the results that missed."""
+    wrong = [result for result in verify(backend, chosen) if not result.passed]
+    return {result.case.check for result in wrong}, wrong
+
+
+def telling(checks):
+    """All cases of some checks, and one of every other."""
+    return [case for case in cases() if case.check in checks or case in short_cases()]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_numpy_passes(dtype):
+    _, wrong = misses(rbench.get_backend("numpy", dtype=dtype), cases())
+    assert [str(result) for result in wrong] == []
+
+
+class TriangularTheOtherWay(NumpyBackend):
+    def solve_triangular(self, lower, rhs, *, transpose=False):
+        return super().solve_triangular(lower, rhs, transpose=not transpose)
+
+
+class NoShift(NumpyBackend):
+    def cholesky(self, matrix, shift=0.0):
+        return super().cholesky(matrix)
+
+
+class UpperHalf(NumpyBackend):
+    def cholesky(self, matrix, shift=0.0):
+        return super().cholesky(np.ascontiguousarray(matrix.T), shift)
+
+
+class NoInflation(NumpyBackend):
+    epsilon = 0.0
+
+
+class CholeskyRaises(NumpyBackend):
+    def cholesky(self, matrix, shift=0.0):
+        return np.linalg.cholesky(matrix + shift * np.eye(len(matrix), dtype=matrix.dtype))
+
+
+class InverseRaises(NumpyBackend):
+    def inverse(self, matrix):
+        return np.linalg.inv(matrix)
+
+
+class EighOfAnything(NumpyBackend):
+    def eigh(self, matrix):
+        return np.linalg.eigh(matrix)
+
+
+class DescendingEigenvalues(NumpyBackend):
+    def eigh(self, matrix):
+        values, vectors = super().eigh(matrix)
+        return values[::-1], vectors[:, ::-1]
+
+
+class WrongErf(NumpyBackend):
+    def erf(self, x):
+        return np.tanh(1.2 * x)
+
+
+class Promoted(NumpyBackend):
+    def solve_triangular(self, lower, rhs, *, transpose=False):
+        return super().solve_triangular(lower, rhs, transpose=transpose).astype(np.float64)
+
+
+class HalfPrecision(NumpyBackend):
+    def asarray(self, values, dtype=None):
+        found = super().asarray(values, dtype)
+        return found.astype(np.float16).astype(found.dtype) if dtype is None else found
+
+
+class FloatLabels(NumpyBackend):
+    def labels(self, values):
+        return self.asarray(values)
+
+
+class AddsInPlace(NumpyBackend):
+    def add_scaled(self, x, scale, y):
+        x += scale * y
+        return x
+
+
+class OneCallBehind(NumpyBackend):
+    def compile(self, function, static=()):
+        kept = []
+
+        def late(*args, **kwargs):
+            kept.append(function(*args, **kwargs))
+            return kept[max(0, len(kept) - 2)]
+
+        return late
+
+
+class FirstStaticForAll(NumpyBackend):
+    def compile(self, function, static=()):
+        first = {}
+
+        def fixed(*args, **kwargs):
+            first.update({key: value for key, value in kwargs.items() if key not in first})
+            return function(*args, **first)
+
+        return fixed
+
+
+class NumbersBakedIn(NumpyBackend):
+    def compile(self, function, static=()):
+        first = {}
+
+        def baked(*args, **kwargs):
+            numbers = [first.setdefault(i, arg) if isinstance(arg, dict) else arg for i, arg in enumerate(args)]
+            return function(*numbers, **kwargs)
+
+        return baked
+
+
+class LoopKeepsItsCarry(NumpyBackend):
+    def compile_loop(self, function):
+        def loop(carry, items):
+            results = [function(carry, tuple(pick(item, t) for item in items))[1] for t in range(3)]
+            return carry, (np.stack([total for total, _ in results]), None)
+
+        def pick(item, t):
+            return {key: value[t] for key, value in item.items()} if isinstance(item, dict) else item and item[t]
+
+        return loop
+
+
+SABOTAGED = {
+    TriangularTheOtherWay: {"solve_triangular", "solver gram", "solver rows", "solver dense", "trajectory kfac"},
+    NoShift: {"cholesky", "solver gram", "solver rows", "kfac directions", "trajectory riemannian"},
+    UpperHalf: {"cholesky"},
+    NoInflation: {"cholesky"},
+    CholeskyRaises: {"cholesky"},
+    InverseRaises: {"inverse"},
+    EighOfAnything: {"eigh"},
+    DescendingEigenvalues: {"eigh"},
+    WrongErf: {"erf", "forward", "pullback", "gradient", "kfac directions"},
+    Promoted: {"solve_triangular", "solver gram", "solver rows", "kfac directions", "trajectory riemannian"},
+    HalfPrecision: {"products"},
+    FloatLabels: {"labels"},
+    AddsInPlace: {"arrays"},
+    OneCallBehind: {"compile", "trajectory sgd", "trajectory adam", "trajectory naive", "trajectory kfac"},
+    FirstStaticForAll: {"compile", "trajectory kfac"},
+    NumbersBakedIn: {"compile", "trajectory sgd", "trajectory adam", "trajectory riemannian"},
+    LoopKeepsItsCarry: {"compile"},
+}
+"""A backend that is wrong in one way, and the checks that must tell."""
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("sabotaged", SABOTAGED, ids=lambda cls: cls.__name__)
+def test_a_wrong_backend_is_found(sabotaged):
+    checks, _ = misses(sabotaged("float32"), telling(SABOTAGED[sabotaged]))
+    assert checks >= SABOTAGED[sabotaged]
+    assert checks < {case.check for case in cases()}, "a gate that fails everywhere tells nothing"
+
+
+def without_mean(real):
+    """A pullback of the metric that lacks the 1/B of the batch's mean."""
+
+    def pull(backend, net, params, loss, metric, treatment, x, *rest):
+        batch = (x[0] if isinstance(x, tuple) else x).shape[0]
+        value, pulled = real(backend, net, params, loss, metric, treatment, x, *rest)
+        return value, [enlarged(rows, batch**0.5) for rows in pulled]
+
+    return pull
+
+
+def enlarged(rows, factor):
+    """The same gradient, and rows of the metric `factor` times as long."""
+    if rows.scale is not None:
+        return replace(rows, scale=rows.scale * factor)
+    return replace(rows, rows=np.concatenate([rows.rows[:, :1], rows.rows[:, 1:] * factor], axis=1))
+
+
+def times(factor):
+    return lambda real: lambda *args: real(*args) * factor
+
+
+def with_scalars(changed):
+    return lambda real: lambda self, step, total: real(self, step, total) | changed(self)
+
+
+def doubled_bias(real):
+    def block(self, *args):
+        weight, bias = real(self, *args)
+        return weight, 2 * bias
+
+    return block
+
+
+UNCLIPPED = lambda real: lambda problem, direction, *rest: direction  # noqa: E731
+MATHEMATICS = {
+    "metric without 1/B": (
+        (api, "pull_metric"), without_mean,
+        {"metric ggn", "metric ggn_mc", "metric true_vs_rest", "batch mean", "mass diagonal", "solver gram"},
+    ),
+    "1/B in the methods": (
+        (preconditioned, "pull_metric"), without_mean, {"trajectory riemannian", "trajectory naive"},
+    ),
+    "1/B in K-FAC": ((kfac, "pull_metric"), without_mean, {"kfac directions", "trajectory kfac"}),
+    "1/B of the mean's metric": (
+        (pullback, "_mean_factor"), times(2.0), {"batch mean", "solver gram", "solver rows", "trajectory riemannian"},
+    ),
+    "scale of true_vs_rest": (
+        (CrossEntropy, "true_vs_rest_scale"), lambda real: lambda *args: real(*args) ** 2,
+        {"metric true_vs_rest", "solver gram", "trajectory riemannian"},
+    ),
+    "uncentred Hessian": (
+        (CrossEntropy, "hessian_factor"),
+        lambda real: lambda self, backend, z: np.sqrt(self.predictions(backend, z))[:, :, None] * np.eye(z.shape[1]),
+        {"loss", "metric ggn", "kfac factors", "trajectory riemannian"},
+    ),
+    "1/√r of the samples": (
+        (CrossEntropy, "sampled_factor"), times(3**0.5), {"metric ggn_mc", "kfac factors", "trajectory kfac"},
+    ),
+    "samples of another seed": (
+        (api, "generator"), lambda real: lambda seed, purpose: real(seed + 1, purpose), {"metric ggn_mc"},
+    ),
+    "squared error without ½": (
+        (SquaredError, "values"), times(2.0), {"loss", "trajectory sgd", "trajectory riemannian"},
+    ),
+    "slope of tanh": (
+        (Tanh, "slope"), lambda real: lambda self, b, x, y: 1 - y, {"pullback", "gradient", "metric ggn"},
+    ),
+    "slope of GELU": ((GELU, "slope"), lambda real: lambda self, b, x, y: y / x, {"pullback", "gradient"}),
+    "mass of the bias": (
+        (KroneckerMass, "block"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
+    ),
+    "gram without mass": ((gram, "_divide"), lambda real: lambda array, mass: array, {"solver gram"}),
+    "a kept metric's products": ((capacitance, "products"), times(2.0), {"trajectory riemannian"}),
+    "a kept metric's correction": ((capacitance, "combine"), times(2.0), {"trajectory riemannian"}),
+    "gram without correction": (
+        (gram, "corrected"), lambda real: lambda b, rows, solution: rows.gradient_rows,
+        {"solver gram", "solver auto", "trajectory riemannian"},
+    ),
+    "damping split swapped": (
+        (kronecker, "split_damping"), lambda real: lambda *given: real(*given)[::-1],
+        {"kfac directions", "trajectory kfac"},
+    ),
+    "eigenvalues not damped": (
+        (kfac, "solve"), lambda real: lambda b, pair, g, damping, form: real(b, pair, g, 1e-9, form),
+        {"kfac directions", "trajectory kfac"},
+    ),
+    "averages that begin at zero": (
+        (KFAC, "scalars"), with_scalars(lambda method: {"decay": method.decay}), {"trajectory kfac"},
+    ),
+    "no bias correction": (
+        (Adam, "scalars"), with_scalars(lambda method: {"correction1": 1.0, "correction2": 1.0}), {"trajectory adam"},
+    ),
+    "a schedule one step ahead": (
+        (Method, "scalars"), lambda real: lambda self, step, total: real(self, step + 1, total),
+        {f"trajectory {name}" for name in ("sgd", "adam", "riemannian", "naive", "kfac")},
+    ),
+    "no Nesterov": (
+        (Descent, "descend"), lambda real: lambda *args, nesterov=False: real(*args), {"trajectory sgd"},
+    ),
+    "no clip": ((preconditioned, "clip_step"), UNCLIPPED, {"trajectory riemannian", "trajectory naive"}),
+    "no clip in K-FAC": ((kfac, "clip_step"), UNCLIPPED, {"trajectory kfac"}),
+}  # fmt: skip
+"""What is replaced, by a wrong one made of the right one, and the checks that must tell."""
+
+
+@pytest.mark.parametrize("mistake", MATHEMATICS)
+def test_wrong_mathematics_is_found(mistake, backend, monkeypatch):
+    (owner, name), wrong, expected = MATHEMATICS[mistake]
+    right = {case: case.expected for case in cases()}
+    monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
+    checks, missed = misses(backend, telling(expected))
+    assert checks >= expected
+    assert checks < {case.check for case in cases()}
+    for result in missed:
+        assert relative_error(result.case.expect(), right[result.case]) == 0
