@@ -22,8 +22,8 @@ def main() -> None:
     place = ["--backend", backend, "--device", "cuda"]
     for words in (
         ["-m", "pip", "install", "--quiet", requirement, "pytest-benchmark>=5"],
-        ["-m", "rbench.cli", "verify", *place],
-        ["-m", "rbench.cli", "run", "step-time", *place],
+        ["-P", "-m", "rbench.cli", "verify", *place],
+        ["-P", "-m", "rbench.cli", "run", "step-time", *place],
     ):
         subprocess.run([sys.executable, *words], check=True)
 

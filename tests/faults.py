@@ -33,7 +33,7 @@ def words(directory, *methods, seeds=1):
 
 def start(*words, **options):
     """The command, in a process of its own."""
-    command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, **pipes, **options)
 

@@ -39,7 +39,7 @@ def call(monkeypatch, tmp_path):
 def directory(tmp_path_factory):
     """A run of one small cell, through the command in a process of its own."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    command = [sys.executable, "-m", "rbench.cli", *SMALL, "-o", folder]
+    command = [sys.executable, "-P", "-m", "rbench.cli", *SMALL, "-o", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     for text in (done.stdout, done.stderr):

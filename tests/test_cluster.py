@@ -77,7 +77,19 @@ class Machines:
 
     def run(self, *words, task="cluster-spirals", **options):
         """Start the command, on the workers."""
-        command = [sys.executable, "-m", "rbench.cli", "run", "-t", task + SMALL, "--steps", "3", "--threads", "1"]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "rbench.cli",
+            "run",
+            "-t",
+            task + SMALL,
+            "--steps",
+            "3",
+            "--threads",
+            "1",
+        ]
         command += ["--executor", "dask", "--scheduler", self.address, *map(str, words)]
         # A shell that runs the tests in the background lets them ignore SIGINT, which a child would inherit.
         heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -65,7 +65,7 @@ def rbench(tmp_path):
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
 
     def start(*words):
-        command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
+        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **pipes)
 

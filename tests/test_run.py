@@ -40,7 +40,7 @@ def rbench(tmp_path_factory):
     environment = install_faults(folder)
 
     def start(*words):
-        command = [sys.executable, "-m", "rbench.cli", *map(str, words)]
+        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         # A shell that runs the tests in the background lets them ignore SIGINT, which a child would inherit.
         heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -125,7 +125,7 @@ class TestResuming:
 def test_a_tune_that_is_killed_goes_on_in_fresh_processes(tmp_path):
     """From end to end, with processes: killed in the middle, the same command again finishes it."""
     folder = tmp_path / "tune"
-    command = [sys.executable, "-m", "rbench.cli", "tune", "quick", "-t", SPIRALS, "-m", "sgd", "--trials", "2"]
+    command = [sys.executable, "-P", "-m", "rbench.cli", "tune", "quick", "-t", SPIRALS, "-m", "sgd", "--trials", "2"]
     command += ["--steps", "3", "--threads", "1", "-o", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not list(folder.glob("trials/cells/*.json")) and process.poll() is None:

@@ -142,7 +142,18 @@ def test_backends_side_by_side_in_one_table(tmp_path):
     if other is None:
         pytest.skip("; ".join(others.values()))
     words = ["run", "-b", "numpy", "-b", other, "--steps", "30", "-t", "digits", "-m", "sgd", "-m", "riemannian"]
-    command = [sys.executable, "-m", "rbench.cli", *words, "--threads", "1", "--json", "-o", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "rbench.cli",
+        *words,
+        "--threads",
+        "1",
+        "--json",
+        "-o",
+        str(tmp_path / "run"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout, parse_constant=pytest.fail)
