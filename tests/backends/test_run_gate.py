@@ -64,7 +64,7 @@ def rbench(tmp_path_factory):
     environment = install(folder, "rbench_toys", PLUGIN)
 
     def run(*words, module="rbench.cli", cwd=None):
-        command = [sys.executable, "-m", module, *map(str, words)]
+        command = [sys.executable, "-P", "-m", module, *map(str, words)]
         options = {"env": environment, "cwd": cwd, "timeout": 300}
         return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
