@@ -31,7 +31,9 @@ def installed(kind, folder):
 
 
 def run(words, environment):
-    done = subprocess.run([sys.executable, "-P", "-m", *words], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", *words], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
