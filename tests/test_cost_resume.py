@@ -129,6 +129,15 @@ def test_what_was_measured_before_the_end_is_not_measured_again(rbench, tmp_path
     assert {status for status, _ in ends(directory).values()} == {"ok"}
 
 
+def test_fewer_cases_than_are_there_are_complete(rbench, tmp_path):
+    words = "-o", tmp_path / "run"
+    assert rbench.run(*TINY, *methods("sgd", "adam"), *words).code == 0
+    before = stored(tmp_path / "run")
+    done = rbench.run(*TINY, *methods("adam"), *words)
+    assert done.code == 0, done.err
+    assert stored(tmp_path / "run") == before
+
+
 def test_a_process_that_dies_takes_one_case_with_it(rbench, tmp_path):
     directory = tmp_path / "run"
     words = (*TINY, *methods("sgd", "dies", "adam"), "-o", directory)

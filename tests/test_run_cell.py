@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from rbench.plugins import plugins
@@ -89,6 +90,13 @@ def test_seconds_are_a_budget():
     assert 0.05 <= record.figures["train_seconds"] < 5
     assert 1 <= record.figures["steps"] < 1_000_000
     assert record.history[-1]["step"] == record.figures["steps"]
+
+
+def test_a_run_that_diverges_has_its_seconds_by_phase():
+    with np.errstate(over="ignore", invalid="ignore"):
+        record = run_cell(cell("sgd[lr=1e30]", EASY, Budget(steps=50)))
+    assert record.status == "diverged"
+    assert record.figures["phase_seconds"]["step"] > 0
 
 
 @pytest.mark.parametrize(("steps", "reached"), [(1, False), (200, True)])

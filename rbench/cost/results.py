@@ -45,7 +45,8 @@ class Place(BaseModel):
 
     def complete(self, directory: Path) -> bool:
         """Whether every case has its figure there."""
-        return not self.failures and len(entries(directory, self.plan)) == len(self.plan.cases)
+        found = entries(directory, self.plan)
+        return not self.failures and all(entry_of(found, case) is not None for case in self.plan.cases)
 
     def rows(self, directory: Path) -> list[dict[str, Any]]:
         """A row with `COST_FIELDS` for each case, in the plan's order."""

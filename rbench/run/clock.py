@@ -12,7 +12,7 @@ from rbench.backend import Backend
 Phase: TypeAlias = Literal["data", "compile", "warm_up", "step", "evaluation", "other"]
 """What a second counts for; only `step` is training:
 
-- `data` the data set, the initial parameters, and every batch;
+- `data` the data set, the initial parameters, and every batch trained on;
 - `compile` what the first calls of the method's steps take beyond later ones: a record's `compile_seconds`;
 - `warm_up` the rest before the first step: memory predicted, steps timed beside SGD's, whose compilation is in it, the
   initial state;

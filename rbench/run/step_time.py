@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rbench.methods import SGD, Method, Step
+from rbench.methods import SGD, Step
 from rbench.modules import Params
 from rbench.run.clock import arrays_of, paired_seconds
 from rbench.run.stepper import Stepper
@@ -32,8 +32,8 @@ class Variant(NamedTuple):
     first: float
 
 
-def paired_steps(stepper: Stepper, params: Params, total: int, reference: Method | None = None) -> list[Variant]:
-    """Time each variant of a method's step in turn with a reference's, after a warm-up of both.
+def paired_steps(stepper: Stepper, params: Params, total: int) -> list[Variant]:
+    """Time each variant of a method's step in turn with one of SGD with its default settings, after a warm-up of both.
 
     A step includes the drawing of its samples. A method whose steps differ, such as one that refreshes at intervals, is
     timed in each variant.
@@ -42,7 +42,6 @@ def paired_steps(stepper: Stepper, params: Params, total: int, reference: Method
         stepper: the method on its problem.
         params: where to step from.
         total: steps of the run.
-        reference: the method beside it; SGD with its default settings if None.
 
     Raises:
         CapacitanceError: the method fails on the first step.
@@ -53,19 +52,18 @@ def paired_steps(stepper: Stepper, params: Params, total: int, reference: Method
     for phase in dict.fromkeys(window):
         ours, first = _prepared(stepper, params, window.index(phase), total)
         if not found:  # behind the method: a compiler may find parts of a step among those of an earlier one
-            theirs, _ = _prepared(Stepper(stepper.problem, reference or SGD(), stepper.feed), params, 0, total)
+            theirs, _ = _prepared(Stepper(stepper.problem, SGD(), stepper.feed), params, 0, total)
         found.append(Variant(window.count(phase) / len(window), *paired_seconds(backend, ours, theirs), first))
     return found
 
 
-def side_by_side(stepper: Stepper, params: Params, total: int, reference: Method | None = None) -> dict[str, Any]:
-    """Median seconds of a step, and the median ratio to a reference's; variants are weighted by how often each is due.
+def side_by_side(stepper: Stepper, params: Params, total: int) -> dict[str, Any]:
+    """Median seconds of a step, and the median ratio to one of SGD; variants are weighted by how often each is due.
 
     Args:
         stepper: the method on its problem.
         params: where to step from.
         total: steps of the run.
-        reference: the method to divide by; SGD with its default settings if None.
 
     Returns:
         `step_seconds`, `step_ratio_to_sgd`, and `compile_seconds`: what the first calls took beyond a later one, None
@@ -74,7 +72,7 @@ def side_by_side(stepper: Stepper, params: Params, total: int, reference: Method
     Raises:
         CapacitanceError: the method fails on the first step.
     """
-    found = paired_steps(stepper, params, total, reference)
+    found = paired_steps(stepper, params, total)
     compiling = sum(max(0.0, variant.first - float(np.median(variant.seconds))) for variant in found)
     return {
         "step_seconds": sum(variant.share * float(np.median(variant.seconds)) for variant in found),

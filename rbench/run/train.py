@@ -104,8 +104,10 @@ def train(
             stops = [round(mark * total) for mark in pace.marks]
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
     clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
-    _Loop(stepper, pace, clock, report).run(params, cell.make_task(), evaluate, outcome)
-    outcome.figures["phase_seconds"] = clock.read()
+    try:
+        _Loop(stepper, pace, clock, report).run(params, cell.make_task(), evaluate, outcome)
+    finally:
+        outcome.figures["phase_seconds"] = clock.read()
 
 
 class _Loop:

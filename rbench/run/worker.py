@@ -75,6 +75,7 @@ def run_cell(
             "step_seconds",
             "step_ratio_to_sgd",
             "steps",
+            "phase_seconds",
         )
         outcome.figures = {key: outcome.figures[key] for key in kept if key in outcome.figures}
     return Record(

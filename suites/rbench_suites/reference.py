@@ -22,6 +22,5 @@ REFERENCE = Suite(
         Entry("teacher-student", (*METHODS, EXACT)),
     ),
     seeds=3,
-    tuning="none: the methods' default settings",
     tuned=tuned("reference"),
 )
