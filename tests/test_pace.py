@@ -25,6 +25,26 @@ def test_steps_are_evaluated_at_the_ends_of_epochs_and_of_the_run(budget):
     assert pace.next_mark(0.0) == pace.marks[0]
 
 
+@pytest.mark.parametrize(
+    ("budget", "stops"),
+    [
+        (Budget(steps=60, evaluations=3), [20, 40, 60]),
+        (Budget(epochs=3, evaluations=1), [60]),
+        (Budget(epochs=2, evaluations=3), [13, 27, 40]),
+        (Budget(steps=2, evaluations=5), [1, 2]),
+    ],
+)
+def test_as_many_evaluations_as_are_asked_for_are_even_and_the_last_is_at_the_end(budget, stops):
+    pace = Pace(budget, 20)
+    assert [round(mark * pace.total(0, 0.0)) for mark in pace.marks] == stops
+    assert not pace.from_start
+    assert Pace(budget.length, 20).from_start
+
+
+def test_a_budget_of_seconds_is_evaluated_as_often_as_is_asked_for():
+    assert Pace(Budget(seconds=2.0, evaluations=4), 20).marks == [0.25, 0.5, 0.75, 1.0]
+
+
 def test_seconds_are_evaluated_evenly_and_extrapolated_to_steps():
     pace = Pace(Budget(seconds=2.0), 20)
     assert pace.marks == pytest.approx(np.arange(1, 11) / 10)

@@ -84,6 +84,14 @@ def test_the_figures_are_those_of_the_last_evaluation():
     assert seconds[-1] == record.figures["train_seconds"]
 
 
+def test_evaluations_that_are_asked_for_are_all_there_are():
+    budget = Budget(steps=6, evaluations=2)
+    record = run_cell(cell("sgd", budget=budget))
+    every = {entry["step"]: entry for entry in course(run_cell(cell("sgd", budget=budget.length)))}
+    assert course(record) == [every[3], every[6]]
+    assert record.figures["steps"] == 6
+
+
 def test_seconds_are_a_budget():
     record = run_cell(cell("sgd", budget=Budget(seconds=0.05)))
     assert record.status == "ok"
@@ -130,7 +138,8 @@ def test_one_budget(budget, words):
 def test_keys_tell_cells_apart_and_are_file_names():
     cells = [
         cell("sgd"), cell("sgd", seed=1), cell("sgd[lr=0.2]"), cell("sgd", EASY), cell("sgd", dtype="float32"),
-        cell("sgd", budget=Budget(steps=6)), cell("sgd", budget=Budget(epochs=5)), cell("sgd", suite="other"),
+        cell("sgd", budget=Budget(steps=6)), cell("sgd", budget=Budget(steps=5, evaluations=2)),
+        cell("sgd", budget=Budget(epochs=5)), cell("sgd", suite="other"),
         cell("sgd", unofficial_data=True), cell("sgd", device="cpu"), cell(f"riemannian[mass=[[{'0.1,' * 99}1]]]"),
     ]  # fmt: skip
     keys = [one.key for one in cells]

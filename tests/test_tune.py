@@ -13,7 +13,7 @@ from rbench.run import Budget, Cell, Record, read_records
 from rbench.run.cell import configured
 from rbench.run.worker import run_cell
 from rbench.tune import Plan, Search, rerun, search
-from rbench.tune.judge import best
+from rbench.tune.judge import chosen
 from tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs
 
 
@@ -41,7 +41,7 @@ class TestSearch:
         assert {cell.seed for cell in bench.ran} == {7}
         assert {cell.dtype for cell in bench.ran} == {"float64"}
         assert {(cell.make_task().name, str(cell.budget)) for cell in bench.ran} == {
-            ("two-spirals", "2 epochs"), ("lanczos", "1 epochs"),
+            ("two-spirals", "2 epochs, 1 evaluations"), ("lanczos", "1 epochs, 1 evaluations"),
         }  # fmt: skip
 
     def test_limits_hold_for_trials_and_runs_and_memory_is_measured_in_runs(self, bench, tmp_path):
@@ -71,6 +71,20 @@ class TestSearch:
             rates = [method.lr for method in rates if method.spec_without(*method.search_space) == one.method]
             assert abs(configured("methods", one.settings)[0].lr - 0.1) == min(abs(rate - 0.1) for rate in rates)
             assert one.figure == ("accuracy" if one.task == SPIRALS else "squared_error")
+
+    def test_a_trial_is_evaluated_once(self, bench, tmp_path):
+        bench.outcome = run_cell
+        asked = request(tasks=("two-spirals",), methods=("sgd",), trials=2)
+        search(asked, tmp_path, Silent())
+        trials, _ = read_records(tmp_path / "trials")
+        assert [[point["step"] for point in record.history] for record in trials] == [
+            [record.figures["steps"]] for record in trials
+        ]
+        assert {str(record.cell.budget) for record in trials} == {"2 epochs, 1 evaluations"}
+        assert {str(cell.budget) for cell in bench.ran} == {"2 epochs, 1 evaluations"}
+        bench.ran.clear()
+        rerun(asked, search(asked, tmp_path, Silent()), tmp_path, Silent())
+        assert {str(cell.budget) for cell in bench.ran} == {"2 epochs"}
 
     def test_a_seed_makes_the_same_trials(self, bench, tmp_path):
         ran = []
@@ -125,7 +139,7 @@ class TestJudging:
             Record(cell=self.SEARCH.cell.model_copy(update={"method": str(index)}), status=end[0], figures=own)
             for index, (end, own) in enumerate(zip(ends, figures, strict=True))
         ]
-        found = best(self.SEARCH, Plan(len(ends), 0, None, (self.SEARCH,)), records, 1.5)
+        found = chosen(self.SEARCH, Plan(len(ends), 0, None, (self.SEARCH,)), records, [], 1.5)
         return int(found.settings), found.score, found.failures
 
     def test_the_smallest_error_wins(self):
@@ -208,7 +222,8 @@ class TestCommand:
         assert done.stdout.startswith("| task ")
         (note,) = [line for line in done.stdout.splitlines() if line.startswith("Tuned by rbench tune")]
         assert f"on {SPIRALS}, trials a method: 4, the best accuracy on a validation split after 2 epochs" in note
-        assert "seed 1000: sgd[schedule=linear] (lr log 0.001..3, momentum 0 | 0.9 | 0.95, nesterov" in note
+        assert "seed 1000, the best 3 run again on seeds 1001, 1002 and chosen among by the mean: sgd[schedule=lin" in note
+        assert ": sgd[schedule=linear] (lr log 0.001..3, momentum 0 | 0.9 | 0.95, nesterov" in note
         assert re.search(r"none failed, \d\S* s, \d\d\.\d\d %\.$", note)
         assert "Not tuned" not in done.stdout
         table = CliRunner().invoke(app, ["table", str(tmp_path)])
@@ -223,7 +238,7 @@ class TestCommand:
     def test_a_dry_run_lists_the_searches(self, bench, tmp_path):
         done = self.call("toy", "-m", "sgd", "-o", tmp_path / "none", "-n")
         assert done.stdout.splitlines()[0].startswith(f"sgd[schedule=linear] on {SPIRALS}: lr log 0.001..3, momentum")
-        assert done.stdout.splitlines()[-1] == "trials: 2 × 8"
+        assert done.stdout.splitlines()[-1] == "trials: 2 × 8, and 3 of each on 2 further seeds"
         assert not (tmp_path / "none").exists()
 
     def test_a_run_that_failed_is_status_1_and_a_wrong_request_2(self, bench, tmp_path):

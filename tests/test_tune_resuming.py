@@ -55,6 +55,7 @@ class TestResuming:
         ("change", "words"),
         [
             ({"trials": 3}, "4 trials, more than 3"),
+            ({"confirmations": 1}, "finalists: 0; this is another: 3"),
             ({"seed": 3}, "seed: 1000; this is another: 3"),
             ({"dtype": "float64"}, "dtype of .*: float32; this is another: float64"),
             ({"device": "cpu"}, "device of .*: None; this is another: cpu"),
@@ -144,4 +145,8 @@ def test_a_tune_that_is_killed_goes_on_in_fresh_processes(tmp_path):
     assert (run.status, run.cell.seed, run.tuning.trials, run.tuning.failures) == ("ok", 0, 2, {})
     assert run.cell.make_task().spec == SPIRALS
     assert [study.n_trials for study in studies(folder)] == [2]
+    again, damaged = read_records(folder / "confirmations")
+    assert sorted(record.cell.seed for record in again) == [1001, 1001, 1002, 1002]
+    assert ([record.status for record in again], damaged) == (["ok"] * 4, [])
+    assert [study.n_trials for study in studies(folder, "confirmations")] == [4]
     assert "Tuned by rbench tune" in done.stdout

@@ -210,6 +210,12 @@ class TestFootnotes:
         assert "Seed 1000 is also that of the trials." in footnotes([record(SGD), record(SGD, 1000)])
         assert not any("also that" in note for note in footnotes([record(SGD)]))
 
+    def test_confirmations_are_told(self):
+        confirmed = SGD.model_copy(update={"confirmed": 3, "confirming": (1001, 1002)})
+        (note,) = [note for note in footnotes([record(confirmed)]) if note.startswith("Tuned")]
+        assert "seed 1000, the best 3 run again on seeds 1001, 1002 and chosen among by the mean: sgd" in note
+        assert "Seed 1002 is also that of the trials." in footnotes([record(confirmed, 1002)])
+
     def test_each_way_of_searching_is_a_sentence(self):
         other = SGD.model_copy(update={"trials": 8, "method": "sgd", "figure": "squared_error", "score": 0.5})
         notes = [note for note in footnotes([record(SGD), record(KFAC), record(other)]) if note.startswith("Tuned")]

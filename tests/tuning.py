@@ -129,18 +129,18 @@ def passed(backend, dtype, device, threads):
 
 
 def request(**options):
-    return TuneRequest(**{"suite": "toy", "trials": 4, "seed": 1000, "threads": 1, **options})
+    return TuneRequest(**{"suite": "toy", "trials": 4, "confirmations": 0, "seed": 1000, "threads": 1, **options})
 
 
 def without_seconds(tuned):
     return [one.model_copy(update={"seconds": 0.0}) for one in tuned.tuned]
 
 
-def studies(folder):
+def studies(folder, round_="trials"):
     """What Optuna itself reads."""
     import optuna
 
-    file = optuna.storages.journal.JournalFileBackend(str(folder / "trials" / "optuna.log"))
+    file = optuna.storages.journal.JournalFileBackend(str(folder / round_ / "optuna.log"))
     return optuna.get_all_study_summaries(optuna.storages.JournalStorage(file))
 
 

@@ -49,6 +49,10 @@ Fix = Annotated[
 Steps = Annotated[int | None, typer.Option(metavar="N", help="Budget in updates.", min=1)]
 Epochs = Annotated[int | None, typer.Option(metavar="N", help="Budget in passes over the training set.", min=1)]
 Seconds = Annotated[float | None, typer.Option(metavar="S", help="Budget in seconds of training.", min=0)]
+Evaluations = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Evaluate N times, evenly; default: start, ends of epochs, 10 at least.", min=1),
+]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Data in a batch.", min=1)]
 Dtypes = Annotated[list[str] | None, typer.Option(metavar="NAME", help="float32 (default) or float64.")]
 Devices = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Device; default the backend's own.")]

@@ -27,6 +27,7 @@ def run(
     steps: options.Steps = None,
     epochs: options.Epochs = None,
     seconds: options.Seconds = None,
+    evaluations: options.Evaluations = None,
     batch_size: options.BatchSize = None,
     dtype: options.Dtypes = None,
     device: options.Devices = None,
@@ -66,6 +67,7 @@ def run(
 
             given = {
                 "--seeds": seeds, "--fix": fix, "--steps": steps, "--epochs": epochs, "--seconds": seconds,
+                "--evaluations": evaluations,
                 "--timeout": timeout, "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
                 "--memory-limit": memory_limit, "--executor": executor is not options.ExecutorName.local,
                 "--scheduler": scheduler, "--retries": retries is not None,
@@ -85,6 +87,7 @@ def run(
                 seeds=seeds,
                 fixed=options.sources(fix),
                 budget=options.budget(epochs, steps, seconds),
+                evaluations=evaluations,
                 jobs=jobs,
                 unofficial_data=unofficial_data,
                 tuned=None if tuned is None else str(tuned),

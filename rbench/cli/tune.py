@@ -20,6 +20,13 @@ def tune(
         int,
         typer.Option(metavar="N", help="Trials of each method on each task; powers of two cover best.", min=1),
     ] = 8,
+    finalists: Annotated[
+        int,
+        typer.Option(metavar="N", help="Best trials that are run again, to choose among.", min=1),
+    ] = 3,
+    confirmations: Annotated[
+        int, typer.Option(metavar="N", help="Further seeds that each of them is run on; 0: the best trial wins.", min=0)
+    ] = 2,
     backend: Annotated[str, typer.Option("--backend", "-b", metavar="NAME", help="Backend.")] = "numpy",
     method: Annotated[
         list[str] | None,
@@ -51,7 +58,8 @@ def tune(
 ) -> None:
     """Search settings with as many trials for every method, then run the best on other seeds and end with the table.
 
-    Trials train on five sixths of the training set and are judged on the rest. DIR/tuned.json holds what was found, for
+    Trials train on five sixths of the training set and are judged on the rest, at one seed; the best few of each method
+    are run on further seeds, and the best mean is chosen. DIR/tuned.json holds what was found, for
     `rbench run --tuned`. The same command with -o DIR goes on where it stopped.
 
     Exit status: 0 all runs ok, 1 some did not end ok, 2 the request is wrong or a backend is unavailable.
@@ -64,6 +72,8 @@ def tune(
             tasks=tuple(task or ()),
             methods=tuple(method or ()),
             trials=trials,
+            finalists=finalists,
+            confirmations=confirmations,
             seed=seed,
             seeds=seeds,
             backend=backend,
@@ -108,4 +118,5 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
         return
     for search in plan.searches:
         typer.echo(f"{search.name}: {search.space_in_words()}")
-    typer.echo(f"trials: {len(plan.searches)} × {plan.trials}")
+    again = f", and {plan.finalists} of each on {len(plan.confirming)} further seeds" if plan.confirming else ""
+    typer.echo(f"trials: {len(plan.searches)} × {plan.trials}" + again)

@@ -32,7 +32,7 @@ class PlainDisplay(Display):
         self._console, self._cells, self._ended = console, 0, 0
 
     def start(self, cells: int, kept: int) -> None:
-        self._cells = cells
+        self._cells, self._ended = cells, 0
         if kept:
             self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
 
@@ -65,6 +65,8 @@ class BarDisplay(Display):
     def start(self, cells: int, kept: int) -> None:
         if kept:
             self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
+        if self._overall is not None:  # one bar after another
+            self._progress.remove_task(self._overall)
         self._overall = self._progress.add_task("all cells", total=cells)
         self._progress.start()
 

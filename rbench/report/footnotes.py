@@ -52,7 +52,7 @@ def _tuning(records: Sequence[Record]) -> list[str]:
     notes = []
     for name in dict.fromkeys(record.cell.suite for record in records):
         mine = [r for r in records if r.cell.suite == name and not _searched(r)]
-        here = {(r.cell.task, r.cell.method, str(r.cell.budget)) for r in mine}
+        here = {(r.cell.task, r.cell.method, str(r.cell.budget.length)) for r in mine}
         try:
             suite: Suite = plugins().find("suites", name)
             own = {
@@ -74,7 +74,7 @@ def _tuning(records: Sequence[Record]) -> list[str]:
 
 def _searched(record: Record) -> bool:
     """Whether the settings were searched for the cell's budget; a search is for one task."""
-    return record.tuning is not None and record.tuning.budget == record.cell.budget
+    return record.tuning is not None and record.tuning.budget == record.cell.budget.length
 
 
 def _data(records: Sequence[Record]) -> list[str]:

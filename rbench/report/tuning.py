@@ -17,7 +17,8 @@ def tuned_notes(records: Sequence[Record]) -> list[str]:
             if record.tuning not in same:
                 same.append(record.tuning)
     notes = [f"{how} {'; '.join(_what(one) for one in found)}." for how, found in groups.items()]
-    if seen := sorted({r.cell.seed for r in records if r.tuning is not None and r.cell.seed == r.tuning.seed}):
+    tried = {(r.cell.seed, seed) for r in records if r.tuning for seed in (r.tuning.seed, *r.tuning.confirming)}
+    if seen := sorted(own for own, seed in tried if own == seed):
         notes.append(f"Seed {seen[0]} is also that of the trials.")
     return notes
 
@@ -26,8 +27,17 @@ def _how(tuned: Tuned) -> str:
     place = f"{tuned.backend} {tuned.dtype}" + (f" on {tuned.device}" if tuned.device else "")
     return (
         f"Tuned by rbench tune on {tuned.task}, trials a method: {tuned.trials}, the best {FIGURES[tuned.figure]} on a "
-        f"validation split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}:"
+        f"validation split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}"
+        f"{_again(tuned)}:"
     )
+
+
+def _again(tuned: Tuned) -> str:
+    """How the best of the trials were confirmed."""
+    if not tuned.confirming:
+        return ""
+    seeds = ", ".join(map(str, tuned.confirming))
+    return f", the best {tuned.confirmed} run again on seeds {seeds} and chosen among by the mean"
 
 
 def _what(tuned: Tuned) -> str:

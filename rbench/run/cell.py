@@ -26,27 +26,44 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 
 
 class Budget(BaseModel):
-    """How long to train: exactly one of the three is set.
+    """How long to train, and how often to look: exactly one of the first three is set.
 
     Attributes:
         epochs: passes over the training set.
         steps: updates.
         seconds: training time, steps alone.
+        evaluations: how often a run is evaluated, evenly over it and lastly at its end; None: at the start, too, at the
+            ends of epochs, and ten times at least.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
     seconds: float | None = Field(None, gt=0)
+    evaluations: int | None = Field(None, ge=1)
 
     def __str__(self) -> str:
-        """Such as `3 epochs`."""
+        """Such as `3 epochs` or `3 epochs, 1 evaluations`."""
         return ", ".join(f"{value:g} {name}" for name, value in self.model_dump(exclude_none=True).items())
 
     def model_post_init(self, context: Any) -> None:
         """Check that one is set."""
         if sum(value is not None for value in (self.epochs, self.steps, self.seconds)) != 1:
             raise SpecError("give one budget: --epochs, --steps or --seconds")
+
+    @property
+    def length(self) -> "Budget":
+        """How long to train, however often to look."""
+        return self.evaluated(None)
+
+    def evaluated(self, times: int | None) -> "Budget":
+        """The same length, evaluated so often."""
+        return self.model_copy(update={"evaluations": times})
+
+    @model_serializer(mode="wrap")
+    def _without_a_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """So that keys and records of cells evaluated as always stay what they were before there was a choice."""
+        return _without(handler(self), "evaluations")
 
 
 class Cell(BaseModel):
@@ -87,8 +104,7 @@ class Cell(BaseModel):
     @model_serializer(mode="wrap")
     def _without_an_empty_fixed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """So that keys and records of cells where nothing is fixed stay what they were before there was a choice."""
-        fields: dict[str, Any] = handler(self)
-        return fields if self.fixed else {name: value for name, value in fields.items() if name != "fixed"}
+        return _without(handler(self), "fixed")
 
     @property
     def key(self) -> str:
@@ -111,6 +127,11 @@ class Cell(BaseModel):
         """The method that the SPEC names."""
         (method,) = configured("methods", self.method)
         return cast(Method, method)
+
+
+def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """Fields without one that is empty."""
+    return fields if fields.get(name) else {key: value for key, value in fields.items() if key != name}
 
 
 def configured(kind: str, spec: str) -> list[Any]:

@@ -15,15 +15,22 @@ class Pace:
     """Fractions of a budget, by steps or by seconds of training.
 
     Attributes:
-        marks: ascending fractions, up to 1, after which the run is evaluated: evenly within each epoch with its end
-            among them, or evenly in time.
+        marks: ascending fractions, up to 1, after which the run is evaluated: evenly, as often as the budget says;
+            else evenly within each epoch with its end among them, or evenly in time.
+        from_start: whether the start is evaluated, too.
     """
 
     def __init__(self, budget: Budget, steps_per_epoch: int) -> None:
         self._seconds = budget.seconds
         self._steps = budget.steps or (budget.epochs or 0) * steps_per_epoch
+        self.from_start = budget.evaluations is None
+        count = budget.evaluations or EVALUATIONS
+        evenly = [(i + 1) / count for i in range(count)]
         if self._seconds is not None:
-            self.marks = [(i + 1) / EVALUATIONS for i in range(EVALUATIONS)]
+            self.marks = evenly
+        elif budget.evaluations is not None:
+            stops = {max(1, round(mark * self._steps)) for mark in evenly}
+            self.marks = [stop / self._steps for stop in sorted(stops)]
         else:
             self.marks = [stop / self._steps for stop in _stops(self._steps, steps_per_epoch)]
 

@@ -26,6 +26,7 @@ class Request(BaseModel):
         seeds: number of seeds, from 0 on.
         fixed: what is random, and yet as at seed 0 at every seed.
         budget: in place of the entries' own.
+        evaluations: how often each run is evaluated; see `Budget`.
         batch_size: in place of the tasks' own.
         dtypes: names of dtypes.
         devices: names of devices; the backend's default if empty.
@@ -43,6 +44,7 @@ class Request(BaseModel):
     seeds: int | None = Field(None, ge=1)
     fixed: tuple[Source, ...] = ()
     budget: Budget | None = None
+    evaluations: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     dtypes: tuple[str, ...] = ("float32",)
     devices: tuple[str, ...] = ()
@@ -126,7 +128,7 @@ class Request(BaseModel):
         cells = []
         tuned = self._tuned(suite)
         for task in self._tasks(entry.task):
-            budget = self.budget or Budget(epochs=entry.epochs or task.epochs)
+            budget = (self.budget or Budget(epochs=entry.epochs or task.epochs)).evaluated(self.evaluations)
             for method in self._methods(tuned.applied(task.spec, entry.methods)):
                 for backend in backend_specs(self.backends):
                     for dtype in self.dtypes:

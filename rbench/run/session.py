@@ -28,7 +28,7 @@ class Display(Protocol):
     """Shows how a run goes on."""
 
     def start(self, cells: int, kept: int) -> None:
-        """Called once, with the number of cells to run, and of those that an earlier run left."""
+        """Called before the first cell, with the number of cells to run, and of those that an earlier run left."""
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         """Called from any thread while a cell trains."""

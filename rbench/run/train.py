@@ -125,12 +125,10 @@ class _Loop:
         stepper, clock, pace = self._stepper, self._clock, self._pace
         with clock.phase("warm_up"):
             state, done = stepper.start(params), 0
-        while True:
+        if pace.from_start:
             self._evaluate(params, done, task, evaluate, outcome)
-            fraction = pace.fraction(done, clock.seconds["step"])
+        while (fraction := pace.fraction(done, clock.seconds["step"])) < 1:
             self._report(done, pace.total(done, clock.seconds["step"]))
-            if fraction >= 1:
-                return
             mark = pace.next_mark(fraction)
             while pace.fraction(done, clock.seconds["step"]) < mark:
                 total = pace.total(done, clock.seconds["step"])
@@ -143,6 +141,7 @@ class _Loop:
                 self._check(done, result.loss, result.health)
                 done += STEPS_PER_CALL if several else 1
                 self._report(done, total)
+            self._evaluate(params, done, task, evaluate, outcome)
 
     def _check(self, first: int, losses: Array, healths: Array | None) -> None:
         """Raise for the first step of a call that failed or whose loss is not finite."""

@@ -19,12 +19,15 @@ class Tuned(BaseModel):
     Attributes:
         task: canonical SPEC.
         method: canonical SPEC of the settings that were held, without those that were searched.
-        settings: canonical SPEC of the best trial, or of the first where all failed.
+        settings: canonical SPEC of what was chosen, or of the first trial where all failed.
         figure: what was judged, on a part of the training set that the trials did not train on.
-        score: of the best trial, the smaller the better; None where all failed.
+        score: of the settings, the mean over the seeds that they were tried on, the smaller the better; None where all
+            failed.
         trials: how many were run, failures among them.
-        failures: how many of them did not end with a finite score, by status.
-        seconds: wall time of all trials.
+        confirmed: how many of the best trials were run again; the settings are the best of these, by their means.
+        confirming: the seeds that they were run again on.
+        failures: how many trials and confirmations did not end with a finite score, by status.
+        seconds: wall time of all of them.
         space: what was searched, in words, by setting.
         seed: of the Sobol points and of every trial.
         budget: of every trial.
@@ -41,6 +44,8 @@ class Tuned(BaseModel):
     figure: Figure
     score: float | None
     trials: int
+    confirmed: int = 0
+    confirming: tuple[int, ...] = ()
     failures: dict[str, int]
     seconds: float
     space: dict[str, str]

@@ -1,8 +1,9 @@
-"""How trials are judged: a score, and the best of a search."""
+"""How trials are judged: a score, who is confirmed, and what is chosen."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 
 from rbench.run import Record
 from rbench.run.tuned import Figure, Tuned
@@ -21,31 +22,55 @@ def score(record: Record, figure: Figure) -> float:
     return 1 - value if figure == "accuracy" else float(value)
 
 
-def best(search: Search, plan: Plan, records: Sequence[Record], seconds: float) -> Tuned:
-    """What a search found: the smallest score; of equal ones the smallest loss, then the earliest.
+def ranked(search: Search, records: Sequence[Record]) -> list[Record]:
+    """Trials with a score, the smallest first; of equal scores the smallest loss, then the earliest; settings once."""
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record.cell.method, record)
+    scored = [one for one in first.values() if math.isfinite(score(one, search.figure))]
+    return sorted(scored, key=lambda one: (score(one, search.figure), score(one, "loss")))
+
+
+def chosen(
+    search: Search, plan: Plan, trials: Sequence[Record], confirmations: Sequence[Record], seconds: float
+) -> Tuned:
+    """What a search found: of the settings that were confirmed the smallest mean score over all their seeds.
+
+    Of equal means the smallest mean loss, then the better trial. A setting that fails on a seed has no mean.
 
     Args:
         search: what was searched.
         plan: what it belongs to.
-        records: of its trials, in the order of its points.
-        seconds: wall time of all of them.
+        trials: their records, in the order of the search's points.
+        confirmations: records of the best of them on further seeds.
+        seconds: wall time of all.
     """
-    scores = [score(record, search.figure) for record in records]
-    losses = [score(record, "loss") for record in records]
-    first = min(range(len(records)), key=lambda index: (scores[index], losses[index], index))
+    seeds = {one.cell.method: [one] for one in ranked(search, trials)}
+    for record in confirmations:
+        seeds[record.cell.method].append(record)
+    most = max(map(len, seeds.values()), default=0)
+    means = {
+        method: tuple(fmean(score(one, figure) for one in records) for figure in (search.figure, "loss"))
+        for method, records in seeds.items()
+        if len(records) == most
+    }
+    best = min(means, key=lambda method: means[method], default=trials[0].cell.method)
+    found = means[best][0] if means else math.inf
     failed = [
         "not finite" if record.status == "ok" else record.status
-        for record, value in zip(records, scores, strict=True)
-        if math.isinf(value)
+        for record in (*trials, *confirmations)
+        if math.isinf(score(record, search.figure))
     ]
     cell = search.cell
     return Tuned(
         task=cell.task,
         method=cell.method,
-        settings=records[first].cell.method,
+        settings=best,
         figure=search.figure,
-        score=scores[first] if math.isfinite(scores[first]) else None,
-        trials=len(records),
+        score=found if math.isfinite(found) else None,
+        trials=len(trials),
+        confirmed=len(means) if most > 1 else 0,
+        confirming=plan.confirming,
         failures=dict(Counter(failed)),
         seconds=seconds,
         space=search.words(),

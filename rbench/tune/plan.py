@@ -18,7 +18,7 @@ class Search:
 
     Attributes:
         cell: what the best settings are run as, on the full training set and the test set; its method is the SPEC of
-            what is held, and its seed the trials'.
+            what is held.
         space: what is searched, by setting.
     """
 
@@ -46,12 +46,17 @@ class Search:
         """The space as one line."""
         return ", ".join(f"{key} {words}" for key, words in self.words().items())
 
-    def trial(self, point: Point) -> Cell:
-        """The cell that tries a point: it trains and is judged on parts of the training set."""
+    def trial(self, point: Point, seed: int) -> Cell:
+        """The cell that tries a point: it trains and is judged on parts of the training set, once at its end."""
         task, method = self.cell.make_task(), self.cell.make_method()
         settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}
         return self.cell.model_copy(
-            update={"task": task.changed(validation=True).spec, "method": method.changed(**settings).spec}
+            update={
+                "task": task.changed(validation=True).spec,
+                "method": method.changed(**settings).spec,
+                "seed": seed,
+                "budget": self.cell.budget.evaluated(1),
+            }
         )
 
 
@@ -64,6 +69,8 @@ class Plan:
         seed: of the Sobol points and of every trial.
         timeout: seconds a trial, or None.
         searches: what is searched.
+        finalists: how many of the best trials of each search are run again, to choose among them.
+        confirming: the seeds that they are run again on.
         memory_limit: bytes that a trial may hold resident, or None.
     """
 
@@ -71,6 +78,8 @@ class Plan:
     seed: int
     timeout: float | None
     searches: tuple[Search, ...]
+    finalists: int = 0
+    confirming: tuple[int, ...] = ()
     memory_limit: int | None = None
 
     def points(self, search: Search) -> list[Point]:
@@ -81,7 +90,7 @@ class Plan:
         """In words, everything but the number of trials: what must be the same for trials to be compared."""
         searches = ", ".join(sorted(search.name for search in self.searches))
         facts = {"seed": str(self.seed), "timeout": str(self.timeout), "memory limit": str(self.memory_limit)}
-        facts["searches"] = searches
+        facts |= {"searches": searches, "finalists": str(self.finalists), "confirming seeds": str(self.confirming)}
         for search in self.searches:
             own = {**dict(search.cell), "search space": search.space_in_words()}
             named = ("task", "method", "seed", "fixed")  # in trials nothing is fixed

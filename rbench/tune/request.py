@@ -19,7 +19,11 @@ class TuneRequest(BaseModel):
         methods: SPECs of methods. A bare name means the suite's settings of that method, but for those that are
             searched; what a SPEC in brackets sets is held, and the rest of the method's search space is searched.
         trials: for each method on each task.
-        seed: of the Sobol points and of every trial; best away from the seeds of runs, which count from 0.
+        finalists: how many of the best trials of a method on a task are run again on further seeds, to choose among
+            them by the mean: the best on one seed may have been lucky.
+        confirmations: on how many further seeds.
+        seed: of the Sobol points and of every trial, and the seed before those of the confirmations; best away from the
+            seeds of runs, which count from 0.
         seeds: on how many seeds the best settings are run; the suite's if None.
         backend: name of the backend.
         budget: of a trial and of a run, in place of the entries' own.
@@ -38,6 +42,8 @@ class TuneRequest(BaseModel):
     tasks: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     trials: int = Field(ge=1)
+    finalists: int = Field(3, ge=1)
+    confirmations: int = Field(2, ge=0)
     seed: int = Field(ge=0)
     seeds: int | None = Field(None, ge=1)
     backend: str = "numpy"
@@ -77,6 +83,8 @@ class TuneRequest(BaseModel):
         distinct = {search.name: search for search in searches}
         return Plan(
             trials=self.trials,
+            finalists=self.finalists if self.confirmations else 0,
+            confirming=tuple(range(self.seed + 1, self.seed + 1 + self.confirmations)),
             seed=self.seed,
             timeout=self.timeout,
             memory_limit=self.memory_limit,

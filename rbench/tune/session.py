@@ -1,36 +1,29 @@
-"""A search: every trial of a plan that has not ended yet, each an ordinary cell in a fresh process."""
+"""A search: trials of all points, and then the best of each search on further seeds."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
-from typing import get_args
 
 from rbench.errors import RbenchError
-from rbench.run import Cell, Display, Record, TunedFile, run_cells
-from rbench.run.gate import Gate
+from rbench.run import Display, Record, TunedFile
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
-from rbench.run.record import Status, read_record, write_json
-from rbench.tune.journal import Journal
-from rbench.tune.judge import best, score
+from rbench.run.record import write_json
+from rbench.tune.judge import chosen, ranked
 from rbench.tune.plan import Plan, Search
-from rbench.tune.points import Point, need_optuna
+from rbench.tune.points import need_optuna
 from rbench.tune.request import TuneRequest
-
-ANY_END: tuple[Status, ...] = get_args(Status)
-"""However a trial ended, it counts: it is not run again."""
+from rbench.tune.round import Round, Tried
 
 
 def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile:
-    """Run the trials that `directory` does not hold, and write `tuned.json`.
+    """Run the trials and confirmations that `directory` does not hold, and write `tuned.json`.
 
-    Trials and their journal are in `directory/trials`, which is a run of its own.
+    Each round and its journal are in a folder of `directory`, `trials` and `confirmations`, which is a run of its own.
 
     Args:
         request: what to tune.
         directory: made where it is not there.
-        display: told how the trials go on.
+        display: told how each round goes on.
 
     Returns:
         What was found, as it is in `tuned.json`.
@@ -40,33 +33,30 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
     """
     need_optuna()
     plan = request.plan()
-    trials = _Trials(plan)
     with locked(directory):
         _claim(directory, plan)
-        folder = directory / "trials"
-        journal = Journal(folder / "optuna.log")
-        trials.check(journal)
-        for cell in trials.cells:
-            record = read_record(folder, cell)
-            if record is not None:  # where an earlier command was stopped before it could enter it
-                trials.enter(journal, record, sum(record.figures.get("phase_seconds", {}).values()))
-        records = run_cells(
-            trials.cells,
-            folder,
-            _Timed(display, lambda record, seconds: trials.enter(journal, record, seconds)),
-            request=request.model_dump(),
-            jobs=request.jobs,
-            timeout=request.timeout,
-            memory_limit=request.memory_limit,
-            memory_pass=False,  # the runs of the best settings have it
-            keep=ANY_END,
-        )
-        ended = {record.cell.key: record for record in records}
+        tried = [(one, [(point, one.trial(point, plan.seed)) for point in plan.points(one)]) for one in plan.searches]
+        trials = Round(directory / "trials", tried)
+        if strangers := trials.strangers():
+            raise RbenchError(
+                f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
+                "draws them; go on with the versions in tune.json, or name another directory with -o"
+            )
+        ended = trials.run(request, display)
+        again = [(one, _again(one, points, ended, plan)) for one, points in tried]
+        confirmations = Round(directory / "confirmations", again)
+        ended |= confirmations.run(request, display)
         tuned = TunedFile(
             suite=request.suite,
             tuned=tuple(
-                best(one, plan, [ended[cell.key] for _, cell in pairs], sum(journal.seconds(one).values()))
-                for one, pairs in trials.by_search
+                chosen(
+                    one,
+                    plan,
+                    [ended[cell.key] for _, cell in points],
+                    [ended[cell.key] for _, cell in more],
+                    trials.seconds(one) + confirmations.seconds(one),
+                )
+                for (one, points), (_, more) in zip(tried, again, strict=True)
             ),
             provenance=provenance(),
         )
@@ -74,61 +64,12 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
         return tuned
 
 
-class _Trials:
-    """The trials of a plan.
-
-    Attributes:
-        by_search: each search with its points and their cells.
-        cells: all cells; two points of a space of choices alone may have one.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.by_search: list[tuple[Search, list[tuple[Point, Cell]]]] = [
-            (search, [(point, search.trial(point)) for point in plan.points(search)]) for search in plan.searches
-        ]
-        self.cells = list({cell.key: cell for _, pairs in self.by_search for _, cell in pairs}.values())
-
-    def check(self, journal: Journal) -> None:
-        """Raise where the journal has a trial that is none of the plan's, though the plan is the same."""
-        for search, pairs in self.by_search:
-            if set(journal.seconds(search)) - {cell.key for _, cell in pairs}:
-                raise RbenchError(
-                    f"{search.name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
-                    "draws them; go on with the versions in tune.json, or name another directory with -o"
-                )
-
-    def enter(self, journal: Journal, record: Record, seconds: float) -> None:
-        """Enter a record into the journal, unless it is there."""
-        for search, pairs in self.by_search:
-            mine = [point for point, cell in pairs if cell == record.cell]
-            if mine and record.cell.key not in journal.seconds(search):
-                journal.add(search, mine[0], record, score(record, search.figure), seconds)
-
-
-class _Timed(Display):
-    """Another display, and a function that is told every record with the seconds since the one before it."""
-
-    def __init__(self, shown: Display, tell: Callable[[Record, float], None]) -> None:
-        self._shown, self._tell, self._last = shown, tell, monotonic()
-
-    def start(self, cells: int, kept: int) -> None:
-        self._shown.start(cells, kept)
-
-    def step(self, cell: Cell, done: int, total: int) -> None:
-        self._shown.step(cell, done, total)
-
-    def gate(self, gate: Gate) -> None:
-        self._last = monotonic()
-        self._shown.gate(gate)
-
-    def warn(self, text: str) -> None:
-        self._shown.warn(text)
-
-    def end(self, record: Record) -> None:
-        now = monotonic()
-        self._tell(record, now - self._last)
-        self._last = now
-        self._shown.end(record)
+def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -> Tried:
+    """The best of the trials on the seeds that confirm them, the best first."""
+    point = {cell.method: point for point, cell in reversed(tried)}
+    best = ranked(search, [ended[cell.key] for _, cell in tried])[: plan.finalists]
+    again = [point[record.cell.method] for record in best]
+    return [(one, search.trial(one, seed)) for one in again for seed in plan.confirming]
 
 
 def _claim(directory: Path, plan: Plan) -> None:

@@ -37,6 +37,7 @@ def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Disp
 
 
 def run_seeds(request: TuneRequest) -> list[int]:
-    """Seeds of the runs: from 0 on, without the trials'."""
+    """Seeds of the runs: from 0 on, without those of trials and confirmations."""
     number = request.seeds or plugins().find("suites", request.suite).seeds
-    return list(islice((seed for seed in count() if seed != request.seed), number))
+    seen = range(request.seed, request.seed + 1 + request.confirmations)
+    return list(islice((seed for seed in count() if seed not in seen), number))

@@ -1,0 +1,102 @@
+"""A round of a tune: cells judged on the validation split, each entered in a journal as it ends."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import TypeAlias, get_args
+
+from rbench.run import Cell, Display, Record, run_cells
+from rbench.run.gate import Gate
+from rbench.run.record import Status, read_record
+from rbench.tune.journal import Journal
+from rbench.tune.judge import score
+from rbench.tune.plan import Search
+from rbench.tune.points import Point
+from rbench.tune.request import TuneRequest
+
+ANY_END: tuple[Status, ...] = get_args(Status)
+"""However a cell ended, it counts: it is not run again."""
+
+Tried: TypeAlias = list[tuple[Point, Cell]]
+"""What a search tries, in order: each point with its cell; two points of a space of choices alone may have one."""
+
+
+class Round:
+    """Cells of every search, with their journal, in a run of its own.
+
+    Args:
+        folder: of the run; made where it is not there.
+        tried: of each search.
+    """
+
+    def __init__(self, folder: Path, tried: list[tuple[Search, Tried]]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._tried = folder, tried
+        self._journal = Journal(folder / "optuna.log")
+
+    def strangers(self) -> list[Search]:
+        """Searches of which the journal has cells that are none of this round's."""
+        return [one for one, tried in self._tried if set(self._journal.seconds(one)) - {c.key for _, c in tried}]
+
+    def run(self, request: TuneRequest, display: Display) -> dict[str, Record]:
+        """Run the cells that have no record, and enter all.
+
+        Returns:
+            The records by the keys of their cells.
+        """
+        cells = list({cell.key: cell for _, tried in self._tried for _, cell in tried}.values())
+        if not cells:
+            return {}
+        for cell in cells:
+            record = read_record(self._folder, cell)
+            if record is not None:  # where an earlier command was stopped before it could enter it
+                self._enter(record, sum(record.figures.get("phase_seconds", {}).values()))
+        records = run_cells(
+            cells,
+            self._folder,
+            _Timed(display, self._enter),
+            request=request.model_dump(),
+            jobs=request.jobs,
+            timeout=request.timeout,
+            memory_limit=request.memory_limit,
+            memory_pass=False,  # the runs of the best settings have it
+            keep=ANY_END,
+        )
+        return {record.cell.key: record for record in records}
+
+    def seconds(self, search: Search) -> float:
+        """Wall time of all cells of a search that the journal has."""
+        return sum(self._journal.seconds(search).values())
+
+    def _enter(self, record: Record, seconds: float) -> None:
+        """Enter a record into the journal, unless it is there."""
+        for search, tried in self._tried:
+            mine = [point for point, cell in tried if cell == record.cell]
+            if mine and record.cell.key not in self._journal.seconds(search):
+                self._journal.add(search, mine[0], record, score(record, search.figure), seconds)
+
+
+class _Timed(Display):
+    """Another display, and a function that is told every record with the seconds since the one before it."""
+
+    def __init__(self, shown: Display, tell: Callable[[Record, float], None]) -> None:
+        self._shown, self._tell, self._last = shown, tell, monotonic()
+
+    def start(self, cells: int, kept: int) -> None:
+        self._shown.start(cells, kept)
+
+    def step(self, cell: Cell, done: int, total: int) -> None:
+        self._shown.step(cell, done, total)
+
+    def gate(self, gate: Gate) -> None:
+        self._last = monotonic()
+        self._shown.gate(gate)
+
+    def warn(self, text: str) -> None:
+        self._shown.warn(text)
+
+    def end(self, record: Record) -> None:
+        now = monotonic()
+        self._tell(record, now - self._last)
+        self._last = now
+        self._shown.end(record)
