@@ -222,7 +222,9 @@ class TestCommand:
         assert done.stdout.startswith("| task ")
         (note,) = [line for line in done.stdout.splitlines() if line.startswith("Tuned by rbench tune")]
         assert f"on {SPIRALS}, trials a method: 4, the best accuracy on a validation split after 2 epochs" in note
-        assert "seed 1000, the best 3 run again on seeds 1001, 1002 and chosen among by the mean: sgd[schedule=lin" in note
+        assert (
+            "seed 1000, the best 3 run again on seeds 1001, 1002 and chosen among by the mean: sgd[schedule=lin" in note
+        )
         assert ": sgd[schedule=linear] (lr log 0.001..3, momentum 0 | 0.9 | 0.95, nesterov" in note
         assert re.search(r"none failed, \d\S* s, \d\d\.\d\d %\.$", note)
         assert "Not tuned" not in done.stdout

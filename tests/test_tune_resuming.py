@@ -38,6 +38,43 @@ class TestResuming:
         summaries = {study.study_name: study.n_trials for study in studies(tmp_path)}
         assert summaries == {f"{one.method} on {one.task}": 4 for one in found.tuned}
 
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda text: text[:-10],
+            lambda text: b"garbage\n" + text,
+            lambda text: text + b"\0\0\0\n",
+            lambda text: b"{}\n" + text,
+            lambda text: b"[]\n",
+        ],
+    )
+    def test_a_damaged_journal_is_set_aside_and_made_anew_from_the_records(self, bench, tmp_path, damage):
+        whole = search(request(), tmp_path, Silent())
+        bench.ran.clear()
+        journal, told = tmp_path / "trials" / "optuna.log", []
+        journal.write_bytes(damage(journal.read_bytes()))
+        journal.with_name("optuna.log.lock").symlink_to(journal)  # of a process that was killed
+        display = Silent()
+        display.warn = told.append
+        found = search(request(), tmp_path, display)
+        assert bench.ran == []
+        assert without_seconds(found) == without_seconds(whole)
+        assert all(one.seconds == 4 * 0.25 for one in found.tuned)  # what the records say
+        assert told == [
+            f"{journal} is damaged: it is now optuna.log.damaged, and is made anew from the trials' records"
+        ]
+        assert [study.n_trials for study in studies(tmp_path)] == [4] * len(found.tuned)
+        assert search(request(), tmp_path, Silent()).tuned == found.tuned
+
+    def test_a_journal_that_cannot_be_written_ends_with_words(self, bench, tmp_path, monkeypatch):
+        def full(*words, **options):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("optuna.study.Study.add_trial", full)
+        with pytest.raises(RbenchError, match=r"cannot write .*optuna.log: No space left on device; mend that"):
+            search(request(), tmp_path, Silent())
+        monkeypatch.undo()
+
     def test_more_trials_continue_the_same_points(self, bench, tmp_path):
         first = search(request(trials=2), tmp_path, Silent())
         few = specs(bench.ran)

@@ -1,8 +1,11 @@
 """The journal of a tune: Optuna's storage in the run's directory, one entry a finished trial."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rbench.errors import RbenchError
 from rbench.run import Record
 from rbench.tune.plan import Search
 from rbench.tune.points import Point, distributions
@@ -11,17 +14,27 @@ from rbench.tune.points import Point, distributions
 class Journal:
     """Finished trials by search, each an Optuna study; a trial is in it as a whole or not at all.
 
+    A journal that is not whole, as after a full disk, is renamed to `NAME.damaged`, and told: what it held is entered
+    again from the trials' records. No one else may be writing into it: a lock of its own that a killed process left is
+    taken away.
+
     Args:
         path: the file; made where it is not there.
+        warn: told of a damaged one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-        self._studies: dict[str, Any] = {}
+        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+        self._path, self._studies = path, dict[str, Any]()
+        try:
+            self._storage = _opened(path)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            aside = path.replace(path.with_name(f"{path.name}.damaged"))
+            warn(f"{path} is damaged: it is now {aside.name}, and is made anew from the trials' records")
+            self._storage = _opened(path)
 
     def seconds(self, search: Search) -> dict[str, float]:
         """Wall time of the finished trials of a search, by the keys of their cells."""
@@ -37,13 +50,20 @@ class Journal:
             record: what became of it.
             score: the smaller the better; infinite for a failure.
             seconds: wall time.
+
+        Raises:
+            RbenchError: it cannot be written.
         """
         from optuna.trial import create_trial
 
         facts = {"cell": record.cell.key, "method": record.cell.method, "status": record.status, "seconds": seconds}
-        self._study(search).add_trial(
-            create_trial(params=point, distributions=distributions(search.space), value=score, user_attrs=facts)
-        )
+        trial = create_trial(params=point, distributions=distributions(search.space), value=score, user_attrs=facts)
+        try:
+            self._study(search).add_trial(trial)
+        except OSError as error:
+            raise RbenchError(
+                f"cannot write {self._path}: {error.strerror}; mend that and repeat the command"
+            ) from None
 
     def _study(self, search: Search) -> Any:
         import optuna
@@ -53,3 +73,20 @@ class Journal:
                 storage=self._storage, study_name=search.name, load_if_exists=True
             )
         return self._studies[search.name]
+
+
+def _opened(path: Path) -> Any:
+    """Optuna's storage on a journal.
+
+    Raises:
+        ValueError, KeyError, TypeError, AssertionError: it is not whole.
+    """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    # Optuna forgives the last line, and would then append to it.
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        json.loads(line)
+        if not line.endswith(b"\n"):
+            raise ValueError(f"{path} ends within a line")
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))

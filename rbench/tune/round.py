@@ -27,18 +27,19 @@ class Round:
     Args:
         folder: of the run; made where it is not there.
         tried: of each search.
+        display: told how it goes on.
     """
 
-    def __init__(self, folder: Path, tried: list[tuple[Search, Tried]]) -> None:
+    def __init__(self, folder: Path, tried: list[tuple[Search, Tried]], display: Display) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._tried = folder, tried
-        self._journal = Journal(folder / "optuna.log")
+        self._folder, self._tried, self._display = folder, tried, display
+        self._journal = Journal(folder / "optuna.log", display.warn)
 
     def strangers(self) -> list[Search]:
         """Searches of which the journal has cells that are none of this round's."""
         return [one for one, tried in self._tried if set(self._journal.seconds(one)) - {c.key for _, c in tried}]
 
-    def run(self, request: TuneRequest, display: Display) -> dict[str, Record]:
+    def run(self, request: TuneRequest) -> dict[str, Record]:
         """Run the cells that have no record, and enter all.
 
         Returns:
@@ -54,7 +55,7 @@ class Round:
         records = run_cells(
             cells,
             self._folder,
-            _Timed(display, self._enter),
+            _Timed(self._display, self._enter),
             request=request.model_dump(),
             jobs=request.jobs,
             timeout=request.timeout,

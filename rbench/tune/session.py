@@ -36,16 +36,16 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
     with locked(directory):
         _claim(directory, plan)
         tried = [(one, [(point, one.trial(point, plan.seed)) for point in plan.points(one)]) for one in plan.searches]
-        trials = Round(directory / "trials", tried)
+        trials = Round(directory / "trials", tried, display)
         if strangers := trials.strangers():
             raise RbenchError(
                 f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
                 "draws them; go on with the versions in tune.json, or name another directory with -o"
             )
-        ended = trials.run(request, display)
+        ended = trials.run(request)
         again = [(one, _again(one, points, ended, plan)) for one, points in tried]
-        confirmations = Round(directory / "confirmations", again)
-        ended |= confirmations.run(request, display)
+        confirmations = Round(directory / "confirmations", again, display)
+        ended |= confirmations.run(request)
         tuned = TunedFile(
             suite=request.suite,
             tuned=tuple(
