@@ -13,13 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ours import Ours
 
-from rbench.losses import get_loss
-from rbench.methods import Batch, Problem, Riemannian, compile_step
+from rbench.methods import Riemannian
 from rbench.plugins import get_backend
 from rbench.run.clock import timed
 from rbench.run.process import keep_freed_memory
-from rbench.tasks.networks import mlp
 
 RATE, MASS = 0.01, 0.1
 ROUNDS, OURS = 3, 10
@@ -117,26 +116,12 @@ def main() -> None:
     print("| backend | theirs | ours ms | theirs ms | theirs / ours | weights apart |\n|---|---|--:|--:|--:|--:|")
     for name in options.backends:
         backend = get_backend(name, dtype=options.dtype)
-        problem = Problem(backend, mlp(sizes, "tanh"), get_loss("cross_entropy"))
         method = Riemannian(output_metric="ggn", lr=RATE, mass=MASS, momentum=0.0)
-        numbers = np.random.default_rng(0)
-        x = backend.asarray(numbers.random((options.batch, sizes[0])))
-        y = backend.labels(numbers.integers(0, sizes[-1], options.batch))
-        params = problem.net.init(backend)
+        ours = Ours(backend, method, sizes, options.batch)
         make, words = STEPPERS[name]
-        theirs, weight = make(params, x, y)
-        step = compile_step(problem, method)
-        now = {"params": params, "state": method.init(problem, params)}
-
-        def ours(step: Any = step, now: Any = now, x: Any = x, y: Any = y) -> Any:
-            result = step(now["params"], now["state"], Batch(x, y, None), {"lr": RATE}, phase=True)
-            now["params"], now["state"] = result.params, result.state
-            return result.loss
-
+        theirs, weight = make(ours.params, ours.x, ours.y)
         ours(), theirs()
-        first = backend.to_numpy(params[0]["weight"])
-        found, expected = backend.to_numpy(now["params"][0]["weight"]), backend.to_numpy(weight())
-        apart = np.linalg.norm(found - expected) / np.linalg.norm(expected - first)
+        apart = ours.apart(weight())
         own, other = [], []
         for _ in range(ROUNDS):
             other.append(timed(backend, theirs))

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ours import Ours
 
-from rbench.losses import get_loss
-from rbench.methods import SGD, Batch, Problem, compile_step
+from rbench.methods import SGD
 from rbench.plugins import get_backend
 from rbench.run.clock import paired_seconds
 from rbench.run.process import keep_freed_memory
-from rbench.tasks.networks import mlp
 
 RATE, MOMENTUM = 0.01, 0.9
 
@@ -93,26 +92,13 @@ def main() -> None:
     print("| ours | theirs | ours ms | theirs ms | ratio | weights apart |\n|---|---|--:|--:|--:|--:|")
     for name in options.backends:
         backend = get_backend(name, device=options.device)
-        problem, method = Problem(backend, mlp(sizes, "tanh"), get_loss("cross_entropy")), SGD(lr=RATE)
-        numbers = np.random.default_rng(0)
-        x = backend.asarray(numbers.random((options.batch, sizes[0])))
-        y = backend.labels(numbers.integers(0, sizes[-1], options.batch))
-        params = problem.net.init(backend)
+        ours = Ours(backend, SGD(lr=RATE), sizes, options.batch)
         make, words = STEPPERS[name]
-        theirs, weight = make(params, x, y)
-        step = compile_step(problem, method)
-        now = {"params": params, "state": method.init(problem, params)}
-
-        def ours(step: Any = step, now: Any = now, x: Any = x, y: Any = y) -> Any:
-            result = step(now["params"], now["state"], Batch(x, y, None), {"lr": RATE}, phase=None)
-            now["params"], now["state"] = result.params, result.state
-            return result.loss
-
+        theirs, weight = make(ours.params, ours.x, ours.y)
         for warm_up in (ours, theirs, ours, theirs):
             warm_up()
         own, other = paired_seconds(backend, ours, theirs, budget=20.0, pairs=200)
-        found, expected = backend.to_numpy(now["params"][0]["weight"]), backend.to_numpy(weight())
-        apart = np.linalg.norm(found - expected) / np.linalg.norm(expected - backend.to_numpy(params[0]["weight"]))
+        apart = ours.apart(weight())
         figures = f"{1e3 * np.median(own):.2f} | {1e3 * np.median(other):.2f} | {np.median(own / other):.2f}"
         print(f"| {name} sgd | {words} | {figures} | {apart:.1e} |", flush=True)
 
