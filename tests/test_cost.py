@@ -21,6 +21,7 @@ from rbench.plugins import plugins
 from rbench.run import CostSuite, Request
 from rbench.run.cell import configured
 from rbench.run.feed import Feed
+from rbench.run.provenance import cost_environment
 from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
 
@@ -174,7 +175,7 @@ def measured(tmp_path_factory):
     return SimpleNamespace(folder=folder, done=done, words=("run", "step-time", *TINY, *methods, "-o", folder))
 
 
-def test_a_run_leaves_what_pytest_benchmark_wrote_and_the_request(measured):
+def test_a_run_leaves_entries_the_request_and_what_they_were_measured_with(measured):
     entries = json.loads((measured.folder / "step-time-numpy.json").read_text())["benchmarks"]
     assert [entry["extra_info"]["method"] for entry in entries] == [
         "sgd[lr=0.1]",
@@ -187,6 +188,7 @@ def test_a_run_leaves_what_pytest_benchmark_wrote_and_the_request(measured):
     assert whole["request"]["networks"] == ["16-8-4"]
     assert whole["provenance"]["python"]
     assert whole["places"][0]["gate"]["misses"] == []
+    assert whole["places"][0]["environment"] == cost_environment(["sgd", "kfac"], "numpy", None)
     names = {".lock", "run.json", "step-time-numpy.json", "step-time-numpy.log"}
     assert {path.name for path in measured.folder.iterdir()} == names
 

@@ -5,81 +5,90 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rbench.cost.request import Plan
-from rbench.cost.results import Place, entries, entry_of, write_entries
+from rbench.cost.results import Place, entry_of, write_entries
 from rbench.errors import RbenchError
 from rbench.run.ask import ask
-from rbench.run.gate import Gate
-from rbench.run.provenance import provenance
 
 Say = Callable[[str, int], None]
 """Told a line, and how many cases have ended with it."""
 
 
-def run_benchmarks(plan: Plan, module: str, directory: Path, checked: Gate, say: Say, *, force: bool) -> Place:
-    """Measure the cases of a plan that the directory does not have yet by a module of pytest-benchmark tests.
+def run_benchmarks(
+    place: Place, module: str, directory: Path, kept: list[dict[str, Any]], say: Say
+) -> dict[str, tuple[str, str]]:
+    """Measure the cases of a place that are not among the entries kept, by a module of pytest-benchmark tests.
 
-    A process that dies takes one case with it; another process goes on with those after it.
+    A process that dies in a case takes that one with it; another process goes on with those after it. One that dies
+    before its first case takes all with it, for so would any other.
 
     Args:
-        plan: what to measure.
+        place: where to measure, and what.
         module: has a test with a parameter `case` for each of the plan's cases, in their order.
         directory: for the results, in the form of pytest-benchmark's JSON, and for what pytest prints.
-        checked: the gate of the plan's backend.
+        kept: entries of an earlier run that need not be measured again.
         say: told each end.
-        force: measure again what is there.
+
+    Returns:
+        Status and reason of the cases without a figure, by what they are in words.
 
     Raises:
+        ChangedError: the software changed since the place was made.
         RbenchError: what was found cannot be stored.
     """
-    place = Place(plan=plan, gate=checked)
-    ends = _Ends(plan, directory, [] if force else _kept(place, directory, say), say)
+    plan, ends = place.plan, _Ends(place, directory, kept, say)
+    log = directory / f"{plan.name}.log"
     while ends.left:
-        log = directory / f"{plan.name}.log"
-        question, words = plan.model_copy(update={"cases": tuple(ends.left.values())}), (module, str(directory))
+        log.unlink(missing_ok=True)
+        ends.begun = None
         answer = ask(
             "rbench.cost.benchmark_worker",
-            question.model_dump_json(),
+            plan.model_copy(update={"cases": tuple(ends.left.values())}).model_dump_json(),
             threads=plan.threads,
-            arguments=words,
+            arguments=(module, str(directory)),
             log=log,
             heard=ends.heard,
         )
-        if ends.left and answer.status != "ok":
-            log = log.replace(directory / f"{plan.name}-{len(ends.failures)}.log")
-            ends.fail(next(iter(ends.left)), answer.status, f"{answer.reason}; see {log.name}")
-        else:
+        if answer.status != "ok" and ends.begun is not None and ends.begun in ends.left:
+            # The next process writes another log in its place.
+            own = directory / f"{plan.name}-{len(ends.failures)}.log"
+            ends.fail(ends.begun, answer.status, _see(log.replace(own) if log.exists() else log, answer.reason))
+        elif answer.status == "ok" or ends.begun is None:
+            status, reason = ("crashed", f"{module} has no benchmark of it") if answer.status == "ok" else answer[1:3]
             for case in tuple(ends.left):
-                ends.fail(case, "crashed", f"{module} has no benchmark of it; see {log.name}")
-    return place.model_copy(update={"failures": ends.failures})
+                ends.fail(case, status, _see(log, reason))
+    return ends.failures
 
 
 class _Ends:
-    """How the cases of a plan end, each stored and told.
+    """How the cases of a place end, each stored and told.
 
     Attributes:
         left: cases that have not ended, by what they are in words.
         failures: status and reason of those that have no figure.
+        begun: the case that a process has begun last; None before its first.
     """
 
-    def __init__(self, plan: Plan, directory: Path, kept: list[dict[str, Any]], say: Say) -> None:
-        self.left, self.failures = {str(case): case for case in plan.cases}, dict[str, tuple[str, str]]()
-        self._plan, self._directory, self._entries, self._say = plan, directory, kept, say
-        if not kept:
-            (directory / f"{plan.name}.json").unlink(missing_ok=True)
-        for case in plan.cases:
+    def __init__(self, place: Place, directory: Path, kept: list[dict[str, Any]], say: Say) -> None:
+        self.left, self.failures = {str(case): case for case in place.plan.cases}, dict[str, tuple[str, str]]()
+        self.begun: str | None = None
+        self._place, self._directory, self._entries, self._say = place, directory, list(kept), say
+        for case in place.plan.cases:
             if entry_of(kept, case) is not None:
                 self._end(str(case), "kept from an earlier run")
 
     def heard(self, line: bytes) -> None:
-        """Take in what a process says of a case that has ended."""
+        """Take in what a process says of a case that begins or has ended."""
         told = json.loads(line)
+        if told["status"] == "begun":
+            self.begun = told["case"]
+            return
         if told["status"] != "ok":
             self.fail(told["case"], told["status"], told["reason"])
             return
         self._entries.append(told["entry"])
+        made_with = {name: told[name] for name in ("environment", "provenance")}
         try:
-            write_entries(self._directory, self._plan, self._entries, told["provenance"])
+            write_entries(self._directory, self._place, self._entries, **made_with)
         except OSError as error:
             raise RbenchError(
                 f"cannot run into {self._directory}: {error.strerror}; name another directory with -o"
@@ -93,25 +102,14 @@ class _Ends:
 
     def _end(self, case: str, words: str) -> None:
         del self.left[case]
-        count = len(self._plan.cases)
-        where = f"{self._plan.backend} {self._plan.dtype}"
-        self._say(f"[{count - len(self.left)}/{count}] {where} {case}: {words}", 1)
+        plan = self._place.plan
+        count = len(plan.cases)
+        self._say(f"[{count - len(self.left)}/{count}] {plan.backend} {plan.dtype} {case}: {words}", 1)
 
 
-def _kept(place: Place, directory: Path, say: Say) -> list[dict[str, Any]]:
-    """What the directory has of the place's cases, where it was measured as it would be now.
-
-    Entries of two kinds of software never come into one file, which names but one.
-    """
-    plan, now, before = place.plan, provenance(), place.provenance(directory)
-    # BLAS is what a process has loaded, which this one need not have.
-    if changed := [name for name, value in now.items() if name != "blas" and before.get(name) != value]:
-        if before:
-            say(f"{plan.name}: measured again, for it was measured with another {', '.join(changed)}", 0)
-        return []
-    asked = {"threads": plan.threads, "device": place.gate.device}
-    found = [entry for entry in entries(directory, plan) if asked.items() <= entry["extra_info"].items()]
-    return [entry for case in plan.cases if (entry := entry_of(found, case)) is not None]
+def _see(log: Path, reason: str | None) -> str:
+    """A reason, and where to read more; a process that never was has left no log."""
+    return f"{reason}; see {log.name}" if log.exists() else f"{reason}"
 
 
 def _words(entry: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
 from rbench.run.clock import timed
 from rbench.run.process import keep_freed_memory
-from rbench.run.provenance import provenance
+from rbench.run.provenance import cost_environment, provenance
 
 SLOW_ROUNDS = 3
 """Rounds of a step that takes longer than all rounds of a quick one."""
@@ -49,9 +49,10 @@ def main() -> None:
     point = Point.model_validate_json(sys.stdin.read())
     answer = answer_channel()
     keep_freed_memory()
+    environment = cost_environment([point.case.method], point.plan.backend, point.plan.device)
     backend = get_backend(point.plan.backend, dtype=point.plan.dtype, device=point.plan.device)
     try:
-        found = measured(backend, point)
+        found = measured(backend, point).model_copy(update={"environment": environment})
     except Skip as error:
         found = Found(status="skipped", reason=str(error))
     except Exception as error:

@@ -7,9 +7,8 @@ from pydantic import BaseModel
 
 from rbench.cost.benchmarks import Say
 from rbench.cost.request import Case, Plan
-from rbench.cost.results import Place, entries, entry_of, write_entries
+from rbench.cost.results import Place, entry_of, write_entries
 from rbench.run.ask import ask
-from rbench.run.gate import Gate
 
 TIMEOUT = 1800.0
 """Seconds after which a process that measures one step is ended."""
@@ -35,6 +34,7 @@ class Found(BaseModel):
         reason: in words, where there is no figure.
         extra_info: figures, as pytest-benchmark stores them.
         stats: of the seconds.
+        environment: what it was measured with, as `rbench.run.provenance.cost_environment` finds it.
         provenance: software and hardware.
     """
 
@@ -42,26 +42,32 @@ class Found(BaseModel):
     reason: str | None = None
     extra_info: dict[str, Any] = {}
     stats: dict[str, float] = {}
+    environment: dict[str, str] = {}
     provenance: dict[str, Any] = {}
 
 
-def measure_points(plan: Plan, most_seconds: float, directory: Path, checked: Gate, say: Say, *, force: bool) -> Place:
-    """Measure the cases of a plan that the directory does not have yet.
+def measure_points(
+    place: Place, most_seconds: float, directory: Path, kept: list[dict[str, Any]], say: Say
+) -> dict[str, tuple[str, str]]:
+    """Measure the cases of a place that are not among the entries kept; status and reason of those without a figure.
 
     A series, the cases of a method in a sweep, ends at the first that has no figure or takes more than the bound; those
     after it are skipped, and say why.
+
+    Raises:
+        ChangedError: the software changed since the place was made.
     """
-    kept = [] if force else entries(directory, plan)
+    plan, stored = place.plan, list(kept)
     failures: dict[str, tuple[str, str]] = {}
     stopped: dict[tuple[str, str], str] = {}
     for done, case in enumerate(plan.cases, start=1):
-        series, entry = (case.sweep, case.method), entry_of(kept, case)
+        series, entry = (case.sweep, case.method), entry_of(stored, case)
         if entry is None:
             found = _found(plan, case, stopped.get(series))
             if found.status == "ok":
                 entry = {"extra_info": found.extra_info, "stats": found.stats}
-                kept.append(entry)
-                write_entries(directory, plan, kept, found.provenance)
+                stored.append(entry)
+                write_entries(directory, place, stored, environment=found.environment, provenance=found.provenance)
             else:
                 failures[str(case)] = (found.status, found.reason or "")
             say(f"[{done}/{len(plan.cases)}] {plan.backend} {plan.dtype} {case}: {_words(found)}", 1)
@@ -73,7 +79,7 @@ def measure_points(plan: Plan, most_seconds: float, directory: Path, checked: Ga
             elif entry["stats"]["median"] > most_seconds:
                 took = f"{entry['stats']['median']:.1f} s a step, above the bound of {most_seconds:g} s"
                 stopped[series] = f"{case.sweep} = {case.size:,} took {took}"
-    return Place(plan=plan, gate=checked, failures=failures)
+    return failures
 
 
 def _found(plan: Plan, case: Case, stopped: str | None) -> Found:

@@ -1,4 +1,4 @@
-"""What a run that measures costs leaves in its directory: what pytest-benchmark wrote, and `run.json` beside it."""
+"""What a run that measures costs leaves in its directory: entries in pytest-benchmark's form, and `run.json`."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from rbench.errors import DataError
 from rbench.run.gate import Gate
 from rbench.run.provenance import provenance
 from rbench.run.record import write_json
+from rbench.run.resume import ChangedError
 
 COST_FIELDS = (
     "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
@@ -36,17 +37,24 @@ class Place(BaseModel):
     Attributes:
         plan: what it was to measure.
         gate: what the equivalence cases found on its backend.
+        environment: what its entries were measured with, as `rbench.run.provenance.cost_environment` finds it.
         failures: status and reason of the cases that have no figure, by what they are in words.
     """
 
     plan: Plan
     gate: Gate
+    environment: dict[str, str] = {}
     failures: dict[str, tuple[str, str]] = {}
 
     def complete(self, directory: Path) -> bool:
         """Whether every case has its figure there."""
         found = entries(directory, self.plan)
         return not self.failures and all(entry_of(found, case) is not None for case in self.plan.cases)
+
+    def unlike(self, now: dict[str, str]) -> list[str]:
+        """What of an environment is not as its entries were measured with, in words: from that to this."""
+        before = self.environment
+        return [f"{name}: {before.get(name, 'none')} → {at}" for name, at in now.items() if before.get(name) != at]
 
     def rows(self, directory: Path) -> list[dict[str, Any]]:
         """A row with `COST_FIELDS` for each case, in the plan's order."""
@@ -101,7 +109,7 @@ def write_places(directory: Path, request: CostRequest, found: list[Place]) -> N
 
 
 def entries(directory: Path, plan: Plan) -> list[dict[str, Any]]:
-    """What is stored of a plan's cases, each as pytest-benchmark writes it: `extra_info` and `stats`."""
+    """What is stored under a plan's name, each entry in pytest-benchmark's form: `extra_info` and `stats`."""
     found: list[dict[str, Any]] = _content(directory, plan).get("benchmarks", [])
     return found
 
@@ -113,9 +121,33 @@ def entry_of(found: list[dict[str, Any]], case: Case) -> dict[str, Any] | None:
     return next((one for one in found if names.items() <= (usual | one["extra_info"]).items()), None)
 
 
-def write_entries(directory: Path, plan: Plan, found: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
-    """Store entries as pytest-benchmark does."""
-    write_json(directory / f"{plan.name}.json", {"machine_info": {"rbench": provenance}, "benchmarks": found})
+def write_entries(
+    directory: Path,
+    place: Place,
+    found: list[dict[str, Any]],
+    *,
+    environment: dict[str, str],
+    provenance: dict[str, Any],
+) -> None:
+    """Store entries in pytest-benchmark's form.
+
+    Args:
+        directory: the run's.
+        place: where they were measured.
+        found: the entries.
+        environment: what the last of them was measured with.
+        provenance: of the process that measured it; where entries were stored before, theirs stays.
+
+    Raises:
+        ChangedError: the last was not measured with what the others were; nothing is stored.
+    """
+    if changes := place.unlike(environment):
+        raise ChangedError(
+            f"{directory}: the software changed while the run went on ({'; '.join(changes)}); what was measured before "
+            "is kept: undo the change and go on, name another directory with -o, or measure it again with --force"
+        )
+    first = _content(directory, place.plan).get("machine_info", {}).get("rbench", provenance)
+    write_json(directory / f"{place.plan.name}.json", {"machine_info": {"rbench": first}, "benchmarks": found})
 
 
 def _content(directory: Path, plan: Plan) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """A run that measures costs: backend by backend, each after its gate, what is found stored in the directory."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rbench.cost.benchmarks import Say, run_benchmarks
 from rbench.cost.points import measure_points
-from rbench.cost.request import CostRequest, find_cost_suite
-from rbench.cost.results import Place, kind, places, write_places
+from rbench.cost.request import CostRequest, Plan, find_cost_suite
+from rbench.cost.results import Place, entries, entry_of, kind, places, write_places
 from rbench.errors import RbenchError
 from rbench.run.gate import gate
 from rbench.run.lock import locked
+from rbench.run.provenance import cost_environment, look_again
+from rbench.run.resume import ChangedError
 from rbench.run.suite import CostSuite
 
 
@@ -26,6 +30,8 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
         Whether every case has its figure.
 
     Raises:
+        ChangedError: without `force`, something there was measured with other software, threads or on another device;
+            or the software changed while the run went on. What was measured before is kept.
         RbenchError: what is asked for cannot be measured; nothing has been started.
     """
     plans = request.plans()
@@ -35,21 +41,27 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
     if kind(directory) == "training":
         raise RbenchError(f"{directory} holds a run that trains; name another directory with -o")
     with locked(directory):
+        look_again()
         for path in directory.glob(".*.json.*"):  # what a killed run was just writing
             path.unlink()
         found = {place.plan.name: place for place in places(directory)}
+        asked = {plan.name: plan for plan in plans}
+        for name, plan in ({name: place.plan for name, place in found.items()} | asked).items():
+            changes = _changes(plan, found.get(name), entries(directory, plan))
+            if changes and not force:
+                raise _changed(directory, name, changes)
+            if changes and name not in asked:
+                say(f"{name}: stays, and was measured otherwise than it would be now: {'; '.join(changes)}", 0)
+
+        def store(place: Place) -> None:
+            if found.get(place.plan.name) != place:
+                found[place.plan.name] = place
+                write_places(directory, request, list(found.values()))
+
         try:
             for plan in plans:
-                old = found.get(plan.name)
-                if not force and old is not None and old.plan == plan and old.complete(directory):
-                    say(f"{plan.name}: kept from an earlier run", len(plan.cases))
-                    continue
-                checked = gate(plan.backend, plan.dtype, plan.device, plan.threads)
-                say(str(checked), 0)
-                found[plan.name] = Place(plan=plan, gate=checked)
-                write_places(directory, request, list(found.values()))
-                found[plan.name] = _measure_place(found[plan.name], suite, directory, say, force=force)
-                write_places(directory, request, list(found.values()))
+                there = [] if force else entries(directory, plan)
+                store(_measured(plan, suite, directory, found.get(plan.name), there, say, store))
         except OSError as error:
             raise RbenchError(
                 f"cannot run into {directory}: {error.strerror}; name another directory with -o"
@@ -57,13 +69,70 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
         return all(found[plan.name].complete(directory) for plan in plans)
 
 
-def _measure_place(place: Place, suite: CostSuite, directory: Path, say: Say, *, force: bool) -> Place:
-    """Measure where the gate is passed; a backend that failed it is not timed."""
-    plan, checked = place.plan, place.gate
-    if not checked.passed:
+def _measured(
+    plan: Plan,
+    suite: CostSuite,
+    directory: Path,
+    old: Place | None,
+    there: list[dict[str, Any]],
+    say: Say,
+    begin: Callable[[Place], None],
+) -> Place:
+    """Measure what is missing of a plan; a backend that fails the gate is not timed.
+
+    Args:
+        plan: what to measure.
+        suite: the plan's.
+        directory: the run's.
+        old: what the directory has under the plan's name, and with what it was measured.
+        there: the entries that may be kept.
+        say: told how it goes on.
+        begin: called before anything is measured.
+    """
+    if old is not None and all(entry_of(there, case) is not None for case in plan.cases):
+        say(f"{plan.name}: kept from an earlier run", len(plan.cases))
+        return old.model_copy(update={"plan": plan, "failures": {}})
+    checked = gate(plan.backend, plan.dtype, plan.device, plan.threads)
+    say(str(checked), 0)
+    if devices := _others(there, "device", checked.device):
+        raise _changed(directory, plan.name, devices)
+    kept = there if checked.passed else []
+    methods = [*_methods(kept), *(case.method for case in plan.cases)]
+    place = Place(plan=plan, gate=checked, environment=cost_environment(methods, plan.backend, plan.device))
+    if not kept:
         (directory / f"{plan.name}.json").unlink(missing_ok=True)
-        ends = {str(case): ("skipped", f"not timed: {checked}") for case in plan.cases}
-        return Place(plan=plan, gate=checked, failures=ends)
-    if suite.benchmarks:
-        return run_benchmarks(plan, suite.benchmarks, directory, checked, say, force=force)
-    return measure_points(plan, suite.most_seconds, directory, checked, say, force=force)
+    begin(place)
+    if not checked.passed:
+        failures = {str(case): ("skipped", f"not timed: {checked}") for case in plan.cases}
+    elif suite.benchmarks:
+        failures = run_benchmarks(place, suite.benchmarks, directory, kept, say)
+    else:
+        failures = measure_points(place, suite.most_seconds, directory, kept, say)
+    return place.model_copy(update={"failures": failures})
+
+
+def _changes(plan: Plan, old: Place | None, there: list[dict[str, Any]]) -> list[str]:
+    """What differs between what entries were measured with and what there is now, in words: from that to this."""
+    if not there:
+        return []
+    if old is None or not old.environment:
+        return ["it does not say with what"]
+    now = cost_environment(_methods(there), plan.backend, plan.device)
+    return [*old.unlike(now), *_others(there, "threads", plan.threads)]
+
+
+def _others(there: list[dict[str, Any]], name: str, now: Any) -> list[str]:
+    """What else entries have of a fact, in words: from that to this."""
+    others = {entry["extra_info"].get(name) for entry in there} - {now}
+    return [f"{name}: {before} → {now}" for before in sorted(map(str, others))]
+
+
+def _changed(directory: Path, name: str, changes: list[str]) -> ChangedError:
+    return ChangedError(
+        f"{directory}: {name} was measured otherwise than it would be now ({'; '.join(changes)}); no table should mix "
+        "them: name another directory with -o, or measure it again with --force"
+    )
+
+
+def _methods(there: list[dict[str, Any]]) -> list[str]:
+    return [entry["extra_info"].get("method", "") for entry in there]

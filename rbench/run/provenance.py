@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,8 +27,8 @@ LIBRARIES = (
 EVERYWHERE = ("numpy", "scipy", "array-api-compat")
 """Libraries that every backend's figures depend on."""
 
-NO_FIGURES = ("cli", "report", "cost", "tune")
-"""Parts of rbench that no figure of a cell depends on."""
+NO_FIGURES = ("cli", "report", "tune")
+"""Parts of rbench that no figure depends on."""
 
 
 def provenance() -> dict[str, Any]:
@@ -70,12 +71,45 @@ def environment(cell: "Cell") -> dict[str, str]:
         and the backend's library; the model of the CPU, and of the GPU where the cell runs on one. A plugin that is not
         there is `absent`.
     """
+    asked = (("methods", cell.method), ("tasks", cell.task), ("backends", cell.backend))
+    return _environment(asked, cell.device, (*NO_FIGURES, "cost"))
+
+
+def cost_environment(methods: Iterable[str], backend: str, device: str | None) -> dict[str, str]:
+    """What costs of steps must have in common to stand beside each other: `environment` without a task.
+
+    `rbench.cost` counts among the source of rbench.
+
+    Args:
+        methods: SPECs; an empty one, as of a part of a step, is none.
+        backend: SPEC.
+        device: the backend's name of the device, or None for its default.
+    """
+    asked = (*(("methods", method) for method in methods if method), ("backends", backend))
+    return _environment(asked, device, NO_FIGURES)
+
+
+def look_again() -> None:
+    """Let environments be read anew from disk, as at the beginning of a run."""
+    for function in (_source, _blas, _version, _cpu_model):
+        function.cache_clear()
+
+
+def _environment(asked: Iterable[tuple[str, str]], device: str | None, without: tuple[str, ...]) -> dict[str, str]:
+    """What figures depend on of machine, libraries and source.
+
+    Args:
+        asked: kinds of plugins, and the SPECs that name them.
+        device: the backend's name of the device, or None for its default.
+        without: parts of rbench that do not count.
+    """
     import rbench
 
-    found = {"rbench": rbench.__version__, "source of rbench": _source("rbench"), "python": sys.version.split()[0]}
+    found = {"rbench": rbench.__version__, "source of rbench": _source("rbench", "", without)}
+    found |= {"python": sys.version.split()[0]}
     found |= {name: _version(name) or "absent" for name in EVERYWHERE}
     found |= {"blas": _blas(), "cpu": _cpu_model()}
-    for kind, spec in (("methods", cell.method), ("tasks", cell.task), ("backends", cell.backend)):
+    for kind, spec in asked:
         name = parse(spec)[0]
         try:
             owner = plugins().find(kind, name)
@@ -83,26 +117,23 @@ def environment(cell: "Cell") -> dict[str, str]:
             found[f"{kind[:-1]} {name}"] = "absent"
             continue
         if kind == "backends":
-            device = cell.device or owner.devices[0]
+            device = device or owner.devices[0]
             if not device.startswith("cpu"):
                 found["device"] = cuda_device(int(device.partition(":")[2] or 0)) or "absent"
             found |= {one: at for one in LIBRARIES if one.startswith(name) and (at := _version(one))}
             found.setdefault(name, owner.version() or "absent")
             owner = owner.create
         package = owner.__module__.partition(".")[0]
-        found[f"source of {package}"] = _source(package, owner.__module__)
+        found[f"source of {package}"] = _source(package, owner.__module__, without)
     return found
 
 
-def look_again() -> None:
-    """Let `environment` read anew what is on disk, as at the beginning of a run."""
-    for function in (_source, _blas, _version, _cpu_model):
-        function.cache_clear()
-
-
 @cache
-def _source(package: str, module: str = "") -> str:
-    """A sum of a package's Python files, or of the module's alone where the package is no folder with an `__init__`."""
+def _source(package: str, module: str, without: tuple[str, ...]) -> str:
+    """A sum of a package's Python files, or of the module's alone where the package is no folder with an `__init__`.
+
+    Of rbench some parts are left out.
+    """
     file = getattr(sys.modules.get(package), "__file__", None) or getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         return "unknown"
@@ -111,7 +142,7 @@ def _source(package: str, module: str = "") -> str:
     digest = hashlib.sha256()
     for one in files:
         name = one.relative_to(path.parent)
-        if package != "rbench" or name.parts[0] not in NO_FIGURES:
+        if package != "rbench" or name.parts[0] not in without:
             digest.update(f"{name.as_posix()}\n".encode() + one.read_bytes())
     return digest.hexdigest()[:16]
 
