@@ -17,8 +17,8 @@ from ours import Ours
 
 from rbench.methods import Riemannian
 from rbench.plugins import get_backend
-from rbench.run.clock import timed
-from rbench.run.process import keep_freed_memory
+from rbench.train.clock import timed
+from rbench.train.process import keep_freed_memory
 
 RATE, MASS = 0.01, 0.1
 ROUNDS, OURS = 3, 10

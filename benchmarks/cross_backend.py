@@ -15,9 +15,9 @@ import numpy as np
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import get_backend
-from rbench.run.cell import configured
-from rbench.run.feed import Feed
-from rbench.run.stepper import Stepper
+from rbench.train.cell import configured
+from rbench.train.feed import Feed
+from rbench.train.stepper import Stepper
 
 METHODS = [
     "riemannian[output_metric=ggn_mc,lr=0.3,mass=1]",

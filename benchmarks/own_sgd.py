@@ -14,8 +14,8 @@ from ours import Ours
 
 from rbench.methods import SGD
 from rbench.plugins import get_backend
-from rbench.run.clock import paired_seconds
-from rbench.run.process import keep_freed_memory
+from rbench.train.clock import paired_seconds
+from rbench.train.process import keep_freed_memory
 
 RATE, MOMENTUM = 0.01, 0.9
 

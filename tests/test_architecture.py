@@ -35,11 +35,12 @@ RANKS = {
     "methods": 8,
     "tasks": 8,
     "testing": 9,
-    "run": 10,
-    "cost": 11,
-    "tune": 11,
-    "report": 12,
-    "cli": 13,
+    "train": 10,
+    "run": 11,
+    "cost": 12,
+    "tune": 12,
+    "report": 13,
+    "cli": 14,
 }
 """A part may import parts of lower rank, and itself."""
 

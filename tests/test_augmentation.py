@@ -12,10 +12,10 @@ from rbench.methods import Problem
 from rbench.modules import Flatten, Linear
 from rbench.plugins import find_backend, get_backend
 from rbench.random import generator
-from rbench.run.augment import MARGIN, augmented
-from rbench.run.evaluate import Evaluator
-from rbench.run.feed import Feed
 from rbench.tasks import Dataset
+from rbench.train.augment import MARGIN, augmented
+from rbench.train.evaluate import Evaluator
+from rbench.train.feed import Feed
 
 
 def slowly(image, row, column, mirrored):

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 import rbench
 from rbench.cli import app
 from rbench.run import Budget, Cell, Record
-from rbench.run.cluster_standard import Standard
-from rbench.run.cluster_worker import Introduction
+from rbench.run.cluster.standard import Standard
+from rbench.run.cluster.worker import Introduction
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import write_record
 from rbench.run.resume import ChangedError
@@ -21,7 +21,7 @@ SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 
 class TestRefusals:
     def test_a_scheduler_that_cannot_be_reached_is_told_before_anything_starts(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("rbench.run.cluster.CONNECT_SECONDS", 0.5)
+        monkeypatch.setattr("rbench.run.cluster.executor.CONNECT_SECONDS", 0.5)
         for address, why in (("tcp://127.0.0.1:9", "cannot be reached: Timed out"), ("nowhere", "missing port")):
             words = ["run", "--executor", "dask", "--scheduler", address, "-o", str(tmp_path / "run")]
             done = CliRunner().invoke(app, words)
@@ -91,7 +91,7 @@ class TestStandard:
 
     def test_another_commit_is_refused_where_both_are_known(self, tmp_path, monkeypatch):
         known = provenance() | {"commit": {"id": "abc", "dirty": False}}
-        monkeypatch.setattr("rbench.run.cluster_standard.provenance", lambda: known)
+        monkeypatch.setattr("rbench.run.cluster.standard.provenance", lambda: known)
         standard = Standard(tmp_path, [cell()])
         assert "commit def where this process has abc" in standard.refusal(introduction(commit="def"))
         assert standard.refusal(introduction(commit=None)) is None

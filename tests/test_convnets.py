@@ -7,13 +7,13 @@ from rbench.errors import ShapeError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import SGD, Problem
 from rbench.plugins import get_backend
-from rbench.run.cell import configured
-from rbench.run.feed import Feed
-from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
 from rbench.tasks.cifar10 import Cifar10
 from rbench.tasks.convnets import cnn, resnet8
 from rbench.tasks.mnist import Mnist
+from rbench.train.cell import configured
+from rbench.train.feed import Feed
+from rbench.train.stepper import Stepper
 
 NETWORKS = {
     "cifar10[network=mlp]": 3072 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10,

@@ -19,11 +19,11 @@ from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import plugins
 from rbench.run import CostSuite, Request
-from rbench.run.cell import configured
-from rbench.run.feed import Feed
 from rbench.run.provenance import cost_environment
-from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
+from rbench.train.cell import configured
+from rbench.train.feed import Feed
+from rbench.train.stepper import Stepper
 
 IMAGES = Conv2d(3, 8, 3, padding=1) >> ReLU() >> Conv2d(8, 8, 3, padding=1) >> AvgPool2d(2) >> Flatten()
 NETWORKS = {

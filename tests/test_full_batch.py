@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 from rbench import get_backend
 from rbench.cli import app
 from rbench.run import Budget, Cell, read_records
-from rbench.run.train import set_up
 from rbench.run.worker import run_cell
+from rbench.train.loop import set_up
 
 
 def cell(task, **options):

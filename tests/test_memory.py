@@ -12,13 +12,13 @@ from rbench.losses import get_loss
 from rbench.methods import Method, Problem, Step
 from rbench.run import Budget, Cell
 from rbench.run.ask import ask
-from rbench.run.feed import Feed
 from rbench.run.isolate import run_isolated
-from rbench.run.memory import Peaks, check_memory, step_peaks
 from rbench.run.memory_worker import cell_peaks
-from rbench.run.stepper import Stepper
-from rbench.run.train import set_up
 from rbench.tasks import Dataset
+from rbench.train.feed import Feed
+from rbench.train.loop import set_up
+from rbench.train.memory import Peaks, check_memory, step_peaks
+from rbench.train.stepper import Stepper
 
 MIB = 2**20
 
@@ -132,7 +132,7 @@ def test_a_step_must_fit_into_what_is_free_and_into_what_the_limit_leaves(
     backend = stepper.problem.backend
     monkeypatch.setattr(backend, "free_bytes", lambda: free * MIB, raising=False)
     monkeypatch.setattr(backend, "device_bytes", lambda: device, raising=False)
-    monkeypatch.setattr("rbench.run.memory.resident_bytes", lambda group: 300 * MIB)
+    monkeypatch.setattr("rbench.train.memory.resident_bytes", lambda group: 300 * MIB)
     limit = limit and limit * MIB
     if words is None:
         check_memory(stepper, params, limit)

@@ -12,8 +12,8 @@ from rbench.errors import CapacitanceError, Skip
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
 from rbench.run import Budget, Cell
-from rbench.run.train import Outcome, train
 from rbench.solvers import check_health
+from rbench.train.loop import Outcome, train
 
 SOLVERS = ["gram", "rows", "dense", "inverse"]
 

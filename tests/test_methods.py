@@ -8,7 +8,7 @@ from rbench import Linear, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Naive, Problem, Riemannian
 from rbench.random import generator
-from rbench.run.clock import arrays_of
+from rbench.train.clock import arrays_of
 
 METRICS = ["identity", "ggn", "ggn_mc", "true_vs_rest", "empirical_fisher"]
 SOLVERS = ["gram", "rows", "dense", "inverse"]

@@ -6,7 +6,7 @@ import pytest
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, ScaleShift, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Naive, Problem, Riemannian, compile_step
-from rbench.run.clock import arrays_of
+from rbench.train.clock import arrays_of
 
 NETWORKS = {
     "vectors": (Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False), (4,)),

@@ -6,9 +6,10 @@ import pytest
 from rbench import Linear
 from rbench.losses import get_loss
 from rbench.methods import SGD, Batch, Problem
-from rbench.run import Budget, step_time
-from rbench.run.pace import EVALUATIONS, Pace
-from rbench.run.stepper import Stepper
+from rbench.run import Budget
+from rbench.train import step_time
+from rbench.train.pace import EVALUATIONS, Pace
+from rbench.train.stepper import Stepper
 
 
 @pytest.mark.parametrize("budget", [Budget(epochs=3), Budget(steps=60), Budget(steps=7), Budget(epochs=20)])

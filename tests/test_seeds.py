@@ -17,11 +17,11 @@ from rbench.report.changes import change_notes
 from rbench.report.compare import compare_training
 from rbench.report.problems import place_columns, problems
 from rbench.run import Budget, Cell, Entry, Record, Request, Suite
-from rbench.run.cell import SOURCES
 from rbench.run.record import read_records, write_record
-from rbench.run.train import set_up
 from rbench.run.worker import run_cell
 from rbench.tasks import Dataset, Task
+from rbench.train.cell import SOURCES
+from rbench.train.loop import set_up
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 DRAWS = "riemannian[output_metric=ggn_mc,lr=0.1]"

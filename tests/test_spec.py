@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rbench.errors import PluginError, SpecError
 from rbench.methods import KFAC, SGD, Adam, Naive, Riemannian
 from rbench.plugins import plugins
-from rbench.run.cell import configured
 from rbench.spec import Configurable, parse
 from rbench.tasks import Task
+from rbench.train.cell import configured
 
 
 class Toy(Configurable):

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from rbench.cli import app
 from rbench.errors import RbenchError
 from rbench.run import Budget, Cell, Record, read_records
-from rbench.run.cell import configured
 from rbench.run.worker import run_cell
+from rbench.train.cell import configured
 from rbench.tune import Plan, Search, rerun, search
 from rbench.tune.judge import chosen
 from tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs

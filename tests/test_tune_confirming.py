@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rbench.run import Record, read_records
-from rbench.run.cell import configured
+from rbench.train.cell import configured
 from rbench.tune import rerun, search
 from tuning import Silent, by_rate, request, studies, without_seconds
 

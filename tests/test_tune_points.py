@@ -8,7 +8,7 @@ import pytest
 
 from rbench.errors import SpecError
 from rbench.methods import Choice, LogUniform
-from rbench.run.cell import configured
+from rbench.train.cell import configured
 from rbench.tune.points import points
 from tuning import request
 

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD, Choice, LogUniform
 from rbench.run import Entry, Record, Suite
-from rbench.run.cell import configured
 from rbench.run.gate import Gate
 from rbench.run.provenance import environment
 from rbench.run.record import write_record
 from rbench.tasks import Task
+from rbench.train.cell import configured
 from rbench.tune import TuneRequest
 
 SPIRALS, LANCZOS = "two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[4]]", "lanczos[batch_size=8]"

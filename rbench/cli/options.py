@@ -10,8 +10,8 @@ from rbench.cli.program import fail
 
 if TYPE_CHECKING:
     from rbench.run import Budget
-    from rbench.run.cell import Source
     from rbench.run.cluster import Cluster
+    from rbench.train.cell import Source
 
 
 class ExecutorName(StrEnum):
@@ -100,7 +100,7 @@ SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 def sources(fix: list[str] | None) -> "tuple[Source, ...]":
     """What of a run is random, by the names that were given."""
-    from rbench.run.cell import SOURCES
+    from rbench.train.cell import SOURCES
 
     if unknown := set(fix or ()) - set(SOURCES):
         fail(f"--fix {min(unknown)!r}: nothing random is called so; choose among {', '.join(SOURCES)}")

@@ -17,8 +17,8 @@ from rbench.modules import Conv2d, Linear, Module
 from rbench.modules.base import Space
 from rbench.modules.compose import Parallel, Sequential
 from rbench.modules.layer import Layer
-from rbench.run.step_time import WINDOW
 from rbench.solvers import choose_form
+from rbench.train.step_time import WINDOW
 
 EIGEN = 4.5
 """Pairs of an eigendecomposition with vectors, over n³ (Golub and Van Loan, Matrix Computations, 8.3: 9 n³ flops)."""

@@ -15,9 +15,9 @@ from rbench.cost.timing import ROUND_SECONDS, PreparedStep, figures, rounds_for
 from rbench.errors import Skip
 from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
-from rbench.run.clock import timed
-from rbench.run.process import keep_freed_memory
 from rbench.run.provenance import cost_environment, provenance
+from rbench.train.clock import timed
+from rbench.train.process import keep_freed_memory
 
 SLOW_ROUNDS = 3
 """Rounds of a step that takes longer than all rounds of a quick one."""

@@ -13,9 +13,9 @@ from rbench.losses import get_loss
 from rbench.methods import Method, Problem
 from rbench.plugins import backend_specs, find_backend, get_backend, plugins
 from rbench.run import CostSuite
-from rbench.run.cell import configured
 from rbench.run.suite import Sweep
 from rbench.spec import parse
+from rbench.train.cell import configured
 
 LOSS = "cross_entropy"
 

@@ -27,7 +27,7 @@ COST_FIELDS = (
 - `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`;
 - `sweep` what grows from row to row of a series, and `size` how large it is;
 - `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters; see `rbench.run.memory.Peaks`.
+  data and parameters; see `rbench.train.memory.Peaks`.
 """
 
 

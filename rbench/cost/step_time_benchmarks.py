@@ -18,8 +18,8 @@ from rbench.cost.request import Case, CostRequest, Plan
 from rbench.cost.timing import PreparedStep, figures, rounds_for
 from rbench.errors import Skip
 from rbench.plugins import get_backend
-from rbench.run.clock import arrays_of, timed
-from rbench.run.process import keep_freed_memory
+from rbench.train.clock import arrays_of, timed
+from rbench.train.process import keep_freed_memory
 
 GIVEN = os.environ.get("RBENCH_PLAN")
 PLAN = Plan.model_validate_json(GIVEN) if GIVEN else CostRequest().plans()[0]

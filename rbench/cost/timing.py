@@ -11,13 +11,13 @@ from rbench.cost.operations import step_operations
 from rbench.cost.request import LOSS, Case, Plan
 from rbench.losses import get_loss
 from rbench.methods import SGD, Problem
-from rbench.run.cell import configured
-from rbench.run.clock import arrays_of
-from rbench.run.feed import Feed
-from rbench.run.memory import Peaks, check_memory, step_peaks
-from rbench.run.step_time import WINDOW, Variant, paired_steps
-from rbench.run.stepper import Stepper
 from rbench.tasks import Dataset
+from rbench.train.cell import configured
+from rbench.train.clock import arrays_of
+from rbench.train.feed import Feed
+from rbench.train.memory import Peaks, check_memory, step_peaks
+from rbench.train.step_time import WINDOW, Variant, paired_steps
+from rbench.train.stepper import Stepper
 
 ROUND_SECONDS, FEWEST, MOST = 1.0, 5, 100
 """Seconds to spend on the rounds of a benchmark, and how few and how many there may be."""

@@ -19,10 +19,10 @@ from rich.table import Table
 
 from rbench.report.footnotes import footnotes
 from rbench.report.table import comparison
-from rbench.run.cell import Cell
+from rbench.run.display import Display
 from rbench.run.gate import Gate
 from rbench.run.record import Record
-from rbench.run.session import Display
+from rbench.train.cell import Cell
 
 
 class PlainDisplay(Display):

@@ -8,8 +8,8 @@ from rbench.plugins import plugins
 from rbench.report.noise import ALL_RANGE
 from rbench.report.tuning import tuned_notes
 from rbench.run import Budget, Record, Suite
-from rbench.run.cell import configured
 from rbench.spec import parse
+from rbench.train.cell import configured
 
 
 def footnotes(records: Sequence[Record]) -> list[str]:

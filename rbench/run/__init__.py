@@ -1,11 +1,12 @@
-"""Running: plan, cell, worker, record."""
+"""Running: request, cells, worker processes, records."""
 
-from rbench.run.cell import Budget, Cell
+from rbench.run.display import Display
 from rbench.run.record import FIELDS, Record, read_records
 from rbench.run.request import Request
-from rbench.run.session import Display, Run, check, run, run_cells
+from rbench.run.session import Run, check, run, run_cells
 from rbench.run.suite import CostSuite, Entry, Suite
 from rbench.run.tuned import Tuned, TunedFile, read_tuned
+from rbench.train.cell import Budget, Cell
 
 __all__ = [
     "FIELDS",

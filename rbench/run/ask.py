@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Literal, NamedTuple, TypeAlias, cast
 
-from rbench.run.process import (
+from rbench.train.process import (
     PARENT,
     end_group,
     end_with_parent,

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rbench.run.ask import Stopped
-from rbench.run.cell import Cell
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
-from rbench.run.memory import Peaks
 from rbench.run.provenance import environment
 from rbench.run.record import Record, cells_folder
 from rbench.run.resume import ChangedError, changed, stored
+from rbench.train.cell import Cell
+from rbench.train.memory import Peaks
 
 
 class LocalExecutor:

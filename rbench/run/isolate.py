@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbench.run.ask import Answer, ask
-from rbench.run.cell import Budget, Cell
 from rbench.run.gate import Gate
-from rbench.run.memory import Peaks
 from rbench.run.provenance import environment
 from rbench.run.record import FINAL, Assignment, Record
+from rbench.train.cell import Budget, Cell
+from rbench.train.memory import Peaks
 
 Progress: TypeAlias = Callable[[Cell, int, int], None]
 

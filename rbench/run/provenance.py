@@ -17,7 +17,7 @@ from rbench.probe import cuda_device
 from rbench.spec import parse
 
 if TYPE_CHECKING:
-    from rbench.run.cell import Cell
+    from rbench.train.cell import Cell
 
 LIBRARIES = (
     "numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy", "cupy-cuda12x", "cupy-cuda13x", "pandas",

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from rbench.run.cell import Cell
 from rbench.run.gate import Gate
 from rbench.run.tuned import Tuned
+from rbench.train.cell import Cell
 
 Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
 
@@ -35,7 +35,7 @@ FIELDS = (
 - `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
   and steps at the first that did;
 - `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters, measured in a process of its own; see `rbench.run.memory.Peaks`.
+  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`.
 """
 
 

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rbench.errors import DataError, SpecError
 from rbench.plugins import backend_specs, find_backend, plugins
-from rbench.run.cell import SOURCES, Budget, Cell, Source, configured
 from rbench.run.suite import CostSuite, Entry, Suite
 from rbench.run.tuned import Tuned, TunedFile, read_tuned
 from rbench.spec import parse
 from rbench.tasks.base import Task
+from rbench.train.cell import SOURCES, Budget, Cell, Source, configured
 
 
 class Request(BaseModel):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbench.errors import RbenchError
-from rbench.run.cell import Cell
 from rbench.run.provenance import environment
 from rbench.run.record import Record, cells_folder, read_records, write_record
+from rbench.train.cell import Cell
 
 Data: TypeAlias = Mapping[tuple[str, bool], str]
 """Fingerprints of data sets, by the task's SPEC and whether unofficial data are taken."""

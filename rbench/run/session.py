@@ -4,13 +4,13 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rbench.errors import RbenchError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import get_backend
-from rbench.run.cell import Cell
+from rbench.run.display import Display
 from rbench.run.executor import LocalExecutor
 from rbench.run.gate import Gate, gate
 from rbench.run.lock import locked
@@ -19,28 +19,10 @@ from rbench.run.record import FINAL, Record, Status, cells_folder, write_json
 from rbench.run.request import Request
 from rbench.run.resume import ChangedError, Data, check_same, find_records, stored
 from rbench.run.tuned import Tuned
+from rbench.train.cell import Cell
 
 if TYPE_CHECKING:
     from rbench.run.cluster import Cluster
-
-
-class Display(Protocol):
-    """Shows how a run goes on."""
-
-    def start(self, cells: int, kept: int) -> None:
-        """Called before the first cell, with the number of cells to run, and of those that an earlier run left."""
-
-    def step(self, cell: Cell, done: int, total: int) -> None:
-        """Called from any thread while a cell trains."""
-
-    def gate(self, gate: Gate) -> None:
-        """Called when the equivalence cases of a backend have run."""
-
-    def end(self, record: Record) -> None:
-        """Called when a cell has its record."""
-
-    def warn(self, text: str) -> None:
-        """Called with what a user should know, and nothing stops for."""
 
 
 @dataclass(frozen=True)

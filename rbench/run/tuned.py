@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import DataError
-from rbench.run.cell import Budget, configured
+from rbench.train.cell import Budget, configured
 
 Figure: TypeAlias = Literal["accuracy", "squared_error", "loss"]
 """What is judged on a validation split; the score of an accuracy is 1 − accuracy, of the others the figure itself."""

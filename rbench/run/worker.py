@@ -15,12 +15,12 @@ from rbench.backend import Backend
 from rbench.errors import CapacitanceError, DivergedError, Skip
 from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
-from rbench.run.cell import Cell
 from rbench.run.gate import Gate
-from rbench.run.process import keep_freed_memory
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Assignment, Record, Status, plain
-from rbench.run.train import Outcome, train
+from rbench.train.cell import Cell
+from rbench.train.loop import Outcome, train
+from rbench.train.process import keep_freed_memory
 
 REPORT_SECONDS = 0.1
 

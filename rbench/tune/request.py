@@ -5,8 +5,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rbench.errors import SpecError
 from rbench.methods import Dimension, Method
 from rbench.run import Budget, Cell, Request
-from rbench.run.cell import configured
 from rbench.spec import parse
+from rbench.train.cell import configured
 from rbench.tune.plan import Plan, Search
 
 

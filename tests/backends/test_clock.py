@@ -17,12 +17,12 @@ from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
 from rbench.plugins import plugins
 from rbench.run import Budget, Cell
-from rbench.run.clock import Clock, Phase, paired_seconds, timed
-from rbench.run.evaluate import Evaluator
-from rbench.run.feed import Feed
-from rbench.run.stepper import STEPS_PER_CALL
-from rbench.run.train import Outcome, train
 from rbench.run.worker import run_cell
+from rbench.train.clock import Clock, Phase, paired_seconds, timed
+from rbench.train.evaluate import Evaluator
+from rbench.train.feed import Feed
+from rbench.train.loop import Outcome, train
+from rbench.train.stepper import STEPS_PER_CALL
 from rbench_numpy.backend import NumpyBackend
 
 LAUNCH, WORK, COMPILING = 0.001, 0.02, 0.3

@@ -14,9 +14,9 @@ from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import find_backend, get_backend
 from rbench.run import Request
-from rbench.run.cell import configured
-from rbench.run.feed import Feed
-from rbench.run.stepper import STEPS_PER_CALL, Stepper
+from rbench.train.cell import configured
+from rbench.train.feed import Feed
+from rbench.train.stepper import STEPS_PER_CALL, Stepper
 
 STEPS, SEED, TOLERANCE = 200, 3, 1e-8
 METHODS = ["riemannian[output_metric=ggn_mc,lr=0.3,mass=1]", "kfac[lr=0.3,damping=1]", "adam[lr=0.03]"]

@@ -17,8 +17,8 @@ import scipy.special
 from rbench.errors import BackendError
 from rbench.plugins import get_backend
 from rbench.run import Budget, Cell
-from rbench.run.train import Outcome, train
 from rbench.testing import cases, short_cases, verify
+from rbench.train.loop import Outcome, train
 
 SOURCE = Path(find_spec("rbench_cupy").origin).with_name("backend.py")
 

@@ -18,12 +18,12 @@ from pydantic import BaseModel, TypeAdapter
 from rbench.errors import RbenchError
 from rbench.plugins import find_backend
 from rbench.run.ask import INTERVAL, Stopped
-from rbench.run.cell import Cell
 from rbench.run.gate import Gate, gate
 from rbench.run.isolate import run_isolated
-from rbench.run.memory import Peaks
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, Status, plain
+from rbench.train.cell import Cell
+from rbench.train.memory import Peaks
 
 REPORT_SECONDS = 1.0
 """Least time between two reports of a cell's steps."""

@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 from pydantic import TypeAdapter
 
-from rbench.run.cell import Cell
-from rbench.run.cluster_worker import Introduction
+from rbench.run.cluster.worker import Introduction
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, read_records
 from rbench.run.resume import ChangedError, check_same
 from rbench.spec import parse
+from rbench.train.cell import Cell
 
 Kind: TypeAlias = tuple[str, str, str, str | None]
 """Names of method and task, backend, and device: what a cell's environment depends on."""

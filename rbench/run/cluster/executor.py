@@ -12,17 +12,15 @@ from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rbench.errors import RbenchError
-from rbench.run.cell import Cell
-from rbench.run.cluster_standard import Standard
-from rbench.run.cluster_worker import Introduction, Order, Result, introduce, topic, work
+from rbench.run.cluster.standard import Standard
+from rbench.run.cluster.worker import Introduction, Order, Result, introduce, topic, work
+from rbench.run.display import Display
 from rbench.run.record import Record, cells_folder
 from rbench.run.resume import stored
-
-if TYPE_CHECKING:
-    from rbench.run.session import Display
+from rbench.train.cell import Cell
 
 CONNECT_SECONDS = 10.0
 """Longest time until a scheduler answers."""

@@ -2,7 +2,7 @@
 
 import math
 
-from rbench.run.cell import Budget
+from rbench.train.cell import Budget
 
 EVALUATIONS = 10
 """Evaluations after the start of a run, at least where it has as many steps."""

@@ -9,8 +9,8 @@ import numpy as np
 from rbench.backend import Array
 from rbench.methods import Method, Problem, State, Step, compile_step
 from rbench.modules import Conv2d, Params
-from rbench.run.clock import arrays_of
-from rbench.run.feed import Feed
+from rbench.train.clock import arrays_of
+from rbench.train.feed import Feed
 
 STEPS_PER_CALL = 10
 """Steps that a backend with loops makes in one call."""

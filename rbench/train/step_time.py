@@ -8,9 +8,9 @@ import numpy as np
 
 from rbench.methods import SGD, Step
 from rbench.modules import Params
-from rbench.run.clock import arrays_of, paired_seconds
-from rbench.run.stepper import Stepper
 from rbench.solvers import check_health
+from rbench.train.clock import arrays_of, paired_seconds
+from rbench.train.stepper import Stepper
 
 WINDOW = 1000
 """Steps over which the variants of a step are counted."""

@@ -10,16 +10,16 @@ from rbench.errors import DivergedError
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.modules import Params
-from rbench.run.cell import Cell
-from rbench.run.clock import Clock
-from rbench.run.evaluate import Evaluator
-from rbench.run.feed import Feed
-from rbench.run.memory import check_memory
-from rbench.run.pace import Pace
-from rbench.run.step_time import side_by_side
-from rbench.run.stepper import STEPS_PER_CALL, Stepper
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
+from rbench.train.cell import Cell
+from rbench.train.clock import Clock
+from rbench.train.evaluate import Evaluator
+from rbench.train.feed import Feed
+from rbench.train.memory import check_memory
+from rbench.train.pace import Pace
+from rbench.train.step_time import side_by_side
+from rbench.train.stepper import STEPS_PER_CALL, Stepper
 
 Report = Callable[[int, int], None]
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from rbench.errors import Skip
 from rbench.modules import Params
-from rbench.run.clock import arrays_of
-from rbench.run.process import resident_bytes
-from rbench.run.step_time import WINDOW
-from rbench.run.stepper import Stepper
+from rbench.train.clock import arrays_of
+from rbench.train.process import resident_bytes
+from rbench.train.step_time import WINDOW
+from rbench.train.stepper import Stepper
 
 SETTLE_SECONDS = 0.02
 """Time for a backend's threads to free what a step no longer needs, so that it is not counted into the next."""

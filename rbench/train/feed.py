@@ -10,8 +10,8 @@ from rbench.errors import ShapeError
 from rbench.methods import Batch, Problem
 from rbench.modules import Module
 from rbench.random import generator
-from rbench.run.augment import augmented
 from rbench.tasks import Dataset
+from rbench.train.augment import augmented
 
 
 class Feed:
