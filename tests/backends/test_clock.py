@@ -150,7 +150,7 @@ def watch(monkeypatch):
     """The watch that runs look at in place of the time of day."""
     turned = Watch()
     for name in ("clock.perf_counter", "step_time.perf_counter", "stepper.perf_counter"):
-        monkeypatch.setattr(f"rbench.run.{name}", turned)
+        monkeypatch.setattr(f"rbench.train.{name}", turned)
     return turned
 
 
