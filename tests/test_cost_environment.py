@@ -2,16 +2,12 @@
 
 import itertools
 import json
-import os
-from types import SimpleNamespace
 
 import pytest
 
 from faults import cell
 from rbench.cost import CostRequest, Plan, benchmarks, measure, places, points, session
-from rbench.cost.benchmarks import run_benchmarks
 from rbench.cost.points import Found, Point
-from rbench.cost.results import Place
 from rbench.errors import BackendError
 from rbench.run.ask import Answer
 from rbench.run.gate import Gate
@@ -41,6 +37,7 @@ class Bench:
         self.file = directory / f"{suite}-numpy.json"
         self.software, self.sources, self.ends = {}, {}, {}
         self.device, self.provenance = "cpu", {"python": "3"}
+        self.passes, self.absent = True, False
         self.asked, self.said, self.gates, self.stop_after = [], [], 0, None
         self._numbers = itertools.count(1)
 
@@ -50,9 +47,9 @@ class Bench:
 
     def gate(self, *place):
         self.gates += 1
-        if self.device is None:
+        if self.absent:
             raise BackendError("no such backend")
-        return passed(self.device)
+        return passed(self.device).model_copy(update={} if self.passes else {"misses": ("wrong",)})
 
     def measured(self, plan, case):
         if len(self.asked) == self.stop_after:
@@ -77,12 +74,17 @@ class Bench:
             heard(json.dumps({"case": str(case), **self.measured(plan, case)}).encode())
         return Answer("", "ok", None, "")
 
-    def run(self, *methods, threads=1, force=False):
+    def run(self, *methods, threads=1, dtypes=("float32",), force=False):
         """What is measured."""
         self.asked.clear()
         self.said.clear()
         request = CostRequest(
-            suite=self.suite, networks=("16-8-4",), methods=methods or METHODS, batch_size=8, threads=threads
+            suite=self.suite,
+            networks=("16-8-4",),
+            methods=methods or METHODS,
+            batch_size=8,
+            threads=threads,
+            dtypes=dtypes,
         )
         self.done = measure(request, self.directory, lambda line, count: self.said.append(line), force=force)
         return self.asked
@@ -123,7 +125,7 @@ def bench(request, tmp_path, monkeypatch):
 def test_what_costs_are_measured_with_is_what_a_cell_is_trained_with_but_for_its_task():
     trained = environment(cell(method="kfac", backend="numpy"))
     measured = cost_environment(["", "kfac", "sgd"], "numpy", None)
-    assert list(measured) == list(trained)
+    assert [*measured] == [*trained, "pytest-benchmark"]
     # The source of rbench, in which its part for costs counts only here.
     assert [name for name in trained if measured[name] != trained[name]] == ["source of rbench"]
     assert cost_environment(["nope"], "nope", None).items() >= {("method nope", "absent"), ("backend nope", "absent")}
@@ -212,12 +214,68 @@ def test_a_forced_run_that_is_stopped_has_mixed_nothing(bench, ended):
 def test_until_something_can_be_measured_what_is_there_stays(bench):
     bench.run()
     before = bench.file.read_bytes()
-    bench.software, bench.device = {"numpy": "1.0"}, None
+    bench.software, bench.absent = {"numpy": "1.0"}, True
     with pytest.raises(BackendError):
         bench.run(force=True)
     assert bench.file.read_bytes() == before
-    bench.software, bench.device = {}, "cpu"
+    bench.software, bench.absent = {}, False
     assert bench.run() == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_gate_that_is_not_passed_takes_nothing_away(bench, force):
+    bench.ends = {"adam": "skipped"}
+    bench.run()
+    before = bench.stored
+    bench.passes = False
+    bench.device = None if force else "cpu"  # as of a gate whose process died
+    assert bench.run(force=force) == []
+    assert bench.stored == before
+    (place,) = places(bench.directory)
+    assert [row["status"] for row in place.rows(bench.directory)] == ["ok", "skipped", "ok"]
+    assert not bench.done
+    bench.passes, bench.ends, bench.device = True, {}, "cpu"
+    assert bench.run() == ["adam"]
+    assert bench.done
+
+
+def test_force_measures_what_is_asked_for_and_leaves_the_rest(bench):
+    bench.run()
+    before = bench.stored
+    assert bench.run("adam", force=True) == ["adam"]
+    after = bench.stored
+    assert {name: after[name] for name in ("sgd", "kfac")} == {name: before[name] for name in ("sgd", "kfac")}
+    assert after["adam"] > before["adam"]
+    assert bench.run() == []
+
+
+def test_a_forced_figure_stays_until_the_new_one_is_there(bench):
+    bench.run()
+    before = bench.stored
+    bench.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(force=True)
+    after = bench.stored
+    assert after["sgd"] > before["sgd"]
+    assert {name: after[name] for name in ("adam", "kfac")} == {name: before[name] for name in ("adam", "kfac")}
+
+
+def test_a_forced_run_of_two_kinds_goes_on_without_force(bench):
+    """Where the first of them is stopped, nothing of the other's old figures is left in the way."""
+    dtypes = ("float32", "float64")
+    bench.run("sgd", "adam", dtypes=dtypes)
+    bench.software, bench.stop_after = {"numpy": "1.0"}, 1
+    with pytest.raises(KeyboardInterrupt):
+        bench.run("sgd", "adam", dtypes=dtypes, force=True)
+    bench.stop_after = None
+    assert bench.run("sgd", "adam", dtypes=dtypes) == ["adam", "sgd", "adam"]
+
+
+def test_one_directory_has_one_number_of_threads(bench):
+    bench.run("sgd")
+    with pytest.raises(ChangedError, match=r"numpy was measured otherwise .*threads: 1 → 4"):
+        bench.run("sgd", dtypes=("float64",), threads=4)
+    assert bench.run("sgd", dtypes=("float64",)) == ["sgd"]
 
 
 def test_forced_figures_that_fail_leave_no_earlier_ones(bench):
@@ -249,6 +307,7 @@ def test_what_is_kept_keeps_its_provenance(bench):
     bench.provenance = {"python": "4"}
     bench.run("sgd", "adam")
     assert json.loads(bench.file.read_text())["machine_info"] == {"rbench": {"python": "3"}}
+    bench.software = {"numpy": "1.0"}
     bench.run("sgd", "adam", force=True)
     assert json.loads(bench.file.read_text())["machine_info"] == {"rbench": {"python": "4"}}
 
@@ -281,88 +340,3 @@ def test_what_is_not_asked_for_and_was_measured_otherwise_is_refused_and_by_forc
         bench.run("sgd")
     assert bench.run("sgd", force=True) == ["sgd"]
     assert bench.said[0].startswith(f"{other}: stays, and was measured otherwise than it would be now: numpy: ")
-
-
-@pytest.fixture
-def place():
-    request = CostRequest(networks=("4-3-2",), methods=METHODS, threads=1)
-    return Place(plan=request.plans()[0], gate=passed())
-
-
-@pytest.fixture
-def go(place, tmp_path, monkeypatch):
-    """Run the benchmarks of a module; what became of the cases, and what was said."""
-
-    def call(module="module", ask=None):
-        if ask is not None:
-            monkeypatch.setattr(benchmarks, "ask", ask)
-        said = []
-        failures = run_benchmarks(place, module, tmp_path, [], lambda *line: said.append(line))
-        return SimpleNamespace(failures=failures, counts=[count for _, count in said])
-
-    return call
-
-
-def test_a_module_that_cannot_start_fails_all_cases_at_once(go, tmp_path, monkeypatch):
-    (tmp_path / "cannot_start.py").write_text("import no_such_package\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    done = go("cannot_start")
-    assert len(done.failures) == len(done.counts) == sum(done.counts) == len(METHODS)
-    ((status, reason),) = set(done.failures.values())
-    assert status == "crashed"
-    assert reason.endswith("; see step-time-numpy.log")
-    (log,) = tmp_path.glob("*.log")
-    assert "No module named 'no_such_package'" in log.read_text()
-
-
-def test_a_process_that_never_was_is_named_without_a_log(go, tmp_path):
-    asked = []
-
-    def ask(*words, **others):
-        asked.append(words)
-        return Answer("", "crashed", "its process could not be started: too many open files", "")
-
-    (tmp_path / "step-time-numpy.log").write_text("an earlier run's")
-    done = go(ask=ask)
-    assert len(asked) == 1
-    assert set(done.failures.values()) == {("crashed", "its process could not be started: too many open files")}
-    assert not list(tmp_path.glob("*.log"))
-
-
-@pytest.mark.parametrize("logs", [True, False])
-def test_every_process_that_dies_in_a_case_takes_that_one_with_it(go, tmp_path, logs):
-    asked = []
-
-    def ask(module, question, *, heard, log, **others):
-        cases = [str(case) for case in Plan.model_validate_json(question).cases]
-        asked.append(len(cases))
-        if logs:
-            log.write_text(cases[0])
-        heard(json.dumps({"case": cases[0], "status": "begun"}).encode())
-        return Answer("", "crashed", "it died", "")
-
-    done = go(ask=ask)
-    assert asked == [3, 2, 1]
-    for number, (case, end) in enumerate(done.failures.items()):
-        name = f"step-time-numpy-{number}.log"
-        assert end == ("crashed", f"it died; see {name}" if logs else "it died")
-        assert not logs or (tmp_path / name).read_text() == case
-
-
-def test_a_process_that_dies_between_two_cases_takes_none_with_it(go):
-    def ask(module, question, *, heard, **others):
-        case = Plan.model_validate_json(question).cases[0]
-        for end in ({"status": "begun"}, {"status": "skipped", "reason": "measured nothing"}):
-            heard(json.dumps({"case": str(case), **end}).encode())
-        return Answer("", "crashed", "it died", "")
-
-    assert set(go(ask=ask).failures.values()) == {("skipped", "measured nothing")}
-
-
-def test_cases_that_a_module_does_not_measure_say_so(go, tmp_path, monkeypatch):
-    (tmp_path / "measures_nothing.py").write_text("def test_something_else():\n    pass\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    done = go("measures_nothing")
-    words = "measures_nothing has no benchmark of it; see step-time-numpy.log"
-    assert set(done.failures.values()) == {("crashed", words)}
-    assert sum(done.counts) == len(METHODS)

@@ -207,14 +207,17 @@ class TestWhatIsThere:
         assert go_on().asked == []
 
     def test_a_run_that_is_stopped_goes_on(self, go_on, directory):
+        before = stored(directory)
         stopped = go_on("--force", stop_after=1)
         assert stopped.code == 130
         assert (
             f"stopped; the same command with -o {directory}, without --force, goes on where it stopped" in stopped.err
         )
         assert stopped.asked == ["sgd"]
-        assert list(stored(directory)) == ["sgd"]
-        assert go_on().asked == ["adam", "kfac"]
+        after = stored(directory)
+        assert after["adam"] == before["adam"]  # a figure goes only when the new one is there
+        assert after["sgd"] != before["sgd"]
+        assert go_on().asked == ["kfac"]
 
     def test_force_measures_all_again(self, go_on):
         assert go_on("--force").asked == ["sgd", "adam", "kfac"]
@@ -250,7 +253,7 @@ class TestWhatIsThere:
         def full(*arguments, **others):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(benchmarks, "write_entries", full)
+        monkeypatch.setattr(benchmarks, "store_entry", full)
         done = go_on()
         assert done.code == 2
         assert done.err.splitlines()[-1] == (

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from rbench.run import Record, read_records
+from rbench.run import Record
 from rbench.train.cell import configured
 from rbench.tune import rerun, search
+from rbench.tune.journal import Journal
 from tuning import Silent, by_rate, request, studies, without_seconds
 
 ASKED = {"tasks": ("two-spirals",), "methods": ("sgd",), "trials": 8, "finalists": 3, "confirmations": 2}
@@ -43,9 +44,10 @@ def test_what_was_best_on_one_seed_alone_is_not_chosen(bench, tmp_path):
     (alone,) = search(request(**ASKED | {"confirmations": 0}), tmp_path / "alone", Silent()).tuned
     assert rate(alone.settings) > 0.05
     assert alone.confirmed == 0
+    trials = tried(bench, 1000)
     bench.ran.clear()
     (found,) = search(request(**ASKED), tmp_path / "confirmed", Silent()).tuned
-    assert tried(bench, 1000)[:8] == tried(bench, 1000)
+    assert tried(bench, 1000) == trials
     steady = [spec for spec in tried(bench, 1001) if rate(spec) <= 0.05]
     assert 0 < len(steady) < 3
     assert found.settings == max(steady, key=rate)
@@ -112,8 +114,29 @@ def test_it_goes_on_where_it_stopped(bench, tmp_path, stop_after, written):
 
 def test_more_trials_confirm_whoever_is_best_then(bench, tmp_path):
     search(request(**ASKED | {"trials": 4}), tmp_path, Silent())
-    (more,) = search(request(**ASKED), tmp_path, Silent()).tuned
-    (at_once,) = search(request(**ASKED), tmp_path / "at once", Silent()).tuned
-    assert (more.settings, more.score, more.trials) == (at_once.settings, at_once.score, 8)
-    records, _ = read_records(tmp_path / "confirmations")
-    assert len({record.cell.method for record in records}) >= 3
+    first = set(tried(bench, 1001))
+    more = search(request(**ASKED), tmp_path, Silent())
+    confirmed = set(tried(bench, 1001)) - first
+    bench.ran.clear()
+    at_once = search(request(**ASKED), tmp_path / "at once", Silent())
+    assert without_seconds(more) == without_seconds(at_once)
+    assert confirmed == set(tried(bench, 1001)) - first != set()
+
+
+def test_what_a_search_cost_is_told_without_those_that_are_no_finalists_any_more(bench, tmp_path):
+    search(request(**ASKED | {"trials": 4}), tmp_path, Silent())
+    bench.ran.clear()
+    whole = request(**ASKED)
+    (found,) = search(whole, tmp_path, Silent()).tuned
+    (one,) = whole.plan().searches
+    seconds = [Journal(tmp_path / name / "optuna.log", print).seconds(one) for name in ("trials", "confirmations")]
+    search(whole, tmp_path / "at once", Silent())
+    now = {cell.key for cell in bench.ran if cell.seed != 1000}
+    assert set(seconds[1]) - now
+    assert found.seconds == pytest.approx(sum(seconds[0].values()) + sum(seconds[1][key] for key in now))
+
+
+def test_without_confirmations_there_is_no_folder_of_them(bench, tmp_path):
+    (found,) = search(request(**ASKED | {"confirmations": 0}), tmp_path, Silent()).tuned
+    assert (found.confirmed, found.confirming) == (0, ())
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["trials"]

@@ -169,11 +169,11 @@ def test_a_tune_that_is_killed_goes_on_in_fresh_processes(tmp_path):
     while not list(folder.glob("trials/cells/*.json")) and process.poll() is None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == -signal.SIGKILL, err
     (first, *_) = before = {path: path.stat().st_mtime_ns for path in folder.glob("trials/cells/*.json")}
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert first.stat().st_mtime_ns == before[first]
     trials, damaged = read_records(folder / "trials")

@@ -1,4 +1,4 @@
-"""Costs: what a step takes, measured with pytest-benchmark, and the floor that its arithmetic sets."""
+"""Measuring costs: the time and memory of a step and of its parts, with pytest-benchmark or each in a process alone."""
 
 from rbench.cost.networks import network
 from rbench.cost.operations import step_operations

@@ -1,11 +1,12 @@
 """A plan measured by pytest-benchmark, in a fresh process of pytest; what is found is stored after each benchmark."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rbench.cost.results import Place, entry_of, write_entries
+from rbench.cost.results import Place, drop_entry, entry_of, store_entry
 from rbench.errors import RbenchError
 from rbench.run.ask import ask
 
@@ -71,7 +72,7 @@ class _Ends:
     def __init__(self, place: Place, directory: Path, kept: list[dict[str, Any]], say: Say) -> None:
         self.left, self.failures = {str(case): case for case in place.plan.cases}, dict[str, tuple[str, str]]()
         self.begun: str | None = None
-        self._place, self._directory, self._entries, self._say = place, directory, list(kept), say
+        self._place, self._directory, self._say = place, directory, say
         for case in place.plan.cases:
             if entry_of(kept, case) is not None:
                 self._end(str(case), "kept from an earlier run")
@@ -85,20 +86,26 @@ class _Ends:
         if told["status"] != "ok":
             self.fail(told["case"], told["status"], told["reason"])
             return
-        self._entries.append(told["entry"])
         made_with = {name: told[name] for name in ("environment", "provenance")}
-        try:
-            write_entries(self._directory, self._place, self._entries, **made_with)
-        except OSError as error:
-            raise RbenchError(
-                f"cannot run into {self._directory}: {error.strerror}; name another directory with -o"
-            ) from None
+        with self._storing():
+            store_entry(self._directory, self._place, self.left[told["case"]], told["entry"], **made_with)
         self._end(told["case"], _words(told["entry"]))
 
     def fail(self, case: str, status: str, reason: str) -> None:
         """A case has ended without a figure."""
         self.failures[case] = (status, reason)
+        with self._storing():
+            drop_entry(self._directory, self._place, self.left[case])
         self._end(case, f"{status}: {reason}")
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RbenchError(
+                f"cannot run into {self._directory}: {error.strerror}; name another directory with -o"
+            ) from None
 
     def _end(self, case: str, words: str) -> None:
         del self.left[case]

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from rbench.cost.benchmarks import Say
 from rbench.cost.request import Case, Plan
-from rbench.cost.results import Place, entry_of, write_entries
+from rbench.cost.results import Place, drop_entry, entry_of, store_entry
 from rbench.run.ask import ask
 
 TIMEOUT = 1800.0
@@ -57,18 +57,19 @@ def measure_points(
     Raises:
         ChangedError: the software changed since the place was made.
     """
-    plan, stored = place.plan, list(kept)
+    plan = place.plan
     failures: dict[str, tuple[str, str]] = {}
     stopped: dict[tuple[str, str], str] = {}
     for done, case in enumerate(plan.cases, start=1):
-        series, entry = (case.sweep, case.method), entry_of(stored, case)
+        series, entry = (case.sweep, case.method), entry_of(kept, case)
         if entry is None:
             found = _found(plan, case, stopped.get(series))
             if found.status == "ok":
                 entry = {"extra_info": found.extra_info, "stats": found.stats}
-                stored.append(entry)
-                write_entries(directory, place, stored, environment=found.environment, provenance=found.provenance)
+                made_with = {"environment": found.environment, "provenance": found.provenance}
+                store_entry(directory, place, case, entry, **made_with)
             else:
+                drop_entry(directory, place, case)
                 failures[str(case)] = (found.status, found.reason or "")
             say(f"[{done}/{len(plan.cases)}] {plan.backend} {plan.dtype} {case}: {_words(found)}", 1)
         else:

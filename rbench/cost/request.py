@@ -47,7 +47,7 @@ class Case(BaseModel):
 
 
 class Plan(BaseModel):
-    """What one process measures.
+    """What is measured at one place: a backend, dtype and device.
 
     Attributes:
         suite: name of the suite.

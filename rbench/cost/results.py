@@ -32,7 +32,7 @@ COST_FIELDS = (
 
 
 class Place(BaseModel):
-    """What one process measured.
+    """What was measured of a plan.
 
     Attributes:
         plan: what it was to measure.
@@ -121,25 +121,27 @@ def entry_of(found: list[dict[str, Any]], case: Case) -> dict[str, Any] | None:
     return next((one for one in found if names.items() <= (usual | one["extra_info"]).items()), None)
 
 
-def write_entries(
+def store_entry(
     directory: Path,
     place: Place,
-    found: list[dict[str, Any]],
+    case: Case,
+    entry: dict[str, Any],
     *,
     environment: dict[str, str],
     provenance: dict[str, Any],
 ) -> None:
-    """Store entries in pytest-benchmark's form.
+    """Store the entry of a case in pytest-benchmark's form, in place of an earlier one of it.
 
     Args:
         directory: the run's.
-        place: where they were measured.
-        found: the entries.
-        environment: what the last of them was measured with.
+        place: where it was measured.
+        case: what was measured.
+        entry: what was found.
+        environment: what it was measured with.
         provenance: of the process that measured it; where entries were stored before, theirs stays.
 
     Raises:
-        ChangedError: the last was not measured with what the others were; nothing is stored.
+        ChangedError: it was not measured with what the others were; it is not stored.
     """
     if changes := place.unlike(environment):
         raise ChangedError(
@@ -147,12 +149,36 @@ def write_entries(
             "is kept: undo the change and go on, name another directory with -o, or measure it again with --force"
         )
     first = _content(directory, place.plan).get("machine_info", {}).get("rbench", provenance)
-    write_json(directory / f"{place.plan.name}.json", {"machine_info": {"rbench": first}, "benchmarks": found})
+    _write(directory, place.plan, [*_others(directory, place.plan, case), entry], first)
+
+
+def drop_entry(directory: Path, place: Place, case: Case) -> None:
+    """Take away an earlier entry of a case, if there is one."""
+    others = _others(directory, place.plan, case)
+    if len(others) < len(entries(directory, place.plan)):
+        _write(directory, place.plan, others, _content(directory, place.plan)["machine_info"]["rbench"])
+
+
+def drop_entries(directory: Path, plan: Plan) -> None:
+    """Take away all that is stored under a plan's name."""
+    _file(directory, plan).unlink(missing_ok=True)
+
+
+def _others(directory: Path, plan: Plan, case: Case) -> list[dict[str, Any]]:
+    return [one for one in entries(directory, plan) if entry_of([one], case) is None]
+
+
+def _write(directory: Path, plan: Plan, found: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
+    write_json(_file(directory, plan), {"machine_info": {"rbench": provenance}, "benchmarks": found})
+
+
+def _file(directory: Path, plan: Plan) -> Path:
+    return directory / f"{plan.name}.json"
 
 
 def _content(directory: Path, plan: Plan) -> dict[str, Any]:
     try:
-        content = json.loads((directory / f"{plan.name}.json").read_text())
+        content = json.loads(_file(directory, plan).read_text())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -8,7 +8,7 @@ from typing import Any
 from rbench.cost.benchmarks import Say, run_benchmarks
 from rbench.cost.points import measure_points
 from rbench.cost.request import CostRequest, Plan, find_cost_suite
-from rbench.cost.results import Place, entries, entry_of, kind, places, write_places
+from rbench.cost.results import Place, drop_entries, entries, entry_of, kind, places, write_places
 from rbench.errors import RbenchError
 from rbench.run.gate import gate
 from rbench.run.lock import locked
@@ -45,23 +45,21 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
         for path in directory.glob(".*.json.*"):  # what a killed run was just writing
             path.unlink()
         found = {place.plan.name: place for place in places(directory)}
-        asked = {plan.name: plan for plan in plans}
-        for name, plan in ({name: place.plan for name, place in found.items()} | asked).items():
-            changes = _changes(plan, found.get(name), entries(directory, plan))
-            if changes and not force:
-                raise _changed(directory, name, changes)
-            if changes and name not in asked:
-                say(f"{name}: stays, and was measured otherwise than it would be now: {'; '.join(changes)}", 0)
+        stale = _stale(plans, found, directory, say, force=force)
 
         def store(place: Place) -> None:
             if found.get(place.plan.name) != place:
                 found[place.plan.name] = place
                 write_places(directory, request, list(found.values()))
 
+        def begin(place: Place) -> None:
+            while stale:  # all at once: where the command is stopped, another one without `force` goes on
+                drop_entries(directory, stale.pop())
+            store(place)
+
         try:
             for plan in plans:
-                there = [] if force else entries(directory, plan)
-                store(_measured(plan, suite, directory, found.get(plan.name), there, say, store))
+                store(_measured(plan, suite, directory, found.get(plan.name), say, begin, force=force))
         except OSError as error:
             raise RbenchError(
                 f"cannot run into {directory}: {error.strerror}; name another directory with -o"
@@ -74,41 +72,57 @@ def _measured(
     suite: CostSuite,
     directory: Path,
     old: Place | None,
-    there: list[dict[str, Any]],
     say: Say,
     begin: Callable[[Place], None],
+    *,
+    force: bool,
 ) -> Place:
-    """Measure what is missing of a plan; a backend that fails the gate is not timed.
+    """Measure what is missing of a plan; a backend that fails the gate is not timed, and keeps what it has.
 
     Args:
         plan: what to measure.
         suite: the plan's.
         directory: the run's.
         old: what the directory has under the plan's name, and with what it was measured.
-        there: the entries that may be kept.
         say: told how it goes on.
         begin: called before anything is measured.
+        force: measure again what is there; each figure stays until the new one is there.
     """
-    if old is not None and all(entry_of(there, case) is not None for case in plan.cases):
+    kept = [] if force else entries(directory, plan)
+    if old is not None and all(entry_of(kept, case) is not None for case in plan.cases):
         say(f"{plan.name}: kept from an earlier run", len(plan.cases))
         return old.model_copy(update={"plan": plan, "failures": {}})
     checked = gate(plan.backend, plan.dtype, plan.device, plan.threads)
     say(str(checked), 0)
-    if devices := _others(there, "device", checked.device):
-        raise _changed(directory, plan.name, devices)
-    kept = there if checked.passed else []
-    methods = [*_methods(kept), *(case.method for case in plan.cases)]
-    place = Place(plan=plan, gate=checked, environment=cost_environment(methods, plan.backend, plan.device))
-    if not kept:
-        (directory / f"{plan.name}.json").unlink(missing_ok=True)
-    begin(place)
     if not checked.passed:
-        failures = {str(case): ("skipped", f"not timed: {checked}") for case in plan.cases}
-    elif suite.benchmarks:
+        failures = {str(case): ("skipped", f"not timed: {checked}") for case in plan.cases if not entry_of(kept, case)}
+        return Place(plan=plan, gate=checked, environment=old.environment if old else {}, failures=failures)
+    if devices := _others(entries(directory, plan), "device", checked.device):
+        if not force:
+            raise _changed(directory, plan.name, devices)
+        drop_entries(directory, plan)
+    methods = [*_methods(entries(directory, plan)), *(case.method for case in plan.cases)]
+    place = Place(plan=plan, gate=checked, environment=cost_environment(methods, plan.backend, plan.device))
+    begin(place)
+    if suite.benchmarks:
         failures = run_benchmarks(place, suite.benchmarks, directory, kept, say)
     else:
         failures = measure_points(place, suite.most_seconds, directory, kept, say)
     return place.model_copy(update={"failures": failures})
+
+
+def _stale(plans: list[Plan], found: dict[str, Place], directory: Path, say: Say, *, force: bool) -> list[Plan]:
+    """Plans of which the directory has figures that were measured otherwise; only with `force` there may be any."""
+    asked, stale = {plan.name: plan for plan in plans}, []
+    others = {name: place.plan.model_copy(update={"threads": plans[0].threads}) for name, place in found.items()}
+    for name, plan in (others | asked).items():
+        if changes := _changes(plan, found.get(name), entries(directory, plan)):
+            if not force:
+                raise _changed(directory, name, changes)
+            stale += [plan] * (name in asked)
+            if name not in asked:
+                say(f"{name}: stays, and was measured otherwise than it would be now: {'; '.join(changes)}", 0)
+    return stale
 
 
 def _changes(plan: Plan, old: Place | None, there: list[dict[str, Any]]) -> list[str]:

@@ -34,7 +34,7 @@ def _how(tuned: Tuned) -> str:
 
 def _again(tuned: Tuned) -> str:
     """How the best of the trials were confirmed."""
-    if not tuned.confirming:
+    if not tuned.confirmed:
         return ""
     seeds = ", ".join(map(str, tuned.confirming))
     return f", the best {tuned.confirmed} run again on seeds {seeds} and chosen among by the mean"

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 LIBRARIES = (
     "numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy", "cupy-cuda12x", "cupy-cuda13x", "pandas",
-    "pydantic", "optuna",
+    "pydantic", "optuna", "memray", "pytest-benchmark",
 )  # fmt: skip
 
-EVERYWHERE = ("numpy", "scipy", "array-api-compat")
+EVERYWHERE = ("numpy", "scipy", "array-api-compat", "memray")
 """Libraries that every backend's figures depend on."""
 
 NO_FIGURES = ("cli", "report", "tune")
@@ -67,9 +67,9 @@ def environment(cell: "Cell") -> dict[str, str]:
 
     Returns:
         rbench's version; a sum of the source of rbench (but for what only asks and shows) and of the packages that the
-        cell's task, method and backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat
-        and the backend's library; the model of the CPU, and of the GPU where the cell runs on one. A plugin that is not
-        there is `absent`.
+        cell's task, method and backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat,
+        memray and the backend's library; the model of the CPU, and of the GPU where the cell runs on one. A plugin that
+        is not there is `absent`.
     """
     asked = (("methods", cell.method), ("tasks", cell.task), ("backends", cell.backend))
     return _environment(asked, cell.device, (*NO_FIGURES, "cost"))
@@ -78,7 +78,7 @@ def environment(cell: "Cell") -> dict[str, str]:
 def cost_environment(methods: Iterable[str], backend: str, device: str | None) -> dict[str, str]:
     """What costs of steps must have in common to stand beside each other: `environment` without a task.
 
-    `rbench.cost` counts among the source of rbench.
+    `rbench.cost` counts among the source of rbench, and pytest-benchmark among the libraries.
 
     Args:
         methods: SPECs; an empty one, as of a part of a step, is none.
@@ -86,7 +86,7 @@ def cost_environment(methods: Iterable[str], backend: str, device: str | None) -
         device: the backend's name of the device, or None for its default.
     """
     asked = (*(("methods", method) for method in methods if method), ("backends", backend))
-    return _environment(asked, device, NO_FIGURES)
+    return _environment(asked, device, NO_FIGURES) | {"pytest-benchmark": _version("pytest-benchmark") or "absent"}
 
 
 def look_again() -> None:

@@ -128,7 +128,9 @@ class Request(BaseModel):
         cells = []
         tuned = self._tuned(suite)
         for task in self._tasks(entry.task):
-            budget = (self.budget or Budget(epochs=entry.epochs or task.epochs)).evaluated(self.evaluations)
+            budget = self.budget or Budget(epochs=entry.epochs or task.epochs)
+            if self.evaluations is not None:
+                budget = budget.evaluated(self.evaluations)
             for method in self._methods(tuned.applied(task.spec, entry.methods)):
                 for backend in backend_specs(self.backends):
                     for dtype in self.dtypes:

@@ -19,10 +19,10 @@ class Tuned(BaseModel):
     Attributes:
         task: canonical SPEC.
         method: canonical SPEC of the settings that were held, without those that were searched.
-        settings: canonical SPEC of what was chosen, or of the first trial where all failed.
+        settings: canonical SPEC of what was chosen; where nothing was found, of the best trial, or of the first.
         figure: what was judged, on a part of the training set that the trials did not train on.
-        score: of the settings, the mean over the seeds that they were tried on, the smaller the better; None where all
-            failed.
+        score: of the settings, the mean over the seeds that they were tried on, the smaller the better; None where
+            nothing was found: all trials failed, or each of the confirmed ones on some seed.
         trials: how many were run, failures among them.
         confirmed: how many of the best trials were run again; the settings are the best of these, by their means.
         confirming: the seeds that they were run again on.
@@ -30,7 +30,7 @@ class Tuned(BaseModel):
         seconds: wall time of all of them.
         space: what was searched, in words, by setting.
         seed: of the Sobol points and of every trial.
-        budget: of every trial.
+        budget: of every trial, which is evaluated at its end.
         backend: registered name.
         device: the backend's name of the device, or None for its default.
         dtype: the floating dtype.

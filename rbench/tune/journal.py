@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,22 @@ class Journal:
     taken away.
 
     Args:
-        path: the file; made where it is not there.
+        path: the file; made when it is needed.
         warn: told of a damaged one.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        import optuna
+        self._path, self._warn, self._studies = path, warn, dict[str, Any]()
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-        self._path, self._studies = path, dict[str, Any]()
+    @cached_property
+    def _storage(self) -> Any:
+        self._path.with_name(f"{self._path.name}.lock").unlink(missing_ok=True)
         try:
-            self._storage = _opened(path)
+            return _opened(self._path)
         except (ValueError, KeyError, TypeError, AssertionError):
-            aside = path.replace(path.with_name(f"{path.name}.damaged"))
-            warn(f"{path} is damaged: it is now {aside.name}, and is made anew from the trials' records")
-            self._storage = _opened(path)
+            aside = self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+            self._warn(f"{self._path} is damaged: it is now {aside.name}, and is made anew from the trials' records")
+            return _opened(self._path)
 
     def seconds(self, search: Search) -> dict[str, float]:
         """Wall time of the finished trials of a search, by the keys of their cells."""
@@ -89,4 +90,5 @@ def _opened(path: Path) -> Any:
         json.loads(line)
         if not line.endswith(b"\n"):
             raise ValueError(f"{path} ends within a line")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.storages.JournalStorage(JournalFileBackend(str(path)))

@@ -75,7 +75,7 @@ def chosen(
         seconds=seconds,
         space=search.words(),
         seed=plan.seed,
-        budget=cell.budget,
+        budget=cell.budget.length,
         backend=cell.backend,
         device=cell.device,
         dtype=cell.dtype,

@@ -15,7 +15,7 @@ from rbench.tune.points import Point
 from rbench.tune.request import TuneRequest
 
 ANY_END: tuple[Status, ...] = get_args(Status)
-"""However a cell ended, it counts: it is not run again."""
+"""However a trial ended, it counts: it is not run again."""
 
 Tried: TypeAlias = list[tuple[Point, Cell]]
 """What a search tries, in order: each point with its cell; two points of a space of choices alone may have one."""
@@ -25,13 +25,12 @@ class Round:
     """Cells of every search, with their journal, in a run of its own.
 
     Args:
-        folder: of the run; made where it is not there.
+        folder: of the run; made when cells run.
         tried: of each search.
         display: told how it goes on.
     """
 
     def __init__(self, folder: Path, tried: list[tuple[Search, Tried]], display: Display) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._tried, self._display = folder, tried, display
         self._journal = Journal(folder / "optuna.log", display.warn)
 
@@ -48,6 +47,7 @@ class Round:
         cells = list({cell.key: cell for _, tried in self._tried for _, cell in tried}.values())
         if not cells:
             return {}
+        self._folder.mkdir(parents=True, exist_ok=True)
         for cell in cells:
             record = read_record(self._folder, cell)
             if record is not None:  # where an earlier command was stopped before it could enter it
@@ -66,8 +66,9 @@ class Round:
         return {record.cell.key: record for record in records}
 
     def seconds(self, search: Search) -> float:
-        """Wall time of all cells of a search that the journal has."""
-        return sum(self._journal.seconds(search).values())
+        """Wall time of the cells of a search."""
+        mine = {cell.key for one, tried in self._tried if one == search for _, cell in tried}
+        return sum(seconds for key, seconds in self._journal.seconds(search).items() if key in mine) if mine else 0.0
 
     def _enter(self, record: Record, seconds: float) -> None:
         """Enter a record into the journal, unless it is there."""
