@@ -23,7 +23,7 @@ class TestChangedEnvironment:
     def test_a_record_says_what_it_was_made_with(self):
         found = environment(cell())
         assert list(found) == [
-            "rbench", "source of rbench", "python", "numpy", "scipy", "array-api-compat", "blas", "cpu",
+            "rbench", "source of rbench", "python", "numpy", "scipy", "array-api-compat", "memray", "blas", "cpu",
             "source of rbench_numpy",
         ]  # fmt: skip
         assert "absent" not in found.values()
