@@ -42,6 +42,7 @@ class TestResuming:
         "damage",
         [
             lambda text: text[:-10],
+            lambda text: text[:-1],
             lambda text: b"garbage\n" + text,
             lambda text: text + b"\0\0\0\n",
             lambda text: b"{}\n" + text,

@@ -119,8 +119,9 @@ def _stale(plans: list[Plan], found: dict[str, Place], directory: Path, say: Say
         if changes := _changes(plan, found.get(name), entries(directory, plan)):
             if not force:
                 raise _changed(directory, name, changes)
-            stale += [plan] * (name in asked)
-            if name not in asked:
+            if name in asked:
+                stale.append(plan)
+            else:
                 say(f"{name}: stays, and was measured otherwise than it would be now: {'; '.join(changes)}", 0)
     return stale
 
