@@ -71,6 +71,17 @@ class Allocates(SGD):
             time.sleep(0.005)
 
 
+class Hoards(SGD):
+    name = "fault-hoards"
+    summary = "trains, and holds 20,000 objects of Python's in each step"
+
+    def step(self, *arguments):
+        held = list(map(float, range(20_000)))
+        found = super().step(*arguments)
+        held.clear()
+        return found
+
+
 class AllocatesInAChild(SGD):
     name = "fault-allocates-in-a-child"
     summary = "takes memory without end, in a process of its own"
@@ -164,8 +175,8 @@ class Waits(SGD):
 
 
 METHODS = [
-    Segfaults, SegfaultsAtExit, Hangs, HangsInTheMemoryPass, Allocates, AllocatesInAChild, LeavesAChild, Raises,
-    RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Exits, Leaves, Waits,
+    Segfaults, SegfaultsAtExit, Hangs, HangsInTheMemoryPass, Allocates, Hoards, AllocatesInAChild, LeavesAChild,
+    Raises, RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Exits, Leaves, Waits,
 ]  # fmt: skip
 
 

@@ -60,14 +60,19 @@ class Bench:
             return {"status": self.ends[name], "reason": "so it is"}
         extra = case.model_dump() | {"threads": plan.threads, "device": self.device, "libraries": {}}
         stats = {name: float(next(self._numbers)) for name in ("median", "q1", "q3", "rounds")}
-        found = {"status": "ok", "provenance": self.provenance}
-        found["environment"] = self.environment([case.method], plan.backend, plan.device)
-        return found | {"entry": {"extra_info": extra | {"peak_host_bytes": None}, "stats": stats}}
+        return {"status": "ok", "entry": {"extra_info": extra, "stats": stats}} | self.made_with(plan, case)
+
+    def made_with(self, plan, case):
+        there = self.environment([case.method], plan.backend, plan.device)
+        return {"environment": there, "provenance": self.provenance}
 
     def ask(self, module, question, *, heard=None, **others):
         if heard is None:
             point = Point.model_validate_json(question)
-            found = self.measured(point.plan, point.case)
+            if point.memory:
+                found = {"extra_info": {"peak_host_bytes": None}} | self.made_with(point.plan, point.case)
+            else:
+                found = self.measured(point.plan, point.case)
             return Answer(Found(**found | found.pop("entry", {})).model_dump_json(), "ok", None, "")
         plan = Plan.model_validate_json(question)
         for case in plan.cases:
@@ -300,6 +305,20 @@ def test_software_that_changes_while_a_run_goes_on_ends_it(bench):
     assert list(bench.stored) == ["sgd"]
     bench.measured, bench.software = measured, {}
     assert bench.run() == ["adam", "kfac"]
+
+
+@pytest.mark.parametrize("bench", ["memory"], indirect=True)
+def test_software_that_changes_between_the_seconds_and_the_memory_of_a_step_ends_it(bench):
+    made_with, calls = bench.made_with, itertools.count(1)
+
+    def changing(plan, case):
+        bench.software = {"numpy": "1.0"} if next(calls) == 4 else {}
+        return made_with(plan, case)
+
+    bench.made_with = changing
+    with pytest.raises(ChangedError, match="changed while the run went on"):
+        bench.run()
+    assert list(bench.stored) == ["sgd"]
 
 
 def test_what_is_kept_keeps_its_provenance(bench):

@@ -115,6 +115,11 @@ class TestIsolation:
         assert len(peaks) == 1
         assert "peak_host_bytes" not in without.figures
 
+    def test_objects_of_python_count_in_the_memory_pass(self, found, tmp_path):
+        sgd, hoards = (run_isolated(cell(method), None, tmp_path, peaks={}) for method in ("sgd", "fault-hoards"))
+        more = hoards.figures["peak_host_bytes"] - sgd.figures["peak_host_bytes"]
+        assert more == pytest.approx(20_000 * (sys.getsizeof(1.0) + 8), rel=0.1)
+
     def test_progress_is_told_and_the_folder_stays_empty(self, tmp_path):
         seen = []
         record = run_isolated(cell(), None, tmp_path, progress=lambda *what: seen.append(what))

@@ -1,4 +1,4 @@
-"""One step of one method, measured in a process of its own: seconds first, then memory in a pass of its own.
+"""One step of one method, measured in a process of its own: its seconds, or its memory.
 
 `python -m rbench.cost.point_worker` reads `Point` as JSON from standard input, and writes `Found` as JSON to standard
 output.
@@ -24,23 +24,24 @@ SLOW_ROUNDS = 3
 
 
 def measured(backend: Backend, point: Point) -> Found:
-    """Median seconds of a synchronised step with quartiles, after one to warm up, and what a step takes of memory.
+    """Median seconds of a synchronised step with quartiles, after one to warm up; or what a step takes of memory.
 
     Raises:
         Skip: the step needs more memory than there is.
     """
     prepared = PreparedStep(backend, point.case)
+    if point.memory:
+        return Found(extra_info=prepared.peaks().figures())
     first = timed(backend, prepared.cycle_of_steps)
     seconds = [timed(backend, prepared.cycle_of_steps) / prepared.cycle]
     rounds = SLOW_ROUNDS if seconds[0] > ROUND_SECONDS else rounds_for(seconds[0] * prepared.cycle)
     seconds += [timed(backend, prepared.cycle_of_steps) / prepared.cycle for _ in range(rounds - 1)]
     low, middle, high = (float(np.quantile(seconds, quantile)) for quantile in (0.25, 0.5, 0.75))
     compiling = None if backend.eager else max(0.0, first - middle * prepared.cycle)
-    extra = figures(backend, point.plan, point.case) | prepared.counted() | prepared.peaks().figures()
+    extra = figures(backend, point.plan, point.case) | prepared.counted()
     return Found(
         extra_info=extra | {"compile_seconds": compiling},
         stats={"median": middle, "q1": low, "q3": high, "rounds": len(seconds)},
-        provenance=provenance(),
     )
 
 
@@ -52,7 +53,8 @@ def main() -> None:
     environment = cost_environment([point.case.method], point.plan.backend, point.plan.device)
     backend = get_backend(point.plan.backend, dtype=point.plan.dtype, device=point.plan.device)
     try:
-        found = measured(backend, point).model_copy(update={"environment": environment})
+        made_with = {"environment": environment, "provenance": provenance()}
+        found = measured(backend, point).model_copy(update=made_with)
     except Skip as error:
         found = Found(status="skipped", reason=str(error))
     except Exception as error:

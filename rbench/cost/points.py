@@ -1,4 +1,4 @@
-"""Steps measured one by one, each in a process of its own; what is found is stored after each."""
+"""Steps measured one by one, their seconds and their memory in a process each; what is found is stored after both."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from rbench.cost.benchmarks import Say
 from rbench.cost.request import Case, Plan
 from rbench.cost.results import Place, drop_entry, entry_of, store_entry
 from rbench.run.ask import ask
+from rbench.train.memory import VARIABLES
 
 TIMEOUT = 1800.0
 """Seconds after which a process that measures one step is ended."""
@@ -20,10 +21,12 @@ class Point(BaseModel):
     Attributes:
         plan: where to measure.
         case: what.
+        memory: measure what it takes of memory; otherwise of time.
     """
 
     plan: Plan
     case: Case
+    memory: bool = False
 
 
 class Found(BaseModel):
@@ -86,8 +89,25 @@ def measure_points(
 def _found(plan: Plan, case: Case, stopped: str | None) -> Found:
     if stopped is not None:
         return Found(status="skipped", reason=stopped)
-    point = Point(plan=plan.model_copy(update={"cases": ()}), case=case)
-    answer = ask("rbench.cost.point_worker", point.model_dump_json(), threads=plan.threads, timeout=TIMEOUT)
+    alone = plan.model_copy(update={"cases": ()})
+    found = _asked(Point(plan=alone, case=case))
+    if found.status != "ok":
+        return found
+    memory = _asked(Point(plan=alone, case=case, memory=True))
+    if memory.status != "ok":
+        return memory
+    # What the later one was measured with is what is looked at: so a change in between is seen.
+    return memory.model_copy(update={"extra_info": found.extra_info | memory.extra_info, "stats": found.stats})
+
+
+def _asked(point: Point) -> Found:
+    answer = ask(
+        "rbench.cost.point_worker",
+        point.model_dump_json(),
+        threads=point.plan.threads,
+        variables=VARIABLES if point.memory else None,
+        timeout=TIMEOUT,
+    )
     if answer.status != "ok":
         return Found(status=answer.status, reason=answer.reason)
     return Found.model_validate_json(answer.text)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -56,6 +56,7 @@ def ask(
     *,
     threads: int,
     arguments: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
     memory_limit: int | None = None,
     log: Path | None = None,
@@ -69,6 +70,7 @@ def ask(
         question: what it finds on standard input.
         threads: of its numerical libraries.
         arguments: of its command line.
+        variables: of its environment, beside this process's and those of `threads`.
         timeout: seconds that it may take, or None.
         memory_limit: bytes that its group may hold resident at once, or None. They are looked at every `INTERVAL`
             seconds, so that it can go past the limit by what it touches within that time. Libraries count as far as
@@ -82,7 +84,14 @@ def ask(
     """
     try:
         with log.open("w+b") if log else tempfile.TemporaryFile() as errors:
-            return _asked(module, question, threads, arguments, errors, _Watch(timeout, memory_limit, stop), heard)
+            return _asked(
+                [module, *arguments],
+                question,
+                {**(variables or {}), **thread_variables(threads)},
+                errors,
+                _Watch(timeout, memory_limit, stop),
+                heard,
+            )
     except OSError as error:
         return Answer("", "crashed", f"its process could not be started: {error}", "")
 
@@ -126,10 +135,9 @@ class _Watch:
 
 
 def _asked(
-    module: str,
+    words: Sequence[str],
     question: str,
-    threads: int,
-    arguments: Sequence[str],
+    variables: Mapping[str, str],
     errors: IO[bytes],
     watch: _Watch,
     heard: Callable[[bytes], None],
@@ -137,11 +145,11 @@ def _asked(
     killed_before = kernel_kills()
     process = subprocess.Popen(
         # -P: the process imports what its parent does, not a checkout that it happens to stand in.
-        [sys.executable, "-P", "-X", "faulthandler", "-m", module, *arguments],
+        [sys.executable, "-P", "-X", "faulthandler", "-m", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={**os.environ, **thread_variables(threads), PARENT: str(os.getpid())},
+        env={**os.environ, **variables, PARENT: str(os.getpid())},
         start_new_session=True,
     )
     text = bytearray()

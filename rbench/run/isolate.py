@@ -12,7 +12,7 @@ from rbench.run.gate import Gate
 from rbench.run.provenance import environment
 from rbench.run.record import FINAL, Assignment, Record
 from rbench.train.cell import Budget, Cell
-from rbench.train.memory import Peaks
+from rbench.train.memory import VARIABLES, Peaks
 
 Progress: TypeAlias = Callable[[Cell, int, int], None]
 
@@ -77,6 +77,7 @@ def run_isolated(
                 "rbench.run.memory_worker",
                 likes.model_dump_json(),
                 threads=cell.threads,
+                variables=VARIABLES,
                 timeout=timeout,
                 memory_limit=memory_limit,
                 stop=stop,

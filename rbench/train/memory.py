@@ -20,6 +20,12 @@ from rbench.train.stepper import Stepper
 SETTLE_SECONDS = 0.02
 """Time for a backend's threads to free what a step no longer needs, so that it is not counted into the next."""
 
+VARIABLES = {"PYTHONMALLOC": "malloc"}
+"""The environment of a process whose memory is measured: an object of Python's counts as the bytes that it takes.
+
+Python's own allocator takes an arena of 1 MiB whenever its last one is full, which may happen in any step.
+"""
+
 
 class Peaks(BaseModel):
     """Largest memory that a method's state and one step held at once beyond data, parameters and code, in bytes.
@@ -63,7 +69,7 @@ def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = No
 
 
 def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
-    """Peaks of one step of each variant, from fresh state, in a fresh process.
+    """Peaks of one step of each variant, from fresh state, in a fresh process that was started with `VARIABLES`.
 
     A first round compiles and lets the libraries take the buffers that they keep; it is not measured on the host.
 
