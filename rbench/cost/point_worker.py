@@ -49,7 +49,8 @@ def main() -> None:
     """Measure the point on standard input."""
     point = Point.model_validate_json(sys.stdin.read())
     answer = answer_channel()
-    keep_freed_memory()
+    if not point.memory:
+        keep_freed_memory()
     environment = cost_environment([point.case.method], point.plan.backend, point.plan.device)
     backend = get_backend(point.plan.backend, dtype=point.plan.dtype, device=point.plan.device)
     try:

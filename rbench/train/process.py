@@ -15,8 +15,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 PARENT = "RBENCH_PARENT"
 """The environment variable that holds the process number of a worker's parent."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_MMAP_THRESHOLD, _NEVER = 32 * 2**20, 2**31 - 1
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_NEVER = 2**31 - 1
 _PR_SET_PDEATHSIG = 1
 
 
@@ -73,11 +73,13 @@ def keep_freed_memory() -> None:
     """Let glibc reuse freed memory instead of giving it back to the system; other systems are left as they are.
 
     Otherwise every step maps its large arrays anew and touches each page for the first time, which nearly doubles the
-    time of a step on NumPy.
+    time of a step on NumPy. To be called before there are other threads: those of JAX allocate what a step needs, and
+    in an arena of their own what is larger than 64 MiB would be mapped after all.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return
-    mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_TRIM_THRESHOLD, _NEVER)
