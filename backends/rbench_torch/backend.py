@@ -16,6 +16,9 @@ from rbench_torch.convolutions import TorchConvolutions
 GRAM_NUMBERS = 2**19
 """Numbers of vectors below which all inner products at once are as quick as half of them in parts."""
 
+GRAM_PIECE = 2**10
+"""Numbers of a piece of a long vector."""
+
 
 class TorchBackend(Backend):
     """PyTorch at one dtype on one device, without autograd.
@@ -88,11 +91,17 @@ class TorchBackend(Backend):
         count = len(vectors)
         if not self._on_cpu or vectors.numel() < GRAM_NUMBERS:
             return vectors @ vectors.T
+        # Long vectors in pieces: MKL takes an eighth longer for them whole.
+        whole = vectors.shape[1] // GRAM_PIECE * GRAM_PIECE if vectors.shape[1] >= 4 * GRAM_PIECE else 0
+        pieces, rest = vectors[:, :whole].reshape(count, -1, GRAM_PIECE).transpose(0, 1), vectors[:, whole:]
         # The lower half alone, a quarter of the columns at a time: PyTorch has no symmetric product.
         result, step = torch.empty(count, count, dtype=vectors.dtype), -(-count // 4)
         for start in range(0, count, step):
-            products = vectors[start:] @ vectors[start : start + step].T
-            result[start : start + step, start:], result[start:, start : start + step] = products.T, products
+            stop = start + step
+            products = rest[start:] @ rest[start:stop].T
+            if whole:
+                products += (pieces[:, start:] @ pieces[:, start:stop].mT).sum(0)
+            result[start:stop, start:], result[start:, start:stop] = products.T, products
         return result
 
     def patches(self, images: Array, window: Window) -> Array:

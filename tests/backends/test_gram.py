@@ -7,8 +7,8 @@ import rbench
 from rbench.errors import BackendError
 
 BACKENDS = ["numpy", "torch", "torch[compile=true]", "jax", "cupy"]
-SHAPES = [(1, 1), (7, 3), (128, 4099), (129, 4100), (33, 20000), (300, 1800)]
-"""How many vectors, and their length; from (128, 4099) on PyTorch computes half of the products."""
+SHAPES = [(1, 1), (7, 3), (128, 4099), (129, 4100), (33, 20000), (129, 8192), (300, 1800)]
+"""How many vectors, and their length; from (128, 4099) on PyTorch computes half of the products, in pieces of 1,024."""
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
