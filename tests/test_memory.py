@@ -23,16 +23,21 @@ from rbench.train.memory import VARIABLES, Peaks, check_memory
 from rbench.train.stepper import Stepper
 
 MIB = 2**20
+KEPT, STEPS = [], []
 
 
 class Hungry(Method):
-    """Keeps `state` arrays of 8 MiB, and holds `work` more of them, or so many `objects` of Python's, during a step."""
+    """Keeps `state` arrays of 8 MiB, and holds `work` more of them, or so many `objects` of Python's, during a step.
+
+    In its third step it takes so many `buffers` of 8 MiB for good.
+    """
 
     name = "hungry"
     summary = "takes memory"
     state: int = 0
     work: int = 0
     objects: int = 0
+    buffers: int = 0
     every: int = 1
     predicted: int = 0
 
@@ -51,6 +56,8 @@ class Hungry(Method):
     def step(self, problem, params, state, batch, scalars, phase):
         held = [self._array(problem) for _ in range(self.work if phase else 0)]
         numbers = list(map(float, range(self.objects)))
+        STEPS.append(phase)
+        KEPT.extend(self._array(problem) for _ in range(self.buffers if len(STEPS) == 3 else 0))
         loss = sum((array[0] for array in held), problem.backend.xp.zeros(()))
         return Step(params, state, loss + sum(numbers))
 
@@ -105,6 +112,10 @@ def test_objects_of_python_count_as_what_they_take():
     count = 20_000
     sizes = count * (sys.getsizeof(1.0) + 8)  # with the list's pointers
     assert peaks(objects=count).host - peaks().host == pytest.approx(sizes, rel=0.1)
+
+
+def test_what_is_taken_once_and_kept_is_not_of_a_step():
+    assert peaks(work=1, buffers=4).host == pytest.approx(8 * MIB, rel=0.01)
 
 
 def test_the_pass_of_a_cell_repeats_exactly():
