@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -104,6 +105,17 @@ def test_a_miss_says_why(name, single):
     assert (wrong.passed, wrong.error, wrong.message) == (False, INF, message)
     assert str(wrong) == f"a check: a name on numpy (cpu, float32): relative error inf, tolerance 0.001; {message}"
     assert (right.passed, right.error, right.message) == (True, 0, "")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("words", "passed"), [("invalid value encountered in matmul", True), ("overflow", False)])
+def test_a_product_is_judged_by_its_numbers_not_by_a_flag(words, passed, single):
+    def compute(backend):
+        warnings.warn(words, RuntimeWarning, stacklevel=1)
+        return [np.ones(2, "f4")]
+
+    (result,) = verify(single, [Case("a check", "a name", compute, lambda: ONES)])
+    assert result.passed is passed
 
 
 def test_an_interrupt_ends_the_gate(single):

@@ -117,5 +117,10 @@ def _cholesky(matrix: Array, shift: Array | float, inflation: float) -> Array:
         shifted = jnp.fill_diagonal(matrix, diagonal, inplace=False)
         return jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
 
+    def inflated() -> Array:
+        lower = factor(inflation)
+        return jnp.where(jnp.isnan(jnp.trace(lower)), jnp.nan, lower)
+
     lower = factor(1.0)
-    return jax.lax.cond(jnp.isfinite(lower[-1, -1]), lambda: lower, lambda: factor(inflation))
+    # Every pivot counts: LAPACK of processors without AVX2 lets a NaN pivot pass, and then NaN may stay in its row.
+    return jax.lax.cond(jnp.isnan(jnp.trace(lower)), inflated, lambda: lower)

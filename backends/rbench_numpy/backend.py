@@ -53,7 +53,7 @@ class NumpyBackend(Backend):
             # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK takes it as it lies;
             # numpy.linalg.cholesky, which transposes it element by element, is several times slower.
             upper, info = self._potrf(work.T, lower=0, overwrite_a=1)
-            if not info:
+            if not info and not np.isnan(upper.trace()):  # LAPACK of processors without AVX2 lets a NaN pivot pass
                 return upper.T
         return np.full_like(matrix, np.nan)
 

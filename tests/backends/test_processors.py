@@ -1,0 +1,36 @@
+"""The numbers do not depend on the processor: OpenBLAS with what it takes on another one."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+import rbench, scipy.linalg, threadpoolctl
+from rbench.testing import cases, verify
+
+print(*{library["architecture"] for library in threadpoolctl.threadpool_info() if "architecture" in library})
+name, *checks = sys.argv[1:]
+for dtype in ("float32", "float64"):
+    backend = rbench.get_backend(name, dtype=dtype)
+    chosen = [case for case in cases() if not checks or case.check in checks]
+    print(*(result for result in verify(backend, chosen) if not result.passed), sep="\\n", end="")
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of x86 processors")
+@pytest.mark.parametrize("words", ["numpy", "jax cholesky"])
+def test_the_gate_passes_with_the_blas_of_an_old_processor(words):
+    pytest.importorskip(words.split()[0])
+    environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words.split()], env=environment, capture_output=True, text=True, check=True
+    )
+    architectures, *missed = done.stdout.splitlines()
+    if not architectures:
+        pytest.skip("no OpenBLAS here")
+    assert architectures == "Nehalem"
+    assert missed == []
