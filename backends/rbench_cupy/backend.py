@@ -52,9 +52,11 @@ class CupyBackend(Backend):
             cupy.fill_diagonal(work, (cupy.diagonal(matrix) + shift) * inflation)
             try:
                 with cupyx.errstate(linalg="raise"):  # waits for the factor
-                    return cupy.linalg.cholesky(work)
+                    lower = cupy.linalg.cholesky(work)
             except np.linalg.LinAlgError:
                 continue
+            lower += 0 * cupy.trace(lower)  # NaN where a pivot is, if it was let pass
+            return lower
         return cupy.full_like(matrix, cupy.nan)
 
     def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
