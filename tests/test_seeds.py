@@ -147,24 +147,34 @@ def test_records_keep_what_was_fixed(tmp_path):
 
 class TestRequests:
     def test_every_cell_has_what_is_fixed(self):
-        asked = Request(tasks=(SPIRALS,), methods=("sgd",), seeds=3, fixed=("weights", "order"))
+        asked = Request(tasks=(SPIRALS,), methods=(DRAWS,), seeds=3, fixed=("weights", "order"))
         assert [(one.seed, one.fixed) for one in asked.cells()] == [(seed, ("order", "weights")) for seed in range(3)]
 
-    @pytest.mark.parametrize(("suite", "given", "seeds"), [("quick", 3, 3), ("pair", None, 2)])
-    def test_seeds_of_which_nothing_is_left_are_refused(self, plugin, suite, given, seeds):
-        asked = {"suites": (suite,), "tasks": (SPIRALS,), "methods": ("sgd",), "fixed": SOURCES}
-        words = (
-            f"weights, order, samples are all fixed, .* the {seeds} seeds of suite '{suite}'.*--fix out, or .*--seeds 1"
-        )
-        with pytest.raises(SpecError, match=words):
+    @pytest.mark.parametrize(("suite", "given"), [("quick", 3), ("pair", None)])
+    @pytest.mark.parametrize(
+        ("method", "fixed", "words"),
+        [
+            ("sgd", SOURCES, "weights, order are fixed, and nothing else is random with 'sgd.*'"),
+            ("sgd", ("weights", "order"), "weights, order are fixed"),
+            ("riemannian[output_metric=ggn]", ("weights", "order"), "weights, order are fixed"),
+            (DRAWS, SOURCES, "weights, order, samples are fixed, and nothing else is random with 'riemannian"),
+        ],
+    )
+    def test_seeds_of_which_nothing_is_left_are_refused(self, plugin, suite, given, method, fixed, words):
+        asked = {"suites": (suite,), "tasks": (SPIRALS,), "methods": (method,), "fixed": fixed}
+        with pytest.raises(SpecError, match=f"{words}.*suite '{suite}' .*--fix out, .* or give --seeds 1"):
             Request(seeds=given, **asked).cells()
         assert len(Request(seeds=1, **asked).cells()) == 1
+
+    @pytest.mark.parametrize(("method", "fixed"), [("sgd", ("weights", "samples")), (DRAWS, ("weights", "order"))])
+    def test_seeds_of_which_something_is_left_are_taken(self, method, fixed):
+        assert len(Request(tasks=(SPIRALS,), methods=(method,), seeds=2, fixed=fixed).cells()) == 2
 
     @pytest.mark.parametrize(
         ("words", "message"),
         [
             ("--fix weight", "--fix 'weight': nothing random is called so; choose among weights, order, samples"),
-            ("--fix weights --fix order --fix samples --seeds 2", "are all fixed"),
+            ("--fix weights --fix order --fix samples --seeds 2", "weights, order are fixed"),
         ],
     )
     def test_the_command_refuses_in_one_message(self, tmp_path, monkeypatch, words, message):

@@ -73,12 +73,6 @@ class Request(BaseModel):
         found: dict[str, Cell] = {}
         for name in self.suites:
             suite = _find(name)
-            seeds = self.seeds or suite.seeds
-            if seeds > 1 and set(self.fixed) == set(SOURCES):
-                raise SpecError(
-                    f"{', '.join(SOURCES)} are all fixed, so that the {seeds} seeds of suite {name!r} would be one and "
-                    "the same run; leave a --fix out, or give --seeds 1"
-                )
             if not here and self.threads is None and suite.threads is None:
                 raise SpecError(
                     f"suite {name!r} leaves the threads of a cell to the machine, and cells are to run on others; "
@@ -86,6 +80,8 @@ class Request(BaseModel):
                 )
             for entry in self._entries(suite):
                 for cell in self._entry_cells(suite, entry):
+                    if cell.seed == 1:
+                        _check_that_seeds_differ(cell)
                     found.setdefault(cell.key, cell)
         cells = list(found.values())
         if self.tuned is not None and not self.tuning(cells):
@@ -168,6 +164,15 @@ class Request(BaseModel):
             sources = [one for one in own if parse(one)[0] == spec] if self.methods else []
             specs += [method.spec for source in sources or [spec] for method in configured("methods", source)]
         return list(dict.fromkeys(specs))
+
+
+def _check_that_seeds_differ(cell: Cell) -> None:
+    draws = [source for source in SOURCES if source != "samples" or cell.make_method().samples]
+    if set(draws) <= set(cell.fixed):
+        raise SpecError(
+            f"{', '.join(draws)} are fixed, and nothing else is random with {cell.method!r}: its seeds in suite "
+            f"{cell.suite!r} would be one and the same run; leave a --fix out, choose other methods, or give --seeds 1"
+        )
 
 
 def _find(name: str) -> Suite:
