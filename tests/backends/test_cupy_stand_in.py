@@ -188,6 +188,13 @@ def test_the_backend_passes_the_gate_on_the_stand_in(backend_class, dtype):
     assert max(result.error for result in results) > 0
 
 
+def test_a_nan_pivot_that_the_library_lets_pass_is_told(backend_class, monkeypatch):
+    monkeypatch.setattr(sys.modules["cupy"].linalg, "cholesky", lambda matrix: DeviceArray(np.diag([1, np.nan, 1])))
+    backend = backend_class("float64")
+    lower = backend.to_numpy(backend.cholesky(backend.asarray(np.eye(3))))
+    assert np.isnan(lower[np.tril_indices(3)]).all()
+
+
 def test_a_wrong_function_does_not_pass(backend_class):
     class Wrong(backend_class):
         def solve_triangular(self, lower, rhs, *, transpose=False):

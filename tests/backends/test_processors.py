@@ -17,7 +17,9 @@ name, *checks = sys.argv[1:]
 for dtype in ("float32", "float64"):
     backend = rbench.get_backend(name, dtype=dtype)
     chosen = [case for case in cases() if not checks or case.check in checks]
-    print(*(result for result in verify(backend, chosen) if not result.passed), sep="\\n", end="")
+    for result in verify(backend, chosen):
+        if not result.passed:
+            print(result)
 """
 
 
