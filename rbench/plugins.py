@@ -11,6 +11,7 @@ import pluggy
 
 from rbench import hookspecs
 from rbench.errors import BackendError, PluginError, RbenchError, SpecError
+from rbench.names import unknown
 from rbench.spec import parse
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Plugins:
         items = self.registered(kind)
         if name not in items:
             failed = "".join(f"; plugin {f.name!r} failed to load: {f.error}" for f in self.failures)
-            raise PluginError(f"no {kind[:-1]} is called {name!r}; there are: {', '.join(items)}{failed}")
+            raise PluginError(unknown(kind[:-1], name, items) + failed)
         return items[name]
 
 

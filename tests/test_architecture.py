@@ -19,6 +19,7 @@ PLUGGED_IN = {"rbench_numpy", "rbench_torch", "rbench_jax", "rbench_cupy", "rben
 RANKS = {
     "errors": 0,
     "hookspecs": 1,
+    "names": 0,
     "probe": 1,
     "threads": 1,
     "windows": 1,

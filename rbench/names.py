@@ -1,0 +1,36 @@
+"""Names and values in error messages: an unknown name is met with the near one, and no value is too long to read."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LONGEST = 200
+"""Characters of a value that a message shows."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: with the near one where there is one, and all that do.
+
+    Args:
+        kind: what the name is of, such as `method`.
+        name: what came.
+        known: the names that exist.
+    """
+    names = list(known)
+    return f"no {kind} is called {shown(name)}{did_you_mean(name, names)}; there are: {', '.join(names) or 'none'}"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """` (did you mean 'digits'?)` where a known name is near, whatever its case; else nothing."""
+    by_letters = {_letters(one): one for one in known}
+    near = get_close_matches(_letters(str(name)[:LONGEST]), by_letters, n=1, cutoff=0.7)
+    return f" (did you mean {by_letters[near[0]]!r}?)" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}… ({len(text):,} characters)"
+
+
+def _letters(name: str) -> str:
+    return name.casefold().replace("_", "-")
