@@ -70,14 +70,8 @@ class CrossEntropy(Loss):
         The row s (p − e_y) tends to zero like √(1 − p_y), so where the sum underflows the row is zero as it should be.
         """
         xp = backend.xp
-        others, rest = self._split(backend, z, y)
-        own = xp.sum(self.predictions(backend, z) - others, axis=1)
-        floor = xp.full_like(rest, float(xp.finfo(z.dtype).smallest_normal))
-        return xp.sqrt(own / xp.maximum(rest, floor))
-
-    def _split(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
-        """Probabilities with the label's set to zero, and their sum 1 − p_y."""
-        xp = backend.xp
-        p = self.predictions(backend, z)
-        others = xp.where(one_hot(backend, y, z.shape[1]), xp.zeros_like(p), p)
-        return others, xp.sum(others, axis=1)
+        p, hit = self.predictions(backend, z), one_hot(backend, y, z.shape[1])
+        # Each is a sum of probabilities alone: a difference of two may come out below zero, for a compiler that
+        # computes p twice need not find the same digits.
+        own, rest = (xp.sum(xp.where(chosen, p, xp.zeros_like(p)), axis=1) for chosen in (hit, ~hit))
+        return xp.sqrt(own / xp.maximum(rest, xp.full_like(rest, float(xp.finfo(z.dtype).smallest_normal))))

@@ -99,6 +99,12 @@ CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
 channels, the other by positions."""
 
 
+CLASSES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+    f"{d} outputs": (Linear(4, 5, bias=False) >> Tanh() >> Linear(5, d, bias=False), _VECTOR) for d in (10, 2, OUTPUTS)
+}
+"""Networks with several numbers of outputs, whose size grows with that of their inputs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """A network, its parameters in float64, and a batch.
@@ -109,6 +115,7 @@ class Example:
         params: its parameters, with biases that are not zero.
         x: inputs (batch, *shape), one array a wire.
         targets: targets for every loss.
+        sizes: what the inputs that `drawn` gives are multiplied by, datum by datum, (batch,).
     """
 
     name: str
@@ -116,6 +123,17 @@ class Example:
     params: Params
     x: tuple[Numbers, ...]
     targets: dict[str, Numbers]
+    sizes: tuple[float, ...] = BATCH * (1.0,)
+
+    def drawn(self, rng: np.random.Generator, steps: int) -> tuple[Numbers, ...]:
+        """Other inputs like these, for some steps: (steps, batch, *shape), one array a wire."""
+        wires = (rng.normal(size=(steps, *wire.shape)) for wire in self.x)
+        return tuple(wire * np.reshape(self.sizes, (-1, *(1,) * (wire.ndim - 2))) for wire in wires)
+
+    @property
+    def d(self) -> int:
+        """Numbers of the network's output."""
+        return int(self.outputs.shape[1])
 
     @cached_property
     def outputs(self) -> Numbers:
@@ -136,10 +154,11 @@ class Example:
 @cache
 def example(name: str, scale: float = 1.0) -> Example:
     """The example of a name in the tables; `scale` multiplies its parameters, for confident outputs."""
-    net, shapes = (MODULES | NETWORKS | CONVOLUTIONS)[name]
+    net, shapes = (MODULES | NETWORKS | CONVOLUTIONS | CLASSES)[name]
     rng = generator(SEED, "data")
     x = tuple(rng.normal(size=(BATCH, *shape)) for shape in shapes)
-    return Example(name, net, draw_params(net, rng, scale), x, draw_targets((BATCH,), rng))
+    params, d = draw_params(net, rng, scale), CLASSES[name][0].layers[-1].fan_out if name in CLASSES else OUTPUTS
+    return Example(name, net, params, x, draw_targets((BATCH,), rng, d))
 
 
 def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Params:
@@ -153,10 +172,10 @@ def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Pa
     )
 
 
-def draw_targets(shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Numbers]:
-    """Targets for every loss, arrays (*shape) of labels or (*shape, d)."""
+def draw_targets(shape: tuple[int, ...], rng: np.random.Generator, d: int = OUTPUTS) -> dict[str, Numbers]:
+    """Targets of d outputs for every loss, arrays (*shape) of labels or (*shape, d)."""
     return {
-        "cross_entropy": rng.integers(0, OUTPUTS, shape),
-        "squared_error": rng.normal(size=(*shape, OUTPUTS)),
-        "binary_cross_entropy": rng.random((*shape, OUTPUTS)),
+        "cross_entropy": rng.integers(0, d, shape),
+        "squared_error": rng.normal(size=(*shape, d)),
+        "binary_cross_entropy": rng.random((*shape, d)),
     }

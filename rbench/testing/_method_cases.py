@@ -14,7 +14,7 @@ from rbench.methods.kronecker import Sharing, gradient_covariance, input_covaria
 from rbench.metrics import get_output_metric, pull_metric
 from rbench.random import generator
 from rbench.testing import oracle
-from rbench.testing._examples import BATCH, FIXED, LOSSES, OUTPUTS, SEED, Example, draw_targets, example
+from rbench.testing._examples import BATCH, FIXED, LOSSES, SEED, Example, draw_targets, example
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case, native, on_host
 from rbench.testing.reference import trajectory
@@ -90,18 +90,18 @@ def method_cases() -> Iterator[Case]:
     for network in ("residual", "flatten", "wide"):
         for split in _SPLITS:
             kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
-            training = _Training(example(network), "cross_entropy", kfac, 1)
+            training = Training(example(network), "cross_entropy", kfac, 1)
             yield Case("kfac directions", f"{network}, {split}", training.step_by_step, training.expected)
     for method, loss, steps in _TRAJECTORIES:
-        training = _Training(example("no bias"), loss, method, steps)
+        training = Training(example("no bias"), loss, method, steps)
         yield Case(f"trajectory {method.name}", str(training), training.step_by_step, training.expected)
     for method, loss in _LOOPS:
-        training = _Training(example("no bias"), loss, method, STEPS)
+        training = Training(example("no bias"), loss, method, STEPS)
         yield Case(f"trajectory {method.name}", f"{training}, in one call", training.in_one_call, training.expected)
     for method in _ON_IMAGES:
-        training = _Training(example("strided images"), "cross_entropy", method, FEW)
+        training = Training(example("strided images"), "cross_entropy", method, FEW)
         yield Case(f"trajectory {method.name}", f"images, {training}", training.step_by_step, training.expected)
-    training = _Training(example("wide"), "cross_entropy", _WIDE, FEW)
+    training = Training(example("wide"), "cross_entropy", _WIDE, FEW)
     yield Case(f"trajectory {_WIDE.name}", f"wide, {training}", training.step_by_step, training.expected)
 
 
@@ -115,7 +115,7 @@ def _factors(given: Example, loss: str, metric: str, sharing: Sharing, backend: 
     """A and G of every layer."""
     problem = Problem(backend, given.net, get_loss(loss))
     x, y = tuple(map(backend.asarray, given.x)), _targets(problem, given.targets[loss])
-    noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, OUTPUTS))
+    noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
     output_metric, params = get_output_metric(metric, _RANK), native(backend, given.params)
     _, pulled = pull_metric(backend, given.net, params, problem.loss, output_metric, "stack", x, y, noise)
     pairs = [(input_covariance(backend, rows, sharing), gradient_covariance(backend, rows, sharing)) for rows in pulled]
@@ -133,7 +133,7 @@ def _targets(problem: Problem, y: Numbers) -> Any:
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """Steps of a method, each on a batch of its own; the arrays are the losses before every step, and the last blocks.
 
     Attributes:
@@ -155,15 +155,15 @@ class _Training:
     def data(self) -> tuple[tuple[Numbers, ...], Numbers]:
         """Inputs (steps, batch, *shape), one array a wire, and targets."""
         rng = generator(SEED, "data", 4)
-        x = tuple(rng.normal(size=(self.steps, *wire.shape)) for wire in self.given.x)
-        return x, draw_targets((self.steps, BATCH), rng)[self.loss]
+        x = self.given.drawn(rng, self.steps)
+        return x, draw_targets((self.steps, BATCH), rng, self.given.d)[self.loss]
 
     def batch(self, problem: Problem, place: int | slice, samples: int) -> Batch:
         """The batch of a step, or of several with a leading axis of steps."""
         (x, y), noise = self.data, None
         if samples:
             steps = [generator(SEED, "samples", t) for t in range(self.steps)]
-            noise = np.stack([problem.loss.noise(random, BATCH, samples, OUTPUTS) for random in steps])
+            noise = np.stack([problem.loss.noise(random, BATCH, samples, self.given.d) for random in steps])
             noise = problem.backend.asarray(noise[place])
         wires = tuple(problem.backend.asarray(wire[place]) for wire in x)
         return Batch(wires if len(wires) > 1 else wires[0], _targets(problem, y[place]), noise)

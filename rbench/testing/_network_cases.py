@@ -1,6 +1,6 @@
 """Cases of modules, losses and gradients."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -185,13 +185,11 @@ def _loss(name: str, scale: float, backend: Backend) -> Arrays:
 def _expected_loss(name: str, scale: float) -> Arrays:
     z, y = _loss_data(name, scale)
     pairs = list(zip(z, y, strict=True))
-    means: dict[str, Callable[[Numbers], Numbers]]
-    means = {"cross_entropy": oracle.softmax, "binary_cross_entropy": oracle.sigmoid, "squared_error": np.array}
     return [
         np.array([oracle.value(name, *pair) for pair in pairs]),
         np.stack([oracle.cotangent(name, *pair) for pair in pairs]),
         np.stack([oracle.hessian(name, row) for row in z]),
-        np.stack([means[name](row) for row in z]),
+        np.stack([oracle.predictions(name, row) for row in z]),
     ]
 
 

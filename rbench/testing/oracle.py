@@ -40,6 +40,7 @@ __all__ = [
     "layer_metric",
     "mass_diagonals",
     "output_metrics",
+    "predictions",
     "sampled_rows",
     "shaped",
     "sigmoid",
@@ -61,6 +62,11 @@ def sigmoid(z: Numbers) -> Numbers:
     return np.asarray(1 / (1 + np.exp(-z)))
 
 
+def other_classes(z: Numbers, y: Any) -> Numbers:
+    """The probabilities p with the label's set to zero, (d,), whose sum 1 − p_y keeps its digits as p_y → 1."""
+    return softmax(z) * (np.arange(len(z)) != y)
+
+
 def value(loss: str, z: Numbers, y: Any) -> Any:
     """ℓ(z, y) of one datum, a number; holomorphic in z, for complex steps."""
     formulas: dict[str, Callable[[], Any]] = {
@@ -74,19 +80,26 @@ def value(loss: str, z: Numbers, y: Any) -> Any:
 def cotangent(loss: str, z: Numbers, y: Any) -> Numbers:
     """∂ℓ/∂z of one datum, (d,)."""
     formulas: dict[str, Callable[[], Numbers]] = {
-        "cross_entropy": lambda: softmax(z) - np.eye(len(z))[y],
+        "cross_entropy": lambda: other_classes(z, y) - other_classes(z, y).sum() * np.eye(len(z))[y],
         "squared_error": lambda: z - y,
         "binary_cross_entropy": lambda: sigmoid(z) - y,
     }
     return formulas[loss]()
 
 
+def predictions(loss: str, z: Numbers) -> Numbers:
+    """The mean of p(y | z) of one datum, (d,)."""
+    means: dict[str, Callable[[Numbers], Numbers]]
+    means = {"cross_entropy": softmax, "binary_cross_entropy": sigmoid, "squared_error": np.array}
+    return means[loss](z)
+
+
 def hessian(loss: str, z: Numbers) -> Numbers:
     """∂²ℓ/∂z² of one datum, (d, d)."""
     formulas: dict[str, Callable[[], Numbers]] = {
-        "cross_entropy": lambda: np.diag(softmax(z)) - np.outer(softmax(z), softmax(z)),
+        "cross_entropy": lambda: np.stack([-softmax(z)[i] * cotangent(loss, z, i) for i in range(len(z))]),
         "squared_error": lambda: np.eye(len(z)),
-        "binary_cross_entropy": lambda: np.diag(sigmoid(z) * (1 - sigmoid(z))),
+        "binary_cross_entropy": lambda: np.diag(sigmoid(z) * sigmoid(-z)),
     }
     return formulas[loss]()
 
@@ -144,9 +157,8 @@ def output_metrics(
 
 def true_vs_rest(z: Numbers, y: Any) -> Numbers:
     """p_y / (1 − p_y) · (p − e_y)(p − e_y)ᵀ of one datum, (d, d)."""
-    p = softmax(z)
-    row = p - np.eye(len(z))[y]
-    return np.asarray(p[y] / (1 - p[y]) * np.outer(row, row))
+    row = cotangent("cross_entropy", z, y)
+    return np.asarray(softmax(z)[y] / other_classes(z, y).sum() * np.outer(row, row))
 
 
 def layer_metric(jacobian: Numbers, metrics: Numbers, mass: Numbers, treatment: str) -> Numbers:

@@ -7,13 +7,14 @@ from rbench.testing._array_cases import array_cases
 from rbench.testing._method_cases import method_cases
 from rbench.testing._metric_cases import metric_cases, solver_cases
 from rbench.testing._network_cases import network_cases
+from rbench.testing._saturated_cases import saturated_cases
 from rbench.testing.case import Case
 
 
 @cache
 def cases() -> tuple[Case, ...]:
     """All cases, check by check, from a backend's own functions up to trajectories of whole methods."""
-    groups = array_cases, algebra_cases, network_cases, metric_cases, solver_cases, method_cases
+    groups = array_cases, algebra_cases, network_cases, metric_cases, solver_cases, method_cases, saturated_cases
     made = [case for group in groups for case in group()]
     checks = {check: index for index, check in enumerate(dict.fromkeys(case.check for case in made))}
     return tuple(sorted(made, key=lambda case: checks[case.check]))

@@ -1,0 +1,127 @@
+"""Cases of saturated outputs, whose probabilities round to 0 and 1: losses, metrics and whole steps, compiled."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.losses import get_loss
+from rbench.methods import KFAC, SGD, Adam, Method, Naive, Riemannian
+from rbench.metrics import OUTPUT_METRICS, get_output_metric
+from rbench.random import generator
+from rbench.testing import oracle
+from rbench.testing._examples import BATCH, SEED, draw_targets, example
+from rbench.testing._method_cases import FEW, Training
+from rbench.testing._networks import Numbers
+from rbench.testing.case import Arrays, Case
+
+_SCALE = 100.0
+"""Of the largest outputs."""
+
+_SIZES = (0.01, 0.03, 0.1, 0.3, 1.0, 1.0)
+"""Of each datum beside the largest: tame outputs beside saturated ones, as in training."""
+
+_COUNTS = ((10, "cross_entropy"), (2, "cross_entropy"), (3, "squared_error"), (3, "binary_cross_entropy"))
+"""Numbers of outputs, with the losses."""
+
+_METRICS = sorted(OUTPUT_METRICS, key=lambda name: name != "true_vs_rest")
+"""Output metrics; the first is the short gate's."""
+
+_RANK = 2
+_METHODS: list[Method] = [
+    Riemannian(lr=0.1, output_metric="true_vs_rest", mass=0.01),
+    Riemannian(lr=0.1, output_metric="true_vs_rest", mass=0.01, batch="mean"),
+    Riemannian(lr=0.1, output_metric="true_vs_rest", mass=0.01, metric_batch=4, refresh=2),
+    *(Riemannian(lr=0.1, output_metric=name, rank=_RANK, mass=10) for name in _METRICS if name != "true_vs_rest"),
+    Riemannian(lr=0.1, output_metric="ggn", mass=10, batch="mean", kl_clip=0.001),
+    Naive(lr=0.1, output_metric="true_vs_rest", mass=0.1),
+    KFAC(lr=0.1, factors="exact", damping=10),
+    KFAC(lr=0.1, factors="mc", rank=_RANK, damping=10, damping_split="eigen", refresh=2, kl_clip=0.001),
+    KFAC(lr=0.1, factors="empirical", damping=10),
+    KFAC(lr=0.1, factors="exact", damping=10, decay=0.0),
+    SGD(lr=0.1),
+    Adam(lr=0.1),
+]
+"""Methods whose steps are tried; the first of them is the short gate's.
+
+Masses and dampings are as large as float32 needs for Jacobians of up to 100, but where the metric's rows go to zero.
+"""
+
+
+def saturated_cases() -> Iterator[Case]:
+    """`saturated outputs` of every loss and output metric, and `saturated steps` of every method."""
+    for d, loss in _COUNTS:
+        for metric in _METRICS:
+            if metric != "true_vs_rest" or loss == "cross_entropy":
+                outputs = _Outputs(loss, metric, d)
+                yield Case("saturated outputs", str(outputs), outputs.found, outputs.expected)
+    for method in _METHODS:
+        rescales = "true_vs_rest" in method.spec
+        yield from (_steps(method, d, loss) for d, loss in _COUNTS if (loss == "cross_entropy" or not rescales))
+
+
+def _steps(method: Method, d: int, loss: str) -> Case:
+    given = example(f"{d} outputs")
+    *others, last = given.params
+    large = replace(given, params=(*others, {"weight": _SCALE * last["weight"]}), sizes=_SIZES)
+    training = Training(large, loss, method, FEW)
+    # As in training: steps of one kind are one call, where the backend has loops.
+    alike = len({method.phase(step) for step in range(FEW)}) == 1
+    compute = training.in_one_call if alike else training.step_by_step
+    return Case("saturated steps", f"{given.name}, {training}", compute, training.expected)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """A loss and an output metric.
+
+    Attributes:
+        loss: the loss's name.
+        metric: the metric's name.
+        d: numbers of an output.
+    """
+
+    loss: str
+    metric: str
+    d: int
+
+    def __str__(self) -> str:
+        return f"{self.loss}, {self.metric}, {self.d} outputs"
+
+    @property
+    def data(self) -> tuple[Numbers, Numbers]:
+        """Outputs (batch, d) and targets."""
+        rng = generator(SEED, "data", 10)
+        z = _SCALE * np.asarray(_SIZES)[:, None] * np.clip(rng.normal(size=(BATCH, self.d)), -2, 2)
+        return z, draw_targets((BATCH,), rng, self.d)[self.loss]
+
+    def found(self, backend: Backend) -> Arrays:
+        """Values, cotangents, predictions and output metrics (batch, d, d)."""
+        loss, metric = get_loss(self.loss), get_output_metric(self.metric, _RANK)
+        noise = loss.noise(generator(SEED, "samples"), BATCH, _RANK, self.d) if metric.samples else None
+
+        def compute(z: Array, y: Array, noise: Array | None) -> Any:
+            factor = metric.factor(backend, loss, z, y, noise)
+            values, cotangents = loss.values_and_cotangents(backend, z, y)
+            rows = factor.rows if factor.scale is None else (cotangents * factor.scale[:, None])[:, None, :]
+            return values, cotangents, loss.predictions(backend, z), rows
+
+        z, y = self.data
+        targets = backend.labels(y) if loss.integer_targets else backend.asarray(y)
+        draws = None if noise is None else backend.asarray(noise)
+        found = backend.compile(compute)(backend.asarray(z), targets, draws)
+        *arrays, rows = map(backend.to_numpy, found)
+        return [*arrays, np.swapaxes(rows, 1, 2) @ rows]
+
+    def expected(self) -> Arrays:
+        """The same by the oracle."""
+        z, y = self.data
+        pairs = list(zip(z, y, strict=True))
+        return [
+            np.array([oracle.value(self.loss, *pair) for pair in pairs]),
+            np.stack([oracle.cotangent(self.loss, *pair) for pair in pairs]),
+            np.stack([oracle.predictions(self.loss, row) for row in z]),
+            oracle.output_metrics(self.metric, self.loss, z, y, _RANK, SEED),
+        ]
