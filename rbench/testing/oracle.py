@@ -64,7 +64,7 @@ def sigmoid(z: Numbers) -> Numbers:
 
 def other_classes(z: Numbers, y: Any) -> Numbers:
     """The probabilities p with the label's set to zero, (d,), whose sum 1 − p_y keeps its digits as p_y → 1."""
-    return softmax(z) * (np.arange(len(z)) != y)
+    return np.asarray(softmax(z) * (np.arange(len(z)) != y))
 
 
 def value(loss: str, z: Numbers, y: Any) -> Any:

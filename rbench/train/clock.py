@@ -13,12 +13,13 @@ Phase: TypeAlias = Literal["data", "compile", "warm_up", "step", "evaluation", "
 """What a second counts for; only `step` is training:
 
 - `data` the data set, the initial parameters, and every batch trained on;
-- `compile` what the first calls of the method's steps take beyond later ones: a record's `compile_seconds`;
+- `compile` what the first calls of the method's steps take beyond later ones, whenever they come: a record's
+  `compile_seconds`;
 - `warm_up` the rest before the first step: memory predicted, steps timed beside SGD's, whose compilation is in it, the
-  initial state;
+  initial state; and the rest of first calls that come later, which are made twice, first without effect;
 - `step` steps, with the drawing of their samples;
 - `evaluation` training and test figures, with the compilation of the first;
-- `other` what is left: losses read, progress reported.
+- `other` what is left: losses read, progress reported, a step that a budget of seconds did not hold.
 """
 
 

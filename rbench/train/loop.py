@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 from rbench.backend import Array, Backend
 from rbench.errors import DivergedError
 from rbench.losses import get_loss
-from rbench.methods import Problem
+from rbench.methods import Problem, State, Step
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
 from rbench.train.cell import Cell
-from rbench.train.clock import Clock
+from rbench.train.clock import Clock, timed
 from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.memory import check_memory
 from rbench.train.pace import Pace
 from rbench.train.step_time import side_by_side
-from rbench.train.stepper import STEPS_PER_CALL, Stepper
+from rbench.train.stepper import STEPS_PER_CALL, Stepper, Steps
 
 Report = Callable[[int, int], None]
 
@@ -110,6 +110,20 @@ def train(
         outcome.figures["phase_seconds"] = clock.read()
 
 
+class _Made(NamedTuple):
+    """Steps that were made in one call.
+
+    Attributes:
+        steps: how many.
+        result: what they return.
+        seconds: how long they took.
+    """
+
+    steps: int
+    result: Step | Steps
+    seconds: float
+
+
 class _Loop:
     """The training loop of one cell."""
 
@@ -122,26 +136,49 @@ class _Loop:
         Each call is waited for, and its batch before it: on a device that works asynchronously an upload would wait for
         the step before it, whose time would then count as the data's.
         """
-        stepper, clock, pace = self._stepper, self._clock, self._pace
+        clock, pace = self._clock, self._pace
         with clock.phase("warm_up"):
-            state, done = stepper.start(params), 0
+            state, done = self._stepper.start(params), 0
         if pace.from_start:
             self._evaluate(params, done, task, evaluate, outcome)
-        while (fraction := pace.fraction(done, clock.seconds["step"])) < 1:
+        over = False
+        while not over and (fraction := pace.fraction(done, clock.seconds["step"])) < 1:
             self._report(done, pace.total(done, clock.seconds["step"]))
             mark = pace.next_mark(fraction)
             while pace.fraction(done, clock.seconds["step"]) < mark:
-                total = pace.total(done, clock.seconds["step"])
-                several = not pace.timed and stepper.loops_from(done, round(mark * total))
-                with clock.phase("data"):
-                    call = (stepper.calls if several else stepper.call)(done, total)
-                with clock.phase("step"):
-                    result = call(params, state)
-                params, state = result.params, result.state
-                self._check(done, result.loss, result.health)
-                done += STEPS_PER_CALL if several else 1
-                self._report(done, total)
-            self._evaluate(params, done, task, evaluate, outcome)
+                made = self._make(done, mark, params, state, outcome)
+                if over := pace.over(clock.seconds["step"]):
+                    clock.move(made.seconds, "step", "other")
+                    break
+                params, state = made.result.params, made.result.state
+                self._check(done, made.result.loss, made.result.health)
+                done += made.steps
+                self._report(done, pace.total(done, clock.seconds["step"]))
+            if not (over and outcome.history and outcome.history[-1]["step"] == done):
+                self._evaluate(params, done, task, evaluate, outcome)
+
+    def _make(self, done: int, mark: float, params: Params, state: State, outcome: Outcome) -> "_Made":
+        """Make the next step, or the next ones in one call.
+
+        The first call of a kind is made twice, first without effect, so that no compilation counts as a step.
+        """
+        stepper, clock, pace = self._stepper, self._clock, self._pace
+        total = pace.total(done, clock.seconds["step"])
+        several = not pace.timed and stepper.loops_from(done, round(mark * total))
+        with clock.phase("data"):
+            call = (stepper.calls if several else stepper.call)(done, total)
+        first = None
+        if stepper.first_of_kind(done, total, params, state, several=several):
+            with clock.phase("warm_up"):
+                first = timed(stepper.problem.backend, lambda: call(params, state))
+        before = clock.seconds["step"]
+        with clock.phase("step"):
+            result = call(params, state)
+        seconds = clock.seconds["step"] - before
+        if first is not None:
+            clock.move(max(0.0, first - seconds), "warm_up", "compile")
+            _add(outcome.figures, "compile_seconds", max(0.0, first - seconds))
+        return _Made(STEPS_PER_CALL if several else 1, result, seconds)
 
     def _check(self, first: int, losses: Array, healths: Array | None) -> None:
         """Raise for the first step of a call that failed or whose loss is not finite."""

@@ -43,6 +43,10 @@ class Pace:
         """How much of the budget is used, 1 at its end or after."""
         return done / self._steps if self._seconds is None else seconds / self._seconds
 
+    def over(self, seconds: float) -> bool:
+        """Whether so many seconds of steps are more than the budget holds."""
+        return self._seconds is not None and seconds > self._seconds
+
     def total(self, done: int, seconds: float) -> int:
         """Steps of the whole run; for a budget of seconds, those expected at the pace so far."""
         if self._seconds is None:

@@ -92,6 +92,7 @@ def _prepared(stepper: Stepper, params: Params, index: int, total: int) -> tuple
     result = step(params, state)
     backend.synchronize(arrays_of(result))
     seconds = perf_counter() - start
+    stepper.first_of_kind(index, total, params, state)
     if result.health is not None:
         check_health(backend.to_numpy(result.health), 0)
     return lambda: step(params, state), seconds

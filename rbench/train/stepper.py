@@ -44,11 +44,34 @@ class Stepper:
     def __init__(self, problem: Problem, method: Method, feed: Feed) -> None:
         self.problem, self.method, self.feed = problem, method, feed
         self._step = compile_step(problem, method)
+        self._made: set[Hashable] = set()
         self._loops: dict[Hashable, Callable[..., Any] | None] = {}
 
     def start(self, params: Params) -> State:
         """The method's state before its first step on the feed's batches."""
         return self.method.start(self.problem, params, self.feed(0))
+
+    def first_of_kind(self, index: int, total: int, params: Params, state: State, *, several: bool = False) -> bool:
+        """Whether a call is the first of its kind, and so compiles; from now on it counts as made.
+
+        Calls are of one kind where the method's phase, the shapes and dtypes of all arrays, and the names and types of
+        the scalars are the same. On a backend whose operations need no preparation none is the first.
+
+        Args:
+            index: 0-based index of the first step.
+            total: steps of the run.
+            params: the parameters before it.
+            state: the method's state before it.
+            several: whether `STEPS_PER_CALL` steps are made in the call.
+        """
+        if self.problem.backend.eager:
+            return False
+        scalars = tuple((name, type(value)) for name, value in self.method.scalars(index, total).items())
+        arrays = tuple((leaf.shape, str(leaf.dtype)) for leaf in arrays_of((params, state)))
+        kind = several, self.method.phase(index), scalars, arrays
+        new = kind not in self._made
+        self._made.add(kind)
+        return new
 
     def call(self, index: int, total: int) -> Callable[[Params, State], Step]:
         """The step of this 0-based index, its batch at hand; the call draws the samples and makes the step."""
@@ -96,6 +119,7 @@ class Stepper:
         for first in firsts.values():
             call, state = self.calls(first, total), self.start(params)
             preparing, repeating = (self._seconds(call, params, state) for _ in range(2))
+            self.first_of_kind(first, total, params, state, several=True)
             seconds += max(0.0, preparing - repeating)
         return seconds
 
