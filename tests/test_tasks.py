@@ -256,6 +256,14 @@ def test_mlp_needs_two_sizes(sizes):
         mlp(sizes, "tanh")
 
 
+def test_the_number_of_layers_is_bounded_before_any_is_made():
+    with pytest.raises(ShapeError, match="at most 10,000 layers, but 10,001 are asked for"):
+        mlp([1] * 10_002, "tanh")
+    for spec in ("deep-linear[depth=1000000000000]", f"digits[hidden=[{','.join('1' * 10_001)}]]"):
+        with pytest.raises(SpecError, match=r"(depth|hidden)=.*10000|at most 9999 items"):
+            make(spec)
+
+
 @pytest.mark.parametrize(("hidden", "code"), [(None, (250, 30, 250)), ((9, 4, 2), (4, 2, 784)), ((5,), (784, 5, 784))])
 def test_the_autoencoders_code_is_linear(hidden, code):
     task = MnistAutoencoder() if hidden is None else MnistAutoencoder(hidden=hidden)

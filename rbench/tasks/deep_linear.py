@@ -5,7 +5,7 @@ from pydantic import Field
 
 from rbench.modules import Module
 from rbench.tasks.base import Target
-from rbench.tasks.networks import mlp
+from rbench.tasks.networks import MOST_LAYERS, mlp
 from rbench.tasks.synthetic import Pair, Synthetic, orthogonal, spectrum
 
 
@@ -31,7 +31,7 @@ class DeepLinear(Synthetic):
     target = Target("test_squared_error", 1e-5)
     features: int = Field(20, ge=1)
     outputs: int = Field(10, ge=1)
-    depth: int = Field(4, ge=1)
+    depth: int = Field(4, ge=1, le=MOST_LAYERS)
     width: int = Field(32, ge=1)
     condition: float = Field(100.0, ge=1)
 
