@@ -143,7 +143,7 @@ def test_networks_by_name():
 
 @pytest.mark.parametrize("name", ["784-64x1000000-10", "2-1x999999999999999999-2", "4-" + "1-" * 20_000 + "1"])
 def test_a_network_of_too_many_layers_is_refused_before_it_is_made(name):
-    with pytest.raises(SpecError, match="has [0-9,]+ layers; give at most 10,000"):
+    with pytest.raises(SpecError, match=r"has [0-9,]+ layers; give at most 10,000"):
         network(name)
 
 
