@@ -13,7 +13,7 @@ import pluggy
 
 from rbench import hookspecs
 from rbench.errors import BackendError, PluginError, RbenchError, SpecError
-from rbench.names import LONGEST, did_you_mean, shown, unknown
+from rbench.names import LONGEST, shown, unknown
 from rbench.spec import Configurable, parse
 
 if TYPE_CHECKING:

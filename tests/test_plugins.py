@@ -301,7 +301,7 @@ def test_lists_of_values_name_several_backends(abacus):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("abacus[bead=1]", "abacus has no setting 'bead'; its settings are: beads, fast"),
+        ("abacus[bead=1]", r"abacus has no setting 'bead' \(did you mean 'beads'\?\); its settings are: beads, fast"),
         ("abacus[beads=many]", "abacus: beads='many': .*integer"),
         ("abacus[beads=1", "cannot read 'abacus\\[beads=1'; write name"),
         ("numpy[fast=true]", "backend 'numpy' has no options, so none called fast; write numpy"),

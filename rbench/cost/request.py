@@ -4,8 +4,9 @@ import os
 import re
 from itertools import product
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from rbench.checked import Checked
 from rbench.cost.networks import network
 from rbench.cost.parts import PARTS
 from rbench.errors import RbenchError, SpecError
@@ -20,7 +21,7 @@ from rbench.train.cell import configured
 LOSS = "cross_entropy"
 
 
-class Case(BaseModel):
+class Case(Checked):
     """One figure: of a method's step on a network, or of a part of a step.
 
     Attributes:
@@ -32,7 +33,6 @@ class Case(BaseModel):
         size: its size in this case.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     network: str = ""
     batch_size: int = 0
     method: str = ""
@@ -46,7 +46,7 @@ class Case(BaseModel):
         return self.part or f"{series}{self.network} batch {self.batch_size} {self.method}"
 
 
-class Plan(BaseModel):
+class Plan(Checked):
     """What is measured at one place: a backend, dtype and device.
 
     Attributes:
@@ -58,7 +58,6 @@ class Plan(BaseModel):
         cases: what to measure.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str
     backend: str
     dtype: str = "float32"
@@ -73,7 +72,7 @@ class Plan(BaseModel):
         return "-".join(re.findall(r"[A-Za-z0-9._-]+", " ".join([self.suite, self.backend, *others])))
 
 
-class CostRequest(BaseModel):
+class CostRequest(Checked):
     """What to measure; what is left out comes from the suite.
 
     Attributes:
@@ -87,7 +86,6 @@ class CostRequest(BaseModel):
         threads: of the numerical libraries; the suite's if None, or else all cores.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str = "step-time"
     backends: tuple[str, ...] = ("numpy",)
     networks: tuple[str, ...] = ()

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from rbench.checked import Checked
 from rbench.errors import DataError, SpecError
 from rbench.plugins import backend_specs, find_backend, plugins
 from rbench.run.suite import CostSuite, Entry, Suite
@@ -15,7 +16,7 @@ from rbench.tasks.base import Task
 from rbench.train.cell import SOURCES, Budget, Cell, Source, configured
 
 
-class Request(BaseModel):
+class Request(Checked):
     """What to run; what is left out comes from the suites.
 
     Attributes:
@@ -36,7 +37,6 @@ class Request(BaseModel):
         tuned: a file that `rbench tune` wrote, in place of the suites' own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suites: tuple[str, ...] = ("quick",)
     backends: tuple[str, ...] = ("numpy",)
     tasks: tuple[str, ...] = ()

@@ -4,15 +4,9 @@ import hashlib
 import re
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods.base import Method
 from rbench.plugins import plugins
@@ -25,7 +19,7 @@ Source: TypeAlias = Literal["weights", "order", "samples"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 
-class Budget(BaseModel):
+class Budget(Checked):
     """How long to train, and how often to look: exactly one of the first three is set.
 
     Attributes:
@@ -36,10 +30,9 @@ class Budget(BaseModel):
             ends of epochs, and ten times at least.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
+    seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
     evaluations: int | None = Field(None, ge=1)
 
     def __str__(self) -> str:
@@ -66,7 +59,7 @@ class Budget(BaseModel):
         return _without(handler(self), "evaluations")
 
 
-class Cell(BaseModel):
+class Cell(Checked):
     """All that determines a training run, in canonical form.
 
     Attributes:
@@ -83,7 +76,6 @@ class Cell(BaseModel):
         unofficial_data: whether a copy of the data that is not the published one is taken.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str
     task: str
     method: str

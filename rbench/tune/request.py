@@ -1,7 +1,8 @@
 """A request to tune: what the command line asks for, and the plan that it makes."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods import Dimension, Method
 from rbench.run import Budget, Cell, Request
@@ -10,7 +11,7 @@ from rbench.train.cell import configured
 from rbench.tune.plan import Plan, Search
 
 
-class TuneRequest(BaseModel):
+class TuneRequest(Checked):
     """What to tune; what is left out comes from the suite.
 
     Attributes:
@@ -37,7 +38,6 @@ class TuneRequest(BaseModel):
         unofficial_data: take copies of data sets that are not the published ones.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str
     tasks: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
