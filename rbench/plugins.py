@@ -49,6 +49,7 @@ class Plugins:
         self.manager = pluggy.PluginManager(hookspecs.GROUP)
         self.manager.add_hookspecs(hookspecs)
         self.failures: list[Failure] = []
+        self._found: dict[str, tuple[list[pluggy.HookImpl], dict[str, Any]]] = {}
 
     def discover(self) -> None:
         """Load every entry point of the group `rbench`, noting the ones that fail; those of rbench come first."""
@@ -72,9 +73,17 @@ class Plugins:
         Raises:
             PluginError: two plugins register one name; the message names both.
         """
+        implementations = getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls()
+        asked, found = self._found.get(kind, ([], {}))
+        if asked != implementations:
+            found = self._asked(kind, implementations)
+            self._found[kind] = implementations, found
+        return found
+
+    def _asked(self, kind: str, implementations: list[pluggy.HookImpl]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         owner: dict[str, str] = {}
-        for implementation in getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls():
+        for implementation in implementations:
             for item in self._items(kind, implementation):
                 name = item.name
                 if name in found:

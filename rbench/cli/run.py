@@ -120,7 +120,7 @@ def _train(
         typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
     if dry_run:
         cells = request.cells(here=cluster is None)
-        check(cells)
+        check(cells, here=cluster is None)
         _print_cells(cells, json)
         return
     folder = training_folder(output, "-".join(request.suites))

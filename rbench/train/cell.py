@@ -10,13 +10,16 @@ from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods.base import Method
 from rbench.plugins import plugins
-from rbench.spec import Configurable, parse
+from rbench.spec import Configurable, expansions, parse
 from rbench.tasks.base import Task
 
 Source: TypeAlias = Literal["weights", "order", "samples"]
 """What of a run is random: initial weights; the order of batches, and their augmentation; the samples of the metric."""
 
 SOURCES: tuple[Source, ...] = get_args(Source)
+
+MOST_EVALUATIONS = 100_000
+"""Evaluations of a run: each is a row of its record."""
 
 
 class Budget(Checked):
@@ -27,13 +30,13 @@ class Budget(Checked):
         steps: updates.
         seconds: training time, steps alone.
         evaluations: how often a run is evaluated, evenly over it and lastly at its end; None: at the start, too, at the
-            ends of epochs, and ten times at least.
+            ends of epochs, and ten times at least, but for a run of more than `MOST_EVALUATIONS` epochs.
     """
 
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
     seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
-    evaluations: int | None = Field(None, ge=1)
+    evaluations: int | None = Field(None, ge=1, le=MOST_EVALUATIONS)
 
     def __str__(self) -> str:
         """Such as `3 epochs` or `3 epochs, 1 evaluations`."""
@@ -124,6 +127,17 @@ class Cell(Checked):
 def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
     """Fields without one that is empty."""
     return fields if fields.get(name) else {key: value for key, value in fields.items() if key != name}
+
+
+def count(kind: str, spec: str) -> int:
+    """How many methods or tasks a SPEC names, without making one; raises as `configured` does for what it cannot read.
+
+    Args:
+        kind: `methods` or `tasks`.
+        spec: the SPEC.
+    """
+    name, settings = parse(spec)
+    return expansions(plugins().find(kind, name), settings)
 
 
 def configured(kind: str, spec: str) -> list[Any]:
