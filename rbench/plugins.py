@@ -13,7 +13,7 @@ import pluggy
 
 from rbench import hookspecs
 from rbench.errors import BackendError, PluginError, RbenchError, SpecError
-from rbench.names import LONGEST, shown, unknown
+from rbench.names import LONGEST, did_you_mean, shown, unknown
 from rbench.spec import Configurable, parse
 
 if TYPE_CHECKING:
@@ -217,10 +217,16 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None, *
     """
     plugin, _ = _named(name)
     if dtype not in plugin.dtypes:
-        raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(plugin.dtypes)}")
+        near = did_you_mean(dtype, plugin.dtypes)
+        raise BackendError(
+            f"backend {name!r} has no dtype {shown(dtype)}; choose one of {', '.join(plugin.dtypes)}{near}"
+        )
     kind, colon, index = (plugin.devices[0] if device is None else device).partition(":")
     if kind not in plugin.devices or (colon and (kind == "cpu" or not index.isdigit())):
-        raise BackendError(f"backend {name!r} has no device {device!r}; choose one of {', '.join(plugin.devices)}")
+        near = did_you_mean(device, plugin.devices)
+        raise BackendError(
+            f"backend {name!r} has no device {shown(device)}; choose one of {', '.join(plugin.devices)}{near}"
+        )
     if not here:
         return plugin
     for what, reason in (

@@ -1,6 +1,7 @@
 """The networks whose steps are measured, by name."""
 
 import re
+from functools import lru_cache
 
 from rbench.errors import SpecError
 from rbench.modules import Module
@@ -11,6 +12,7 @@ IMAGES = (3, 32, 32)
 """Channels, height and width of what a convolutional network takes: CIFAR-10's."""
 
 
+@lru_cache(maxsize=64)
 def network(name: str) -> tuple[Module, tuple[int, ...]]:
     """A network, and the shape of a datum.
 

@@ -24,8 +24,8 @@ def check_count(count: int, most: int, what: str = "cells") -> None:
     """
     if count > most:
         raise SpecError(
-            f"this makes up to {_written(count)} {what}, more than {_written(most)}; ask for fewer values or seeds, or "
-            f"allow it with --max-cells (max_cells from Python)"
+            f"this would make {_written(count)} {what}, and {_written(most)} are allowed; ask for less, or "
+            "allow more with --max-cells (max_cells from Python)"
         )
 
 
