@@ -28,7 +28,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 def shown(value: object) -> str:
     """A value as Python writes it, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # an integer of thousands of digits, say
+        text = f"a value of type {type(value).__name__} that cannot be written"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}… ({len(text):,} characters)"
 
 

@@ -16,7 +16,7 @@ from rbench.methods import Method, Problem
 from rbench.names import unknown
 from rbench.plugins import backend_specs, find_backend, get_backend, plugins
 from rbench.run import MAX_CELLS, CostSuite
-from rbench.run.bounds import check_count
+from rbench.run.bounds import check_at_once, check_count
 from rbench.run.check import check_network
 from rbench.run.suite import Sweep
 from rbench.spec import parse
@@ -112,6 +112,7 @@ class CostRequest(Checked):
             BackendError: a backend that cannot run here, or lacks a dtype or device.
         """
         suite = find_cost_suite(self.suite)
+        check_at_once(self.threads)
         places = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
         for place in places:
             find_backend(*place)

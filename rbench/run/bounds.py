@@ -1,11 +1,16 @@
 """What a request may not go beyond: a number of cells, and the memory that there is; told before any work starts."""
 
+import os
+
 import psutil
 
 from rbench.errors import SpecError
 
 MAX_CELLS = 10_000
 """Cells that a request may make where it does not say otherwise."""
+
+MOST_THREADS = 64
+"""Threads that NumPy's BLAS makes use of; above, it takes fewer in silence."""
 
 MOST_SHOWN = 10**18
 """Numbers above this are not written out."""
@@ -27,6 +32,23 @@ def check_count(count: int, most: int, what: str = "cells") -> None:
             f"this would make {_written(count)} {what}, and {_written(most)} are allowed; ask for less, or "
             "allow more with --max-cells (max_cells from Python)"
         )
+
+
+def check_at_once(threads: int | None, jobs: int = 1) -> None:
+    """Raise for more threads or cells at once than this machine can have any use for.
+
+    Args:
+        threads: of a cell, or None.
+        jobs: cells at once.
+
+    Raises:
+        SpecError: either is more than the cores of the machine, and than `MOST_THREADS`.
+    """
+    cores = os.cpu_count() or 1
+    most = max(cores, MOST_THREADS)
+    for option, number in (("--threads", threads or 1), ("--jobs", jobs)):
+        if number > most:
+            raise SpecError(f"{option} {_written(number)}: this machine has {cores} cores; give at most {most}")
 
 
 def check_bytes(what: str, needed: int, way_out: str) -> None:

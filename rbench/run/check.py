@@ -9,7 +9,7 @@ from rbench.modules import Module
 from rbench.plugins import get_backend
 from rbench.run.bounds import check_bytes
 from rbench.tasks import Task
-from rbench.train.cell import Cell
+from rbench.train.cell import Cell, tasks_of
 
 BYTES_PER_PARAMETER = 8
 """At least: a parameter and its gradient, in float32."""
@@ -25,8 +25,7 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
     Raises:
         SpecError: the message names the method, the task and the reason.
     """
-    tasks = {cell.task: cell.make_task() for cell in {cell.task: cell for cell in cells}.values()}
-    problems = {spec: _problem(task, here=here) for spec, task in tasks.items()}
+    problems = {spec: _problem(task, here=here) for spec, task in tasks_of(cells).items()}
     for cell in {(cell.task, cell.method): cell for cell in cells}.values():
         try:
             cell.make_method().check(problems[cell.task])

@@ -11,12 +11,12 @@ from rbench.checked import Checked
 from rbench.errors import DataError, SpecError
 from rbench.names import did_you_mean, shown
 from rbench.plugins import backend_specs, find_backend, plugins
-from rbench.run.bounds import MAX_CELLS, check_count
+from rbench.run.bounds import MAX_CELLS, check_at_once, check_count
 from rbench.run.suite import CostSuite, Entry, Suite
 from rbench.run.tuned import Tuned, TunedFile, read_tuned
 from rbench.spec import parse
 from rbench.tasks.base import Task
-from rbench.train.cell import MOST_EVALUATIONS, SOURCES, Budget, Cell, Source, configured, count
+from rbench.train.cell import MOST_EVALUATIONS, SOURCES, Budget, Cell, Source, configured, count, tasks_of
 
 
 class Request(Checked):
@@ -68,10 +68,12 @@ class Request(Checked):
         Raises:
             PluginError, SpecError: a name or setting that does not exist, or a suite that measures costs; no number of
                 threads for other machines; several seeds of which nothing is left to differ; more evaluations than
-                steps; more cells than `max_cells`.
+                steps; more cells than `max_cells`; unofficial data where no task reads published ones.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
             DataError: a file of tuned settings that cannot be read, or has none for what is asked.
         """
+        if here:
+            check_at_once(self.threads, self.jobs)
         places = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
         for place in places:
             find_backend(*place, here=here)
@@ -88,6 +90,13 @@ class Request(Checked):
         check_count(len(cells), self.max_cells)  # a file of tuned settings may have added some
         for cell in cells:
             _check_cell(cell)
+        tasks = tasks_of(cells).values() if self.unofficial_data else ()
+        if tasks and not any(task.published for task in tasks):
+            names = ", ".join(sorted({task.name for task in tasks}))
+            raise SpecError(
+                f"--unofficial-data: no published data set, of which there could be another copy, is read by {names}; "
+                "leave it out"
+            )
         if self.tuned is not None and not self.tuning(cells):
             has = sorted(
                 {f"{one.method} on {one.task}" for one in read_tuned(Path(self.tuned)).tuned if one.score is not None}

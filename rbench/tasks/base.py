@@ -71,6 +71,8 @@ class Task(Configurable):
         loss: name of the loss.
         epochs: default budget.
         target: default target, or None.
+        published: whether it may read a published data set, of which `--unofficial-data` takes another copy; False
+            where data are made, or ship with a library.
         batch_size: data in a batch, None for all training data, those that `validation` leaves where that is set; the
             last, smaller batch of an epoch is left out.
         validation: train on five sixths of the training set and test on the rest, for tuning: the test set is not read.
@@ -79,6 +81,7 @@ class Task(Configurable):
     loss: ClassVar[str]
     epochs: ClassVar[int]
     target: ClassVar[Target | None] = None
+    published: ClassVar[bool] = True
     batch_size: BatchSize = 128
     validation: bool = False
 

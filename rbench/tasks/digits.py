@@ -23,6 +23,7 @@ class Digits(Task):
     name = "digits"
     summary = "scikit-learn's 8x8 digits, a real data set without a download"
     loss = "cross_entropy"
+    published = False
     epochs = 20
     target = Target("test_accuracy", 0.95)
     batch_size: BatchSize = 64

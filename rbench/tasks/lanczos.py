@@ -28,6 +28,7 @@ class Lanczos(Task):
     name = "lanczos"
     summary = "sum of three exponentials, nonlinear least squares"
     loss = "squared_error"
+    published = False
     epochs = 500
     target = Target("test_squared_error", 1e-4)
     batch_size: BatchSize = None

@@ -25,6 +25,7 @@ class Synthetic(Task):
         data_seed: of problem and data; the seed of a run is another thing.
     """
 
+    published = False
     n_train: int = Field(2000, ge=1)
     n_test: int = Field(500, ge=1)
     data_seed: int = Field(0, ge=0)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
@@ -127,6 +128,11 @@ class Cell(Checked):
 def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
     """Fields without one that is empty."""
     return fields if fields.get(name) else {key: value for key, value in fields.items() if key != name}
+
+
+def tasks_of(cells: Iterable[Cell]) -> dict[str, Task]:
+    """The tasks of cells by their SPECs, each made once."""
+    return {spec: cell.make_task() for spec, cell in {cell.task: cell for cell in cells}.items()}
 
 
 def count(kind: str, spec: str) -> int:
