@@ -22,13 +22,16 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """` (did you mean 'digits'?)` where a known name is near, whatever its case; else nothing."""
     by_letters = {_letters(one): one for one in known}
-    near = get_close_matches(_letters(str(name)[:LONGEST]), by_letters, n=1, cutoff=0.7)
+    near = get_close_matches(_letters(str(name)[:LONGEST]), by_letters, n=1, cutoff=0.65)
     return f" (did you mean {by_letters[near[0]]!r}?)" if near else ""
 
 
 def shown(value: object) -> str:
     """A value as Python writes it, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # an integer of thousands of digits, say
+        text = f"a value of type {type(value).__name__} that cannot be written"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}… ({len(text):,} characters)"
 
 

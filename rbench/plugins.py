@@ -1,26 +1,36 @@
 """The one plugin manager: finds plugins by entry point, and looks names up in what they registered."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
-from itertools import product
+from importlib.metadata import EntryPoint, entry_points
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from rbench import hookspecs
 from rbench.errors import BackendError, PluginError, RbenchError, SpecError
-from rbench.names import unknown
-from rbench.spec import parse
+from rbench.names import LONGEST, did_you_mean, shown, unknown
+from rbench.spec import Configurable, parse
 
 if TYPE_CHECKING:
     from rbench.backend import Backend, BackendPlugin
 
+NEEDED = {
+    "backends": ("create", "unavailable", "devices", "dtypes"),
+    "methods": ("step",),
+    "tasks": ("load", "loss", "epochs"),
+    "suites": ("threads",),
+}
+"""What an entry of each kind has, beside a name and a summary; those of methods and tasks are classes."""
+
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that could not be loaded: its entry-point name and target, and the error in words."""
+    """A plugin that could not be loaded: what it is called and its target, and the error in words."""
 
     name: str
     target: str
@@ -28,7 +38,7 @@ class Failure:
 
 
 class Plugins:
-    """Plugins that loaded, and those that did not.
+    """Plugins that loaded, and those that did not; each is called by its distribution and its entry point's name.
 
     Attributes:
         manager: pluggy's manager, for registering a plugin by hand.
@@ -39,19 +49,23 @@ class Plugins:
         self.manager = pluggy.PluginManager(hookspecs.GROUP)
         self.manager.add_hookspecs(hookspecs)
         self.failures: list[Failure] = []
+        self._found: dict[str, tuple[list[pluggy.HookImpl], dict[str, Any]]] = {}
 
     def discover(self) -> None:
-        """Load every entry point of the group `rbench`, noting the ones that fail."""
-        for entry in entry_points(group=hookspecs.GROUP):
+        """Load every entry point of the group `rbench`, noting the ones that fail; those of rbench come first."""
+        for name, entry in sorted(((_called(one), one) for one in entry_points(group=hookspecs.GROUP)), key=_order):
             plugin = None
             try:
-                plugin = entry.load()
-                self.manager.register(plugin, name=entry.name)
-                self.manager.check_pending()
+                with _only_exceptions():
+                    plugin = entry.load()
+                    self.manager.register(plugin, name=name)
+                    self.manager.check_pending()
+                    if not self.manager.get_hookcallers(plugin):
+                        raise PluginError("it has no hook; see rbench.hookspecs")
             except Exception as error:
-                if plugin is not None and self.manager.get_plugin(entry.name) is plugin:
-                    self.manager.unregister(name=entry.name)
-                self.failures.append(Failure(entry.name, entry.value, f"{type(error).__name__}: {error}"))
+                if plugin is not None and self.manager.get_plugin(name) is plugin:
+                    self.manager.unregister(name=name)
+                self.failures.append(Failure(name, entry.value, _words(error)))
 
     def registered(self, kind: str) -> dict[str, Any]:
         """All that was registered as `kind`: `backends`, `methods`, `tasks` or `suites`, by name, in order of name.
@@ -59,10 +73,18 @@ class Plugins:
         Raises:
             PluginError: two plugins register one name; the message names both.
         """
+        implementations = getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls()
+        asked, found = self._found.get(kind, ([], {}))
+        if asked != implementations:
+            found = self._asked(kind, implementations)
+            self._found[kind] = implementations, found
+        return found
+
+    def _asked(self, kind: str, implementations: list[pluggy.HookImpl]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         owner: dict[str, str] = {}
-        for implementation in getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls():
-            for item in self._items(implementation):
+        for implementation in implementations:
+            for item in self._items(kind, implementation):
                 name = item.name
                 if name in found:
                     raise PluginError(
@@ -72,17 +94,18 @@ class Plugins:
                 found[name], owner[name] = item, implementation.plugin_name
         return dict(sorted(found.items()))
 
-    def _items(self, implementation: pluggy.HookImpl) -> list[Any]:
+    def _items(self, kind: str, implementation: pluggy.HookImpl) -> list[Any]:
         try:
-            items = list(cast(Iterable[Any], implementation.function()))
-            for item, attribute in product(items, ("name", "summary")):
-                if not hasattr(item, attribute):
-                    raise PluginError(f"it registers {item!r}, which has no {attribute}")
+            with _only_exceptions():
+                items = list(cast(Iterable[Any], implementation.function()))
+                for item in items:
+                    _check_item(kind, item)
+                names = [item.name for item in items]
+                if twice := [name for name in names if names.count(name) > 1]:
+                    raise PluginError(f"it registers {kind} name {twice[0]!r} twice")
             return items
         except Exception as error:
-            failure = Failure(
-                implementation.plugin_name, implementation.function.__name__, f"{type(error).__name__}: {error}"
-            )
+            failure = Failure(implementation.plugin_name, f"rbench_{kind}", _words(error))
             if failure not in self.failures:
                 self.failures.append(failure)
             return []
@@ -98,6 +121,55 @@ class Plugins:
             failed = "".join(f"; plugin {f.name!r} failed to load: {f.error}" for f in self.failures)
             raise PluginError(unknown(kind[:-1], name, items) + failed)
         return items[name]
+
+
+def _called(entry: EntryPoint) -> str:
+    """Distribution and name of an entry point: another distribution may have the same name for one of its own."""
+    distribution = getattr(entry, "dist", None)
+    return entry.name if distribution is None else f"{distribution.name}:{entry.name}"
+
+
+def _order(named: tuple[str, EntryPoint]) -> tuple[bool, str]:
+    return not named[0].startswith("rbench:"), named[0]
+
+
+@contextmanager
+def _only_exceptions() -> Iterator[None]:
+    """Turns what else a plugin may raise, such as `SystemExit`, into an error that can be told; Ctrl-C stays."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise PluginError(f"it raised {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    """An error in one line that can be printed, whatever its text."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "its message cannot be made"
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return f"{type(error).__name__}: {line if len(line) <= 2 * LONGEST else line[: 2 * LONGEST] + '…'}"
+
+
+def _check_item(kind: str, item: Any) -> None:
+    """Raise a `PluginError` for an entry that cannot be used."""
+    if missing := [name for name in ("name", "summary", *NEEDED[kind]) if not hasattr(item, name)]:
+        raise PluginError(f"it registers {shown(item)} among the {kind}, which has no {missing[0]}")
+    if not isinstance(item.name, str) or not re.fullmatch(r"[^\W_][\w.+-]*", item.name):
+        raise PluginError(
+            f"it registers {shown(item)} with the name {shown(item.name)}; a name is letters, digits and . _ + -, "
+            "and begins with a letter or a digit"
+        )
+    if not isinstance(item.summary, str):
+        raise PluginError(f"it registers {item.name!r} with the summary {shown(item.summary)}; give one line of text")
+    if kind in ("methods", "tasks") and not (isinstance(item, type) and issubclass(item, Configurable)):
+        raise PluginError(f"it registers {shown(item)} among the {kind}; give a subclass of {kind[:-1].title()}")
+    if isabstract(item):
+        lacking = ", ".join(sorted(item.__abstractmethods__))
+        raise PluginError(f"it registers {item.name!r} among the {kind}, which lacks {lacking}")
 
 
 @cache
@@ -145,10 +217,16 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None, *
     """
     plugin, _ = _named(name)
     if dtype not in plugin.dtypes:
-        raise BackendError(f"backend {name!r} has no dtype {dtype!r}; choose one of {', '.join(plugin.dtypes)}")
+        near = did_you_mean(dtype, plugin.dtypes)
+        raise BackendError(
+            f"backend {name!r} has no dtype {shown(dtype)}; choose one of {', '.join(plugin.dtypes)}{near}"
+        )
     kind, colon, index = (plugin.devices[0] if device is None else device).partition(":")
     if kind not in plugin.devices or (colon and (kind == "cpu" or not index.isdigit())):
-        raise BackendError(f"backend {name!r} has no device {device!r}; choose one of {', '.join(plugin.devices)}")
+        near = did_you_mean(device, plugin.devices)
+        raise BackendError(
+            f"backend {name!r} has no device {shown(device)}; choose one of {', '.join(plugin.devices)}{near}"
+        )
     if not here:
         return plugin
     for what, reason in (
@@ -163,9 +241,19 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None, *
 def unavailable(plugin: "BackendPlugin", device: str | None = None) -> str | None:
     """Why a backend, or one of its devices, cannot be used here; None where it can. A plugin that fails says so."""
     try:
-        return plugin.unavailable() if device is None else plugin.device_unavailable(device)
+        with _only_exceptions():
+            return plugin.unavailable() if device is None else plugin.device_unavailable(device)
     except Exception as error:
-        return f"its plugin failed with {type(error).__name__}: {error}"
+        return f"its plugin failed with {_words(error)}"
+
+
+def version_of(plugin: "BackendPlugin") -> str | None:
+    """The version of a backend's library; None where it is not installed, or the plugin fails to tell."""
+    try:
+        with _only_exceptions():
+            return plugin.version()
+    except Exception:
+        return None
 
 
 def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":

@@ -1,14 +1,21 @@
 """SPECs: a name with settings, such as `sgd`, `sgd[lr=0.1,momentum=0.9]` or, three at once, `sgd[lr=[0.1,0.3,1]]`."""
 
+import re
 from itertools import product
+from math import prod
 from typing import Any, ClassVar, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict
 
+from rbench.checked import Checked
 from rbench.errors import SpecError
+from rbench.names import shown
+
+DEEPEST = 8
+"""Lists in one another; a mass of rows and columns for each layer has four."""
 
 
-class Configurable(BaseModel):
+class Configurable(Checked):
     """A thing with a name and settings, that a SPEC can make; its fields, or their aliases, are the SPEC's keys.
 
     Attributes:
@@ -17,7 +24,7 @@ class Configurable(BaseModel):
         always: settings that the canonical SPEC holds even at their defaults, first and in this order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
     name: ClassVar[str]
     summary: ClassVar[str]
     always: ClassVar[tuple[str, ...]] = ()
@@ -45,7 +52,7 @@ class Configurable(BaseModel):
         Raises:
             SpecError: a value that its field refuses.
         """
-        return self._make({**self.model_dump(by_alias=True), **settings})
+        return type(self)(**{**self.model_dump(by_alias=True), **settings})
 
     @classmethod
     def expand(cls, settings: dict[str, Any]) -> list[Self]:
@@ -55,20 +62,12 @@ class Configurable(BaseModel):
             SpecError: an unknown key, or a value that its field refuses; the message lists the keys.
         """
         choices = {key: _choices(cls, key, value) for key, value in settings.items()}
-        return [cls._make(dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
+        return [cls(**dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
 
-    @classmethod
-    def _make(cls, settings: dict[str, Any]) -> Self:
-        try:
-            return cls(**settings)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = str(first["loc"][0]) if first["loc"] else ""
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(field.alias or key for key, field in cls.model_fields.items()) or "none"
-                raise SpecError(f"{cls.name} has no setting {key!r}; its settings are: {known}") from None
-            where = f"{key}={settings[key]!r}: " if key in settings else ""
-            raise SpecError(f"{cls.name}: {where}{first['msg'].removeprefix('Value error, ')}") from None
+
+def expansions(cls: type[Configurable], settings: dict[str, Any]) -> int:
+    """How many objects `expand` makes, without making one."""
+    return prod(len(_choices(cls, key, value)) for key, value in settings.items())
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -85,14 +84,14 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     if not bracket:
         return name, {}
     if not rest.endswith("]") or not name:
-        raise SpecError(f"cannot read {text!r}; write name[key=value,key=[v1,v2]]")
+        raise SpecError(f"cannot read {shown(text)}; write name[key=value,key=[v1,v2]]")
     settings: dict[str, Any] = {}
     for part in _split(rest[:-1], text):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
-            raise SpecError(f"cannot read {part!r} in {text!r}; write key=value")
+            raise SpecError(f"cannot read {shown(part)} in {shown(text)}; write key=value")
         if key.strip() in settings:
-            raise SpecError(f"{text!r} sets {key.strip()!r} twice")
+            raise SpecError(f"{shown(text)} sets {shown(key.strip())} twice")
         settings[key.strip()] = _value(value, text)
     return name, settings
 
@@ -100,24 +99,26 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
 def _split(text: str, whole: str) -> list[str]:
     """Split at the commas that stand outside of brackets."""
     parts, depth, start = [], 0, 0
-    for i, character in enumerate(text):
-        depth += {"[": 1, "]": -1}.get(character, 0)
+    for mark in re.finditer(r"[\[\],]", text):
+        depth += {"[": 1, "]": -1, ",": 0}[mark[0]]
         if depth < 0:
             break
-        if character == "," and depth == 0:
-            parts.append(text[start:i])
-            start = i + 1
+        if mark[0] == "," and depth == 0:
+            parts.append(text[start : mark.start()])
+            start = mark.end()
     if depth:
-        raise SpecError(f"the brackets of {whole!r} do not match")
+        raise SpecError(f"the brackets of {shown(whole)} do not match")
     return [part for part in [*parts, text[start:]] if part.strip()]
 
 
-def _value(text: str, whole: str) -> Any:
+def _value(text: str, whole: str, depth: int = 0) -> Any:
     text = text.strip()
     if text.startswith("["):
         if not text.endswith("]"):
-            raise SpecError(f"the brackets of {whole!r} do not match")
-        return [_value(part, whole) for part in _split(text[1:-1], whole)]
+            raise SpecError(f"the brackets of {shown(whole)} do not match")
+        if depth == DEEPEST:
+            raise SpecError(f"{shown(whole)} holds lists within lists more than {DEEPEST} deep; no setting needs that")
+        return [_value(part, whole, depth + 1) for part in _split(text[1:-1], whole)]
     words = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
@@ -151,4 +152,7 @@ def _written(value: Any, is_list_field: bool = True) -> str:
         return inner if is_list_field else f"[{inner}]"
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    if isinstance(value, float):
+        value += 0.0  # a negative zero is a zero
+        return f"{value:g}" if float(f"{value:g}") == value else str(value)
+    return str(value)

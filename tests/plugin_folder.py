@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 
-def install(folder, module, source):
-    """Install a module with an entry point into a folder; the environment of processes that find it."""
+def install(folder, module, source, entry=None):
+    """Install a module with an entry point, called like it or otherwise, into a folder; the environment to find it."""
     (folder / f"{module}.py").write_text(source)
     info = folder / f"{module}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[rbench]\n{module} = {module}\n")
+    (info / "entry_points.txt").write_text(f"[rbench]\n{entry or module} = {module}\n")
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
 

@@ -1,6 +1,8 @@
 """Laws of the module algebra, adjointness of every pullback, and the errors of what does not fit."""
 
 import operator
+from functools import reduce
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import pytest
 import rbench
 from rbench import GELU, Add, Copy, Exp, Flatten, Identity, Linear, ReLU, Sigmoid, Tanh
 from rbench.errors import DtypeError, ParameterError, ShapeError
+from rbench.modules import Sequential
+from rbench.tasks.networks import mlp
 from rbench.testing import oracle
 
 BATCH, ROWS, STEP = 3, 2, 1e-30
@@ -225,3 +229,35 @@ def test_initial_parameters(backend, single):
     assert not first["bias"].any()
     np.testing.assert_array_equal(net.init(single, seed=1)[0]["weight"], first["weight"].astype("f4"))
     assert not np.array_equal(net.init(backend, seed=2)[0]["weight"], first["weight"])
+
+
+class Counted(Tanh):
+    """Tanh that counts how often its shapes are asked for."""
+
+    asked: ClassVar[int] = 0
+
+    def out_space(self, space):
+        Counted.asked += 1
+        return super().out_space(space)
+
+
+@pytest.mark.parametrize("length", [10, 300])
+def test_a_chain_is_checked_once_while_it_is_made_link_by_link(length):
+    Counted.asked = 0
+    net = reduce(operator.rshift, [module for _ in range(length) for module in (Linear(3, 3), Counted())])
+    assert Counted.asked == length
+    assert net == Sequential(net.modules)
+    assert net.spaces == (((3,),),) * 2 * length
+    with pytest.raises(ShapeError, match=r"cannot put Linear\(4, 3\) after Counted\(\): .* takes \(4\), but \(3\)"):
+        net >> Linear(4, 3)
+
+
+def test_a_chain_of_thousands_of_layers_computes_and_pulls_back(backend):
+    net = mlp((2, *[1] * 4000, 2), "identity")
+    ones = tuple({"weight": np.ones_like(b["weight"]), "bias": b["bias"]} for b in net.init(backend))
+    outputs, tape = net.forward(backend, ones, (np.ones((1, 2)),))
+    assert outputs[0].tolist() == [[2, 2]]
+    rows, pulled = net.pullback(backend, ones, tape, (np.ones((1, 1, 2)),))
+    assert rows[0].tolist() == [[[2, 2]]]
+    assert [pair.cotangents.shape for pair in (pulled[0], pulled[-1])] == [(1, 1, 1, 1), (1, 1, 1, 2)]
+    assert len(pulled) == 4001

@@ -134,9 +134,17 @@ def test_networks_by_name():
     assert [layer.weight_shape for layer in network("4-3x2-2")[0].layers] == [(3, 4), (3, 3), (2, 3)]
     net, shape = network("cnn")
     assert net.out_space((shape,)) == ((10,),)
-    for wrong in ("784", "784-0-10", "vgg", "a-b"):
-        with pytest.raises(SpecError, match=f"no network is called '{wrong}'.*784-256-128-10.*cnn"):
+    for wrong in ("784", "784-0-10", "vgg", "a-b", "4-" + "9" * 5000):
+        with pytest.raises(SpecError, match=f"no network is called '{wrong[:9]}.*784-256-128-10.*cnn"):
             network(wrong)
+    with pytest.raises(SpecError, match=r"no network is called 'resnet-8' \(did you mean 'resnet8'\?\)"):
+        network("resnet-8")
+
+
+@pytest.mark.parametrize("name", ["784-64x1000000-10", "2-1x999999999999999999-2", "4-" + "1-" * 20_000 + "1"])
+def test_a_network_of_too_many_layers_is_refused_before_it_is_made(name):
+    with pytest.raises(SpecError, match=r"has [0-9,]+ layers; give at most 10,000"):
+        network(name)
 
 
 def test_the_suite_plans_every_method_on_every_network_and_the_parts():

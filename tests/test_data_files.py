@@ -206,7 +206,7 @@ class TestStatus:
 
     @pytest.mark.parametrize("function", [datasets.status, datasets.fetch])
     def test_an_unknown_name_lists_the_known(self, function):
-        with pytest.raises(DataError, match="no data set is called 'mnits'; there are: mnist"):
+        with pytest.raises(DataError, match=r"called 'mnits' \(did you mean 'mnist'\?\); there are: mnist"):
             function("mnits")
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from rbench import Linear
+from rbench.errors import Skip, SpecError
 from rbench.losses import get_loss
 from rbench.methods import SGD, Batch, Problem
 from rbench.run import Budget
 from rbench.train import step_time
+from rbench.train.cell import MOST_EVALUATIONS
 from rbench.train.pace import EVALUATIONS, Pace
 from rbench.train.stepper import Stepper
 
@@ -32,7 +34,7 @@ def test_steps_are_evaluated_at_the_ends_of_epochs_and_of_the_run(budget):
         (Budget(steps=60, evaluations=3), [20, 40, 60]),
         (Budget(epochs=3, evaluations=1), [60]),
         (Budget(epochs=2, evaluations=3), [13, 27, 40]),
-        (Budget(steps=2, evaluations=5), [1, 2]),
+        (Budget(steps=2, evaluations=2), [1, 2]),
     ],
 )
 def test_as_many_evaluations_as_are_asked_for_are_even_and_the_last_is_at_the_end(budget, stops):
@@ -40,6 +42,21 @@ def test_as_many_evaluations_as_are_asked_for_are_even_and_the_last_is_at_the_en
     assert [round(mark * pace.total(0, 0.0)) for mark in pace.marks] == stops
     assert not pace.from_start
     assert Pace(budget.length, 20).from_start
+
+
+def test_more_evaluations_than_steps_are_a_reason_not_to_run():
+    with pytest.raises(Skip, match="evaluated 41 times, but 2 epochs are 40 steps; lower --evaluations"):
+        Pace(Budget(epochs=2, evaluations=41), 20)
+    assert len(Pace(Budget(epochs=2, evaluations=40), 20).marks) == 40
+
+
+@pytest.mark.parametrize("budget", [Budget(epochs=10**15), Budget(steps=10**15), Budget(steps=10**9)], ids=str)
+def test_the_marks_of_a_long_run_are_bounded_and_found_at_once(budget):
+    pace = Pace(budget, 20)
+    assert len(pace.marks) == MOST_EVALUATIONS
+    assert (pace.marks[-1], pace.next_mark(0.0), pace.next_mark(pace.marks[-2])) == (1.0, pace.marks[0], 1.0)
+    with pytest.raises(SpecError, match=r"evaluations=.*less than or equal to 100000"):
+        Budget(steps=10**18, evaluations=99999999999999999)
 
 
 def test_a_budget_of_seconds_is_evaluated_as_often_as_is_asked_for():

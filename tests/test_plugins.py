@@ -1,5 +1,8 @@
 """Plugins: one that fails is named and takes no other down; names are unique; every hook is documented and in use."""
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import ClassVar
@@ -7,6 +10,7 @@ from typing import ClassVar
 import pytest
 
 import rbench.plugins
+from plugin_folder import install
 from rbench import hookspecs
 from rbench.backend import BackendPlugin
 from rbench.cost import CostRequest
@@ -15,6 +19,31 @@ from rbench.hookspecs import hookimpl
 from rbench.plugins import Plugins, backend_specs, get_backend, plugins
 from rbench.run import Request
 from rbench.spec import Configurable
+from rbench.tasks import Task
+from rbench.tasks.digits import Digits
+
+THIRD_PARTY = """
+from rbench.hookspecs import hookimpl
+
+@hookimpl
+def rbench_methods():
+    from rbench.methods import SGD
+
+    class Third(SGD):
+        name = "third"
+        summary = "of a third party"
+
+    return [Third]
+"""
+BAD_NAMES = ["", "a b", "a[b]", "a,b", "a\n", "-a", "../a", "a=b", 5, None]
+
+
+class Untellable(Exception):
+    """An error whose message cannot be made."""
+
+    def __str__(self):
+        raise RuntimeError
+
 
 HOOKS = [name for name in vars(hookspecs) if name.startswith("rbench_")]
 
@@ -24,14 +53,19 @@ class Entry:
     """An entry point: `module` is what it loads, or the error that loading raises."""
 
     name: str
-    module: ModuleType | Exception
+    module: ModuleType | BaseException
+    distribution: str | None = None
+
+    @property
+    def dist(self):
+        return self.distribution and SimpleNamespace(name=self.distribution)
 
     @property
     def value(self):
         return f"package.{self.name}"
 
     def load(self):
-        if isinstance(self.module, Exception):
+        if isinstance(self.module, BaseException):
             raise self.module
         return self.module
 
@@ -51,7 +85,7 @@ def module(items=None, hook="rbench_tasks", error=None):
 
 
 def named(*names):
-    return [SimpleNamespace(name=name, summary="") for name in names]
+    return [type("Named", (Digits,), {"name": name, "summary": ""}) for name in names]
 
 
 @pytest.fixture
@@ -74,13 +108,27 @@ def discover(monkeypatch):
         (module([], hook="rbench_datasets"), "unknown hook 'rbench_datasets'"),
         (module(5), "TypeError"),
         (module([object()]), "name"),
+        (SystemExit(3), "it raised SystemExit: 3"),
+        (module(error=SystemExit("bye")), "it raised SystemExit: bye"),
+        (ImportError("two\nlines \x1b[31m" + "x" * 1000), "ImportError: two lines  [31mxxx"),
+        (Untellable(), "Untellable: its message cannot be made"),
+        (ModuleType("empty"), "it has no hook"),
+        (None, "it has no hook"),
+        (module(named("a", "a")), "registers tasks name 'a' twice"),
+        *((module(named(name)), "a name is letters, digits and . _ + -") for name in BAD_NAMES),
+        (module([SimpleNamespace(name="a", summary="", load=1, loss=1, epochs=1)]), "give a subclass of Task"),
+        (module([SimpleNamespace(name="a", summary="")]), "which has no load"),
+        (module(named("a")[:1] * 2), "registers tasks name 'a' twice"),
+        (module([type("T", (Task,), {"name": "t", "summary": "", "loss": "", "epochs": 1})]), "lacks load, network"),
+        (module([type("T", (Digits,), {"name": "t", "summary": 5})]), "with the summary 5; give one line of text"),
     ],
-    ids=["import", "any error", "hook raises", "unknown hook", "not a list", "nameless item"],
+    ids=lambda value: "",
 )
 def test_a_plugin_that_fails_is_named_and_alone(bad, words, discover):
     found = discover(Entry("first", module(named("a"))), Entry("bad", bad), Entry("last", module(named("b"))))
     assert list(found.registered("tasks")) == ["a", "b"]
-    assert [(failure.name, words in failure.error) for failure in found.failures] == [("bad", True)]
+    assert [(failure.name, words in failure.error) for failure in found.failures] == [("bad", True)], found.failures
+    assert all(failure.error.isprintable() for failure in found.failures)
     with pytest.raises(PluginError, match="no task is called 'c'; there are: a, b; plugin 'bad' failed to load: "):
         found.find("tasks", "c")
     assert len(found.failures) == 1
@@ -91,10 +139,52 @@ def test_the_failure_of_loading_names_the_target(discover):
     assert (failure.name, failure.target, failure.error) == ("bad", "package.bad", "ImportError: x")
 
 
-def test_an_entry_name_taken_twice_keeps_the_first_plugin(discover):
-    found = discover(Entry("one", module(named("a"))), Entry("one", module(named("b"))))
+@pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
+def test_entries_of_one_name_in_two_distributions_both_load(order, discover):
+    entries = [Entry("one", module(named("a")), "rbench"), Entry("one", module(named("b")), "another")]
+    found = discover(*entries[::order])
+    assert list(found.registered("tasks")) == ["a", "b"]
+    assert found.failures == []
+
+
+def test_an_entry_name_taken_twice_in_one_distribution_keeps_the_first_plugin(discover):
+    entries = [Entry("one", module(named(name)), distribution) for name in "ab" for distribution in (None, "two")]
+    found = discover(*entries[1::2])
     assert list(found.registered("tasks")) == ["a"]
-    assert [failure.name for failure in found.failures] == ["one"]
+    assert [failure.name for failure in found.failures] == ["two:one"]
+
+
+def test_what_two_distributions_both_name_is_the_first_ones_and_rbench_is_first(discover):
+    shared = module(named("a"))
+    found = discover(Entry("other", shared, "another"), Entry("tasks", shared, "rbench"))
+    assert list(found.registered("tasks")) == ["a"]
+    assert [failure.name for failure in found.failures] == ["another:other"]
+
+
+def test_a_name_that_two_distributions_register_is_an_error_that_names_both(discover):
+    found = discover(Entry("x", module(named("a")), "rbench"), Entry("x", module(named("a")), "another"))
+    with pytest.raises(PluginError, match="plugins 'rbench:x' and 'another:x' both register tasks name 'a'"):
+        found.find("tasks", "a")
+
+
+def test_ctrl_c_while_a_plugin_loads_is_ctrl_c(discover):
+    with pytest.raises(KeyboardInterrupt):
+        discover(Entry("slow", KeyboardInterrupt()))
+
+
+@pytest.mark.parametrize("entry", ["numpy", "methods", "tasks", "suites"])
+def test_a_package_whose_entries_are_called_like_the_built_in_ones_takes_none_away(entry, tmp_path):
+    source = "raise SystemExit('not today')" if entry == "suites" else THIRD_PARTY
+    environment = install(tmp_path, "a_third_party", source, entry)
+    command = [sys.executable, "-P", "-m", "rbench.cli", "list", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)
+    for kind in ("backends", "methods", "tasks", "suites"):
+        assert set(plugins().registered(kind)) <= {item["name"] for item in listed[kind]}
+    assert ("third" in [item["name"] for item in listed["methods"]]) == (entry != "suites")
+    failed = [f["name"] for f in listed.get("failed plugins", [])]
+    assert failed == ([f"a_third_party:{entry}"] if entry == "suites" else [])
 
 
 def test_two_plugins_that_register_one_name(discover):
@@ -211,7 +301,7 @@ def test_lists_of_values_name_several_backends(abacus):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("abacus[bead=1]", "abacus has no setting 'bead'; its settings are: beads, fast"),
+        ("abacus[bead=1]", r"abacus has no setting 'bead' \(did you mean 'beads'\?\); its settings are: beads, fast"),
         ("abacus[beads=many]", "abacus: beads='many': .*integer"),
         ("abacus[beads=1", "cannot read 'abacus\\[beads=1'; write name"),
         ("numpy[fast=true]", "backend 'numpy' has no options, so none called fast; write numpy"),

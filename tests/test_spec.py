@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rbench.errors import PluginError, SpecError
+from rbench.errors import PluginError, RbenchError, SpecError
 from rbench.methods import KFAC, SGD, Adam, Naive, Riemannian
 from rbench.plugins import plugins
-from rbench.spec import Configurable, parse
+from rbench.spec import Configurable, expansions, parse
 from rbench.tasks import Task
 from rbench.train.cell import configured
 
@@ -49,6 +49,10 @@ UNREADABLE = {
     "sgd[lr=[1]2]": "brackets of .* do not match",
     "sgd[lr=1,lr=2]": "sets 'lr' twice",
     "sgd[lr=1, lr =2]": "sets 'lr' twice",
+    f"sgd[lr={'[' * 2000}1{']' * 2000}]": "lists within lists more than 8 deep",
+    f"digits[hidden={'[' * 9}{']' * 9}]": "lists within lists more than 8 deep",
+    f"sgd[lr={'[' * 10**6}]": "brackets of .*1,000,010 characters.* do not match",
+    f"sgd[{'x' * 10**6}]": "cannot read 'xxx.*; write key=value",
 }
 EXPANDED = {
     "toy[number=[1,2,4]]": ["toy[number=1]", "toy[number=2]", "toy[number=4]"],
@@ -93,12 +97,29 @@ REFUSED = {
     "sgd[schedule=step]": "sgd: schedule='step': .*'constant', 'linear' or 'cosine'",
     "riemannian[output_metric=fisher]": "riemannian: output_metric='fisher': .*'ggn_mc'.*'empirical_fisher'",
     "riemannian[solver=qr]": "riemannian: solver='qr': .*'gram'",
-    "riemannian[mass=0]": "riemannian: .*mass must be positive",
+    "riemannian[mass=0]": "riemannian: mass=0: mass must be positive",
+    "naive[mass=-1]": "naive: mass=-1: mass must be positive",
     "naive[solver=gram]": "naive has no setting 'solver'",
     "kfac[refresh=0]": "kfac: refresh=0: .*greater than or equal to 1",
     "kfac[rank=1.5]": "kfac: rank=1.5: .*integer",
     "digits[hidden=[8,0]]": "digits: hidden=\\[8, 0\\]: .*greater than 0",
     "digits[activation=swish]": "digits: activation='swish': .*'tanh'",
+    "sgd[lr=true]": "sgd: lr=True: give a number, not true or false",
+    "kfac[refresh=[true,false]]": "kfac: refresh=True: give a number",
+    "kfac[kl_clip=false]": "kfac: kl_clip=False: give a number",
+    "riemannian[mass=[[0.1,true]]]": r"riemannian: mass=\[0.1, True\]: give a number",
+    "digits[hidden=[true]]": r"digits: hidden=\[True\]: give a number",
+    "digits[batch_size=true]": "digits: batch_size=True: give a number",
+    "sgd[lr0=1]": r"sgd has no setting 'lr0' \(did you mean 'lr'\?\); its settings are: lr,",
+    "sgd[learning_rate=1]": "sgd has no setting 'learning_rate'; its settings are: lr,",
+    "sgd[Nesterov=true]": r"no setting 'Nesterov' \(did you mean 'nesterov'\?\)",
+    "riemannian[output_metric=gnn]": r"output_metric='gnn': .*'ggn'.* \(did you mean 'ggn'\?\)",
+    "sgd[schedule=cosin]": r"schedule='cosin': .* \(did you mean 'cosine'\?\)",
+    "riemannian[solver=gramm]": r"solver='gramm': .* \(did you mean 'gram'\?\)",
+    "mnist-autoencoder[init=lecunn]": r"init='lecunn': .* \(did you mean 'lecun'\?\)",
+    "cifar10[network=resnet18]": r"network='resnet18': .* \(did you mean 'resnet8'\?\)",
+    f"sgd[schedule={'x' * 10**6}]": r"schedule='xxx.*1,000,002 characters",
+    f"digits[hidden=[{','.join('1' * 10**5)}]]": "digits: hidden=.*at most 9999 items",
 }
 
 
@@ -139,6 +160,37 @@ def test_errors_name_the_setting_the_value_and_what_there_is(text):
 def test_unknown_names(kind, there):
     with pytest.raises(PluginError, match=f"no {kind[:-1]} is called 'unheard-of'; there are: .*{there}"):
         configured(kind, "unheard-of[lr=1]")
+
+
+def test_a_refusal_is_short_however_long_what_came_is():
+    for text in (f"sgd[schedule={'x' * 10**6}]", f"digits[hidden=[{','.join('a' * 10**5)}]]", "x" * 10**6):
+        with pytest.raises(RbenchError) as caught:
+            configured("tasks" if text.startswith("digits") else "methods", text)
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_negative_zero_is_a_zero():
+    assert [made.spec for made in configured("methods", "sgd[lr=1,momentum=[0,-0.0,0.0]]")] == [
+        "sgd[lr=1,momentum=0]"
+    ] * 3
+
+
+@pytest.mark.parametrize(("text", "count"), [*((text, len(specs)) for text, specs in EXPANDED.items())])
+def test_what_a_list_makes_is_counted_without_being_made(text, count):
+    assert expansions(Toy, parse(text)[1]) == count
+
+
+def test_a_setting_that_may_be_a_bool_or_anything_stays_so():
+    class Free(Configurable):
+        name: ClassVar[str] = "free"
+        summary: ClassVar[str] = "settings that take a bool"
+        either: bool | int = 2
+        anything: Any = None
+
+    assert [made.spec for made in Free.expand(parse("free[either=true,anything=[true,[true]]]")[1])] == [
+        "free[either=true,anything=true]",
+        "free[either=true,anything=[[true]]]",
+    ]
 
 
 positive = st.floats(min_value=1e-300, max_value=1e300)

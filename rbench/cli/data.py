@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbench.cli.program import OK, SOME_FAILED, app, errors
+from rbench.cli.program import OK, SOME_FAILED, Program, app, errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rbench.tasks.files import FileStatus
 
-data_app = typer.Typer(help="Data sets: what is here, fetch, check.", no_args_is_help=True)
+data_app = Program(help="Data sets: what is here, fetch, check.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Name = Annotated[str, typer.Argument(help="Data set, such as mnist.")]

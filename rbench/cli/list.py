@@ -1,30 +1,27 @@
 """`rbench list`."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from rbench.cli.program import app, errors
+from rbench.cli.program import app, errors, fail
 
-
-class Kind(StrEnum):
-    """What can be listed."""
-
-    backends = "backends"
-    methods = "methods"
-    tasks = "tasks"
-    suites = "suites"
+KINDS = ("backends", "methods", "tasks", "suites")
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="What to list; all if left out.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[backends|methods|tasks|suites]", help="What to list; all if left out.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what is registered, the settings it takes, and plugins that failed to load."""
     with errors():
+        from rbench.names import unknown
         from rbench.report.catalogue import catalogue, describe
 
-        found = catalogue([kind.value] if kind else [k.value for k in Kind])
+        if kind is not None and kind not in KINDS:
+            fail(unknown("kind of entry", kind, KINDS))
+        found = catalogue([kind] if kind else list(KINDS))
         typer.echo(describe(found, as_json=json))

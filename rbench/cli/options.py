@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from rbench.train.cell import Source
 
 
+def named_path(text: str) -> Path:
+    """A path that was named; an empty text would be the current folder."""
+    if not text.strip():
+        raise typer.BadParameter("is empty; name a file or a directory, such as . for the current one")
+    return Path(text)
+
+
 class ExecutorName(StrEnum):
     """Where cells run."""
 
@@ -57,7 +64,8 @@ BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Data in a batc
 Dtypes = Annotated[list[str] | None, typer.Option(metavar="NAME", help="float32 (default) or float64.")]
 Devices = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Device; default the backend's own.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Run into DIR; resumes what is there.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", parser=named_path, help="Run into DIR; resumes what is there."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run cells again that are there.")]
 Jobs = Annotated[
@@ -78,7 +86,10 @@ MemoryLimit = Annotated[
 TunedFile = Annotated[
     Path | None,
     typer.Option(
-        "--tuned", metavar="FILE", help="Take settings from the tuned.json of `rbench tune`, where it has them."
+        "--tuned",
+        metavar="FILE",
+        parser=named_path,
+        help="Take settings from the tuned.json of `rbench tune`, where it has them.",
     ),
 ]
 Executor = Annotated[
@@ -91,19 +102,25 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a cell whose Dask worker is lost is run again; default 2.", min=0),
 ]
+MaxCells = Annotated[
+    int | None, typer.Option("--max-cells", metavar="N", help="Most cells that may be made; default 10000.", min=1)
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List what would run and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")]
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
+SHORTEST = 1e-6
 SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def sources(fix: list[str] | None) -> "tuple[Source, ...]":
     """What of a run is random, by the names that were given."""
+    from rbench.names import did_you_mean, shown
     from rbench.train.cell import SOURCES
 
-    if unknown := set(fix or ()) - set(SOURCES):
-        fail(f"--fix {min(unknown)!r}: nothing random is called so; choose among {', '.join(SOURCES)}")
+    if missing := sorted(set(fix or ()) - set(SOURCES)):
+        near = did_you_mean(missing[0], SOURCES)
+        fail(f"--fix {shown(missing[0])}: nothing random is called so{near}; choose among {', '.join(SOURCES)}")
     return tuple(source for source in SOURCES if source in (fix or ()))
 
 
@@ -116,8 +133,8 @@ def budget(epochs: int | None, steps: int | None, seconds: float | None) -> "Bud
         return None
     if len(given) > 1:
         fail("give one budget: --epochs, --steps or --seconds")
-    if seconds is not None and not 0 < seconds < float("inf"):
-        fail(f"--seconds {seconds:g} is no budget; give a time above 0")
+    if seconds is not None and not SHORTEST <= seconds < float("inf"):
+        fail(f"--seconds {seconds:g} is no budget; give a time of at least {SHORTEST:g} s, which the clock can tell")
     return Budget(epochs=epochs, steps=steps, seconds=seconds)
 
 

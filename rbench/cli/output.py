@@ -17,6 +17,16 @@ def new_folder(name: str) -> Path:
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
+def tell_broken_plugins() -> None:
+    """Say which plugins failed, in whatever they register."""
+    from rbench.plugins import NEEDED, plugins
+
+    for kind in NEEDED:
+        plugins().registered(kind)
+    for failure in plugins().failures:
+        typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
+
+
 def training_folder(output: Path | None, name: str) -> Path:
     """The directory that was given, or a new one; it holds no run that measures costs."""
     from rbench.report import is_cost

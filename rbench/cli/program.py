@@ -1,20 +1,48 @@
 """The program that the commands belong to: its app, its exit statuses, and how it refuses and stops."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from rbench.errors import RbenchError
 
-app = typer.Typer(
+
+class Command(TyperCommand):
+    """A command that refuses an option given twice where it takes one value: the last would win in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as Typer does, after that check."""
+        if not ctx.resilient_parsing:
+            *_, order = self.make_parser(ctx).parse_args(args=list(args))
+            given = Counter(one for one in order if one.param_type_name == "option")
+            for option, times in given.items():
+                if times > 1 and not option.multiple and not getattr(option, "is_flag", False):
+                    fail(f"{max(option.opts, key=len)} is given {times} times; give it once: it takes one value")
+        return super().parse_args(ctx, args)
+
+
+class Program(typer.Typer):
+    """Commands, each a `Command`."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Register a command as Typer does."""
+        return super().command(name, **{"cls": Command, **options})
+
+
+app = Program(
     help="Benchmarks for Riemannian and second-order optimisers, one mathematics on every array backend.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a run like Ctrl-C; a terminal that is closed sends the second, which Windows lacks."""
 
 OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
@@ -55,16 +83,32 @@ def fail(message: str) -> NoReturn:
 
 @contextmanager
 def stoppable(way_on: str) -> Iterator[None]:
-    """A block that Ctrl-C stops, and likewise a batch system that ends the job, so that the processes below end too.
+    """A block that Ctrl-C stops, and likewise the end of a batch job or terminal, so that the processes below end too.
+
+    A hang-up that is ignored, as under `nohup`, stays so.
 
     Args:
         way_on: how to go on, for the message before exit status 130.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signals = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+        for one in signals:  # a shell that closes may send it again, while the processes below are ended
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in signals:
+        signal.signal(one, end)
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; {way_on}", err=True)
+    except (KeyboardInterrupt, OSError) as error:
+        if isinstance(error, OSError) and not ended:
+            raise
+        with suppress(OSError):  # the terminal is gone
+            typer.echo(f"stopped; {way_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rbench.cli import options
-from rbench.cli.output import end, new_folder, training_folder
+from rbench.cli.output import end, new_folder, tell_broken_plugins, training_folder
 from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, stoppable
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run(
     executor: options.Executor = options.ExecutorName.local,
     scheduler: options.Scheduler = None,
     retries: options.Retries = None,
+    max_cells: options.MaxCells = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
@@ -53,8 +54,10 @@ def run(
         from rbench.plugins import plugins
         from rbench.run import CostSuite
 
+        tell_broken_plugins()
         names = tuple(suites or ("quick",))
         asked: dict[str, Any] = {
+            **({} if max_cells is None else {"max_cells": max_cells}),
             "backends": tuple(backend or ("numpy",)),
             "methods": tuple(method or ()),
             "batch_size": batch_size,
@@ -70,11 +73,11 @@ def run(
                 "--evaluations": evaluations,
                 "--timeout": timeout, "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
                 "--memory-limit": memory_limit, "--executor": executor is not options.ExecutorName.local,
-                "--scheduler": scheduler, "--retries": retries is not None,
+                "--scheduler": scheduler, "--retries": retries,
             }  # fmt: skip
             if len(names) > 1:
                 fail(f"{', '.join(names)}: a suite that measures costs runs alone; give one command for each")
-            if refused := [option for option, value in given.items() if value]:
+            if refused := [option for option, value in given.items() if value is not None and value is not False]:
                 fail(f"suite {names[0]!r} measures costs and trains nothing: leave out {', '.join(refused)}")
             costs = CostRequest(suite=names[0], networks=tuple(task or ()), **asked)
             _measure(costs, output, force=force, dry_run=dry_run, json=json)
@@ -111,16 +114,13 @@ def _train(
     """Run the cells, and end with the table."""
     from rich.console import Console
 
-    from rbench.plugins import plugins
     from rbench.report.display import display
     from rbench.run import check
     from rbench.run import run as run_request
 
-    for failure in plugins().failures:
-        typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
     if dry_run:
         cells = request.cells(here=cluster is None)
-        check(cells)
+        check(cells, here=cluster is None)
         _print_cells(cells, json)
         return
     folder = training_folder(output, "-".join(request.suites))

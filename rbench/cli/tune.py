@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rbench.cli import options
-from rbench.cli.output import end, training_folder
-from rbench.cli.program import app, errors, stoppable
+from rbench.cli.output import end, tell_broken_plugins, training_folder
+from rbench.cli.program import app, errors, fail, stoppable
 
 if TYPE_CHECKING:
     from rbench.tune import Plan, TuneRequest
@@ -21,9 +21,9 @@ def tune(
         typer.Option(metavar="N", help="Trials of each method on each task; powers of two cover best.", min=1),
     ] = 8,
     finalists: Annotated[
-        int,
-        typer.Option(metavar="N", help="Best trials that are run again, to choose among.", min=1),
-    ] = 3,
+        int | None,
+        typer.Option(metavar="N", help="Best trials that are run again, to choose among; default 3.", min=1),
+    ] = None,
     confirmations: Annotated[
         int, typer.Option(metavar="N", help="Further seeds that each of them is run on; 0: the best trial wins.", min=0)
     ] = 2,
@@ -53,6 +53,7 @@ def tune(
     unofficial_data: options.UnofficialData = False,
     timeout: options.Timeout = None,
     memory_limit: options.MemoryLimit = None,
+    max_cells: options.MaxCells = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
@@ -67,12 +68,15 @@ def tune(
     with errors():
         from rbench.tune import TuneRequest
 
+        tell_broken_plugins()
+        if finalists is not None and not confirmations:
+            fail(f"--finalists {finalists} with --confirmations 0: nothing is run again; leave one of them out")
+        given = {"finalists": finalists, "max_cells": max_cells}
         request = TuneRequest(
             suite=suite,
             tasks=tuple(task or ()),
             methods=tuple(method or ()),
             trials=trials,
-            finalists=finalists,
             confirmations=confirmations,
             seed=seed,
             seeds=seeds,
@@ -86,6 +90,7 @@ def tune(
             timeout=options.limit(timeout),
             memory_limit=options.size(memory_limit),
             unofficial_data=unofficial_data,
+            **{name: value for name, value in given.items() if value is not None},
         )
         if dry_run:
             _print_plan(request.plan(), json)

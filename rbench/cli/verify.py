@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rbench.cli import options
+from rbench.cli.output import tell_broken_plugins
 from rbench.cli.program import OK, SOME_FAILED, app, errors
 
 
@@ -32,6 +33,7 @@ def verify(
         from rbench.testing import cases, short_cases
         from rbench.testing import verify as verify_backend
 
+        tell_broken_plugins()
         names = backend_specs(backend) if backend else [name.partition(" ")[0] for name in available()]
         places = [(n, t, d) for n in names for t in dtype or find_backend(n).dtypes for d in device or (None,)]
         for place in places:

@@ -9,6 +9,7 @@ from rbench.backend import Array, Backend
 from rbench.cost.operations import layer_works
 from rbench.errors import SpecError
 from rbench.modules.inputs import Patches
+from rbench.names import unknown
 from rbench.solvers.capacitance import solve_capacitance
 from rbench.tasks.networks import mlp
 from rbench.windows import Window
@@ -96,7 +97,7 @@ def get_part(name: str, backend: Backend) -> Part:
         SpecError: there is none.
     """
     if name not in PARTS:
-        raise SpecError(f"no part of a step is called {name!r}; there are: {', '.join(PARTS)}")
+        raise SpecError(unknown("part of a step", name, PARTS))
     return PARTS[name](backend)
 
 

@@ -3,24 +3,29 @@
 import os
 import re
 from itertools import product
+from math import prod
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from rbench.checked import Checked
 from rbench.cost.networks import network
 from rbench.cost.parts import PARTS
 from rbench.errors import RbenchError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Method, Problem
+from rbench.names import unknown
 from rbench.plugins import backend_specs, find_backend, get_backend, plugins
-from rbench.run import CostSuite
+from rbench.run import MAX_CELLS, CostSuite
+from rbench.run.bounds import check_at_once, check_count
+from rbench.run.check import check_network
 from rbench.run.suite import Sweep
 from rbench.spec import parse
-from rbench.train.cell import configured
+from rbench.train.cell import configured, count
 
 LOSS = "cross_entropy"
 
 
-class Case(BaseModel):
+class Case(Checked):
     """One figure: of a method's step on a network, or of a part of a step.
 
     Attributes:
@@ -32,7 +37,6 @@ class Case(BaseModel):
         size: its size in this case.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     network: str = ""
     batch_size: int = 0
     method: str = ""
@@ -46,7 +50,7 @@ class Case(BaseModel):
         return self.part or f"{series}{self.network} batch {self.batch_size} {self.method}"
 
 
-class Plan(BaseModel):
+class Plan(Checked):
     """What is measured at one place: a backend, dtype and device.
 
     Attributes:
@@ -58,7 +62,6 @@ class Plan(BaseModel):
         cases: what to measure.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str
     backend: str
     dtype: str = "float32"
@@ -73,7 +76,7 @@ class Plan(BaseModel):
         return "-".join(re.findall(r"[A-Za-z0-9._-]+", " ".join([self.suite, self.backend, *others])))
 
 
-class CostRequest(BaseModel):
+class CostRequest(Checked):
     """What to measure; what is left out comes from the suite.
 
     Attributes:
@@ -85,9 +88,9 @@ class CostRequest(BaseModel):
         dtypes: names of dtypes.
         devices: names of devices; the backend's default if empty.
         threads: of the numerical libraries; the suite's if None, or else all cores.
+        max_cells: how many cases it may make, over all plans.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str = "step-time"
     backends: tuple[str, ...] = ("numpy",)
     networks: tuple[str, ...] = ()
@@ -96,6 +99,7 @@ class CostRequest(BaseModel):
     dtypes: tuple[str, ...] = ("float32",)
     devices: tuple[str, ...] = ()
     threads: int | None = Field(None, ge=1)
+    max_cells: int = Field(MAX_CELLS, ge=1)
 
     def plans(self) -> list[Plan]:
         """A plan for each backend, dtype and device, without duplicates.
@@ -103,19 +107,28 @@ class CostRequest(BaseModel):
         Parts of a step are measured where neither networks nor methods are asked for.
 
         Raises:
-            PluginError, SpecError: a name or setting that does not exist, or a method that the loss or network lacks.
+            PluginError, SpecError: a name or setting that does not exist, a method that the loss or network lacks, a
+                network that does not fit into memory, or more cases than `max_cells`.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
         """
         suite = find_cost_suite(self.suite)
+        check_at_once(self.threads)
         places = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
         for place in places:
             find_backend(*place)
+        check_count(len(places) * self._count(suite), self.max_cells, "cases")
         cases = [*self._steps(suite), *([] if self.networks or self.methods else self._parts(suite))]
         threads = self.threads or suite.threads or os.cpu_count() or 1
         return [
             Plan(suite=suite.name, backend=backend, dtype=dtype, device=device, threads=threads, cases=tuple(cases))
             for backend, dtype, device in places
         ]
+
+    def _count(self, suite: CostSuite) -> int:
+        """How many cases a place has, before any is made."""
+        sizes = sum(len(sweep.networks) * len(sweep.batch_sizes) for sweep in self._sweeps(suite))
+        sizes = sizes or len(self.networks or suite.networks) * len(suite.batch_sizes)
+        return sizes * sum(count("methods", spec) for spec in self._methods(suite)) + len(suite.parts)
 
     def _steps(self, suite: CostSuite) -> list[Case]:
         methods = [method for spec in self._methods(suite) for method in configured("methods", spec)]
@@ -134,18 +147,17 @@ class CostRequest(BaseModel):
     def _sweeps(self, suite: CostSuite) -> list[Sweep]:
         """The suite's sweeps, or those named in place of networks."""
         by_size = {sweep.size: sweep for sweep in suite.sweeps}
-        if unknown := [name for name in self.networks if name not in by_size]:
-            raise SpecError(f"suite {suite.name!r} has no sweep {unknown[0]!r}; there are: {', '.join(by_size)}")
-        return [by_size[name] for name in self.networks or by_size]
+        if missing := [name for name in self.networks if by_size and name not in by_size]:
+            raise SpecError(f"suite {suite.name!r}: {unknown('sweep', missing[0], by_size)}")
+        return [by_size[name] for name in self.networks or by_size] if by_size else []
 
     def _methods(self, suite: CostSuite) -> list[str]:
         own = {spec: [s for s in suite.methods if parse(s)[0] == spec] for spec in self.methods}
         return [source for spec in self.methods for source in own[spec] or [spec]] or list(suite.methods)
 
     def _parts(self, suite: CostSuite) -> list[Case]:
-        unknown = set(suite.parts) - set(PARTS)
-        if unknown:
-            raise SpecError(f"suite {suite.name!r}: no part of a step is called {', '.join(sorted(unknown))}")
+        if missing := sorted(set(suite.parts) - set(PARTS)):
+            raise SpecError(f"suite {suite.name!r}: {unknown('part of a step', missing[0], PARTS)}")
         return [Case(part=name) for name in suite.parts]
 
 
@@ -153,9 +165,10 @@ def _case(method: Method, name: str, batch: int, swept: str = "") -> Case:
     """A step as a case.
 
     Raises:
-        SpecError: the method cannot train on the network.
+        SpecError: the method cannot train on the network, or that does not fit with the batch.
     """
     net, shape = network(name)
+    check_network(f"{name} with batches of {batch:,}", net, 4 * batch * prod(shape))
     try:
         method.check(Problem(get_backend("numpy"), net, get_loss(LOSS)))
     except RbenchError as error:

@@ -5,6 +5,7 @@ from rbench.losses.base import Loss
 from rbench.losses.bernoulli import BinaryCrossEntropy
 from rbench.losses.cross_entropy import CrossEntropy
 from rbench.losses.squared_error import SquaredError
+from rbench.names import unknown
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), SquaredError(), BinaryCrossEntropy())}
 
@@ -16,7 +17,7 @@ def get_loss(name: str) -> Loss:
         MetricError: there is none; the message lists what there is.
     """
     if not isinstance(name, str) or name not in LOSSES:
-        raise MetricError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}")
+        raise MetricError(unknown("loss", name, LOSSES))
     return LOSSES[name]
 
 

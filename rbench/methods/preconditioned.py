@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from rbench.backend import Array, Backend
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
@@ -67,11 +67,12 @@ class Preconditioned(Descent):
     metric_batch: int | None = Field(None, ge=1)
     refresh: int = Field(1, ge=1)
 
-    @model_validator(mode="after")
-    def _mass_is_positive(self) -> "Preconditioned":
-        if isinstance(self.mass, float) and not 0 < self.mass < float("inf"):
+    @field_validator("mass")
+    @classmethod
+    def _mass_is_positive(cls, mass: Any) -> Any:
+        if isinstance(mass, float) and not 0 < mass < float("inf"):
             raise ValueError("mass must be positive and finite: it is what makes the metric invertible")
-        return self
+        return mass
 
     @property
     @abstractmethod

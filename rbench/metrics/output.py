@@ -10,6 +10,7 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.errors import MetricError
 from rbench.losses import Loss
+from rbench.names import unknown
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,5 @@ def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
     if not isinstance(metric, str):
         return Fixed.of(metric)
     if metric not in _NAMED:
-        raise MetricError(
-            f"no output metric is called {metric!r}; there are: {', '.join(OUTPUT_METRICS)}, or give a matrix"
-        )
+        raise MetricError(f"{unknown('output metric', metric, OUTPUT_METRICS)}, or give a matrix")
     return SampledGGN(samples) if metric == "ggn_mc" else _NAMED[metric]

@@ -4,13 +4,15 @@ Both are flattened when they are made, so that either way of bracketing gives eq
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from rbench.backend import Backend
 from rbench.errors import ShapeError
 from rbench.modules.base import LayerPullback, Module, Params, Space, Wires, describe
 from rbench.modules.layer import Layer
+from rbench.names import shown
 
 
 class _Compound(Module):
@@ -41,12 +43,18 @@ class Sequential(_Compound):
 
     Attributes:
         modules: two or more modules, in order of application.
+        spaces: what each of them returns when the first is given its `in_space`.
+        known: the first of these, where they have been found before, so that a chain of `>>` is checked once.
     """
 
     modules: tuple[Module, ...]
+    spaces: tuple[Space, ...] = field(init=False, compare=False)
+    known: InitVar[tuple[Space, ...]] = ()
 
-    def __post_init__(self) -> None:
-        self.out_space(self.in_space)
+    def __post_init__(self, known: tuple[Space, ...]) -> None:
+        space = known[-1] if known else self.in_space
+        spaces = (*known, *self._through(space, len(known)))
+        object.__setattr__(self, "spaces", spaces)
 
     def __repr__(self) -> str:
         return self.joined(" >> ")
@@ -56,13 +64,19 @@ class Sequential(_Compound):
         return self.modules[0].in_space
 
     def out_space(self, space: Space) -> Space:
-        for index, module in enumerate(self.modules):
+        *_, last = self._through(space)
+        return last
+
+    def _through(self, space: Space, start: int = 0) -> Iterator[Space]:
+        """What each module from `start` on returns when that one is given `space`."""
+        for index in range(start, len(self.modules)):
+            module = self.modules[index]
             try:
                 space = module.out_space(space)
             except ShapeError as error:
                 before = f" after {self.modules[index - 1]!r}" if index else ""
                 raise ShapeError(f"cannot put {module!r}{before}: {error}") from None
-        return space
+            yield space
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         tapes = []
@@ -75,15 +89,15 @@ class Sequential(_Compound):
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         rows: Wires | None = cotangents
-        found: list[LayerPullback] = []
-        needed = [need_input or any(module.layers for module in self.modules[:i]) for i in range(len(self.modules))]
-        steps = zip(self.blocks(params), tape, needed, strict=True)
+        found: list[list[LayerPullback]] = []
+        has_layers = [need_input, *(bool(module.layers) for module in self.modules[:-1])]
+        steps = zip(self.blocks(params), tape, accumulate(has_layers, max), strict=True)
         for (module, blocks), part, need in reversed(list(steps)):
             if rows is None:  # nothing with weights stands below
                 break
             rows, layers = module.pullback(backend, blocks, part, rows, need_input=need)
-            found = layers + found
-        return (rows if need_input else None), found
+            found.append(layers)
+        return (rows if need_input else None), [layer for layers in reversed(found) for layer in layers]
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,15 +146,15 @@ class Parallel(_Compound):
 
     @staticmethod
     def _split(wires: tuple[Any, ...], widths: list[int]) -> list[tuple[Any, ...]]:
-        ends = [sum(widths[: i + 1]) for i in range(len(widths))]
-        return [wires[end - width : end] for end, width in zip(ends, widths, strict=True)]
+        return [wires[end - width : end] for end, width in zip(accumulate(widths), widths, strict=True)]
 
 
 def _parts(kind: type[_Compound], *modules: Module) -> tuple[Module, ...]:
     for module in modules:
         if not isinstance(module, Module):
-            raise ShapeError(f"only modules can be composed, not {type(module).__name__} {module!r}")
-    return tuple(part for m in modules for part in (m.modules if isinstance(m, kind) else (m,)))
+            raise ShapeError(f"only modules can be composed, not {type(module).__name__} {shown(module)}")
+    first, second = (m.modules if isinstance(m, kind) else (m,) for m in modules)
+    return first + second
 
 
 def sequence(first: Module, second: Module) -> Sequential:
@@ -149,7 +163,8 @@ def sequence(first: Module, second: Module) -> Sequential:
     Raises:
         ShapeError: the shapes differ; the message holds both.
     """
-    return Sequential(_parts(Sequential, first, second))
+    known = first.spaces if isinstance(first, Sequential) else ()
+    return Sequential(_parts(Sequential, first, second), known)
 
 
 def parallel(first: Module, second: Module) -> Parallel:

@@ -8,6 +8,7 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.errors import ParameterError, ShapeError
 from rbench.modules.base import Block, Module, Scheme
+from rbench.names import unknown
 from rbench.random import generator
 
 
@@ -61,7 +62,7 @@ class Layer(Module):
         into, out_of = self.fans
         variances = {"glorot": 2 / (into + out_of), "lecun": 1 / into, "he": 2 / into}
         if scheme not in variances:
-            raise ParameterError(f"no initial scheme is called {scheme!r}; there are: {', '.join(variances)}")
+            raise ParameterError(unknown("initial scheme", scheme, variances))
         bound = np.sqrt(3 * variances[scheme])
         weight = generator(seed, "weights", index).uniform(-bound, bound, (self.fan_out, self.fan_in))
         return self.block(backend.asarray(weight), backend.asarray(np.zeros(self.fan_out)), backend)

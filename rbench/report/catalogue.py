@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from rbench.plugins import plugins, unavailable
+from rbench.plugins import plugins, unavailable, version_of
 from rbench.run import CostSuite, Suite
 from rbench.spec import Configurable
 
@@ -54,7 +54,7 @@ def _backend(plugin: Any) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "summary": plugin.summary,
-        "version": plugin.version(),
+        "version": version_of(plugin),
         "devices": list(plugin.devices),
         "dtypes": list(plugin.dtypes),
         "status": reason or "available",

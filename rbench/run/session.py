@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rbench.errors import RbenchError, SpecError
-from rbench.losses import get_loss
-from rbench.methods import Problem
-from rbench.plugins import get_backend
+from rbench.errors import RbenchError
+from rbench.run.check import check
 from rbench.run.display import Display
 from rbench.run.executor import LocalExecutor
 from rbench.run.gate import Gate, gate
@@ -123,7 +121,7 @@ def run_cells(
             while the run went on.
         RbenchError: a cell cannot be run, or another process runs into the directory; nothing has been started.
     """
-    check(cells)
+    check(cells, here=cluster is None)
     data: dict[tuple[str, bool], str] = {}
     for cell in {cell.task: cell for cell in cells if cluster is None}.values():
         # Fetched and checked once, before the cells need it.
@@ -216,20 +214,3 @@ def _records(directory: Path, executor: LocalExecutor, cells: Sequence[tuple[Cel
             )
     with closing(executor.run([(cell, found) for cell, found in cells if found.passed])) as ended:
         yield from ended
-
-
-def check(cells: Sequence[Cell]) -> None:
-    """Raise for methods that cannot train on their task, before any cell runs.
-
-    Raises:
-        SpecError: the message names the method, the task and the reason.
-    """
-    for cell in {(cell.task, cell.method): cell for cell in cells}.values():
-        task, method = cell.make_task(), cell.make_method()
-        try:
-            # On NumPy, whatever the cell's backend: a framework takes seconds to import.
-            method.check(Problem(get_backend("numpy"), task.network(), get_loss(task.loss)))
-        except RbenchError as error:
-            raise SpecError(
-                f"{cell.method} on {cell.task}: {error}; name other methods with --method or other tasks with --task"
-            ) from None

@@ -3,6 +3,7 @@
 from rbench.backend import Backend
 from rbench.errors import SolverError
 from rbench.metrics import Mass
+from rbench.names import unknown
 from rbench.solvers.base import Form, LayerSize, Solver
 from rbench.solvers.dense import Dense
 from rbench.solvers.gram import gram_forms
@@ -43,7 +44,7 @@ def choose_form(
     if name == "auto":
         solvers = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
     elif not isinstance(name, str) or name not in SOLVERS:
-        raise SolverError(f"no solver is called {name!r}; there are: auto, {', '.join(SOLVERS)}")
+        raise SolverError(unknown("solver", name, ["auto", *SOLVERS]))
     elif not SOLVERS[name].serves(mass):
         raise SolverError(
             f"solver {name!r} needs a scalar or separable mass, not a full diagonal, which has no Kronecker structure; "

@@ -71,6 +71,8 @@ class Task(Configurable):
         loss: name of the loss.
         epochs: default budget.
         target: default target, or None.
+        published: whether it may read a published data set, of which `--unofficial-data` takes another copy; False
+            where data are made, or ship with a library.
         batch_size: data in a batch, None for all training data, those that `validation` leaves where that is set; the
             last, smaller batch of an epoch is left out.
         validation: train on five sixths of the training set and test on the rest, for tuning: the test set is not read.
@@ -79,6 +81,7 @@ class Task(Configurable):
     loss: ClassVar[str]
     epochs: ClassVar[int]
     target: ClassVar[Target | None] = None
+    published: ClassVar[bool] = True
     batch_size: BatchSize = 128
     validation: bool = False
 
@@ -96,6 +99,13 @@ class Task(Configurable):
         Raises:
             DataError: absent and cannot be fetched, damaged, or not the official data.
         """
+
+    def data_bytes(self) -> int | None:
+        """Bytes that `load` holds at once, at least: the arrays that it returns, and what it makes them from.
+
+        It is asked before anything is made, so that data which do not fit are never begun. None where it is not known.
+        """
+        return None
 
     def initial(self, network: Module, backend: Backend, seed: int) -> Params:
         """The parameters that training starts from."""

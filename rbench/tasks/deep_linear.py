@@ -5,7 +5,7 @@ from pydantic import Field
 
 from rbench.modules import Module
 from rbench.tasks.base import Target
-from rbench.tasks.networks import mlp
+from rbench.tasks.networks import MOST_LAYERS, mlp
 from rbench.tasks.synthetic import Pair, Synthetic, orthogonal, spectrum
 
 
@@ -31,12 +31,15 @@ class DeepLinear(Synthetic):
     target = Target("test_squared_error", 1e-5)
     features: int = Field(20, ge=1)
     outputs: int = Field(10, ge=1)
-    depth: int = Field(4, ge=1)
+    depth: int = Field(4, ge=1, le=MOST_LAYERS)
     width: int = Field(32, ge=1)
     condition: float = Field(100.0, ge=1)
 
     def network(self) -> Module:
         return mlp((self.features, *(self.depth - 1) * (self.width,), self.outputs), "identity")
+
+    def data_bytes(self) -> int:
+        return self.bytes_of(self.features + self.outputs, max(self.features, self.outputs) ** 2)
 
     def draw(self, problem: np.random.Generator, data: np.random.Generator, n: int) -> Pair:
         rank = min(self.features, self.outputs)

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from rbench.backend import Backend
 from rbench.modules import Flatten, Module, Params
+from rbench.names import shown
 from rbench.tasks.base import Task
 from rbench.tasks.convnets import CLASSES, cnn, resnet8
 from rbench.tasks.networks import Activation, Widths, mlp
@@ -52,5 +53,8 @@ class ImageClassifier(Task):
         fields = type(self).model_fields
         for key in ("hidden", "activation"):
             if self.architecture != "mlp" and getattr(self, key) != fields[key].default:
-                raise ValueError(f"{key} is a setting of network=mlp; leave it out for network={self.architecture}")
+                raise ValueError(
+                    f"{key} is a setting of network=mlp; leave it out for network={self.architecture}, "
+                    f"to which {key}={shown(getattr(self, key))} was given"
+                )
         return self

@@ -1,20 +1,21 @@
 """Networks that several tasks share."""
 
 from collections.abc import Sequence
-from functools import reduce
 from itertools import pairwise
-from operator import rshift
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from rbench.errors import ShapeError
-from rbench.modules import GELU, Identity, Linear, Module, ReLU, Sigmoid, Tanh
+from rbench.modules import GELU, Identity, Linear, Module, ReLU, Sequential, Sigmoid, Tanh
 
 Activation: TypeAlias = Literal["tanh", "relu", "sigmoid", "gelu", "identity"]
 """What stands between two linear layers; `identity` makes a deep linear network."""
 
-Widths: TypeAlias = tuple[PositiveInt, ...]
+MOST_LAYERS = 10_000
+"""Linear layers of one network; a step takes Python's time for each."""
+
+Widths: TypeAlias = Annotated[tuple[PositiveInt, ...], Field(max_length=MOST_LAYERS - 1)]
 """Sizes of the hidden layers, in order."""
 
 _ACTIVATIONS: dict[Activation, Module] = {
@@ -34,9 +35,12 @@ def mlp(sizes: Sequence[int], activation: Activation) -> Module:
         activation: name of the activation.
 
     Raises:
-        ShapeError: fewer than two sizes, or one that is below 1.
+        ShapeError: fewer than two sizes, more layers than `MOST_LAYERS`, or a size that is below 1.
     """
     if len(sizes) < 2:
         raise ShapeError(f"an MLP needs the sizes of its input and its output at least, but sizes are {tuple(sizes)}")
+    if len(sizes) > MOST_LAYERS + 1:
+        raise ShapeError(f"an MLP has at most {MOST_LAYERS:,} layers, but {len(sizes) - 1:,} are asked for")
     first, *others = (Linear(a, b) for a, b in pairwise(sizes))
-    return reduce(rshift, (_ACTIVATIONS[activation] >> layer for layer in others), first)
+    behind = [module for layer in others for module in (_ACTIVATIONS[activation], layer)]
+    return Sequential((first, *behind)) if behind else first

@@ -25,6 +25,7 @@ class Synthetic(Task):
         data_seed: of problem and data; the seed of a run is another thing.
     """
 
+    published = False
     n_train: int = Field(2000, ge=1)
     n_test: int = Field(500, ge=1)
     data_seed: int = Field(0, ge=0)
@@ -38,6 +39,15 @@ class Synthetic(Task):
             data: what is a datum's own is drawn from it.
             n: number of data.
         """
+
+    def bytes_of(self, datum: int, problem: int = 0) -> int:
+        """Bytes of all data.
+
+        Args:
+            datum: numbers of x and y together, for one of them.
+            problem: numbers that all data have in common.
+        """
+        return 8 * ((self.n_train + self.n_test) * datum + problem)
 
     def load(self, allow_unofficial: bool) -> Dataset:
         (x_train, y_train), (x_test, y_test) = (

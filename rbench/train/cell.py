@@ -2,21 +2,16 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods.base import Method
 from rbench.plugins import plugins
-from rbench.spec import Configurable, parse
+from rbench.spec import Configurable, expansions, parse
 from rbench.tasks.base import Task
 
 Source: TypeAlias = Literal["weights", "order", "samples"]
@@ -24,8 +19,11 @@ Source: TypeAlias = Literal["weights", "order", "samples"]
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 
+MOST_EVALUATIONS = 100_000
+"""Evaluations of a run: each is a row of its record."""
 
-class Budget(BaseModel):
+
+class Budget(Checked):
     """How long to train, and how often to look: exactly one of the first three is set.
 
     Attributes:
@@ -33,14 +31,13 @@ class Budget(BaseModel):
         steps: updates.
         seconds: training time, steps alone.
         evaluations: how often a run is evaluated, evenly over it and lastly at its end; None: at the start, too, at the
-            ends of epochs, and ten times at least.
+            ends of epochs, and ten times at least, but for a run of more than `MOST_EVALUATIONS` epochs.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
-    evaluations: int | None = Field(None, ge=1)
+    seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
+    evaluations: int | None = Field(None, ge=1, le=MOST_EVALUATIONS)
 
     def __str__(self) -> str:
         """Such as `3 epochs` or `3 epochs, 1 evaluations`."""
@@ -66,7 +63,7 @@ class Budget(BaseModel):
         return _without(handler(self), "evaluations")
 
 
-class Cell(BaseModel):
+class Cell(Checked):
     """All that determines a training run, in canonical form.
 
     Attributes:
@@ -83,7 +80,6 @@ class Cell(BaseModel):
         unofficial_data: whether a copy of the data that is not the published one is taken.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str
     task: str
     method: str
@@ -132,6 +128,22 @@ class Cell(BaseModel):
 def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
     """Fields without one that is empty."""
     return fields if fields.get(name) else {key: value for key, value in fields.items() if key != name}
+
+
+def tasks_of(cells: Iterable[Cell]) -> dict[str, Task]:
+    """The tasks of cells by their SPECs, each made once."""
+    return {spec: cell.make_task() for spec, cell in {cell.task: cell for cell in cells}.items()}
+
+
+def count(kind: str, spec: str) -> int:
+    """How many methods or tasks a SPEC names, without making one; raises as `configured` does for what it cannot read.
+
+    Args:
+        kind: `methods` or `tasks`.
+        spec: the SPEC.
+    """
+    name, settings = parse(spec)
+    return expansions(plugins().find(kind, name), settings)
 
 
 def configured(kind: str, spec: str) -> list[Any]:

@@ -1,8 +1,10 @@
 """The pace of a run: how far it is in its budget, and when it is evaluated."""
 
 import math
+from bisect import bisect_right
 
-from rbench.train.cell import Budget
+from rbench.errors import Skip
+from rbench.train.cell import MOST_EVALUATIONS, Budget
 
 EVALUATIONS = 10
 """Evaluations after the start of a run, at least where it has as many steps."""
@@ -16,23 +18,32 @@ class Pace:
 
     Attributes:
         marks: ascending fractions, up to 1, after which the run is evaluated: evenly, as often as the budget says;
-            else evenly within each epoch with its end among them, or evenly in time.
+            else evenly within each epoch with its end among them, or evenly in time; of more than `MOST_EVALUATIONS`
+            epochs evenly that often.
         from_start: whether the start is evaluated, too.
+
+    Raises:
+        Skip: the budget asks for more evaluations than it has steps.
     """
 
     def __init__(self, budget: Budget, steps_per_epoch: int) -> None:
         self._seconds = budget.seconds
         self._steps = budget.steps or (budget.epochs or 0) * steps_per_epoch
         self.from_start = budget.evaluations is None
-        count = budget.evaluations or EVALUATIONS
-        evenly = [(i + 1) / count for i in range(count)]
         if self._seconds is not None:
-            self.marks = evenly
-        elif budget.evaluations is not None:
-            stops = {max(1, round(mark * self._steps)) for mark in evenly}
-            self.marks = [stop / self._steps for stop in sorted(stops)]
+            self.marks = _evenly(budget.evaluations or EVALUATIONS)
+            return
+        if (budget.evaluations or 0) > self._steps:
+            raise Skip(
+                f"is to be evaluated {budget.evaluations:,} times, but {budget.length} are {self._steps:,} steps; "
+                "lower --evaluations"
+            )
+        count = budget.evaluations or (MOST_EVALUATIONS if self._steps > MOST_EVALUATIONS * steps_per_epoch else None)
+        if count is not None:
+            stops = sorted({max(1, round(mark * self._steps)) for mark in _evenly(count)})
         else:
-            self.marks = [stop / self._steps for stop in _stops(self._steps, steps_per_epoch)]
+            stops = _stops(self._steps, steps_per_epoch)
+        self.marks = [stop / self._steps for stop in stops]
 
     @property
     def timed(self) -> bool:
@@ -55,7 +66,11 @@ class Pace:
 
     def next_mark(self, fraction: float) -> float:
         """The first mark after a fraction below 1."""
-        return next(mark for mark in self.marks if mark > fraction)
+        return self.marks[bisect_right(self.marks, fraction)]
+
+
+def _evenly(count: int) -> list[float]:
+    return [(i + 1) / count for i in range(count)]
 
 
 def _stops(total: int, steps_per_epoch: int) -> list[int]:

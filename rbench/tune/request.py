@@ -1,16 +1,19 @@
 """A request to tune: what the command line asks for, and the plan that it makes."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods import Dimension, Method
-from rbench.run import Budget, Cell, Request
+from rbench.plugins import plugins
+from rbench.run import MAX_CELLS, Budget, Cell, Request, check
+from rbench.run.bounds import check_count
 from rbench.spec import parse
 from rbench.train.cell import configured
 from rbench.tune.plan import Plan, Search
 
 
-class TuneRequest(BaseModel):
+class TuneRequest(Checked):
     """What to tune; what is left out comes from the suite.
 
     Attributes:
@@ -35,16 +38,16 @@ class TuneRequest(BaseModel):
         timeout: seconds a cell, or None.
         memory_limit: bytes that a cell may hold resident, or None.
         unofficial_data: take copies of data sets that are not the published ones.
+        max_cells: how many trials, confirmations and runs it may make.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     suite: str
     tasks: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     trials: int = Field(ge=1)
     finalists: int = Field(3, ge=1)
     confirmations: int = Field(2, ge=0)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
     seeds: int | None = Field(None, ge=1)
     backend: str = "numpy"
     budget: Budget | None = None
@@ -56,15 +59,21 @@ class TuneRequest(BaseModel):
     timeout: float | None = Field(None, gt=0)
     memory_limit: int | None = Field(None, gt=0)
     unofficial_data: bool = False
+    max_cells: int = Field(MAX_CELLS, ge=1)
 
     def plan(self) -> Plan:
         """What to search, in order of task and method.
 
         Raises:
             PluginError, SpecError: a name or setting that does not exist; a suite that measures costs; a method that
-                has no search space, or one of which nothing is left to search; a task that holds a validation split.
+                has no search space, or one of which nothing is left to search; a task that holds a validation split;
+                more finalists than trials; more cells than `max_cells`.
             BackendError: a backend that cannot run here, or lacks the dtype or device.
         """
+        if self.finalists > self.trials and "finalists" in self.model_fields_set:
+            raise SpecError(
+                f"--finalists {self.finalists} of {self.trials} trials: give at most {self.trials}, or more --trials"
+            )
         asked = Request(
             suites=(self.suite,),
             backends=(self.backend,),
@@ -78,9 +87,14 @@ class TuneRequest(BaseModel):
             threads=self.threads,
             jobs=self.jobs,
             unofficial_data=self.unofficial_data,
+            max_cells=self.max_cells,
         )
-        searches = [self._search(cell) for cell in asked.cells()]
-        distinct = {search.name: search for search in searches}
+        cells = asked.cells()
+        check(cells)
+        distinct = {search.name: search for search in map(self._search, cells)}
+        seeds = self.seeds or plugins().find("suites", self.suite).seeds
+        each = self.trials + min(self.finalists, self.trials) * self.confirmations + seeds
+        check_count(len(distinct) * each, self.max_cells, "trials, confirmations and runs")
         return Plan(
             trials=self.trials,
             finalists=self.finalists if self.confirmations else 0,

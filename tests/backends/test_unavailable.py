@@ -168,7 +168,7 @@ REFUSED = {
     "-b jax --dtype bfloat16": "backend 'jax' has no dtype 'bfloat16'; choose one of float32, float64",
     "-b cupy --dtype float16": "backend 'cupy' has no dtype 'float16'; choose one of float32, float64",
     "-b numpy --dtype float64 --dtype double": "backend 'numpy' has no dtype 'double'; choose one of float32, float64",
-    "-b numpy -b jaxx": "no backend is called 'jaxx'; there are: ",
+    "-b numpy -b jaxx": "no backend is called 'jaxx' (did you mean 'jax'?); there are: ",
 }
 
 

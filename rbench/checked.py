@@ -1,0 +1,83 @@
+"""Models that refuse in rbench's own words: the setting, the value that came and what it should be."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from rbench.errors import SpecError
+from rbench.names import did_you_mean, shown
+
+
+class Checked(BaseModel):
+    """Frozen settings; what is no setting is refused, and so is a bool where a number is meant.
+
+    Raises:
+        SpecError: in place of pydantic's own error, where it is made from Python; what is read raises pydantic's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise SpecError(_refusal(type(self), error, given)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bool_is_no_number(cls, given: Any) -> Any:
+        for key in _numbers(cls) if isinstance(given, Mapping) else ():
+            if key in given and _holds_bool(given[key]):
+                raise ValueError(f"{key}={shown(given[key])}: give a number, not true or false")
+        return given
+
+
+def _refusal(model: type[Checked], error: ValidationError, given: Mapping[str, Any]) -> str:
+    """The first thing that is wrong, in words."""
+    first = error.errors(include_url=False)[0]
+    place, words = first["loc"], first["msg"].removeprefix("Value error, ")
+    key = str(place[0]) if place else ""
+    name = getattr(model, "name", None)
+    name = name if isinstance(name, str) else model.__name__
+    fields = {field.alias or key: field.annotation for key, field in model.model_fields.items()}
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(fields) or "none"
+        return f"{name} has no setting {shown(key)}{did_you_mean(key, fields)}; its settings are: {known}"
+    if first["type"] == "missing":
+        return f"{name} needs a value for {key}"
+    near = did_you_mean(given[key], _words(fields.get(key))) if isinstance(given.get(key), str) else ""
+    return f"{name}: " + (f"{key}={shown(given[key])}: " if key in given else "") + words + near
+
+
+@cache
+def _numbers(model: type[Checked]) -> tuple[str, ...]:
+    """Names of the fields, and their aliases, that take a number and no bool."""
+    found = []
+    for name, field in model.model_fields.items():
+        kinds = _leaves(field.annotation)
+        if {int, float} & kinds and bool not in kinds:
+            found += [name, *([field.alias] if field.alias else [])]
+    return tuple(found)
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """The plain types that an annotation is made of."""
+    parts = () if get_origin(annotation) is Literal else get_args(annotation)
+    leaves: set[Any] = set().union(*map(_leaves, parts)) if parts else {annotation}
+    return leaves
+
+
+def _words(annotation: Any) -> list[str]:
+    """The words that an annotation takes."""
+    if get_origin(annotation) is Literal:
+        return [value for value in get_args(annotation) if isinstance(value, str)]
+    return [word for part in get_args(annotation) for word in _words(part)]
+
+
+def _holds_bool(value: Any) -> bool:
+    """Whether a value is a bool, or a list that holds one somewhere."""
+    if isinstance(value, list | tuple):
+        return any(map(_holds_bool, value))
+    return isinstance(value, bool) or type(value).__name__ == "bool"  # NumPy's is another, which is not imported here

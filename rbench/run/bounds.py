@@ -1,0 +1,74 @@
+"""What a request may not go beyond: a number of cells, and the memory that there is; told before any work starts."""
+
+import os
+
+import psutil
+
+from rbench.errors import SpecError
+
+MAX_CELLS = 10_000
+"""Cells that a request may make where it does not say otherwise."""
+
+MOST_THREADS = 64
+"""Threads that NumPy's BLAS makes use of; above, it takes fewer in silence."""
+
+MOST_SHOWN = 10**18
+"""Numbers above this are not written out."""
+
+
+def check_count(count: int, most: int, what: str = "cells") -> None:
+    """Raise for a request of too many cells, before they are made.
+
+    Args:
+        count: how many it would make, at most.
+        most: how many it may make.
+        what: they are called.
+
+    Raises:
+        SpecError: there are more.
+    """
+    if count > most:
+        raise SpecError(
+            f"this would make {_written(count)} {what}, and {_written(most)} are allowed; ask for less, or "
+            "allow more with --max-cells (max_cells from Python)"
+        )
+
+
+def check_at_once(threads: int | None, jobs: int = 1) -> None:
+    """Raise for more threads or cells at once than this machine can have any use for.
+
+    Args:
+        threads: of a cell, or None.
+        jobs: cells at once.
+
+    Raises:
+        SpecError: either is more than the cores of the machine, and than `MOST_THREADS`.
+    """
+    cores = os.cpu_count() or 1
+    most = max(cores, MOST_THREADS)
+    for option, number in (("--threads", threads or 1), ("--jobs", jobs)):
+        if number > most:
+            raise SpecError(f"{option} {_written(number)}: this machine has {cores} cores; give at most {most}")
+
+
+def check_bytes(what: str, needed: int, way_out: str) -> None:
+    """Raise for what cannot fit into this machine's memory, before any of it is made.
+
+    Args:
+        what: takes the memory.
+        needed: bytes that it takes, at least.
+        way_out: what to do instead.
+
+    Raises:
+        SpecError: the machine has less memory; the message holds both figures.
+    """
+    there = psutil.virtual_memory().total
+    if needed > there:
+        raise SpecError(
+            f"{what} take at least {_written(needed // 2**20)} MiB, and this machine has {there // 2**20:,} MiB; "
+            + way_out
+        )
+
+
+def _written(count: int) -> str:
+    return f"{count:,}" if count <= MOST_SHOWN else f"more than {MOST_SHOWN:,}"

@@ -1,0 +1,61 @@
+"""What is checked of cells before any of them runs: that methods can train on their tasks, and that they can fit."""
+
+from collections.abc import Sequence
+
+from rbench.errors import RbenchError, SpecError
+from rbench.losses import get_loss
+from rbench.methods import Problem
+from rbench.modules import Module
+from rbench.plugins import get_backend
+from rbench.run.bounds import check_bytes
+from rbench.tasks import Task
+from rbench.train.cell import Cell, tasks_of
+
+BYTES_PER_PARAMETER = 8
+"""At least: a parameter and its gradient, in float32."""
+
+
+def check(cells: Sequence[Cell], *, here: bool = True) -> None:
+    """Raise for methods that cannot train on their task, and for tasks that cannot fit, before any cell runs.
+
+    Args:
+        cells: what is to run.
+        here: whether it is to run on this machine; the memory of others is not known.
+
+    Raises:
+        SpecError: the message names the method, the task and the reason.
+    """
+    problems = {spec: _problem(task, here=here) for spec, task in tasks_of(cells).items()}
+    for cell in {(cell.task, cell.method): cell for cell in cells}.values():
+        try:
+            cell.make_method().check(problems[cell.task])
+        except RbenchError as error:
+            raise SpecError(
+                f"{cell.method} on {cell.task}: {error}; name other methods with --method or other tasks with --task"
+            ) from None
+
+
+def check_network(what: str, net: Module, data_bytes: int = 0) -> None:
+    """Raise for a network that cannot fit with its gradient and its data.
+
+    Args:
+        what: the network is called.
+        net: the network.
+        data_bytes: that its data take, at least.
+
+    Raises:
+        SpecError: it takes more memory than this machine has.
+    """
+    parameters = sum(layer.n_parameters for layer in net.layers)
+    check_bytes(what, data_bytes + BYTES_PER_PARAMETER * parameters, "give smaller sizes")
+
+
+def _problem(task: Task, *, here: bool) -> Problem:
+    """A task's problem on NumPy, whatever the backend of its cells: a framework takes seconds to import."""
+    try:
+        net, loss = task.network(), get_loss(task.loss)
+    except RbenchError as error:
+        raise SpecError(f"{task.spec}: {error}; name other tasks with --task") from None
+    if here:
+        check_network(f"{task.spec}: its data and network", net, task.data_bytes() or 0)
+    return Problem(get_backend("numpy"), net, loss)

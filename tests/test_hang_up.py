@@ -1,0 +1,89 @@
+"""A terminal that is closed, or a job that is ended: the run stops, says how to go on, and leaves no process behind."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from plugin_folder import install_faults
+
+SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
+COMMANDS = {
+    "run": ("run", "faults", "-t", SPIRALS, "-m", "fault-waits", "--steps", "3"),
+    "tune": ("tune", "quick", "-t", SPIRALS, "-m", "fault-waits", "--steps", "3", "--trials", "2"),
+    "cost": ("run", "memory", "-t", "4-3", "-m", "fault-waits"),
+}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a command whose worker waits; the process, once the worker does, and the worker's number."""
+    environment, processes = install_faults(tmp_path), []
+
+    def run(words, disposition=signal.SIG_DFL, **pipes):
+        for path in tmp_path.glob("pid-*"):
+            path.unlink()
+        command = [sys.executable, "-P", "-m", "rbench.cli", *words]
+        heed = partial(signal.signal, signal.SIGHUP, disposition)
+        pipes = pipes or {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=heed, **pipes)
+        processes.append(process)
+        while not (numbers := list(tmp_path.glob("pid-*"))) and process.poll() is None:
+            time.sleep(0.02)
+        assert numbers, process.communicate()
+        return process, int(numbers[0].name[4:])
+
+    yield run
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def has_ended(pid):
+    """Whether a process is gone, or waits to be."""
+    status = Path(f"/proc/{pid}/status")
+    return not status.exists() or "zombie" in status.read_text()
+
+
+@pytest.mark.parametrize("sent", ["SIGHUP", "SIGTERM", "SIGHUP SIGHUP SIGTERM"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_ends_it_with_a_message_and_all_its_processes(start, tmp_path, command, sent):
+    folder = tmp_path / "run"
+    process, worker = start([*COMMANDS[command], "-o", str(folder)])
+    for name in sent.split():
+        os.kill(process.pid, signal.Signals[name])
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert f"stopped; the same command with -o {folder}" in err.decode()
+    assert "Traceback" not in err.decode()
+    assert has_ended(worker)
+    again, _ = start([*COMMANDS[command], "-o", str(folder)])  # nothing holds the directory
+    os.kill(again.pid, signal.SIGTERM)
+    assert again.wait(timeout=30) == 130
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_run_that_was_started_with_nohup_goes_on(start, tmp_path, command):
+    process, worker = start([*COMMANDS[command], "-o", str(tmp_path / "run")], signal.SIG_IGN)
+    os.kill(process.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    assert not has_ended(worker)
+
+
+def test_a_terminal_that_is_closed_ends_it_though_there_is_nobody_to_tell(start, tmp_path):
+    ours, theirs = pty.openpty()
+    pipes = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    process, worker = start([*COMMANDS["run"], "-o", str(tmp_path / "run")], **pipes)
+    os.close(theirs)
+    os.close(ours)
+    os.kill(process.pid, signal.SIGHUP)  # as the kernel does for the terminal's own session
+    assert process.wait(timeout=30) == 130
+    assert has_ended(worker)
