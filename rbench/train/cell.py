@@ -37,10 +37,10 @@ class Budget(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    epochs: int | None = Field(None, ge=1)
-    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1, lt=2**63)
+    steps: int | None = Field(None, ge=1, lt=2**63)
     seconds: float | None = Field(None, gt=0)
-    evaluations: int | None = Field(None, ge=1)
+    evaluations: int | None = Field(None, ge=1, lt=2**63)
 
     def __str__(self) -> str:
         """Such as `3 epochs` or `3 epochs, 1 evaluations`."""
@@ -90,10 +90,10 @@ class Cell(BaseModel):
     backend: str
     device: str | None = None
     dtype: str = "float32"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     fixed: tuple[Source, ...] = ()
     budget: Budget
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, lt=2**63)
     unofficial_data: bool = False
 
     @field_validator("fixed")
