@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import psutil
 
 from rbench.errors import RbenchError
+from rbench.names import shown
 from rbench.run.reading import DamagedError, NewerError, read_bytes, read_object
 from rbench.run.record import find
 from rbench.run.run_file import NAME, kind, read_run_file
@@ -17,7 +18,10 @@ Kind: TypeAlias = Literal["training", "cost", "tune"]
 
 HOLDS = {"training": "a run that trains", "cost": "a run that measures costs"}
 TUNE = "tune.json"
-FOLDERS = ("cells", "trials", "confirmations")
+ROUNDS = ("trials", "confirmations")
+"""Folders of a tune, each a run of its own."""
+
+FOLDERS = ("cells", *ROUNDS)
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|lost\+found|\.nfs[0-9a-f]+|\._.*")
 """What systems leave in any directory."""
 
@@ -43,8 +47,6 @@ def check_directory(directory: Path, wanted: Kind) -> None:
     """
     names = {name for name in _names(directory) if not LITTER.fullmatch(name)}
     folders = {name: _names(directory / name) for name in FOLDERS if name in names}
-    if not names:
-        return
     has = kind(directory) or ("training" if _has_records(folders) or TUNE in names else None)
     if wanted == "tune" and TUNE not in names and (NAME in names or has == "training"):
         raise RbenchError(f"{directory} holds a run that is no tune; {WAY_OUT}")
@@ -53,10 +55,10 @@ def check_directory(directory: Path, wanted: Kind) -> None:
     if has == "training":
         _check_run_file(directory)
     if not (_is_ours(directory, names, folders) or _is_bare(directory, names, folders)):
-        stranger = min(names - {*FOLDERS, ".lock"}, default=min(names))
-        raise RbenchError(
-            f"{directory} is not empty, and no run of rbench is in it: it holds {stranger}, for one; {WAY_OUT}"
-        )
+        strangers = sorted(name for name in names - {".lock", *FOLDERS} if not _is_run(directory / name))
+        if strangers or names & {".lock", *FOLDERS}:
+            example = shown((strangers or sorted(names))[0])
+            raise RbenchError(f"{directory} is not empty, and holds no run of rbench, but {example}; {WAY_OUT}")
 
 
 def refuse_newer(directory: Path) -> None:
@@ -104,7 +106,7 @@ def _is_writing(number: int, path: Path) -> bool:
     if number in (1, os.getpid()):
         return False
     try:
-        return psutil.Process(number).create_time() <= path.lstat().st_mtime + 1
+        return bool(psutil.Process(number).create_time() <= path.lstat().st_mtime + 1)
     except (psutil.Error, OverflowError, ValueError):
         return False
 
@@ -143,7 +145,13 @@ def _check_run_file(directory: Path) -> None:
 def _is_ours(directory: Path, names: set[str], folders: dict[str, list[str]]) -> bool:
     """Whether rbench has run into a directory before."""
     tuned = TUNE in names and "trials" in folders
+    tuned |= directory.name in ROUNDS and os.path.lexists(directory.parent / TUNE)  # a round of a tune
     return tuned or _has_records(folders) or _is_locked_by_rbench(directory) or _names_its_plan(directory)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether something in a directory is a run itself, as in a folder of runs."""
+    return path.is_dir() and _names_its_plan(path)
 
 
 def _names_its_plan(directory: Path) -> bool:
