@@ -38,19 +38,21 @@ def compare(
         from rbench.report.changes import change_notes, render_changes
         from rbench.report.compare import compare_costs, compare_training
         from rbench.report.load import load
-        from rbench.report.origins import unlike
+        from rbench.report.origins import cost_facts, training_facts, unlike
 
         costs = is_cost(first)
         if costs != is_cost(second):
             fail(f"{first} and {second}: one measures costs and the other does not; compare runs of one kind")
         if costs:
             changes = compare_costs(cost_rows([first]), cost_rows([second]), figure or (), threshold)
+            made = cost_facts(first), cost_facts(second)
         else:
             (a, warnings_a), (b, warnings_b) = load([first]), load([second])
             for warning in (*warnings_a, *warnings_b):
                 typer.echo(f"rbench: {warning}", err=True)
             changes = compare_training(a, b, figure or (), threshold)
-        for difference in unlike(first, second):
+            made = training_facts(a), training_facts(b)
+        for difference in unlike(*made):
             typer.echo(f"rbench: made differently, {difference}", err=True)
         form = TableFormat.json if json else format
         typer.echo(render_changes(changes, form.value))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from rbench.cli.program import OK, SOME_FAILED, fail
+from rbench.cli.program import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from rbench.run import Run
@@ -28,13 +28,8 @@ def tell_broken_plugins() -> None:
 
 
 def training_folder(output: Path | None, name: str) -> Path:
-    """The directory that was given, or a new one; it holds no run that measures costs."""
-    from rbench.report import is_cost
-
-    folder = output or new_folder(name)
-    if is_cost(folder):
-        fail(f"{folder} holds a run that measures costs; name another directory with -o")
-    return folder
+    """The directory that was given, or a new one."""
+    return output or new_folder(name)
 
 
 def end(run: "Run", *, json: bool) -> NoReturn:

@@ -1,17 +1,21 @@
 """What a run that measures costs leaves in its directory: entries in pytest-benchmark's form, and `run.json`."""
 
-import json
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
 from rbench.cost.request import Case, CostRequest, Plan
 from rbench.errors import DataError
+from rbench.run.declared import Provenance
 from rbench.run.gate import Gate
 from rbench.run.provenance import provenance
+from rbench.run.reading import Count, DamagedError, NewerError, Number, parsed, read_bytes, read_file, set_aside
 from rbench.run.record import write_json
 from rbench.run.resume import ChangedError
+from rbench.run.run_file import kind
 
 COST_FIELDS = (
     "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
@@ -41,6 +45,7 @@ class Place(BaseModel):
         failures: status and reason of the cases that have no figure, by what they are in words.
     """
 
+    model_config = ConfigDict(extra="forbid")
     plan: Plan
     gate: Gate
     environment: dict[str, str] = {}
@@ -62,44 +67,100 @@ class Place(BaseModel):
         for case in self.plan.cases:
             entry = entry_of(found, case)
             own = self.plan.model_dump(exclude={"cases"}) | {"device": self.gate.device} | case.model_dump()
-            status, reason = self.failures.get(str(case), ("crashed", f"{self.plan.name}.json does not have it"))
+            status, reason = self.failures.get(str(case), ("crashed", _why_missing(directory, self.plan)))
             own |= {"status": status, "reason": reason} if entry is None else {"status": "ok", **_figures(entry)}
             rows.append({name: own.get(name) if own.get(name) != "" else None for name in COST_FIELDS})
         return rows
 
     def provenance(self, directory: Path) -> dict[str, Any]:
         """Software and hardware of the process; empty where it left none."""
-        content = _content(directory, self.plan)
-        found: dict[str, Any] = content.get("machine_info", {}).get("rbench", {})
-        libraries: dict[str, str] = next(
-            (entry["extra_info"]["libraries"] for entry in content.get("benchmarks", [])), {}
-        )
+        found, there = _known(directory, self.plan), entries(directory, self.plan)
+        libraries = there[0]["extra_info"].get("libraries", {}) if there else {}
         return {**found, "backend": libraries} if found else {}
 
 
-def kind(directory: Path) -> Literal["training", "cost"] | None:
-    """What run a directory holds, by its `run.json`; None for none that can be read."""
-    try:
-        content = json.loads((directory / "run.json").read_text())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    return "cost" if "places" in content else "training" if "cells" in content else None
+class _Facts(BaseModel):
+    """`extra_info` of an entry; other tools may add to it."""
+
+    model_config = ConfigDict(extra="allow")
+    network: str = ""
+    batch_size: Count = 0
+    method: str = ""
+    part: str = ""
+    sweep: str = ""
+    size: Count = 0
+    sizes: str | None = None
+    device: str | None = None
+    threads: Count | None = None
+    step_ratio_to_sgd: Number | None = None
+    step_ratio_low: Number | None = None
+    step_ratio_high: Number | None = None
+    floor: Number | None = None
+    operations: Number | None = None
+    n_parameters: Count | None = None
+    compile_seconds: Number | None = None
+    peak_host_bytes: Number | None = None
+    peak_resident_bytes: Number | None = None
+    peak_device_bytes: Number | None = None
+    libraries: dict[str, str] = {}
+
+
+class _Stats(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    median: Number
+    q1: Number
+    q3: Number
+    rounds: Number
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    extra_info: _Facts
+    stats: _Stats
+
+
+class _Machine(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    rbench: Provenance = {}
+
+
+class _EntriesFile(BaseModel):
+    """A file of entries, in pytest-benchmark's form."""
+
+    model_config = ConfigDict(extra="allow")
+    machine_info: _Machine = _Machine()
+    benchmarks: list[_Entry]
+
+
+class CostFile(BaseModel):
+    """The content of `run.json`.
+
+    Attributes:
+        request: what was asked for last.
+        provenance: software and hardware of the process that it was given to.
+        places: what was measured, a plan each.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    request: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    places: list[Place]
 
 
 def places(directory: Path) -> list[Place]:
     """What the processes of a run measured; none where there is no run.
 
     Raises:
-        DataError: `run.json` is of a run that measures costs, but damaged.
+        DataError: `run.json` is of a run that measures costs, but damaged, or of a newer version.
     """
     if kind(directory) != "cost":
         return []
     try:
-        return [Place(**place) for place in json.loads((directory / "run.json").read_text())["places"]]
-    except (OSError, ValueError, TypeError):
-        raise DataError(f"{directory / 'run.json'} is damaged; run into another directory") from None
+        return read_file(directory / "run.json", CostFile).places
+    except NewerError as error:
+        raise NewerError(f"{error}; use that version, or run into another directory") from None
+    except (FileNotFoundError, DamagedError) as error:
+        raise DataError(f"{directory / 'run.json'} is damaged; run into another directory ({error})") from None
 
 
 def write_places(directory: Path, request: CostRequest, found: list[Place]) -> None:
@@ -110,8 +171,8 @@ def write_places(directory: Path, request: CostRequest, found: list[Place]) -> N
 
 def entries(directory: Path, plan: Plan) -> list[dict[str, Any]]:
     """What is stored under a plan's name, each entry in pytest-benchmark's form: `extra_info` and `stats`."""
-    found: list[dict[str, Any]] = _content(directory, plan).get("benchmarks", [])
-    return found
+    content = _content(directory, plan)
+    return [] if content is None else list(content["benchmarks"])
 
 
 def entry_of(found: list[dict[str, Any]], case: Case) -> dict[str, Any] | None:
@@ -148,7 +209,7 @@ def store_entry(
             f"{directory}: the software changed while the run went on ({'; '.join(changes)}); what was measured before "
             "is kept: undo the change and go on, name another directory with -o, or measure it again with --force"
         )
-    first = _content(directory, place.plan).get("machine_info", {}).get("rbench", provenance)
+    first = _known(directory, place.plan) or provenance
     _write(directory, place.plan, [*_others(directory, place.plan, case), entry], first)
 
 
@@ -156,7 +217,19 @@ def drop_entry(directory: Path, place: Place, case: Case) -> None:
     """Take away an earlier entry of a case, if there is one."""
     others = _others(directory, place.plan, case)
     if len(others) < len(entries(directory, place.plan)):
-        _write(directory, place.plan, others, _content(directory, place.plan)["machine_info"]["rbench"])
+        _write(directory, place.plan, others, _known(directory, place.plan))
+
+
+def set_damaged_aside(directory: Path, plan: Plan) -> str | None:
+    """Rename the file of a plan's entries where it is damaged; what was done, in words.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    path = _file(directory, plan)
+    if _content(directory, plan) is not None or not os.path.lexists(path):
+        return None
+    return f"{path} is damaged: it is now {set_aside(path).name}, and what it held is measured again"
 
 
 def drop_entries(directory: Path, plan: Plan) -> None:
@@ -176,12 +249,29 @@ def _file(directory: Path, plan: Plan) -> Path:
     return directory / f"{plan.name}.json"
 
 
-def _content(directory: Path, plan: Plan) -> dict[str, Any]:
+def _content(directory: Path, plan: Plan) -> dict[str, Any] | None:
+    """What the file of a plan's entries holds; None where there is none, or it is damaged."""
+    path = _file(directory, plan)
     try:
-        content = json.loads(_file(directory, plan).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        text = read_bytes(path)
+        parsed(text, _EntriesFile, path)
+    except (OSError, DataError):
+        return None
+    content: dict[str, Any] = from_json(text)
+    return content
+
+
+def _known(directory: Path, plan: Plan) -> dict[str, Any]:
+    """Software and hardware that the file of a plan's entries names; empty where it names none."""
+    content = _content(directory, plan)
+    known: dict[str, Any] = {} if content is None else content.get("machine_info", {}).get("rbench", {})
+    return known
+
+
+def _why_missing(directory: Path, plan: Plan) -> str:
+    path = _file(directory, plan)
+    damaged = os.path.lexists(path) and _content(directory, plan) is None
+    return f"{path.name} is damaged" if damaged else f"{path.name} does not have it"
 
 
 def _figures(entry: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 from rbench.cost.benchmarks import Say, run_benchmarks
 from rbench.cost.points import measure_points
 from rbench.cost.request import CostRequest, Plan, find_cost_suite
-from rbench.cost.results import Place, drop_entries, entries, entry_of, kind, places, write_places
+from rbench.cost.results import Place, drop_entries, entries, entry_of, places, set_damaged_aside, write_places
 from rbench.errors import RbenchError
+from rbench.run.directory import check_directory, remove_halves
 from rbench.run.gate import gate
 from rbench.run.lock import locked
 from rbench.run.provenance import cost_environment, look_again
@@ -38,13 +39,12 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
     suite = find_cost_suite(request.suite)
     if suite.benchmarks and importlib.util.find_spec("pytest_benchmark") is None:
         raise RbenchError(f"suite {request.suite!r} measures with pytest-benchmark; pip install 'rbench[bench]'")
-    if kind(directory) == "training":
-        raise RbenchError(f"{directory} holds a run that trains; name another directory with -o")
+    check_directory(directory, "cost")
+    places(directory)  # one that cannot be read is refused before anything is written
     with locked(directory):
         look_again()
-        for path in directory.glob(".*.json.*"):  # what a killed run was just writing
-            path.unlink()
         found = {place.plan.name: place for place in places(directory)}
+        _tidy(directory, {**{name: place.plan for name, place in found.items()}, **{p.name: p for p in plans}}, say)
         stale = _stale(plans, found, directory, say, force=force)
 
         def store(place: Place) -> None:
@@ -65,6 +65,14 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
                 f"cannot run into {directory}: {error.strerror}; name another directory with -o"
             ) from None
         return all(found[plan.name].complete(directory) for plan in plans)
+
+
+def _tidy(directory: Path, plans: dict[str, Plan], say: Say) -> None:
+    """Remove what a killed run was just writing, and set aside what is damaged."""
+    remove_halves(directory, tuple(plans))
+    for plan in plans.values():
+        if words := set_damaged_aside(directory, plan):
+            say(words, 0)
 
 
 def _measured(

@@ -28,6 +28,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         *tuned_notes(records),
         *_tuning(records),
         *_data(records),
+        *_memory(records),
         *machines([record.provenance for record in records if record.provenance]),
     ]
 
@@ -87,9 +88,20 @@ def _data(records: Sequence[Record]) -> list[str]:
     return [f"Data of {task}: {what[official]}, sha256 {sha[:16]}…." for (task, sha), official in found.items()]
 
 
+def _memory(records: Sequence[Record]) -> list[str]:
+    """Why peak memory is missing where it could not be measured, each reason with its methods."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        if record.memory_reason:
+            found.setdefault(record.memory_reason, {})[f"{record.cell.method} on {record.cell.task}"] = None
+    return [f"No peak memory of {'; '.join(cells)}: {reason}." for reason, cells in found.items()]
+
+
 def machines(known: Sequence[dict[str, Any]]) -> list[str]:
     """A sentence on each machine and its software, from provenances."""
-    lines = (f"{p['cpu']}, {_source(p)}, NumPy {p['libraries'].get('numpy')}." for p in known)
+    lines = (
+        f"{p.get('cpu') or 'CPU not known'}, {_source(p)}, NumPy {p.get('libraries', {}).get('numpy')}." for p in known
+    )
     return list(dict.fromkeys(lines))
 
 
@@ -97,5 +109,5 @@ def _source(provenance: dict[str, Any]) -> str:
     """The commit, where records come from a checkout; otherwise the version."""
     commit = provenance.get("commit")
     if not commit:
-        return f"rbench {provenance['rbench']}"
+        return f"rbench {provenance.get('rbench') or 'not known'}"
     return f"rbench at commit {commit['id'][:10]}{' with changes' if commit['dirty'] else ''}"

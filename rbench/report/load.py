@@ -1,35 +1,61 @@
 """Records of run directories, and what is missing from them."""
 
-import json
 from pathlib import Path
 
 from rbench.errors import DataError
-from rbench.run.record import Record, read_records
+from rbench.run.reading import DamagedError, NewerError
+from rbench.run.record import Record, find
+from rbench.run.run_file import RunFile, read_run_file
 
 
 def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
-    """All records, and a warning for each directory with damaged records or cells that have not run.
+    """All records, and warnings: of each directory, cells that have not run and files that cannot be read.
+
+    Records of a newer version are left out, and the warning names the version.
 
     Raises:
         DataError: a directory holds no run.
     """
     records: list[Record] = []
-    warnings = []
+    warnings: list[str] = []
     for directory in directories:
-        try:
-            planned = json.loads((directory / "run.json").read_text())["cells"]
-        except (OSError, ValueError, KeyError, TypeError):
+        plan, unplanned = _plan(directory)
+        found = find(directory)
+        if plan is None and not (found.records or found.newer):
             raise DataError(
-                f"{directory} holds no run: there is no readable run.json; give the DIR of `rbench run -o DIR`"
-            ) from None
-        found, damaged = read_records(directory)
-        missing = set(planned) - {record.cell.key for record in found}
-        if missing:
-            warnings.append(
-                f"{directory}: {len(missing)} of {len(planned)} cells have no record; run it again to finish them"
+                f"{directory} holds no run: there is no readable run.json{unplanned}; give the DIR of "
+                "`rbench run -o DIR`"
             )
-        warnings += [f"{path} cannot be read; run it again" for path in damaged]
+        if plan is None:
+            warnings.append(f"{directory}: what was planned is not known{unplanned}")
+        else:
+            there = {record.cell.key for record in found.records} | {path.stem for path in found.newer}
+            warnings += _missing(directory, plan, there)
+        warnings += [f"{path} cannot be read; run it again" for path in found.damaged]
+        warnings += [f"{words}: it is left out" for words in found.newer.values()]
         # In the order of the plan; cells of an earlier request into the same directory come after it.
-        place = {key: index for index, key in enumerate(planned)}
-        records += sorted(found, key=lambda record: place.get(record.cell.key, len(place)))
+        place = {key: index for index, key in enumerate(plan.cells if plan else ())}
+        records += sorted(found.records, key=lambda record: place.get(record.cell.key, len(place)))
     return records, warnings
+
+
+def _plan(directory: Path) -> tuple[RunFile | None, str]:
+    """What a directory planned; None where that cannot be read, and then why, as the end of a sentence."""
+    try:
+        return read_run_file(directory), ""
+    except FileNotFoundError:
+        return None, ""
+    except (DamagedError, NewerError) as error:
+        return None, f" ({error})"
+
+
+def _missing(directory: Path, plan: RunFile, there: set[str]) -> list[str]:
+    """A warning of cells without a record: of the last request, and of those before it."""
+    own, before = plan.missing(there)
+    if not own and not before:
+        return []
+    planned = len({*plan.cells, *(key for one in plan.earlier for key in one.cells)})
+    words = f"{directory}: {len(own) + len(before)} of {planned} cells have no record; run it again to finish them"
+    if before:
+        words += f"; {len(before)} of them are of earlier requests, which run.json holds under `earlier`"
+    return [words]

@@ -1,11 +1,11 @@
 """What differs between the software, hardware and data of two runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rbench.cost import places
-from rbench.run.record import read_records
+from rbench.run.record import Record
 from rbench.spec import parse
 
 COMPARED = ("rbench", "commit")
@@ -14,27 +14,33 @@ COMPARED = ("rbench", "commit")
 Facts: TypeAlias = dict[str, set[str]]
 
 
-def unlike(first: Path, second: Path) -> list[str]:
+def unlike(first: Facts, second: Facts) -> list[str]:
     """What differs between two runs apart from rbench itself, of what both say, such as `cpu: this → that`."""
-    a, b = _facts(first), _facts(second)
-    words = {name: [", ".join(sorted(side[name])) for side in (a, b)] for name in a if name in b}
+    words = {name: [", ".join(sorted(side[name])) for side in (first, second)] for name in first if name in second}
     return [f"{name}: {before} → {after}" for name, (before, after) in words.items() if before != after]
 
 
-def _facts(directory: Path) -> Facts:
-    found: Facts = {}
-    for name, value in _said(directory):
-        found.setdefault(name, set()).add(value)
+def cost_facts(directory: Path) -> Facts:
+    """Software and hardware of a run that measures costs, each fact with all of its values."""
+    return _facts(place.provenance(directory) for place in places(directory))
+
+
+def training_facts(records: Collection[Record]) -> Facts:
+    """Software, hardware and data of a run that trains, each fact with all of its values."""
+    alike = {repr(record.provenance): record.provenance for record in records}  # most are
+    found = _facts(alike.values())
+    for task, sha in {(record.cell.task, record.figures.get("dataset_sha256")) for record in records}:
+        if sha:
+            found.setdefault(f"data of {parse(task)[0]}", set()).add(f"sha256 {sha[:16]}…")
     return found
 
 
-def _said(directory: Path) -> Iterator[tuple[str, str]]:
-    for place in places(directory):
-        yield from _flat(place.provenance(directory))
-    for record in read_records(directory)[0]:
-        yield from _flat(record.provenance)
-        if sha := record.figures.get("dataset_sha256"):
-            yield f"data of {parse(record.cell.task)[0]}", f"sha256 {sha[:16]}…"
+def _facts(provenances: Iterable[dict[str, Any]]) -> Facts:
+    found: Facts = {}
+    for provenance in provenances:
+        for name, value in _flat(provenance):
+            found.setdefault(name, set()).add(value)
+    return found
 
 
 def _flat(value: Any, name: str = "") -> Iterable[tuple[str, str]]:
@@ -44,6 +50,7 @@ def _flat(value: Any, name: str = "") -> Iterable[tuple[str, str]]:
             if name or key not in COMPARED:
                 yield from _flat(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list):
-        yield name, "; ".join(sorted(" ".join(str(part) for part in item.values()) for item in value))
+        parts = [item.values() if isinstance(item, dict) else [item] for item in value]
+        yield name, "; ".join(sorted(" ".join(map(str, part)) for part in parts))
     else:
         yield name, str(value)

@@ -1,14 +1,16 @@
 """The local executor: cells on this machine, some at a time, each in isolation."""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rbench.run.ask import Stopped
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
+from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import Record, cells_folder
 from rbench.run.resume import ChangedError, changed, stored
@@ -39,7 +41,7 @@ class LocalExecutor:
         memory_pass: bool = True,
     ) -> None:
         self._directory, self._jobs, self._progress = directory, jobs, progress
-        self._timeout, self._memory_limit = timeout, memory_limit
+        self._limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit}
         self._peaks: dict[str, Peaks] | None = {} if memory_pass else None
         self._stopped = threading.Event()
 
@@ -51,10 +53,37 @@ class LocalExecutor:
         Raises:
             ChangedError: the software changed while the run went on; what was made with the new one is not stored.
         """
-        for cell, _ in cells:
+
+        def one(cell: Cell, gate: Gate) -> Record:
+            return run_isolated(
+                cell,
+                gate,
+                cells_folder(self._directory),
+                peaks=self._peaks,
+                progress=self._progress,
+                stop=self._stopped,
+                **self._limits,
+            )
+
+        return self._each(one, cells, [cell for cell, _ in cells])
+
+    def measure(self, records: Sequence[Record]) -> Generator[Record]:
+        """Measure the peak memory of records that lack it, and yield them, stored, as `run` does."""
+
+        def one(record: Record) -> Record:
+            peaks = {} if self._peaks is None else self._peaks
+            return with_memory(record, peaks, stop=self._stopped, **self._limits)
+
+        return self._each(one, [(record,) for record in records], [record.cell for record in records])
+
+    def _each(
+        self, function: Callable[..., Record], arguments: Sequence[tuple[Any, ...]], cells: Sequence[Cell]
+    ) -> Generator[Record]:
+        """What a function makes, stored, as it comes."""
+        for cell in cells:
             environment(cell)  # what is there now is what the records are compared with
         with self._pool() as pool:
-            futures: list[Future[Record | None]] = [pool.submit(self._run_one, *one) for one in cells]
+            futures: list[Future[Record | None]] = [pool.submit(self._one, function, *words) for words in arguments]
             for future in as_completed(futures):
                 record = future.result()
                 if record is not None:
@@ -62,28 +91,19 @@ class LocalExecutor:
 
     @contextmanager
     def _pool(self) -> Iterator[ThreadPoolExecutor]:
-        pool = ThreadPoolExecutor(self._jobs)
+        pool, self._stopped = ThreadPoolExecutor(self._jobs), threading.Event()
         try:
             yield pool
         finally:
             self._stopped.set()
             pool.shutdown(cancel_futures=True)
 
-    def _run_one(self, cell: Cell, gate: Gate) -> Record | None:
-        """Run a cell; None where the run was stopped meanwhile."""
+    def _one(self, function: Callable[..., Record], *arguments: Any) -> Record | None:
+        """What the function makes, stored; None where the run was stopped meanwhile."""
         if self._stopped.is_set():
             return None
         try:
-            record = run_isolated(
-                cell,
-                gate,
-                cells_folder(self._directory),
-                timeout=self._timeout,
-                memory_limit=self._memory_limit,
-                peaks=self._peaks,
-                progress=self._progress,
-                stop=self._stopped,
-            )
+            record = function(*arguments)
         except Stopped:
             return None
         if changes := changed(record, {}):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import BackendError
 from rbench.run.ask import ask
+from rbench.run.reading import Count, Real
 
 TIMEOUT = 600.0
 """Seconds after which a gate counts as failed."""
@@ -26,14 +27,14 @@ class Gate(BaseModel):
         refused: why the backend cannot be had, where it cannot.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     backend: str
     device: str | None
     dtype: str
-    cases: int = 0
+    cases: Count = 0
     misses: tuple[str, ...] = ()
-    worst: float | None = None
-    seconds: float = 0.0
+    worst: Real | None = None
+    seconds: Real = 0.0
     refused: str | None = None
 
     @property

@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from rbench.run.ask import Answer, ask
 from rbench.run.gate import Gate
+from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import FINAL, Assignment, Record
-from rbench.train.cell import Budget, Cell
-from rbench.train.memory import VARIABLES, Peaks
+from rbench.train.cell import Cell
+from rbench.train.memory import Peaks
 
 Progress: TypeAlias = Callable[[Cell, int, int], None]
 
@@ -38,10 +39,9 @@ def run_isolated(
         cell: what to run.
         gate: for the record.
         folder: for what the process prints, `KEY.log`; the file goes when it is empty. It need not be the run's.
-        timeout: seconds for each of the two processes, or None.
+        timeout: seconds for each of the processes, or None.
         memory_limit: bytes that each may hold resident, as `ask` counts them, or None.
-        peaks: of steps measured so far; what is found is added, for the same steps at another seed or budget. None: no
-            memory pass.
+        peaks: of steps measured so far, as `with_memory` takes them. None: no memory pass.
         progress: called with the cell, the steps done and the steps to do.
         stop: ends the cell when set.
 
@@ -69,28 +69,15 @@ def run_isolated(
     with suppress(OSError):
         if not log.stat().st_size:
             log.unlink()
-    if peaks is not None and record.status in FINAL:
-        # One for all seeds and budgets.
-        likes = cell.model_copy(update={"seed": 0, "fixed": (), "budget": Budget(steps=1), "suite": ""})
-        if likes.key not in peaks:
-            found = ask(
-                "rbench.run.memory_worker",
-                likes.model_dump_json(),
-                threads=cell.threads,
-                variables=VARIABLES,
-                timeout=timeout,
-                memory_limit=memory_limit,
-                stop=stop,
-            )
-            peaks[likes.key] = Peaks.model_validate_json(found.text) if found.status == "ok" else Peaks()
-        record.figures |= peaks[likes.key].figures()
-    return record
+    if peaks is None or record.status not in FINAL:
+        return record
+    return with_memory(record, peaks, timeout=timeout, memory_limit=memory_limit, stop=stop)
 
 
 def _record(cell: Cell, gate: Gate | None, answer: Answer) -> Record:
     """The record that the process sent, whatever became of it then; or one that says why there is none."""
     *_, last = answer.text.splitlines() or [""]
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         record = Record.model_validate(json.loads(last))
         if record.cell == cell:
             return record

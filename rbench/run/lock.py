@@ -24,7 +24,8 @@ def locked(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        # Not through a link, which may lead to somebody's file; and a pipe of that name must not hold the program.
+        file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         raise RbenchError(f"cannot write into {directory}: {error.strerror}; name another directory with -o") from None
     try:
@@ -39,7 +40,9 @@ def _take(file: int, directory: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(file, 1000).decode(errors="replace").strip() or "another process"
+        holder = "another process"
+        with suppress(OSError):
+            holder = os.read(file, 1000).decode(errors="replace").strip() or holder
         raise RbenchError(
             f"{directory} is in use by {holder}; wait until that ends, or name another directory with -o"
         ) from None

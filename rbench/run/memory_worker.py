@@ -17,7 +17,7 @@ from rbench.train.step_time import WINDOW
 
 
 def cell_peaks(cell: Cell) -> Peaks:
-    """Peaks of a cell's steps; none where they need more memory than there is.
+    """Peaks of a cell's steps; where they need more memory than there is, the reason in place of them.
 
     Raises:
         BackendError: the backend cannot run here.
@@ -26,8 +26,8 @@ def cell_peaks(cell: Cell) -> Peaks:
     stepper, _, params = set_up(cell, get_backend(cell.backend, dtype=cell.dtype, device=cell.device))
     try:
         check_memory(stepper, params)
-    except Skip:
-        return Peaks()
+    except Skip as error:
+        return Peaks(skipped=str(error))
     return step_peaks(stepper, params, WINDOW)
 
 

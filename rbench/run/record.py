@@ -1,16 +1,21 @@
-"""Records: one JSON file a cell, written to a temporary name and renamed, with a sum of what it holds."""
+"""Records: one JSON file a cell, written to a temporary name and renamed, with sums of what it holds."""
 
 import hashlib
 import json
 import math
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
+from rbench.errors import DataError
+from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
+from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes
 from rbench.run.tuned import Tuned
 from rbench.train.cell import Cell
 
@@ -23,7 +28,7 @@ FIELDS = (
     "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget", "status", "reason",
     "steps", "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
     "compile_seconds", "train_seconds", "seconds_to_target", "steps_to_target", "target_reached", "peak_host_bytes",
-    "peak_resident_bytes", "peak_device_bytes", "n_parameters", "dataset_sha256", "dataset_official",
+    "peak_resident_bytes", "peak_device_bytes", "memory_reason", "n_parameters", "dataset_sha256", "dataset_official",
 )  # fmt: skip
 """Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
 
@@ -35,7 +40,8 @@ FIELDS = (
 - `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
   and steps at the first that did;
 - `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`.
+  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`;
+- `memory_reason` why they are missing, where the measurement did not end `ok`.
 """
 
 
@@ -67,6 +73,9 @@ class Record(BaseModel):
             `rbench.run.provenance.environment` finds it.
         gate: what the equivalence cases found on the cell's backend before it ran.
         tuning: the search that the method's settings come from; None where no file of `rbench tune` has them.
+        memory_status: how the pass ended that measured the peak memory; None where none was asked for, or where rbench
+            did not say so yet.
+        memory_reason: in words, where it did not end `ok`.
     """
 
     cell: Cell
@@ -78,24 +87,47 @@ class Record(BaseModel):
     environment: dict[str, str] = {}
     gate: Gate | None = None
     tuning: Tuned | None = None
+    memory_status: Status | None = None
+    memory_reason: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""
-        own = {**self.cell.model_dump(), **self.figures, "budget": str(self.cell.budget)}
+        own = {**self.figures, **self.cell.model_dump(), "budget": str(self.cell.budget)}
         own |= {"status": self.status, "reason": self.reason, "fixed": ", ".join(self.cell.fixed) or None}
+        own |= {"device": self.figures.get("device", self.cell.device), "memory_reason": self.memory_reason}
         if (seconds := own.get("seconds_to_target")) is not None:
-            at_target = (point["step"] for point in self.history if point["seconds"] == seconds)
+            at_target = (point.get("step") for point in self.history if point.get("seconds") == seconds)
             own["steps_to_target"] = next(at_target, None)
         return {name: own.get(name) for name in FIELDS}
 
 
+class _Stored(Record):
+    """A record as its file holds it."""
+
+    model_config = ConfigDict(extra="forbid")
+    sha256: str | None = None
+    text_sha256: str | None = None
+    figures: Figures = {}
+    history: History = []
+    provenance: Provenance = {}
+
+
+_HEAD = re.compile(rb'\{\n "sha256": "[0-9a-f]{64}",\n "text_sha256": "([0-9a-f]{64})",\n')
+"""How the file of a record begins. `text_sha256` is of the bytes that follow, which are quick to check; `sha256` is of
+all the content, however it is written, for files that another tool or an earlier rbench wrote."""
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file so that it is either whole or not there, even if the machine stops in between."""
+    write_text(path, json.dumps(plain(content), indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as `write_json` does."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w") as file:
-            json.dump(plain(content), file, indent=1)
-            file.write("\n")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -116,28 +148,76 @@ def write_record(directory: Path, record: Record) -> None:
     """Store a record under its cell's key, in place of an earlier one, which is there until then."""
     folder = cells_folder(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    content = json.loads(json.dumps(plain(record.model_dump())))  # as it will be read
-    write_json(folder / f"{record.cell.key}.json", {"sha256": _sum(content), **content})
+    content = from_json(json.dumps(plain(record.model_dump())))  # as it will be read
+    body = json.dumps(content, indent=1).removeprefix("{\n") + "\n"
+    text_sum = hashlib.sha256(body.encode()).hexdigest()
+    head = f' "sha256": "{_sum({"text_sha256": text_sum, **content})}",\n "text_sha256": "{text_sum}",\n'
+    write_text(folder / f"{record.cell.key}.json", "{\n" + head + body)
 
 
 def read_record(directory: Path, cell: Cell) -> Record | None:
-    """The record of a cell; None where there is none, or it is damaged."""
+    """The record of a cell; None where there is none that can be read."""
     try:
         record = _read(cells_folder(directory) / f"{cell.key}.json")
-    except (OSError, ValueError):
+    except (OSError, ValueError, DamagedError, NewerError):
         return None
     return record if record.cell == cell else None
 
 
+class Found(NamedTuple):
+    """What the directory of a run holds, in order of file name.
+
+    Attributes:
+        records: those that are whole.
+        damaged: files that are not.
+        newer: files of newer versions, each with a message that names the version.
+    """
+
+    records: list[Record]
+    damaged: list[Path]
+    newer: dict[Path, str]
+
+
 def read_records(directory: Path) -> tuple[list[Record], list[Path]]:
     """All records of a run's directory in order of file name, and the files that are damaged."""
-    records, damaged = [], []
-    for path in sorted(cells_folder(directory).glob("*.json")):
+    found = find(directory)
+    return found.records, found.damaged
+
+
+def find(directory: Path) -> Found:
+    """All that a run's directory holds of records.
+
+    Raises:
+        DataError: the folder of the records cannot be read.
+    """
+    found = Found([], [], {})
+    for path in record_files(directory):
         try:
-            records.append(_read(path))
-        except (OSError, ValueError):
-            damaged.append(path)
-    return records, damaged
+            found.records.append(_read(path))
+        except FileNotFoundError:  # another process has just taken it away
+            if path.is_symlink():
+                found.damaged.append(path)
+        except NewerError as error:
+            found.newer[path] = str(error)
+        except (OSError, DamagedError):
+            found.damaged.append(path)
+    return found
+
+
+def record_files(directory: Path) -> list[Path]:
+    """The files of a run's records, in order of name; none where it has no folder for them.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    folder = cells_folder(directory)
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}; it holds the records of a run") from None
+    return [folder / name for name in names]
 
 
 def _read(path: Path) -> Record:
@@ -145,16 +225,33 @@ def _read(path: Path) -> Record:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is damaged: no JSON, no record, or not what its sum is of.
+        DamagedError: it is damaged: no JSON, no record, or not what its sums are of.
+        NewerError: it is whole, and of a newer version.
     """
-    content = json.loads(path.read_bytes())
+    text = read_bytes(path)
+    head = _HEAD.match(text)
+    if head is None or hashlib.sha256(memoryview(text)[head.end() :]).hexdigest() != head[1].decode():
+        _check_content(text, path)
+    stored = dict(parsed(text, _Stored, path))
+    return Record.model_construct(**{name: stored[name] for name in Record.model_fields})
+
+
+def _check_content(text: bytes, path: Path) -> None:
+    """Check the sum of what a file holds, however it is written.
+
+    Raises:
+        DamagedError: it is not what the sum is of.
+    """
+    try:
+        content = from_json(text)
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no record")
+        raise DamagedError(f"{path} holds no record")
     claimed = content.pop("sha256", None)
     earlier = claimed is None and "environment" not in content  # from before there were sums
     if not earlier and claimed != _sum(content):
-        raise ValueError(f"{path} does not hold what was written")
-    return Record.model_validate(content)
+        raise DamagedError(f"{path} does not hold what was written")
 
 
 def _sum(content: dict[str, Any]) -> str:
@@ -163,9 +260,11 @@ def _sum(content: dict[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Strict JSON: what is not finite becomes null."""
+    """Strict JSON: what is not finite becomes null, and half of a surrogate pair its escape."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value

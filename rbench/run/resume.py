@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbench.errors import RbenchError
+from rbench.run.directory import newer_records, remove_halves
 from rbench.run.provenance import environment
-from rbench.run.record import Record, cells_folder, read_records, write_record
+from rbench.run.reading import set_aside
+from rbench.run.record import Record, cells_folder, find, write_record
 from rbench.train.cell import Cell
 
 Data: TypeAlias = Mapping[tuple[str, bool], str]
@@ -22,15 +24,22 @@ def find_records(directory: Path, warn: Callable[[str], None]) -> dict[str, Reco
     """The records of a directory, by their cells' keys.
 
     A damaged one is renamed to `KEY.json.damaged`, and told; what a killed run was just writing is removed.
+
+    Raises:
+        NewerError: some are of a newer version; they stay as they are.
+        DataError: they cannot be read.
     """
     for folder in (directory, cells_folder(directory)):
-        for path in folder.glob(".*.json.*"):
-            path.unlink()
-    records, damaged = read_records(directory)
+        remove_halves(folder)
+    records, damaged, newer = find(directory)
+    if newer:
+        raise newer_records(newer)
     for path in damaged:
-        aside = path.with_name(f"{path.name}.damaged")
-        path.replace(aside)
-        warn(f"{path} is damaged: it is now {aside.name}, and its cell is run again where it is asked for")
+        try:
+            words = f"it is now {set_aside(path).name}, and its cell is run again where it is asked for"
+        except OSError as error:
+            words = f"and cannot be set aside: {error.strerror}; remove it"
+        warn(f"{path} is damaged: {words}")
     return {record.cell.key: record for record in records}
 
 

@@ -1,26 +1,31 @@
 """A run: the cells of a request into a directory, resuming what is there."""
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.errors import RbenchError
 from rbench.run.check import check
+from rbench.run.directory import check_directory, refuse_newer
 from rbench.run.display import Display
 from rbench.run.executor import LocalExecutor
 from rbench.run.gate import Gate, gate
 from rbench.run.lock import locked
-from rbench.run.provenance import environment, look_again, provenance
-from rbench.run.record import FINAL, Record, Status, cells_folder, write_json
+from rbench.run.memory_pass import lacks_memory
+from rbench.run.provenance import environment, look_again
+from rbench.run.record import FINAL, Record, Status, cells_folder
 from rbench.run.request import Request
 from rbench.run.resume import ChangedError, Data, check_same, find_records, stored
+from rbench.run.run_file import earlier_plans, write_run_file
 from rbench.run.tuned import Tuned
 from rbench.train.cell import Cell
 
 if TYPE_CHECKING:
     from rbench.run.cluster import Cluster
+    from rbench.run.cluster.executor import ClusterExecutor
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def run_cells(
     keep: Collection[Status] = FINAL,
     tuning: Mapping[str, Tuned] | None = None,
     cluster: "Cluster | None" = None,
+    replaces: bool = False,
 ) -> list[Record]:
     """Run cells that are not yet in `directory`.
 
@@ -108,10 +114,12 @@ def run_cells(
         jobs: how many cells at once.
         timeout: seconds a cell, or None.
         memory_limit: bytes that a cell may hold resident, or None; see `ask`.
-        memory_pass: whether peak memory is measured.
+        memory_pass: whether peak memory is measured; also of records that are there and lack it, as theirs failed.
         keep: how a cell must have ended in an earlier run for it not to be run again.
         tuning: the searches that cells have their settings from, by the cells' keys; they go into the records.
         cluster: where cells run, with data and backends of its own; this machine if None.
+        replaces: whether the plan takes the place of the one that the directory holds, as that of a tune which goes on;
+            otherwise cells of that one without a record stay planned.
 
     Returns:
         A record for each cell, in order.
@@ -121,6 +129,8 @@ def run_cells(
             while the run went on.
         RbenchError: a cell cannot be run, or another process runs into the directory; nothing has been started.
     """
+    check_directory(directory, "training")
+    refuse_newer(directory)
     check(cells, here=cluster is None)
     data: dict[tuple[str, bool], str] = {}
     for cell in {cell.task: cell for cell in cells if cluster is None}.values():
@@ -129,26 +139,33 @@ def run_cells(
     with locked(directory):
         look_again()
         try:
-            kept = _kept(cells, directory, display, keep, None if cluster else data)
+            found = find_records(directory, display.warn)
+            before = earlier_plans(directory, display.warn)
+            kept = _kept(cells, found, directory, display, keep, None if cluster else data)
             todo = [cell for cell in cells if cell.key not in kept]
             display.start(len(todo), len(kept))
             gates = {} if cluster else _gates(todo, display)
             cells_folder(directory).mkdir(exist_ok=True)
-            write_json(
-                directory / "run.json",
-                {"request": request, "provenance": provenance(), "cells": [cell.key for cell in cells]},
-            )
+            keys = [cell.key for cell in cells]
+            write_run_file(directory, request, keys, before=None if replaces else before, there=found)
         except OSError as error:
             raise RbenchError(
                 f"cannot run into {directory}: {error.strerror}; name another directory with -o"
             ) from None
         limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
+
+        make: Callable[[], LocalExecutor | ClusterExecutor]
         if cluster is None:
-            executor = LocalExecutor(directory, jobs=jobs, progress=display.step, **limits)
-            coming = _records(directory, executor, [(cell, gates[_place(cell)]) for cell in todo])
+            local = partial(LocalExecutor, directory, jobs=jobs, progress=display.step, **limits)
+            make, coming = local, _records(directory, local(), [(cell, gates[_place(cell)]) for cell in todo])
         else:
-            coming = cluster.executor(directory, display, **limits).run(todo)
+            remote = partial(cluster.executor, directory, display, **limits)
+            make, coming = remote, remote().run(todo)
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
+        if memory_pass and (lacking := [record for record in records.values() if lacks_memory(record)]):
+            display.warn(f"{len(lacking)} records lack their peak memory, as its measurement failed: it is tried again")
+            with closing(make().measure(lacking)) as measured:
+                records |= {record.cell.key: record for record in measured}
         # Closed at once when a display is interrupted, so that no further cell starts.
         with closing(coming) as ended:
             for record in ended:
@@ -159,13 +176,13 @@ def run_cells(
 
 def _kept(
     cells: Sequence[Cell],
+    found: Mapping[str, Record],
     directory: Path,
     display: Display,
     keep: Collection[Status],
     data: Data | None,
 ) -> dict[str, Record]:
     """Records of an earlier run that stand for their cells, by key; where `data` is None, others check them."""
-    found = find_records(directory, display.warn)
     wanted = {cell.key for cell in cells}
     kept = {key: record for key, record in found.items() if key in wanted and record.status in keep}
     others = [record for key, record in found.items() if key not in wanted]

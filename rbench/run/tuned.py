@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import DataError
+from rbench.run.reading import Count, DamagedError, NewerError, Real, parsed, read_bytes
 from rbench.train.cell import Budget, configured
 
 Figure: TypeAlias = Literal["accuracy", "squared_error", "loss"]
@@ -42,19 +43,19 @@ class Tuned(BaseModel):
     method: str
     settings: str
     figure: Figure
-    score: float | None
-    trials: int
-    confirmed: int = 0
-    confirming: tuple[int, ...] = ()
-    failures: dict[str, int]
-    seconds: float
+    score: Real | None
+    trials: Count
+    confirmed: Count = 0
+    confirming: tuple[Count, ...] = ()
+    failures: dict[str, Count]
+    seconds: Real
     space: dict[str, str]
-    seed: int
+    seed: Count
     budget: Budget
     backend: str
     device: str | None
     dtype: str
-    threads: int
+    threads: Count
 
 
 class TunedFile(BaseModel):
@@ -98,13 +99,14 @@ def read_tuned(path: Path) -> TunedFile:
     """The settings of a file.
 
     Raises:
-        DataError: it cannot be read, or `rbench tune` did not write it.
+        DataError: it cannot be read, or `rbench tune` did not write it, or a newer version did.
     """
+    way_out = "give the tuned.json of `rbench tune -o DIR`"
     try:
-        return TunedFile.model_validate_json(path.read_text())
+        return parsed(read_bytes(path), TunedFile, path)
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}; give the tuned.json of `rbench tune -o DIR`"
-        ) from None
-    except ValueError:
-        raise DataError(f"{path} holds no tuned settings; give the tuned.json of `rbench tune -o DIR`") from None
+        raise DataError(f"{path} cannot be read: {error.strerror}; {way_out}") from None
+    except NewerError as error:
+        raise NewerError(f"{error}; {way_out} of this version") from None
+    except DamagedError:
+        raise DamagedError(f"{path} holds no tuned settings; {way_out}") from None

@@ -34,8 +34,8 @@ class Budget(Checked):
             ends of epochs, and ten times at least, but for a run of more than `MOST_EVALUATIONS` epochs.
     """
 
-    epochs: int | None = Field(None, ge=1)
-    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1, lt=2**63)
+    steps: int | None = Field(None, ge=1, lt=2**63)
     seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
     evaluations: int | None = Field(None, ge=1, le=MOST_EVALUATIONS)
 
@@ -86,10 +86,10 @@ class Cell(Checked):
     backend: str
     device: str | None = None
     dtype: str = "float32"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     fixed: tuple[Source, ...] = ()
     budget: Budget
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, lt=2**63)
     unofficial_data: bool = False
 
     @field_validator("fixed")

@@ -39,15 +39,17 @@ class Peaks(BaseModel):
         resident: growth of the resident set at its peak, by the kernel, in another round of the same steps: a check on
             `host`; None where the kernel does not say.
         device: of the device's memory, by the backend's counters; None for the host's.
+        skipped: why nothing was measured, where a step needs more memory than there is.
     """
 
     host: int | None = None
     resident: int | None = None
     device: int | None = None
+    skipped: str | None = None
 
     def figures(self) -> dict[str, int | None]:
         """The fields of a row."""
-        return {f"peak_{name}_bytes": value for name, value in self.model_dump().items()}
+        return {f"peak_{name}_bytes": value for name, value in self.model_dump(exclude={"skipped"}).items()}
 
 
 def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = None) -> None:

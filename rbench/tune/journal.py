@@ -1,15 +1,28 @@
 """The journal of a tune: Optuna's storage in the run's directory, one entry a finished trial."""
 
-import json
+import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import from_json
+
 from rbench.errors import RbenchError
 from rbench.run import Record
+from rbench.run.reading import Number, read_bytes, set_aside
 from rbench.tune.plan import Search
 from rbench.tune.points import Point, distributions
+
+
+class _Facts(BaseModel):
+    """What is noted of a trial beside its point and score."""
+
+    cell: str
+    method: str
+    status: str
+    seconds: Number
 
 
 class Journal:
@@ -32,8 +45,11 @@ class Journal:
         self._path.with_name(f"{self._path.name}.lock").unlink(missing_ok=True)
         try:
             return _opened(self._path)
-        except (ValueError, KeyError, TypeError, AssertionError):
-            aside = self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+        except Exception:  # Optuna takes what is in it for what it wrote
+            try:
+                aside = set_aside(self._path)
+            except OSError as error:
+                raise self._unwritable(error) from None
             self._warn(f"{self._path} is damaged: it is now {aside.name}, and is made anew from the trials' records")
             return _opened(self._path)
 
@@ -62,9 +78,10 @@ class Journal:
         try:
             self._study(search).add_trial(trial)
         except OSError as error:
-            raise RbenchError(
-                f"cannot write {self._path}: {error.strerror}; mend that and repeat the command"
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> RbenchError:
+        return RbenchError(f"cannot write {self._path}: {error.strerror}; mend that and repeat the command")
 
     def _study(self, search: Search) -> Any:
         import optuna
@@ -80,15 +97,19 @@ def _opened(path: Path) -> Any:
     """Optuna's storage on a journal.
 
     Raises:
-        ValueError, KeyError, TypeError, AssertionError: it is not whole.
+        Exception: it is not whole.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     # Optuna forgives the last line, and would then append to it.
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-        json.loads(line)
+    for line in read_bytes(path).splitlines(keepends=True) if os.path.lexists(path) else ():
+        from_json(line)
         if not line.endswith(b"\n"):
             raise ValueError(f"{path} ends within a line")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    for study in storage.get_all_studies():
+        for trial in storage.get_all_trials(study._study_id, deepcopy=False):
+            _Facts.model_validate(trial.user_attrs, strict=True)
+    return storage

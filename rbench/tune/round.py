@@ -62,6 +62,7 @@ class Round:
             memory_limit=request.memory_limit,
             memory_pass=False,  # the runs of the best settings have it
             keep=ANY_END,
+            replaces=True,
         )
         return {record.cell.key: record for record in records}
 

@@ -1,18 +1,38 @@
 """A search: trials of all points, and then the best of each search on further seeds."""
 
-import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import RbenchError
 from rbench.run import Display, Record, TunedFile
+from rbench.run.directory import ROUNDS, check_directory, refuse_newer, remove_halves
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
-from rbench.run.record import write_json
+from rbench.run.reading import Count, DamagedError, NewerError, read_file
+from rbench.run.record import record_files, write_json
 from rbench.tune.judge import chosen, ranked
 from rbench.tune.plan import Plan, Search
 from rbench.tune.points import need_optuna
 from rbench.tune.request import TuneRequest
 from rbench.tune.round import Round, Tried
+
+
+class TuneFile(BaseModel):
+    """The content of `tune.json`: what a tune was begun with.
+
+    Attributes:
+        trials: of each search.
+        facts: all else that determines the trials, in words.
+        provenance: software and hardware.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    trials: Count
+    facts: dict[str, str]
+    provenance: dict[str, Any] = {}
 
 
 def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile:
@@ -33,10 +53,13 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
     """
     need_optuna()
     plan = request.plan()
+    check_directory(directory, "tune")
+    for folder in (directory, *(directory / name for name in ROUNDS)):
+        refuse_newer(folder)
     with locked(directory):
         _claim(directory, plan)
         tried = [(one, [(point, one.trial(point, plan.seed)) for point in plan.points(one)]) for one in plan.searches]
-        trials = Round(directory / "trials", tried, display)
+        trials = Round(directory / ROUNDS[0], tried, display)
         if strangers := trials.strangers():
             raise RbenchError(
                 f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
@@ -44,7 +67,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
             )
         ended = trials.run(request)
         again = [(one, _again(one, points, ended, plan)) for one, points in tried]
-        confirmations = Round(directory / "confirmations", again, display)
+        confirmations = Round(directory / ROUNDS[1], again, display)
         ended |= confirmations.run(request)
         tuned = TunedFile(
             suite=request.suite,
@@ -78,26 +101,38 @@ def _claim(directory: Path, plan: Plan) -> None:
     Raises:
         RbenchError: it holds a plan that this one does not continue, or something else.
     """
-    path = directory / "tune.json"
-    facts = plan.facts()
-    way_out = "repeat that, or name another directory with -o"
+    path, facts = directory / "tune.json", plan.facts()
+    old, way_out = _plan_there(directory), "repeat that, or name another directory with -o"
+    if old is not None:
+        if changed := [name for name in {**old.facts, **facts} if old.facts.get(name) != facts.get(name)]:
+            was, now = (one.get(changed[0], "none") for one in (old.facts, facts))
+            raise RbenchError(f"{directory} holds a tune with {changed[0]}: {was}; this is another: {now}; {way_out}")
+        if old.trials > plan.trials:
+            raise RbenchError(f"{directory} holds a tune of {old.trials} trials, more than {plan.trials}; {way_out}")
     try:
-        if (directory / "run.json").exists() and not path.exists():
-            raise RbenchError(f"{directory} holds a run that is no tune; name another directory with -o")
-        if any((directory / "trials" / "cells").glob("*.json")):
-            old = json.loads(path.read_text())
-            if changed := [name for name in {**old["facts"], **facts} if old["facts"].get(name) != facts.get(name)]:
-                was, now = (one.get(changed[0], "none") for one in (old["facts"], facts))
-                raise RbenchError(
-                    f"{directory} holds a tune with {changed[0]}: {was}; this is another: {now}; {way_out}"
-                )
-            if old["trials"] > plan.trials:
-                raise RbenchError(
-                    f"{directory} holds a tune of {old['trials']} trials, more than {plan.trials}; {way_out}"
-                )
         (directory / "trials").mkdir(parents=True, exist_ok=True)
-        write_json(path, {"trials": plan.trials, "facts": facts, "provenance": provenance()})
+        remove_halves(directory)
+        write_json(path, TuneFile(trials=plan.trials, facts=facts, provenance=provenance()).model_dump())
     except OSError as error:
         raise RbenchError(f"cannot tune into {directory}: {error.strerror}; name another directory with -o") from None
-    except (ValueError, KeyError, TypeError):
-        raise RbenchError(f"{path} is damaged; name another directory with -o") from None
+
+
+def _plan_there(directory: Path) -> TuneFile | None:
+    """The plan of a tune of which trials have ended; None where there is none.
+
+    Raises:
+        NewerError: a newer version wrote it, or the settings that it found.
+        DamagedError: it is damaged.
+    """
+    try:
+        with suppress(FileNotFoundError, DamagedError):
+            read_file(directory / "tuned.json", TunedFile)
+        found = read_file(directory / "tune.json", TuneFile)
+    except NewerError as error:
+        raise NewerError(f"{error}; tune with that version, or name another directory with -o") from None
+    except (FileNotFoundError, DamagedError) as error:
+        if not record_files(directory / "trials"):
+            return None
+        why = error if isinstance(error, DamagedError) else f"{directory / 'tune.json'} is damaged: it is not there"
+        raise DamagedError(f"{why}; name another directory with -o") from None
+    return found if record_files(directory / "trials") else None

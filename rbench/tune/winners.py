@@ -32,6 +32,7 @@ def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Disp
         timeout=request.timeout,
         memory_limit=request.memory_limit,
         tuning=tuning,
+        replaces=True,
     )
     return Run(directory, records)
 

@@ -1,6 +1,7 @@
 """The cluster executor: cells on many machines, one at a time on each worker of a Dask scheduler."""
 
 import importlib.util
+import json
 import logging
 import uuid
 from asyncio import CancelledError
@@ -18,7 +19,7 @@ from rbench.errors import RbenchError
 from rbench.run.cluster.standard import Standard
 from rbench.run.cluster.worker import Introduction, Order, Result, introduce, topic, work
 from rbench.run.display import Display
-from rbench.run.record import Record, cells_folder
+from rbench.run.record import Record, cells_folder, plain
 from rbench.run.resume import stored
 from rbench.train.cell import Cell
 
@@ -137,6 +138,7 @@ class ClusterExecutor:
         self._hands: dict[str, _Hand] = {}
         self._refusals: dict[str, str] = {}
         self._queue: deque[Cell] = deque()
+        self._lacking: dict[Cell, Record] = {}
         self._losses: defaultdict[Cell, list[str]] = defaultdict(list)
         self._ended: deque[Record] = deque()
         self._steps: SimpleQueue[tuple[str, int, int]] = SimpleQueue()
@@ -155,7 +157,7 @@ class ClusterExecutor:
         if not cells:
             return
         self._queue.extend(cells)
-        self._standard = Standard(self._directory, self._queue)
+        self._standard = Standard(self._directory, self._queue, anew=not self._lacking)
         client = self._cluster.client
         client.subscribe_topic(topic(self._run), lambda event: self._steps.put(event[1]))
         try:
@@ -172,6 +174,11 @@ class ClusterExecutor:
         finally:
             with suppress(OSError):
                 client.cancel([hand.future for hand in self._hands.values() if hand.future is not None])
+
+    def measure(self, records: Sequence[Record]) -> Generator[Record]:
+        """Measure the peak memory of records that lack it, and yield them, stored, as `run` does."""
+        self._lacking = {record.cell: record for record in records}
+        return self.run(list(self._lacking))
 
     def _see_who_is_there(self) -> None:
         """Have new workers introduce themselves, and give up those that are gone."""
@@ -216,8 +223,9 @@ class ClusterExecutor:
         for hand in self._hands.values():
             if self._queue and hand.host and hand.future is None and hand.missing is None:
                 hand.cell = self._queue.popleft()
-                order = Order(run=self._run, cell=hand.cell, **self._limits)
-                hand.future = self._submit(hand.address, work, order.model_dump_json())
+                lacking = self._lacking.get(hand.cell)
+                order = Order(run=self._run, cell=hand.cell, lacking=lacking, **self._limits)
+                hand.future = self._submit(hand.address, work, json.dumps(plain(order.model_dump())))
 
     def _submit(self, address: str, function: Any, *arguments: str) -> Any:
         return self._cluster.client.submit(
@@ -262,6 +270,9 @@ class ClusterExecutor:
     def _bring_home(self, hand: _Hand, found: Result) -> None:
         record = found.record
         self._standard.check(record)
+        if record.cell in self._lacking:
+            self._ended.append(record)
+            return
         record.provenance["worker"] = hand.name
         if record.gate is not None and str(record.gate) not in self._gates:
             self._gates.add(str(record.gate))
@@ -287,6 +298,10 @@ class ClusterExecutor:
             self._queue.append(hand.cell)
             return
         reason = f"tried {len(losses)} times, and no record came home: {'; '.join(losses)}"
+        if (lacking := self._lacking.get(hand.cell)) is not None:
+            changes = {"memory_status": "crashed", "memory_reason": reason}
+            self._ended.append(lacking.model_copy(update=changes))
+            return
         environment = self._standard.environment(hand.cell)
         self._ended.append(Record(cell=hand.cell, status="crashed", reason=reason, environment=environment))
 

@@ -23,10 +23,11 @@ class Standard:
     Args:
         directory: the run's.
         cells: what is to run.
+        anew: whether their records are replaced; otherwise they stay, and count among those that are there.
     """
 
-    def __init__(self, directory: Path, cells: Sequence[Cell]) -> None:
-        keys = {cell.key for cell in cells}
+    def __init__(self, directory: Path, cells: Sequence[Cell], anew: bool = True) -> None:
+        keys = {cell.key for cell in cells if anew}
         self._directory = directory
         self._stay = [record for record in read_records(directory)[0] if record.cell.key not in keys]
         self._todo, self._there = _kinds(cells), _kinds(record.cell for record in self._stay)

@@ -20,6 +20,7 @@ from rbench.plugins import find_backend
 from rbench.run.ask import INTERVAL, Stopped
 from rbench.run.gate import Gate, gate
 from rbench.run.isolate import run_isolated
+from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, Status, plain
 from rbench.train.cell import Cell
@@ -60,10 +61,12 @@ class Order(BaseModel):
         timeout: seconds that it may take, or None.
         memory_limit: bytes that it may hold resident, or None.
         memory_pass: whether peak memory is measured.
+        lacking: the cell's record, where only its peak memory is to be measured.
     """
 
     run: str
     cell: Cell
+    lacking: Record | None = None
     timeout: float | None = None
     memory_limit: int | None = None
     memory_pass: bool = True
@@ -185,6 +188,9 @@ def _problems(cell: Cell) -> list[str]:
 
 
 def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Record:
+    limits: dict[str, Any] = {"timeout": order.timeout, "memory_limit": order.memory_limit, "stop": unwanted}
+    if order.lacking is not None:
+        return with_memory(order.lacking, run.peaks, **limits)
     cell, place = order.cell, (order.cell.backend, order.cell.dtype, order.cell.device)
     if place not in run.gates:
         try:
@@ -208,11 +214,9 @@ def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Reco
         cell,
         found,
         scratch,
-        timeout=order.timeout,
-        memory_limit=order.memory_limit,
         peaks=run.peaks if order.memory_pass else None,
         progress=_reporter(order.run, unwanted.worker),
-        stop=unwanted,
+        **limits,
     )
 
 

@@ -1,0 +1,79 @@
+"""The declared types of what a record's file holds beside its cell: figures, evaluations, and where they come from.
+
+In a process they are plain dictionaries; only what is read from a file is held to these types.
+"""
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
+
+from rbench.run.reading import Count, Number, Real
+
+_OPEN = ConfigDict(extra="allow", strict=True)
+
+
+class _Figures(BaseModel):
+    model_config = _OPEN
+    device: str | None = None
+    dataset_sha256: str | None = None
+    dataset_official: bool | None = None
+    target_reached: bool | None = None
+    n_parameters: Count | None = None
+    steps: Count | None = None
+    train_loss: Number | None = None
+    test_loss: Number | None = None
+    test_accuracy: Number | None = None
+    train_squared_error: Number | None = None
+    test_squared_error: Number | None = None
+    step_seconds: Number | None = None
+    step_ratio_to_sgd: Number | None = None
+    compile_seconds: Number | None = None
+    train_seconds: Number | None = None
+    seconds_to_target: Number | None = None
+    peak_host_bytes: Number | None = None
+    peak_resident_bytes: Number | None = None
+    peak_device_bytes: Number | None = None
+    phase_seconds: dict[str, Real] = {}
+
+
+class _Commit(BaseModel):
+    model_config = _OPEN
+    id: str
+    dirty: bool
+
+
+class _Provenance(BaseModel):
+    model_config = _OPEN
+    rbench: str | None = None
+    commit: _Commit | None = None
+    python: str | None = None
+    libraries: dict[str, str] = {}
+    cpu: str | None = None
+    cores: Count | None = None
+    memory_bytes: Count | None = None
+    blas: list[dict[str, str | Count | None]] = []
+    system: str | None = None
+    backend: dict[str, str] = {}
+    device: str | None = None
+    worker: str | None = None
+
+
+def _held_to(kind: type[BaseModel]) -> AfterValidator:
+    """A check that a dictionary is of a type; the dictionary stays as it is."""
+    validate = TypeAdapter(kind).validator.validate_python
+
+    def check(found: dict[str, Any]) -> dict[str, Any]:
+        validate(found)
+        return found
+
+    return AfterValidator(check)
+
+
+Figures: TypeAlias = Annotated[dict[str, Number | str | bool | dict[str, Real] | None], _held_to(_Figures)]
+"""Figures by name: those that are known have their own types, others are single values or numbers by name."""
+
+History: TypeAlias = list[dict[str, Number | None]]
+"""Evaluations: numbers by name, such as `step`, `seconds` and `test_loss`."""
+
+Provenance: TypeAlias = Annotated[dict[str, Any], _held_to(_Provenance)]
+"""Software and hardware, as `rbench.run.provenance.provenance` finds them; each part may be missing."""

@@ -1,0 +1,78 @@
+"""The memory pass of a record: in a process of its own, tried again where it fails."""
+
+import threading
+from collections.abc import MutableMapping
+
+from rbench.run.ask import Answer, ask
+from rbench.run.record import FINAL, Record
+from rbench.train.cell import Budget
+from rbench.train.memory import VARIABLES, Peaks
+
+TRIES = 2
+
+
+def lacks_memory(record: Record) -> bool:
+    """Whether a record's peak memory is still to be measured: its pass failed.
+
+    A pass whose step needs more memory than there is had nothing to measure, and did not fail. Of a record from before
+    it was said how the pass ended, all that is missing counts as failed.
+    """
+    if record.status not in FINAL:
+        return False
+    if record.memory_status is not None:
+        return record.memory_status not in ("ok", "skipped")
+    peaks = [value for name, value in record.figures.items() if name in Peaks().figures()]
+    return bool(peaks) and all(value is None for value in peaks)
+
+
+def with_memory(
+    record: Record,
+    peaks: MutableMapping[str, Peaks],
+    *,
+    timeout: float | None = None,
+    memory_limit: int | None = None,
+    stop: threading.Event | None = None,
+) -> Record:
+    """A record with the peak memory of its cell's steps, or with the reason why that is missing.
+
+    Args:
+        record: of a cell that has trained.
+        peaks: of steps measured so far, one for all seeds and budgets; what is found is added. What failed is not.
+        timeout: seconds for each try, or None.
+        memory_limit: bytes that its process may hold resident, as `ask` counts them, or None.
+        stop: ends it when set.
+
+    Raises:
+        Stopped: `stop` was set.
+    """
+    like = record.cell.model_copy(update={"seed": 0, "fixed": (), "budget": Budget(steps=1), "suite": ""})
+
+    def measured() -> Answer:
+        answer = ask(
+            "rbench.run.memory_worker",
+            like.model_dump_json(),
+            threads=like.threads,
+            variables=VARIABLES,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            stop=stop,
+        )
+        if answer.status != "ok":
+            return answer
+        try:
+            peaks[like.key] = Peaks.model_validate_json(answer.text)
+        except ValueError:
+            return answer._replace(status="crashed", reason="its process ended without an answer")
+        return answer
+
+    answers = []
+    while like.key not in peaks and len(answers) < TRIES:
+        answers.append(measured())
+    if like.key in peaks:
+        found = peaks[like.key]
+        status, reason = ("skipped", found.skipped) if found.skipped else ("ok", None)
+    else:
+        found, status = Peaks(), answers[-1].status
+        reason = f"tried {len(answers)} times: {'; '.join(dict.fromkeys(str(one.reason) for one in answers))}"
+    changes = {"memory_status": status, "memory_reason": reason}
+    return record.model_copy(update={"figures": record.figures | found.figures(), **changes})

@@ -1,0 +1,110 @@
+"""`run.json`: what was asked for, and the cells of it."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rbench.run.provenance import provenance
+from rbench.run.reading import DamagedError, read_file, read_object, set_aside
+from rbench.run.record import write_json
+
+NAME = "run.json"
+
+
+class Planned(BaseModel):
+    """A request and the cells that it makes.
+
+    Attributes:
+        request: the request.
+        provenance: software and hardware of the process that it was given to.
+        cells: keys of the cells, in order.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    request: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    cells: tuple[str, ...]
+
+
+class RunFile(Planned):
+    """The content of a run's `run.json`.
+
+    Attributes:
+        earlier: requests before this one, the last first, each with those of its cells that neither had a record nor
+            were asked for again when another request came.
+    """
+
+    earlier: tuple[Planned, ...] = ()
+
+    def missing(self, there: Collection[str]) -> tuple[list[str], list[str]]:
+        """Keys of cells that have no record: of the request itself, and of those before it.
+
+        Args:
+            there: keys that have a record.
+        """
+        own = [key for key in self.cells if key not in there]
+        before = {key: None for one in self.earlier for key in one.cells if key not in there and key not in self.cells}
+        return own, list(before)
+
+
+def kind(directory: Path) -> Literal["training", "cost"] | None:
+    """What run a directory holds, by its `run.json`; None for none that can be read."""
+    content = read_object(directory / NAME)
+    return "cost" if "places" in content else "training" if "cells" in content else None
+
+
+def read_run_file(directory: Path) -> RunFile:
+    """The plan of a run that trains.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is damaged, or none of rbench's.
+        NewerError: a newer version wrote it.
+    """
+    return read_file(directory / NAME, RunFile)
+
+
+def earlier_plans(directory: Path, warn: Callable[[str], None]) -> RunFile | None:
+    """The plan that a directory holds, or None; one that is damaged is set aside, and told.
+
+    Raises:
+        NewerError: a newer version wrote it.
+        OSError: it cannot be set aside.
+    """
+    try:
+        return read_run_file(directory)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        aside = set_aside(directory / NAME)
+        warn(f"{error}: it is now {aside.name}; cells that it planned and that have no record are not known any more")
+        return None
+
+
+def write_run_file(
+    directory: Path,
+    request: dict[str, Any],
+    cells: Collection[str],
+    *,
+    before: RunFile | None,
+    there: Collection[str],
+) -> None:
+    """Store a plan; what earlier ones planned stays until it has a record or is asked for again.
+
+    Args:
+        directory: the run's.
+        request: what was asked for.
+        cells: keys of the cells that it makes, in order.
+        before: the plan that the directory held, or None where it is given up.
+        there: keys that have a record.
+    """
+    done, earlier = {*cells, *there}, list[Planned]()
+    for plan in () if before is None else (before, *before.earlier):
+        left = [key for key in plan.cells if key not in done]
+        done.update(left)
+        if left:
+            earlier.append(Planned(request=plan.request, provenance=plan.provenance, cells=tuple(left)))
+    content = RunFile(request=request, provenance=provenance(), cells=tuple(cells), earlier=tuple(earlier))
+    write_json(directory / NAME, content.model_dump(exclude=None if earlier else {"earlier"}))
