@@ -25,6 +25,7 @@ RANKS = {
     "windows": 1,
     "random": 1,
     "spec": 1,
+    "text": 0,
     "backend": 2,
     "plugins": 2,
     "modules": 3,
