@@ -19,6 +19,7 @@ _UNSEEN = re.compile(
 """Characters that are not seen and yet do something, but for the line feed. Joiners and variation selectors, which
 ordinary words and emoji are written with, are not among them."""
 
+_SPACES = re.compile(" +")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _MARKDOWN = re.compile(
@@ -48,7 +49,7 @@ FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Text for a terminal: what is not seen is written as Python writes it, such as `\\x1b`.
+    r"""Text for a terminal: what is not seen is written as Python writes it, such as `\x1b`.
 
     Args:
         text: any.
@@ -59,7 +60,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 def markdown(text: str) -> str:
     """Text within a line of Markdown or a cell of its table, which CommonMark and GitHub show as it is."""
-    return _MARKDOWN.sub(_markdown, " ".join(visible(text).split(" ")).strip())
+    return _MARKDOWN.sub(_markdown, _SPACES.sub(" ", visible(text)).strip())
 
 
 def paragraph(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbench.cli.program import app, errors
+from rbench.cli.program import app, errors, show
 
 
 class Kind(StrEnum):
@@ -27,4 +27,4 @@ def list_(
         from rbench.report.catalogue import catalogue, describe
 
         found = catalogue([kind.value] if kind else [k.value for k in Kind])
-        typer.echo(describe(found, as_json=json))
+        show(describe(found, as_json=json))

@@ -5,6 +5,7 @@ from typing import Any
 
 from rbench.errors import PluginError, SpecError
 from rbench.plugins import plugins
+from rbench.report.environments import environment_notes, environments
 from rbench.report.noise import ALL_RANGE
 from rbench.report.tuning import tuned_notes
 from rbench.run import Budget, Record, Suite
@@ -28,6 +29,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         *tuned_notes(records),
         *_tuning(records),
         *_data(records),
+        *environment_notes(environments(records).words),
         *machines([record.provenance for record in records if record.provenance]),
     ]
 

@@ -9,13 +9,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from rbench.report.environments import environments
 from rbench.report.noise import marks, median_interval
 from rbench.run.record import FIELDS, Record
 
 Line: TypeAlias = dict[str, Any]
 
-FIELD = ["suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official"]
+FIELD = [
+    "suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official", "environment",
+    "dataset_sha256",
+]  # fmt: skip
 """What methods share that compete."""
+
+CELL = FIELDS[: FIELDS.index("status")]
+"""What a record is of."""
 
 GROUP = [*FIELD, "method"]
 FIGURES = [
@@ -25,39 +32,66 @@ FIGURES = [
 ]  # fmt: skip
 
 
-def rows(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record, with the columns `FIELDS`, in the order of the records; a missed target takes forever."""
+def rows(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a record, in their order; a missed target takes forever.
+
+    Returns:
+        The columns `FIELDS`, and `environment`: the letter of the record's, None where all agree.
+    """
     frame = pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
     missed = frame["target_reached"].eq(False)
     for figure in ("seconds_to_target", "steps_to_target"):
         frame[figure] = pd.to_numeric(frame[figure]).mask(missed, np.inf)
-    return frame
+    return frame.assign(environment=pd.Series(environments(records).labels, index=frame.index, dtype=object))
 
 
-def history(records: Iterable[Record]) -> pd.DataFrame:
-    """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures."""
-    names = ("task", "method", "backend", "dtype", "seed", "fixed")
+def raw_rows(records: Sequence[Record]) -> list[Line]:
+    """One plain row a record, with `FIELDS`, and `environment` in words where records differ in it."""
+    return _told_apart(records, [[record.row()] for record in records])
+
+
+def history(records: Sequence[Record]) -> pd.DataFrame:
+    """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures.
+
+    Where records differ in it, `environment` says in words what it was made with.
+    """
     lines = []
     for record in records:
         row = record.row()
-        lines += [{**{name: row[name] for name in names}, **point} for point in record.history]
-    return pd.DataFrame(lines)
+        cell = {name: row[name] for name in (*CELL, "dataset_sha256")}
+        lines.append([{**cell, **point} for point in record.history])
+    return pd.DataFrame(_told_apart(records, lines))
+
+
+def _told_apart(records: Sequence[Record], lines: list[list[Line]]) -> list[Line]:
+    """The lines of records, each with its environment where these differ."""
+    labels, words = environments(records)
+    return [
+        {**line, **({} if label is None else {"environment": words[label]})}
+        for label, own in zip(labels, lines, strict=True)
+        for line in own
+    ]
 
 
 def located(frame: pd.DataFrame) -> pd.DataFrame:
     """Raw rows, completed with what a run that died could not say: its device and data are those of the others."""
-    by_backend, by_task = frame.groupby("backend")["device"], frame.groupby("task")["dataset_official"]
-    return frame.assign(
-        device=frame["device"].fillna(by_backend.transform("first")),
-        dataset_official=frame["dataset_official"].fillna(by_task.transform("first")),
-    )
+    known = {"device": "backend", "dataset_official": "task", "dataset_sha256": "task"}
+    others = {name: frame.groupby(of)[name].transform("first") for name, of in known.items()}
+    return frame.assign(**{name: frame[name].fillna(other) for name, other in others.items()})
+
+
+def several_data(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Of each task whose data are not the same in all rows, their sums."""
+    sums = frame[["task", "dataset_sha256"]].dropna().drop_duplicates()
+    found = {str(task): [str(one) for one in own] for task, own in sums.groupby("task", sort=False)["dataset_sha256"]}
+    return {task: own for task, own in found.items() if len(own) > 1}
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each method on a task and backend, over its seeds; the best first within each task.
 
     Args:
-        frame: raw rows.
+        frame: raw rows, as `rows` makes them.
 
     Returns:
         The columns of `GROUP`; `seeds`, how many were run; `status` and `reason`, a failure where there is one, with
@@ -86,7 +120,8 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 def lines_of(frame: pd.DataFrame) -> list[Line]:
     """The rows of a frame by column; what is missing is None."""
     plain = frame.astype(object)
-    return plain.where(plain.notna(), None).to_dict("records")  # type: ignore[return-value]
+    lines: list[Any] = plain.where(plain.notna(), None).to_dict("records")
+    return lines
 
 
 def _grouped(lines: Iterable[Line], names: Sequence[str]) -> list[list[Line]]:

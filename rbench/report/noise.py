@@ -89,7 +89,7 @@ def paired_ratio(first: ArrayLike, second: ArrayLike) -> Ratio:
     if not np.all(np.isfinite(logs)):
         return Ratio(middle, 0.0, np.inf, 1.0)
     degrees = len(logs) - 1
-    error = np.sqrt(np.var(logs, ddof=1) / len(logs))
+    error = np.sqrt(np.mean((logs - np.mean(logs)) ** 2) * (len(logs) / degrees) / len(logs))
     t = np.mean(logs) / error
     low, high = np.exp((t + special.stdtrit(degrees, ((1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2))) * error)
     return Ratio(middle, float(low), float(high), float(2 * special.stdtr(degrees, -abs(t))))

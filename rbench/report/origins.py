@@ -1,40 +1,53 @@
 """What differs between the software, hardware and data of two runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rbench.cost import places
-from rbench.run.record import read_records
+from rbench.run.record import Record
 from rbench.spec import parse
 
 COMPARED = ("rbench", "commit")
 """Of a provenance, what two runs are made to compare."""
 
+Provenance: TypeAlias = dict[str, Any]
 Facts: TypeAlias = dict[str, set[str]]
 
 
-def unlike(first: Path, second: Path) -> list[str]:
-    """What differs between two runs apart from rbench itself, of what both say, such as `cpu: this → that`."""
+def unlike(first: Sequence[Provenance], second: Sequence[Provenance]) -> list[str]:
+    """What differs between two runs apart from rbench itself, of what both say, such as `cpu: this → that`.
+
+    Args:
+        first: provenances of the first run, as `made_with` or `measured_with` finds them.
+        second: of the second.
+    """
     a, b = _facts(first), _facts(second)
     words = {name: [", ".join(sorted(side[name])) for side in (a, b)] for name in a if name in b}
     return [f"{name}: {before} → {after}" for name, (before, after) in words.items() if before != after]
 
 
-def _facts(directory: Path) -> Facts:
-    found: Facts = {}
-    for name, value in _said(directory):
-        found.setdefault(name, set()).add(value)
+def made_with(records: Iterable[Record]) -> list[Provenance]:
+    """Provenances of a run that trains, and the data of its tasks."""
+    found = []
+    for record in records:
+        sha = record.figures.get("dataset_sha256")
+        data = {f"data of {parse(record.cell.task)[0]}": f"sha256 {sha[:16]}…"} if sha else {}
+        found.append(record.provenance | data)
     return found
 
 
-def _said(directory: Path) -> Iterator[tuple[str, str]]:
-    for place in places(directory):
-        yield from _flat(place.provenance(directory))
-    for record in read_records(directory)[0]:
-        yield from _flat(record.provenance)
-        if sha := record.figures.get("dataset_sha256"):
-            yield f"data of {parse(record.cell.task)[0]}", f"sha256 {sha[:16]}…"
+def measured_with(directory: Path) -> list[Provenance]:
+    """Provenances of a run that measures costs."""
+    return [place.provenance(directory) for place in places(directory)]
+
+
+def _facts(known: Iterable[Provenance]) -> Facts:
+    found: Facts = {}
+    for one in known:
+        for name, value in _flat(one):
+            found.setdefault(name, set()).add(value)
+    return found
 
 
 def _flat(value: Any, name: str = "") -> Iterable[tuple[str, str]]:
