@@ -26,6 +26,7 @@ RANKS = {
     "random": 1,
     "checked": 1,
     "spec": 2,
+    "text": 0,
     "backend": 2,
     "plugins": 3,
     "modules": 3,

@@ -1,12 +1,15 @@
 """`rbench compare`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbench.cli.program import OK, SOME_FAILED, app, errors, fail
+from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, show, tell
 from rbench.cli.table import TableFormat
+
+if TYPE_CHECKING:
+    from rbench.report import Format
 
 
 @app.command()
@@ -25,7 +28,7 @@ def compare(
             help="Figure to compare, such as step_seconds; default all but seconds.",
         ),
     ] = None,
-    format: Annotated[TableFormat, typer.Option("--format", help="Form of the table.")] = TableFormat.markdown,
+    format: Annotated[TableFormat | None, typer.Option("--format", help="Form of the table; default markdown.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Compare two runs cell by cell, seed by seed; csv and json hold every ratio with its verdict.
@@ -33,8 +36,10 @@ def compare(
     Exit status: 0 nothing is worse; 1 a figure is worse, beyond the threshold and beyond noise, or a cell that was ok
     in A is not ok in B, or missing; 2 the request is wrong, or the runs have nothing in common.
     """
+    if json and format not in (None, TableFormat.json):
+        fail(f"--json and --format {format.value} are two forms of one table; give one of them")
     with errors():
-        from rbench.report import cost_rows, is_cost
+        from rbench.report import cost_rows, is_cost, written_notes
         from rbench.report.changes import change_notes, render_changes
         from rbench.report.compare import compare_costs, compare_training
         from rbench.report.load import load
@@ -49,13 +54,14 @@ def compare(
         else:
             (a, warnings_a), (b, warnings_b) = load([first]), load([second])
             for warning in (*warnings_a, *warnings_b):
-                typer.echo(f"rbench: {warning}", err=True)
+                tell(f"rbench: {warning}")
             changes = compare_training(a, b, figure or (), threshold)
             made = training_facts(a), training_facts(b)
         for difference in unlike(*made):
-            typer.echo(f"rbench: made differently, {difference}", err=True)
-        form = TableFormat.json if json else format
-        typer.echo(render_changes(changes, form.value))
-        if form is TableFormat.markdown:
-            typer.echo("\n" + "\n".join(change_notes(changes, threshold, costs=costs)))
+            tell(f"rbench: made differently, {difference}")
+        form: Format = "json" if json else (format or TableFormat.markdown).value
+        shown = render_changes(changes, form)
+        if form != "csv" and form != "json":
+            shown += "\n\n" + written_notes(change_notes(changes, threshold, costs=costs), form)
+        show(shown)
         raise typer.Exit(SOME_FAILED if any(change.fails for change in changes) else OK)

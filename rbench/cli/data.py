@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbench.cli.program import OK, SOME_FAILED, Program, app, errors
+from rbench.cli.program import OK, SOME_FAILED, Program, app, errors, show
+from rbench.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,4 +51,4 @@ def data_check(name: Name) -> None:
 def _print_files(name: str, files: "Iterable[FileStatus]") -> None:
     for file in files:
         words = "official" if file.official else file.problem
-        typer.echo(f"{name}  {file.file}  {words}" + (f"  {file.path}" if file.official else ""))
+        show(visible(f"{name}  {file.file}  {words}" + (f"  {file.path}" if file.official else "")))

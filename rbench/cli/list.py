@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rbench.cli.program import app, errors, fail
+from rbench.cli.program import app, errors, fail, show
 
 KINDS = ("backends", "methods", "tasks", "suites")
 
@@ -24,4 +24,4 @@ def list_(
         if kind is not None and kind not in KINDS:
             fail(unknown("kind of entry", kind, KINDS))
         found = catalogue([kind] if kind else list(KINDS))
-        typer.echo(describe(found, as_json=json))
+        show(describe(found, as_json=json))

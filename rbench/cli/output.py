@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from rbench.cli.program import OK, SOME_FAILED
+from rbench.cli.program import OK, SOME_FAILED, show, tell
 
 if TYPE_CHECKING:
     from rbench.run import Run
@@ -24,7 +24,7 @@ def tell_broken_plugins() -> None:
     for kind in NEEDED:
         plugins().registered(kind)
     for failure in plugins().failures:
-        typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
+        tell(f"rbench: plugin {failure.name!r} failed to load: {failure.error}")
 
 
 def training_folder(output: Path | None, name: str) -> Path:
@@ -36,15 +36,15 @@ def end(run: "Run", *, json: bool) -> NoReturn:
     """Print a run's table with footnotes, or its rows as JSON, and end with the exit status that it deserves."""
     from rich.console import Console
 
-    from rbench.report import footnotes, render
+    from rbench.report import footnotes, render, written_notes
     from rbench.report.display import print_table
 
     console, records = Console(), run.records
     if json:
-        typer.echo(render(records, "json"))
+        show(render(records, "json"))
     elif console.is_terminal:
         print_table(console, records)
     else:
-        typer.echo(render(records, "markdown") + "\n\n" + "\n".join(footnotes(records)))
-    typer.echo(f"records: {run.directory}", err=True)
+        show(render(records, "markdown") + "\n\n" + written_notes(footnotes(records), "markdown"))
+    tell(f"records: {run.directory}")
     raise typer.Exit(OK if run.ok else SOME_FAILED)

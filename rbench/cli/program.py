@@ -1,15 +1,19 @@
 """The program that the commands belong to: its app, its exit statuses, and how it refuses and stops."""
 
+import io
+import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
 from rbench.errors import RbenchError
+from rbench.text import visible
 
 
 class Command(TyperCommand):
@@ -44,7 +48,7 @@ app = Program(
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that end a run like Ctrl-C; a terminal that is closed sends the second, which Windows lacks."""
 
-OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
 def _version(value: bool) -> None:
@@ -75,10 +79,48 @@ class errors:
             fail(str(error))
 
 
+def show(text: str) -> None:
+    """Print what the command was asked for, made safe where it was written, to standard output.
+
+    A reader that has enough, as `head` has, ends the command in silence, and a full disk with a message.
+    """
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        _give_up()
+        raise typer.Exit(PIPE_CLOSED) from None
+    except OSError as error:
+        _give_up()
+        fail(_unwritten(error))
+
+
+def tell(message: str) -> None:
+    """Print a line, or lines, beside what was asked for, to standard error; where that is closed there is no reader."""
+    try:
+        typer.echo(visible(message, lines=True), err=True)
+    except OSError:
+        _give_up()
+
+
 def fail(message: str) -> NoReturn:
     """Print the message, and end with exit status 2."""
-    typer.echo(f"rbench: {message}", err=True)
+    tell(f"rbench: {message}")
     raise typer.Exit(WRONG_REQUEST)
+
+
+def _unwritten(error: OSError) -> str:
+    return f"cannot write the output: {error.strerror}; make room, or send it elsewhere"
+
+
+def _give_up() -> None:
+    """Let what could not be written go, so that Python does not try again at its end."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
 
 
 @contextmanager
@@ -107,11 +149,18 @@ def stoppable(way_on: str) -> Iterator[None]:
     except (KeyboardInterrupt, OSError) as error:
         if isinstance(error, OSError) and not ended:
             raise
-        with suppress(OSError):  # the terminal is gone
-            typer.echo(f"stopped; {way_on}", err=True)
+        tell(f"stopped; {way_on}")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def main() -> None:
     """Entry point of the `rbench` command."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is shown by its number
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except OSError as error:  # of help, or of the display of a run; commands answer for the files they name
+        _give_up()
+        tell(f"rbench: {error}" if error.filename else f"rbench: {_unwritten(error)}")
+        sys.exit(WRONG_REQUEST)

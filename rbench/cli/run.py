@@ -8,7 +8,8 @@ import typer
 
 from rbench.cli import options
 from rbench.cli.output import end, new_folder, tell_broken_plugins, training_folder
-from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, stoppable
+from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, show, stoppable, tell
+from rbench.text import visible
 
 if TYPE_CHECKING:
     from rbench.cost import CostRequest, Plan
@@ -146,7 +147,7 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
     with stoppable(_way_on(folder)), progress_bar(console, count) as bar:
 
         def say(text: str, ended: int) -> None:
-            console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+            console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
             bar.advance(ended)
 
         ok = measure(request, folder, say, force=force)
@@ -154,12 +155,12 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
     if series := series_of(rows):
         try:
             plot_sweeps(series, folder / "scaling.png")
-            typer.echo(f"plot: {folder / 'scaling.png'}", err=True)
+            tell(f"plot: {folder / 'scaling.png'}")
         except RbenchError as error:
-            typer.echo(f"rbench: {error}", err=True)
+            tell(f"rbench: {error}")
     shown = render_costs(rows, "json" if json else "markdown")
-    typer.echo(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
-    typer.echo(f"results: {folder}", err=True)
+    show(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
+    tell(f"results: {folder}")
     raise typer.Exit(OK if ok else SOME_FAILED)
 
 
@@ -171,20 +172,20 @@ def _print_cells(cells: "list[Cell]", as_json: bool) -> None:
     if as_json:
         import json
 
-        typer.echo(json.dumps([cell.model_dump() for cell in cells], indent=1))
+        show(json.dumps([cell.model_dump() for cell in cells], indent=1))
         return
     for cell in cells:
-        typer.echo(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}")
-    typer.echo(f"cells: {len(cells)}")
+        show(visible(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}"))
+    show(f"cells: {len(cells)}")
 
 
 def _print_plans(plans: "list[Plan]", as_json: bool) -> None:
     if as_json:
         import json
 
-        typer.echo(json.dumps([plan.model_dump() for plan in plans], indent=1))
+        show(json.dumps([plan.model_dump() for plan in plans], indent=1))
         return
     for plan in plans:
         for case in plan.cases:
-            typer.echo(f"{plan.suite} {case} {plan.backend} {plan.dtype}")
-    typer.echo(f"cases: {sum(len(plan.cases) for plan in plans)}")
+            show(visible(f"{plan.suite} {case} {plan.backend} {plan.dtype}"))
+    show(f"cases: {sum(len(plan.cases) for plan in plans)}")

@@ -7,7 +7,8 @@ import typer
 
 from rbench.cli import options
 from rbench.cli.output import end, tell_broken_plugins, training_folder
-from rbench.cli.program import app, errors, fail, stoppable
+from rbench.cli.program import app, errors, fail, show, stoppable, tell
+from rbench.text import visible
 
 if TYPE_CHECKING:
     from rbench.tune import Plan, TuneRequest
@@ -109,7 +110,7 @@ def _tune(request: "TuneRequest", folder: Path, *, json: bool) -> None:
     with stoppable(f"the same command with -o {folder} goes on where it stopped"):
         with display(console) as shown:
             found = search(request, folder, shown)
-        typer.echo(f"settings: {folder / 'tuned.json'}", err=True)
+        tell(f"settings: {folder / 'tuned.json'}")
         with display(console) as shown:
             done = rerun(request, found, folder, shown)
     end(done, json=json)
@@ -119,9 +120,9 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
     if as_json:
         import json
 
-        typer.echo(json.dumps({"trials": plan.trials, **plan.facts()}, indent=1))
+        show(json.dumps({"trials": plan.trials, **plan.facts()}, indent=1))
         return
     for search in plan.searches:
-        typer.echo(f"{search.name}: {search.space_in_words()}")
+        show(visible(f"{search.name}: {search.space_in_words()}"))
     again = f", and {plan.finalists} of each on {len(plan.confirming)} further seeds" if plan.confirming else ""
-    typer.echo(f"trials: {len(plan.searches)} × {plan.trials}" + again)
+    show(f"trials: {len(plan.searches)} × {plan.trials}" + again)

@@ -6,7 +6,7 @@ import typer
 
 from rbench.cli import options
 from rbench.cli.output import tell_broken_plugins
-from rbench.cli.program import OK, SOME_FAILED, app, errors
+from rbench.cli.program import OK, SOME_FAILED, app, errors, show
 
 
 @app.command()
@@ -28,6 +28,7 @@ def verify(
         from rich.console import Console
 
         from rbench.plugins import available, backend_specs, find_backend, get_backend
+        from rbench.report import written_notes
         from rbench.report.display import progress_bar
         from rbench.report.equivalence import equivalence_json, equivalence_notes, equivalence_table
         from rbench.testing import cases, short_cases
@@ -44,9 +45,9 @@ def verify(
                 bar.describe(f"{name} {kind}")
                 found = get_backend(name, dtype=kind, device=where)
                 results += verify_backend(found, chosen, lambda done, total: bar.advance())
-        typer.echo(
+        show(
             equivalence_json(results)
             if json
-            else equivalence_table(results) + "\n\n" + "\n".join(equivalence_notes(results))
+            else equivalence_table(results) + "\n\n" + written_notes(equivalence_notes(results), "markdown")
         )
         raise typer.Exit(OK if all(result.passed for result in results) else SOME_FAILED)

@@ -86,6 +86,7 @@ def main() -> None:
         os.environ.pop(name, None)
     os.environ |= {"RBENCH_PLAN": plan.model_dump_json(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     words = ["-c", os.devnull, "--rootdir", directory, "--noconftest", "--import-mode=importlib", "--tb=short"]
+    words += [f"--benchmark-storage=file://{directory}"]  # otherwise a folder appears where it is called
     words += [word for plugin in PLUGINS for word in ("-p", plugin)]
     code = pytest.main([*words, "--pyargs", module], plugins=[Reporter(answer, environment)])
     told = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)

@@ -1,12 +1,12 @@
 """What is registered, for `rbench list`."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from rbench.plugins import plugins, unavailable, version_of
 from rbench.run import CostSuite, Suite
 from rbench.spec import Configurable
+from rbench.text import json_text, visible
 
 
 def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -25,7 +25,7 @@ def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
 def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
     """The catalogue as JSON or as text."""
     if as_json:
-        return json.dumps(found, indent=1)
+        return json_text(found)
     lines = []
     for kind, items in found.items():
         lines.append(f"{kind}:")
@@ -40,7 +40,7 @@ def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
                 lines.append(
                     f"  {'':{width}}    " + ", ".join(f"{key}={value}" for key, value in item["settings"].items())
                 )
-    return "\n".join(lines)
+    return "\n".join(visible(line) for line in lines)
 
 
 def _words(value: Any) -> str:

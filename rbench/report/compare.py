@@ -9,6 +9,7 @@ import numpy as np
 
 from rbench.cost import COST_FIELDS
 from rbench.errors import SpecError
+from rbench.names import did_you_mean
 from rbench.report.frame import located, rows
 from rbench.report.noise import Ratio, paired_ratio
 from rbench.run.record import FIELDS, Record
@@ -136,10 +137,12 @@ def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[s
 
 
 def _chosen(figures: Sequence[Figure], names: Sequence[str]) -> list[Figure]:
-    unknown = set(names) - {figure.name for figure in figures}
-    if unknown:
-        known = ", ".join(figure.name for figure in figures)
-        raise SpecError(f"no figure to compare here is called {', '.join(sorted(unknown))}; there are: {known}")
+    known = [figure.name for figure in figures]
+    for name in names:
+        if name not in known:
+            raise SpecError(
+                f"no figure to compare here is called {name}{did_you_mean(name, known)}; there are: {', '.join(known)}"
+            )
     return [figure for figure in figures if figure.name in names or (figure.default and not names)]
 
 

@@ -1,18 +1,21 @@
 """The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
-from rbench.cost import COST_FIELDS, kind, places
+from rbench.cost import COST_FIELDS, Place, kind, places
+from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
-from rbench.report.table import Format, significant, written
+from rbench.report.table import Format, csv_text, significant, written
 from rbench.run.record import plain
 from rbench.spec import parse
+from rbench.text import json_text
+
+Row: TypeAlias = dict[str, Any]
 
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
@@ -28,17 +31,54 @@ def is_cost(directory: Path) -> bool:
     return kind(directory) == "cost"
 
 
-def cost_rows(directories: list[Path]) -> list[dict[str, Any]]:
-    """Rows with `rbench.cost.COST_FIELDS` of runs that measure costs."""
-    return [plain(row) for directory in directories for place in places(directory) for row in place.rows(directory)]
+def cost_rows(directories: list[Path]) -> list[Row]:
+    """Rows with `rbench.cost.COST_FIELDS` of runs that measure costs.
+
+    Where they differ in it, rows have an `environment` as well, in words; one that was measured twice, its run.
+    """
+    known = [(directory, place) for directory in directories for place in places(directory)]
+    said = [_facts(directory, place) for directory, place in known]
+    found, rows = told_apart(said), [place.rows(directory) for directory, place in known]
+    if _repeated(rows, found.labels):
+        said = [{"run": str(directory), **one} for (directory, _), one in zip(known, said, strict=True)]
+        found = told_apart(said)
+    return [
+        plain(row) | ({} if label is None else {"environment": found.words[label]})
+        for own, label in zip(rows, found.labels, strict=True)
+        for row in own
+    ]
 
 
-def render_costs(rows: list[dict[str, Any]], form: Format) -> str:
+def _facts(directory: Path, place: Place) -> dict[str, str]:
+    """What is known of an environment; a series is of one number of threads, which its table does not show."""
+    found = facts(place.environment, place.provenance(directory), place.plan.backend)
+    return found | ({"threads": str(place.plan.threads)} if any(case.sweep for case in place.plan.cases) else {})
+
+
+def _repeated(rows: list[list[Row]], labels: list[str | None]) -> bool:
+    """Whether a figure was measured twice in one environment."""
+    of = COST_FIELDS[: COST_FIELDS.index("status")]
+    cases = [(label, *(row[name] for name in of)) for own, label in zip(rows, labels, strict=True) for row in own]
+    return len(set(cases)) < len(cases)
+
+
+def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
+    """Rows with letters for their environments, None where all have one; and the words of each letter."""
+    found = dict.fromkeys(row["environment"] for row in rows if "environment" in row)
+    letters = {words: letter(place) for place, words in enumerate(found)}
+    lettered = [{**row, "environment": letters.get(row.get("environment", ""))} for row in rows]
+    return lettered, {label: words for words, label in letters.items()}
+
+
+def render_costs(rows: list[Row], form: Format) -> str:
     """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
     if form == "json":
-        return json.dumps(rows, indent=1)
+        return json_text(rows)
     if form == "csv":
-        return pd.DataFrame(rows, columns=list(COST_FIELDS)).to_csv(index=False).rstrip()
+        return csv_text(
+            pd.DataFrame(rows, columns=[*COST_FIELDS, *["environment"] * any("environment" in row for row in rows)])
+        )
+    rows, _ = _lettered(rows)
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
     shown = [_shown(steps, STEP, _step_figures(steps)), _shown(parts, PART, _part_figures)]
@@ -51,7 +91,7 @@ def render_costs(rows: list[dict[str, Any]], form: Format) -> str:
 def cost_footnotes(directories: list[Path]) -> list[str]:
     """Sentences on timing, threads, machine and versions."""
     found = [(directory, place) for directory in directories for place in places(directory)]
-    rows = cost_rows(directories)
+    rows, words = _lettered(cost_rows(directories))
     threads = sorted({place.plan.threads for _, place in found})
     notes = []
     if any(row["method"] and (row["sweep"] or row["step_ratio_to_sgd"]) for row in rows):
@@ -79,6 +119,7 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
     if any(row["part"] for row in rows):
         notes.append("pairs / ns: multiply-add pairs over the median time, a symmetric product counted half.")
     notes.append(f"Threads: {', '.join(map(str, threads))}.")
+    notes += environment_notes(words)
     known = [place.provenance(directory) for directory, place in found]
     notes += machines([one for one in known if one])
     versions = [
@@ -87,13 +128,14 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
     return [*notes, f"{', '.join(dict.fromkeys(versions))}."] if versions else notes
 
 
-def _shown(rows: list[dict[str, Any]], names: dict[str, str], figures: Any) -> pd.DataFrame:
+def _shown(rows: list[Row], names: dict[str, str], figures: Any) -> pd.DataFrame:
     """Text alone; threads, and how cases ended, where these differ; no figure that no row has."""
     failed, threads = any(row["status"] != "ok" for row in rows), len({row["threads"] for row in rows}) > 1
     lines = []
     for row in rows:
         line = {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
         line |= {"threads": str(row["threads"])} if threads else {}
+        line |= {"environment": row["environment"]} if row["environment"] else {}
         line |= figures(row)
         end = row["status"] + (f": {row['reason']}" if row["reason"] else "")
         lines.append(line | ({"status": end} if failed else {}))
@@ -101,13 +143,13 @@ def _shown(rows: list[dict[str, Any]], names: dict[str, str], figures: Any) -> p
     return table[[name for name in table.columns if (table[name] != "–").any()]]
 
 
-def _step_figures(rows: list[dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, str]]:
+def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
     """How a step is written beside the others, SGD's memory among them."""
-    place = ("network", "batch_size", "backend", "device", "dtype")
+    place = ("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
     timed = any(row["step_ratio_to_sgd"] is not None for row in rows)
     sgd = {tuple(row[name] for name in place): row for row in rows if parse(row["method"])[0] == "sgd"}
 
-    def figures(row: dict[str, Any]) -> dict[str, str]:
+    def figures(row: Row) -> dict[str, str]:
         ratio = "–"
         if row["step_ratio_to_sgd"] is not None:
             middle, low, high = (f"{row[f'step_ratio_{end}']:.2f}" for end in ("to_sgd", "low", "high"))
@@ -125,10 +167,10 @@ def _step_figures(rows: list[dict[str, Any]]) -> Callable[[dict[str, Any]], dict
     return figures
 
 
-def _part_figures(row: dict[str, Any]) -> dict[str, str]:
+def _part_figures(row: Row) -> dict[str, str]:
     rate = row["operations"] / row["step_seconds"] / 1e9 if row["operations"] and row["step_seconds"] else None
     return {"ms": _milliseconds(row), "pairs / ns": "–" if rate is None else significant(rate)}
 
 
-def _milliseconds(row: dict[str, Any]) -> str:
+def _milliseconds(row: Row) -> str:
     return "–" if row["step_seconds"] is None else significant(1e3 * row["step_seconds"])

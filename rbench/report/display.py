@@ -22,6 +22,7 @@ from rbench.report.table import comparison
 from rbench.run.display import Display
 from rbench.run.gate import Gate
 from rbench.run.record import Record
+from rbench.text import visible
 from rbench.train.cell import Cell
 
 
@@ -34,22 +35,20 @@ class PlainDisplay(Display):
     def start(self, cells: int, kept: int) -> None:
         self._cells, self._ended = cells, 0
         if kept:
-            self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
+            say(self._console, f"cells from an earlier run: {kept}; to run: {cells}")
 
     def gate(self, gate: Gate) -> None:
-        self._console.print(str(gate), markup=False, emoji=False, highlight=False, soft_wrap=True)
+        say(self._console, str(gate))
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         """Nothing: only ends are shown."""
 
     def end(self, record: Record) -> None:
         self._ended += 1
-        self._console.print(
-            f"[{self._ended}/{self._cells}] {_line(record)}", markup=False, emoji=False, highlight=False, soft_wrap=True
-        )
+        say(self._console, f"[{self._ended}/{self._cells}] {_line(record)}")
 
     def warn(self, text: str) -> None:
-        _warn(self._console, text)
+        say(self._console, f"warning: {text}")
 
 
 class BarDisplay(Display):
@@ -64,19 +63,21 @@ class BarDisplay(Display):
 
     def start(self, cells: int, kept: int) -> None:
         if kept:
-            self._console.print(f"cells from an earlier run: {kept}; to run: {cells}", highlight=False)
+            say(self._console, f"cells from an earlier run: {kept}; to run: {cells}")
         if self._overall is not None:  # one bar after another
             self._progress.remove_task(self._overall)
         self._overall = self._progress.add_task("all cells", total=cells)
         self._progress.start()
 
     def gate(self, gate: Gate) -> None:
-        self._console.print(str(gate), markup=False, emoji=False, highlight=False)
+        say(self._console, str(gate))
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         with self._lock:
             if cell.key not in self._running:
-                self._running[cell.key] = self._progress.add_task(escape(f"{cell.task} {cell.method} seed {cell.seed}"))
+                self._running[cell.key] = self._progress.add_task(
+                    _markup(f"{cell.task} {cell.method} seed {cell.seed}")
+                )
             self._progress.update(self._running[cell.key], completed=done, total=total)
 
     def end(self, record: Record) -> None:
@@ -87,10 +88,10 @@ class BarDisplay(Display):
             if self._overall is not None:
                 self._progress.advance(self._overall)
         if record.status != "ok":
-            self._console.print(_line(record), markup=False, emoji=False, highlight=False)
+            say(self._console, _line(record))
 
     def warn(self, text: str) -> None:
-        _warn(self._console, text)
+        say(self._console, f"warning: {text}")
 
     def stop(self) -> None:
         """Take the bars away."""
@@ -119,7 +120,7 @@ class Bar:
 
     def describe(self, words: str) -> None:
         """Say what is being done."""
-        self._progress.update(self._task, description=escape(words))
+        self._progress.update(self._task, description=_markup(words))
 
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
@@ -152,20 +153,26 @@ def print_table(console: Console, records: list[Record]) -> None:
     """The comparison on a terminal, a table for each task, with footnotes."""
     shown = comparison(records)
     for task, part in shown.groupby("task", sort=False):
-        table = Table(title=escape(str(task)), title_justify="left")
+        table = Table(title=_markup(str(task)), title_justify="left")
         rest = part.drop(columns="task")
         for name in rest.columns:
-            words = name in ("method", "status", "backend", "suite", "device", "dtype", "fixed")
+            words = name in ("method", "status", "backend", "suite", "device", "dtype", "fixed", "environment", "data")
             table.add_column(name, justify="left" if words else "right", overflow="fold")
         for values in rest.to_numpy():
-            table.add_row(*(escape(str(value)) for value in values))
+            table.add_row(*(_markup(str(value)) for value in values))
         console.print(table)
     for note in footnotes(records):
-        console.print(note, highlight=False, markup=False, emoji=False)
+        say(console, note)
 
 
-def _warn(console: Console, text: str) -> None:
-    console.print(f"warning: {text}", markup=False, emoji=False, highlight=False, soft_wrap=True)
+def say(console: Console, text: str) -> None:
+    """Print a line as it is, whatever it says."""
+    console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _markup(text: str) -> str:
+    """Text for what reads rich's markup."""
+    return escape(visible(text))
 
 
 def _line(record: Record) -> str:

@@ -1,12 +1,13 @@
 """What the equivalence gate found, as a table by check and backend."""
 
-import json
 from collections.abc import Sequence
 
 import pandas as pd
 
+from rbench.report.table import written
 from rbench.run.record import plain
 from rbench.testing import TOLERANCE, Result
+from rbench.text import json_text
 
 
 def equivalence_table(results: Sequence[Result]) -> str:
@@ -26,10 +27,8 @@ def equivalence_table(results: Sequence[Result]) -> str:
     worst, missed = grouped["error"].max().unstack(sort=False), grouped["missed"].sum().unstack(sort=False)
     words = worst.map(lambda error: f"{error:.1e}") + missed.map(lambda count: f" ({count} MISSED)" if count else "")
     words.insert(0, "cases", frame.groupby("check", sort=False)["name"].nunique())
-    table = words.reset_index()
-    return table.to_markdown(
-        index=False, disable_numparse=True, colalign=["left", *["right"] * (len(table.columns) - 1)]
-    )
+    table = words.reset_index().astype(str)
+    return written(table, "markdown", set(table.columns) - {"check"})
 
 
 def equivalence_notes(results: Sequence[Result]) -> list[str]:
@@ -68,4 +67,4 @@ def equivalence_json(results: Sequence[Result]) -> str:
         }
         for result in results
     ]
-    return json.dumps([plain(row) for row in rows], indent=1)
+    return json_text([plain(row) for row in rows])

@@ -5,6 +5,7 @@ from typing import Any
 
 from rbench.errors import PluginError, SpecError
 from rbench.plugins import plugins
+from rbench.report.environments import environment_notes, environments
 from rbench.report.noise import ALL_RANGE
 from rbench.report.tuning import tuned_notes
 from rbench.run import Budget, Record, Suite
@@ -29,6 +30,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         *_tuning(records),
         *_data(records),
         *_memory(records),
+        *environment_notes(environments(records).words),
         *machines([record.provenance for record in records if record.provenance]),
     ]
 

@@ -1,16 +1,28 @@
 """Records as pandas frames: raw rows, and one row a method with medians over its seeds."""
 
-from collections.abc import Iterable
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from rbench.report.environments import environments
 from rbench.report.noise import marks, median_interval
 from rbench.run.record import FIELDS, Record
 
-FIELD = ["suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official"]
+Line: TypeAlias = dict[str, Any]
+
+FIELD = [
+    "suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official", "environment",
+    "dataset_sha256",
+]  # fmt: skip
 """What methods share that compete."""
+
+CELL = FIELDS[: FIELDS.index("status")]
+"""What a record is of."""
 
 GROUP = [*FIELD, "method"]
 FIGURES = [
@@ -20,39 +32,66 @@ FIGURES = [
 ]  # fmt: skip
 
 
-def rows(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record, with the columns `FIELDS`, in the order of the records; a missed target takes forever."""
+def rows(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a record, in their order; a missed target takes forever.
+
+    Returns:
+        The columns `FIELDS`, and `environment`: the letter of the record's, None where all agree.
+    """
     frame = pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
     missed = frame["target_reached"].eq(False)
     for figure in ("seconds_to_target", "steps_to_target"):
         frame[figure] = pd.to_numeric(frame[figure]).mask(missed, np.inf)
-    return frame
+    return frame.assign(environment=pd.Series(environments(records).labels, index=frame.index, dtype=object))
 
 
-def history(records: Iterable[Record]) -> pd.DataFrame:
-    """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures."""
-    names = ("task", "method", "backend", "dtype", "seed", "fixed")
+def raw_rows(records: Sequence[Record]) -> list[Line]:
+    """One plain row a record, with `FIELDS`, and `environment` in words where records differ in it."""
+    return _told_apart(records, [[record.row()] for record in records])
+
+
+def history(records: Sequence[Record]) -> pd.DataFrame:
+    """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures.
+
+    Where records differ in it, `environment` says in words what it was made with.
+    """
     lines = []
     for record in records:
         row = record.row()
-        lines += [{**{name: row[name] for name in names}, **point} for point in record.history]
-    return pd.DataFrame(lines)
+        cell = {name: row[name] for name in (*CELL, "dataset_sha256")}
+        lines.append([{**cell, **point} for point in record.history])
+    return pd.DataFrame(_told_apart(records, lines))
+
+
+def _told_apart(records: Sequence[Record], lines: list[list[Line]]) -> list[Line]:
+    """The lines of records, each with its environment where these differ."""
+    labels, words = environments(records)
+    return [
+        {**line, **({} if label is None else {"environment": words[label]})}
+        for label, own in zip(labels, lines, strict=True)
+        for line in own
+    ]
 
 
 def located(frame: pd.DataFrame) -> pd.DataFrame:
     """Raw rows, completed with what a run that died could not say: its device and data are those of the others."""
-    by_backend, by_task = frame.groupby("backend")["device"], frame.groupby("task")["dataset_official"]
-    return frame.assign(
-        device=frame["device"].fillna(by_backend.transform("first")),
-        dataset_official=frame["dataset_official"].fillna(by_task.transform("first")),
-    )
+    known = {"device": "backend", "dataset_official": "task", "dataset_sha256": "task"}
+    others = {name: frame.groupby(of)[name].transform("first") for name, of in known.items()}
+    return frame.assign(**{name: frame[name].fillna(other) for name, other in others.items()})
+
+
+def several_data(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Of each task whose data are not the same in all rows, their sums."""
+    sums = frame[["task", "dataset_sha256"]].dropna().drop_duplicates()
+    found = {str(task): [str(one) for one in own] for task, own in sums.groupby("task", sort=False)["dataset_sha256"]}
+    return {task: own for task, own in found.items() if len(own) > 1}
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each method on a task and backend, over its seeds; the best first within each task.
 
     Args:
-        frame: raw rows.
+        frame: raw rows, as `rows` makes them.
 
     Returns:
         The columns of `GROUP`; `seeds`, how many were run; `status` and `reason`, a failure where there is one, with
@@ -64,8 +103,9 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         columns = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high", "_mark")]
         return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason", *columns])
     lines = []
-    for _, field in located(frame).groupby(FIELD, sort=False, dropna=False):
-        lines += _field([group for _, group in field.groupby("method")])
+    for field in _grouped(lines_of(located(frame)), FIELD):
+        by_method = sorted(_grouped(field, ["method"]), key=lambda group: str(group[0]["method"]))
+        lines += _field(by_method)
     table = pd.DataFrame(lines)
     # pandas makes None among strings NaN.
     table["reason"] = table["reason"].astype(object).where(table["reason"].notna(), None)
@@ -77,32 +117,53 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order.index].reset_index(drop=True)
 
 
-def _field(groups: list[pd.DataFrame]) -> list[dict[str, Any]]:
+def lines_of(frame: pd.DataFrame) -> list[Line]:
+    """The rows of a frame by column; what is missing is None."""
+    plain = frame.astype(object)
+    lines: list[Any] = plain.where(plain.notna(), None).to_dict("records")
+    return lines
+
+
+def _grouped(lines: Iterable[Line], names: Sequence[str]) -> list[list[Line]]:
+    """Lines that agree in all of the names, in order of the first of each."""
+    found: dict[tuple[Any, ...], list[Line]] = {}
+    for line in lines:
+        found.setdefault(tuple(line[name] for name in names), []).append(line)
+    return list(found.values())
+
+
+def _field(groups: list[list[Line]]) -> list[Line]:
     """The rows of the methods that compete, each given with its records."""
     lines = [_one(group) for group in groups]
     for figure in FIGURES:
         values = [by_seed(group, figure) for group in groups]
         for line, known, mark in zip(lines, values, marks(values, higher=figure == "test_accuracy"), strict=True):
-            line[figure] = float(known.median()) if len(known) else np.nan
-            line[f"{figure}_low"], line[f"{figure}_high"] = median_interval(known) if len(known) else (np.nan, np.nan)
+            line[figure] = median(known.values()) if known else math.nan
+            line[f"{figure}_low"], line[f"{figure}_high"] = (
+                median_interval(list(known.values())) if known else (math.nan, math.nan)
+            )
             line[f"{figure}_mark"] = mark
     return lines
 
 
-def by_seed(group: pd.DataFrame, figure: str) -> "pd.Series[float]":
+def by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
     """A figure of the records that ended `ok` and have it, by seed in increasing order; of repeats the median."""
-    done = group[group["status"] == "ok"].set_index("seed")
-    return pd.to_numeric(done[figure]).dropna().astype(float).groupby(level=0).median()
+    found: dict[int, list[float]] = {}
+    for line in group:
+        if line["status"] == "ok" and line[figure] is not None:
+            found.setdefault(line["seed"], []).append(float(line[figure]))
+    return {seed: median(values) for seed, values in sorted(found.items())}
 
 
-def _one(group: pd.DataFrame) -> dict[str, Any]:
-    failed = group[group["status"] != "ok"].sort_values("seed")
-    kinds = failed["status"].value_counts(sort=False)
+def _one(group: list[Line]) -> Line:
+    seeds = {line["seed"] for line in group}
+    failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line["seed"]))
+    kinds = Counter(status for _, status in dict.fromkeys((line["seed"], line["status"]) for line in failed))
     alone = len(kinds) == 1 and len(failed) == len(group)
-    ends = [str(status) if alone else f"{status} {count} of {len(group)}" for status, count in kinds.items()]
+    ends = [str(status) if alone else f"{status} {count} of {len(seeds)}" for status, count in kinds.items()]
     return {
-        **{name: group[name].iloc[0] for name in GROUP},
-        "seeds": group["seed"].nunique(),
+        **{name: group[0][name] for name in GROUP},
+        "seeds": len(seeds),
         "status": ", ".join(ends) or "ok",
-        "reason": None if failed.empty else failed["reason"].iloc[0],
+        "reason": failed[0]["reason"] if failed else None,
     }

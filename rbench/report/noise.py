@@ -1,15 +1,21 @@
 """What seeds say of a figure: an interval of its median, ratios of paired seeds, and what lies within noise."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import cache
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIDENCE = 0.95
 ALL_RANGE = 5
 """So many values or fewer have their range as the interval of their median."""
+
+RESAMPLES = 9999
 
 IDENTICAL = 1e-9
 """Logarithms of ratios that differ by less are one number: the t-test knows no noise that small."""
@@ -21,18 +27,27 @@ def median_interval(values: ArrayLike) -> tuple[float, float]:
     Of n ≤ 5 values it is their range: more than 2.5 % of all resamples have an extreme as their median. The range of
     independent values holds the median of their distribution with probability 1 − 2^(1−n).
     """
-    from scipy import stats
-
     ordered = np.sort(np.asarray(values, dtype=float))
     if ordered[0] == ordered[-1]:
         return float(ordered[0]), float(ordered[-1])
-    with np.errstate(invalid="ignore"):  # SciPy also takes the standard error, which infinite values do not have
-        found = stats.bootstrap(
-            (ordered,), np.median, confidence_level=CONFIDENCE, method="percentile", rng=np.random.default_rng(0)
-        )
+    below, above = _middles(len(ordered))
+    medians = (ordered[below] + ordered[above]) / 2
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-    low, high = np.quantile(found.bootstrap_distribution, ends, method="inverted_cdf")
+    low, high = np.quantile(medians, ends, method="inverted_cdf")
     return float(low), float(high)
+
+
+@cache
+def _middles(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ranks of the two values whose mean is the median, of each resample of so many values; one twice if it is odd.
+
+    The resamples are those of `scipy.stats.bootstrap` with `rng=0`. They depend on the number of values alone, so that
+    the intervals of a table share them.
+    """
+    drawn = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
+    middles = (count - 1) // 2, count // 2
+    drawn.partition(middles, axis=1)
+    return drawn[:, middles[0]].copy(), drawn[:, middles[1]].copy()
 
 
 class Ratio(NamedTuple):
@@ -61,7 +76,7 @@ def paired_ratio(first: ArrayLike, second: ArrayLike) -> Ratio:
         first: figures (n,), not negative.
         second: figures (n,), not negative, in the same order.
     """
-    from scipy import stats
+    from scipy import special
 
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -73,15 +88,17 @@ def paired_ratio(first: ArrayLike, second: ArrayLike) -> Ratio:
         return Ratio(middle, middle, middle, float(abs(logs[0]) < IDENTICAL))
     if not np.all(np.isfinite(logs)):
         return Ratio(middle, 0.0, np.inf, 1.0)
-    found = stats.ttest_1samp(logs, 0.0)
-    interval = found.confidence_interval(CONFIDENCE)
-    return Ratio(middle, float(np.exp(interval.low)), float(np.exp(interval.high)), float(found.pvalue))
+    degrees = len(logs) - 1
+    error = np.sqrt(np.mean((logs - np.mean(logs)) ** 2) * (len(logs) / degrees) / len(logs))
+    t = np.mean(logs) / error
+    low, high = np.exp((t + special.stdtrit(degrees, ((1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2))) * error)
+    return Ratio(middle, float(low), float(high), float(2 * special.stdtr(degrees, -abs(t))))
 
 
 BEST, WITHIN_NOISE = "*", "~"
 
 
-def marks(figures: Sequence["pd.Series[Any]"], *, higher: bool) -> list[str]:
+def marks(figures: "Sequence[Mapping[int, float] | pd.Series[Any]]", *, higher: bool) -> list[str]:
     """Which of several methods is best in a figure, and which are not shown to differ from it.
 
     Each method is compared with the one of the best median by `paired_ratio` over the seeds that both have. Of the
@@ -95,20 +112,28 @@ def marks(figures: Sequence["pd.Series[Any]"], *, higher: bool) -> list[str]:
         `*` for the best, `~` for those not shown to differ, and else nothing; nothing at all where fewer than two
         methods have two seeds.
     """
+    known = [dict(values) for values in figures]
+    several = [index for index, values in enumerate(known) if len(values) >= 2]
+    if len(several) < 2:
+        return [""] * len(known)
+    best = min(several, key=lambda index: median(known[index].values()) * (-1 if higher else 1))
+    p: dict[int, float] = {}
+    for index, values in enumerate(known):
+        both = [seed for seed in values if seed in known[best]]
+        if index != best and len(both) >= 2:
+            p[index] = paired_ratio([known[best][seed] for seed in both], [values[seed] for seed in both]).p
+    differ = _differ(p)
+    return [
+        BEST if index == best else "" if index in differ or not values else WITHIN_NOISE
+        for index, values in enumerate(known)
+    ]
+
+
+def _differ(p: dict[int, float]) -> set[int]:
+    """Those that differ, by the p of each."""
+    if min(p.values(), default=1.0) >= 1 - CONFIDENCE:  # adjusted, none is smaller
+        return set()
     from scipy import stats
 
-    known = [index for index, values in enumerate(figures) if len(values) >= 2]
-    if len(known) < 2:
-        return [""] * len(figures)
-    best = min(known, key=lambda index: figures[index].median() * (-1 if higher else 1))
-    p: dict[int, float] = {}
-    for index, values in enumerate(figures):
-        both = values.index.intersection(figures[best].index)
-        if index != best and len(both) >= 2:
-            p[index] = paired_ratio(figures[best][both], values[both]).p
-    adjusted = stats.false_discovery_control(list(p.values())) if p else ()
-    differ = {index for index, value in zip(p, adjusted, strict=True) if value < 1 - CONFIDENCE}
-    return [
-        BEST if index == best else "" if index in differ or values.empty else WITHIN_NOISE
-        for index, values in enumerate(figures)
-    ]
+    adjusted = stats.false_discovery_control(list(p.values()))
+    return {index for index, value in zip(p, adjusted, strict=True) if value < 1 - CONFIDENCE}

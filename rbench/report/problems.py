@@ -7,13 +7,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from rbench.errors import PluginError
+from rbench.errors import DataError, PluginError
 from rbench.plugins import plugins
-from rbench.report.frame import located, rows
+from rbench.report.environments import environments
+from rbench.report.frame import located, rows, several_data
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
-PLACE = ["backend", "device", "dtype", "threads", "fixed"]
+PLACE = ["backend", "device", "dtype", "threads", "fixed", "environment"]
 """Where methods compete."""
 
 TASK = ["suite", "task", "budget"]
@@ -28,7 +29,7 @@ class Problems:
     """What methods took on the problems of one place.
 
     Attributes:
-        place: the values of `PLACE`, by name.
+        place: the values of `PLACE`, by name; `environment`, in words, where records differ in it.
         by: what was taken: the first of `MAIN` that a task has, or training seconds until its target.
         scores: a row a problem, (task, seed); a column a method. Less is better, and infinite is a method that failed
             or missed the target.
@@ -52,8 +53,17 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
     A method is here its name with the settings that `rbench tune` does not vary, so that it is one method over tasks,
     whatever its rate on each. Where two methods of a task would then be one, both keep their whole SPEC. Of a task's
     seeds those count that every method has which is not left out.
+
+    Raises:
+        DataError: the data of a task are not the same in all records.
     """
     frame = located(rows(records))
+    for task, sums in several_data(frame).items():
+        raise DataError(
+            f"the data of {task} are not the same in all records (sha256 {' and '.join(sums)}): methods compete on the "
+            "same data alone; take the runs of one of them, or give the task a fixed seed"
+        )
+    words = environments(records).words
     found = []
     for _, here in frame.groupby(PLACE, sort=False, dropna=False):
         scored = [_scored(task, by) for _, task in here.groupby(TASK, sort=False)]
@@ -68,6 +78,10 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
         scores = matrix.loc[:, everywhere].dropna()
         if scores.size:
             names = plain(here[PLACE].astype(object).iloc[0].to_dict())
+            if words:
+                names["environment"] = words[names["environment"]]
+            else:
+                del names["environment"]
             found.append(Problems(names, by, scores, tuple(matrix.columns[~everywhere])))
     return found
 
@@ -106,7 +120,7 @@ def untuned(spec: str) -> str:
 
 def place_columns(found: Sequence[Problems]) -> list[dict[str, str]]:
     """For each of several problems, the parts of its place that are not the same for all."""
-    several = [name for name in PLACE if len({one.place[name] for one in found}) > 1]
+    several = [name for name in PLACE if len({one.place.get(name) for one in found}) > 1]
     return [{name: str(one.place[name] or "none") for name in several} for one in found]
 
 

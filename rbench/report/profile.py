@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rbench.errors import DataError, RbenchError
+from rbench.errors import DataError
+from rbench.report.plot import check_plot, new_figure, plain_label, save_plot
 from rbench.report.problems import Problems, left_out_note, place_columns, problems
-from rbench.report.table import Format, raw, written
+from rbench.report.table import Format, raw, written, written_notes
 from rbench.run.record import Record, plain
 
 TAUS = (1.0, 1.25, 1.5, 2.0, 4.0, 8.0, math.inf)
@@ -53,7 +54,7 @@ def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
 
 
 def render_profiles(records: Sequence[Record], form: Format) -> str:
-    """Tables of ρ, with notes where the form is `markdown`.
+    """Tables of ρ, with notes where the form is one to look at.
 
     Raises:
         DataError: no task has a target.
@@ -75,7 +76,7 @@ def render_profiles(records: Sequence[Record], form: Format) -> str:
             for method, shares in table.to_dict("index").items()
         ]
         parts.append(written(pd.DataFrame(shown), form, set(table.columns)))
-        parts += ["\n".join([_note(one), *left_out_note(one)])] * (form == "markdown")
+        parts.append(written_notes([_note(one), *left_out_note(one)], form))
     return "\n\n".join(parts)
 
 
@@ -96,26 +97,25 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
 
     Raises:
         DataError: no task has a target.
-        RbenchError: matplotlib is not there, or cannot write the file.
+        RbenchError: matplotlib is not there, or the file cannot be written.
     """
+    check_plot(path)
     found = timed_problems(records)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RbenchError("plots are drawn with matplotlib; pip install 'rbench[report]'") from None
-    figure = Figure(figsize=(1.5 + 5.5 * len(found), 5), layout="constrained")
+    figure = new_figure(1.5 + 5.5 * len(found), 5)
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     methods = list(dict.fromkeys(method for one in found for method in profile(one.scores).index))
     for panel, one, place in zip(panels, found, place_columns(found), strict=True):
         _draw(panel, one.scores, methods)
-        panel.set_title(", ".join(f"{name} {value}" for name, value in place.items()))
+        panel.set_title(plain_label(", ".join(f"{name} {value}" for name, value in place.items())), wrap=True)
     panels[0].set_ylabel("ρ(τ), share of problems solved")
     lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
-    figure.legend(handles=[lines[method] for method in methods], loc="outside lower center", ncols=2, fontsize="small")
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise RbenchError(f"cannot write the plot to {path}: {error}") from None
+    figure.legend(
+        handles=[lines[plain_label(method)] for method in methods],
+        loc="outside lower center",
+        ncols=2,
+        fontsize="small",
+    )
+    save_plot(figure, path, dpi=110)
 
 
 def _draw(panel: Any, scores: pd.DataFrame, methods: Sequence[str]) -> None:
@@ -127,7 +127,7 @@ def _draw(panel: Any, scores: pd.DataFrame, methods: Sequence[str]) -> None:
             taus = np.sort(times[method][np.isfinite(times[method])])
             shares = np.arange(len(taus) + 1) / len(times)
             look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index % 4], "linewidth": width}
-            panel.step([1.0, *taus, last], [*shares, shares[-1]], where="post", label=method, **look)
+            panel.step([1.0, *taus, last], [*shares, shares[-1]], where="post", label=plain_label(method), **look)
     panel.set_xscale("log", base=2)
     panel.set(xlim=(1, last), ylim=(-0.02, 1.02), xlabel="τ, seconds over the quickest method's")
     panel.xaxis.set_major_formatter("{x:g}")

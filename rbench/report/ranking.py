@@ -10,7 +10,7 @@ import pandas as pd
 from rbench.errors import DataError
 from rbench.report.noise import BEST, CONFIDENCE, WITHIN_NOISE
 from rbench.report.problems import By, Problems, left_out_note, place_columns, problems
-from rbench.report.table import Format, raw, written
+from rbench.report.table import Format, raw, written, written_notes
 from rbench.run.record import Record, plain
 
 FEWEST_TASKS, FEWEST_METHODS = 5, 3
@@ -68,7 +68,7 @@ def ranking(found: Problems) -> Ranking:
 
 
 def render_ranking(records: Sequence[Record], form: Format) -> str:
-    """Tables of ranks by test figure and by seconds to target, with notes where the form is `markdown`.
+    """Tables of ranks by test figure and by seconds to target, with notes where the form is one to look at.
 
     Raises:
         DataError: there is nothing to rank.
@@ -87,7 +87,7 @@ def render_ranking(records: Sequence[Record], form: Format) -> str:
             for (method, mean), mark in zip(one.mean.items(), one.marks, strict=True)
         ]
         parts.append(written(pd.DataFrame(shown), form, {title, *one.problems.tasks}))
-        parts += ["\n".join(_notes(one))] * (form == "markdown")
+        parts.append(written_notes(_notes(one), form))
     return "\n\n".join(parts)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rbench.cost import network
-from rbench.errors import RbenchError
+from rbench.report.plot import new_figure, plain_label, save_plot
 from rbench.report.table import significant
 from rbench.spec import parse
 
@@ -169,7 +169,7 @@ def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
         for row in own:
             line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": place})
             line[labels[row["method"]]] = _cell(row)
-        tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]))
+        tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]).fillna("–"))
     return tables
 
 
@@ -189,15 +189,11 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     """Write time and memory over size as a picture, a column a sweep, both axes logarithmic.
 
     Raises:
-        RbenchError: Matplotlib is not installed.
+        RbenchError: matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RbenchError("the plot needs Matplotlib; pip install 'rbench[report]'") from None
     sweeps, places = list(dict.fromkeys(s.sweep for s in found)), list(dict.fromkeys(s.backend for s in found))
     labels = list(dict.fromkeys(series.label for series in found))
-    figure = Figure(figsize=(3.4 * len(sweeps) + 1, 6.4), layout="constrained")
+    figure = new_figure(3.4 * len(sweeps) + 1, 6.4)
     axes = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
     scales = {"step_seconds": (1e3, "ms a step"), "peak_host_bytes": (2.0**-20, "peak MiB")}
     for row, (name, (scale, title)) in enumerate(scales.items()):
@@ -206,7 +202,7 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
             for series in found:
                 if series.sweep == sweep:
                     sizes, values = series.points(name)
-                    label = series.label + (f", {series.backend}" if len(places) > 1 else "")
+                    label = plain_label(series.label) + (f", {series.backend}" if len(places) > 1 else "")
                     style = ("o-", "s--", "^:", "v-.")[places.index(series.backend) % 4]
                     colour = f"C{labels.index(series.label)}"
                     part.plot(sizes, values * scale, style, color=colour, label=label, markersize=4, linewidth=1.3)
@@ -218,12 +214,12 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
                 part.set_ylabel(title)
     handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
-    figure.savefig(path, dpi=150)
+    save_plot(figure, path, dpi=150)
 
 
 def _place(row: dict[str, Any]) -> str:
-    """Backend, device and dtype in words."""
-    return " ".join(row[name] for name in ("backend", "device", "dtype") if row[name])
+    """Backend, device, dtype and environment in words."""
+    return " ".join(row[name] for name in ("backend", "device", "dtype", "environment") if row.get(name))
 
 
 def _labels(specs: list[str]) -> dict[str, str]:

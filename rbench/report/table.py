@@ -1,17 +1,25 @@
 """The comparison table, in words: which columns to show, and how to write figures."""
 
-import json
 import math
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from rbench.report.frame import rows, summary
+from rbench.report.environments import environments
+from rbench.report.frame import history, lines_of, raw_rows, rows, several_data, summary
 from rbench.run.record import Record, plain
+from rbench.text import csv, html, json_text, latex, markdown, paragraph
 
 Format: TypeAlias = Literal["markdown", "latex", "csv", "html", "json"]
+Look: TypeAlias = Literal["markdown", "latex", "html"]
+"""Forms to look at; the others are raw rows."""
+
+WRITE: dict[Look, Callable[[str], str]] = {"markdown": markdown, "latex": latex, "html": html}
+SUM = 8
+"""Digits of a sum that a table shows."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +69,19 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     """
     table = summary(rows(records))
     shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
-    for name in ("suite", "backend", "device", "dtype", "threads", "budget", "dataset_official"):
+    for name in ("suite", "backend", "device", "dtype", "threads", "budget", "dataset_official", "environment"):
         if table[name].nunique(dropna=False) > 1:
             shown[name] = table[name].fillna("").astype(str)
+    if several_data(table):
+        shown["data"] = [str(sha or "")[:SUM] for sha in table["dataset_sha256"]]
     if table["fixed"].notna().any():
         shown["fixed"] = table["fixed"].fillna("")
     if table["seeds"].nunique() > 1:
         shown["seeds"] = table["seeds"].astype(str)
+    lines = table.to_dict("records")
     for column in COLUMNS:
         if table[column.figure].notna().any():
-            shown[column.title] = [_figure(line, column) for line in table.to_dict("records")]
+            shown[column.title] = [_figure(line, column) for line in lines]
     shown["status"] = [
         status if reason is None else f"{status}: {reason}"
         for status, reason in zip(table["status"], table["reason"], strict=True)
@@ -81,18 +92,31 @@ def comparison(records: list[Record]) -> pd.DataFrame:
 def render(records: list[Record], form: Format) -> str:
     """The table as text: `markdown`, `latex` and `html` are the comparison, `csv` and `json` the raw rows."""
     if form == "json":
-        return raw([plain(record.row()) for record in records], form)
+        return raw([plain(line) for line in raw_rows(records)], form)
     if form == "csv":
-        return rows(records).to_csv(index=False).rstrip()
+        frame, words = rows(records), environments(records).words
+        return csv_text(frame.replace({"environment": words}) if words else frame.drop(columns="environment"))
     return written(comparison(records), form, {column.title for column in COLUMNS})
+
+
+def render_history(records: list[Record], form: Literal["csv", "json"]) -> str:
+    """Every evaluation of the records as text."""
+    frame = history(records)
+    return csv_text(frame) if form == "csv" else raw([plain(line) for line in lines_of(frame)], form)
 
 
 def raw(lines: Sequence[dict[str, Any]], form: Literal["csv", "json"]) -> str:
     """Lines of plain data as text."""
-    return json.dumps(lines, indent=1) if form == "json" else pd.DataFrame(lines).to_csv(index=False).rstrip()
+    return json_text(lines) if form == "json" else csv_text(pd.DataFrame(lines))
 
 
-def written(shown: pd.DataFrame, form: Literal["markdown", "latex", "html"], figures: Collection[str]) -> str:
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV whose text no spreadsheet takes for formulas."""
+    safe = frame.apply(lambda column: column.map(csv) if column.dtype == object or column.dtype == "str" else column)
+    return str(safe.rename(columns=csv).to_csv(index=False)).rstrip()
+
+
+def written(shown: pd.DataFrame, form: Look, figures: Collection[str]) -> str:
     """A table of text in a form to look at.
 
     Args:
@@ -101,14 +125,24 @@ def written(shown: pd.DataFrame, form: Literal["markdown", "latex", "html"], fig
         figures: titles of the columns to align to the right.
     """
     alignment = ["right" if name in figures else "left" for name in shown.columns]
+    shown = shown.map(WRITE[form]).rename(columns=WRITE[form])
     if form == "latex":
-        columns = "".join(side[0] for side in alignment)
-        styled = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-        return str(styled.to_latex(hrules=True, column_format=columns)).rstrip()
+        text = str(shown.style.hide(axis="index").to_latex(hrules=True, column_format="".join(s[0] for s in alignment)))
+        # After the end of a row, these would be a part of it.
+        return re.sub(r"^(?=[*\[])", "{}", text.rstrip(), flags=re.MULTILINE)
     if form == "html":
-        return str(shown.to_html(index=False, border=0))
-    shown = shown.map(lambda text: " ".join(text.split()).replace("|", "\\|"))
-    return shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+        with pd.option_context("display.max_colwidth", None):
+            return str(shown.to_html(index=False, border=0, escape=False))
+    return str(shown.to_markdown(index=False, disable_numparse=True, colalign=alignment))
+
+
+def written_notes(notes: Sequence[str], form: Look) -> str:
+    """Notes below a table: lines of Markdown, small print of LaTeX, paragraphs of HTML."""
+    if form == "markdown":
+        return "\n".join(paragraph(note) for note in notes)
+    if form == "html":
+        return "\n".join(f"<p>{html(note)}</p>" for note in notes)
+    return "\n".join([r"{\footnotesize", *(rf"\par\noindent {latex(note)}" for note in notes), r"\par}"])
 
 
 def _figure(line: dict[Any, Any], column: Column) -> str:

@@ -1,0 +1,82 @@
+"""Plots as files: exactly the file that was named, whole or not at all."""
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rbench.errors import RbenchError
+from rbench.text import visible
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches.
+
+    Raises:
+        RbenchError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RbenchError("plots are drawn with matplotlib; pip install 'rbench[report]'") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a file that no plot can be written to, before there is one.
+
+    Raises:
+        RbenchError: matplotlib is not installed, or knows no form of this ending; the path is a folder, a device or
+            another thing that is no file; its folder does not exist; or it cannot be written.
+    """
+    known = new_figure(1, 1).canvas.get_supported_filetypes()
+    try:
+        if path.is_dir():
+            raise _refusal(path, f"it is a folder; name a file, such as {path / 'plot.png'}")
+        if path.exists() and not path.is_file():
+            raise _refusal(path, "it is no file but a device or a pipe; name a file, such as plot.png")
+        if _form(path) not in known:
+            raise _refusal(path, f"its ending {path.suffix!r} is none of {', '.join(f'.{name}' for name in known)}")
+        folder = path.resolve().parent
+        if not folder.is_dir():
+            raise _refusal(path, f"there is no folder {folder}; make it, or name a file in another")
+        if not os.access(path if path.exists() else folder, os.W_OK) or not os.access(folder, os.W_OK):
+            raise _refusal(path, "it cannot be written; change its permissions, or name another file")
+    except (OSError, ValueError) as error:  # such as a name that is too long; refusals are neither
+        raise _refusal(path, str(error)) from None
+
+
+def save_plot(figure: "Figure", path: Path, dpi: int) -> None:
+    """Write a figure in the form that the ending of the path names; what is there stays until it is whole.
+
+    Raises:
+        RbenchError: as of `check_plot`, or it could not be drawn or written.
+    """
+    check_plot(path)
+    target, drawn = path.resolve(), io.BytesIO()  # behind a link, which stays
+    temporary = target.with_name(f".rbench-plot-{os.getpid()}")
+    try:
+        figure.savefig(drawn, format=_form(path), dpi=dpi)
+        temporary.write_bytes(drawn.getbuffer())
+        temporary.replace(target)
+    except (OSError, RuntimeError, ValueError) as error:  # forms such as .pgf take programs that may not be there
+        raise _refusal(path, str(error)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def plain_label(text: str) -> str:
+    """Text in a plot as it is: not hidden as labels that begin with `_` are, and no mathematics between dollars."""
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def _form(path: Path) -> str:
+    return path.suffix[1:].lower()
+
+
+def _refusal(path: Path, why: str) -> RbenchError:
+    return RbenchError(f"cannot write the plot to {path}: {why}")

@@ -1,0 +1,113 @@
+"""Text that others wrote, made safe to show: on a terminal, and in every form of a table.
+
+What a record, a plugin or a file says may hold anything: sequences that drive a terminal, marks that turn the direction
+of writing, code of the form that it is written in. Ordinary text of any language passes unchanged.
+"""
+
+import html as _html
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
+_BREAKS_WITHIN_LINES = re.compile("[\t\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
+_UNSEEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Characters that are not seen and yet do something, but for the line feed. Joiners and variation selectors, which
+ordinary words and emoji are written with, are not among them."""
+
+_SPACES = re.compile(" +")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_MARKDOWN = re.compile(
+    r"""
+    \\(?=[!-/:-@\[-`{-~])             # a backslash that would escape what follows
+    | [`|$]
+    | [*~](?=\S)                      # would open emphasis or a deletion
+    | (?<!\w)_+                       # likewise; within a word it is literal
+    | \](?=[(\[])                     # would end the text of a link
+    | <(?=[A-Za-z/!?])                # would open a tag
+    | &(?=\#?\w+;)                    # would be a character
+    """,
+    re.VERBOSE,
+)
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
+_BLOCK = re.compile(r"[-+*\#>=\[]|\d+(?=[.)])")
+"""What would make the beginning of a paragraph a list, a heading, a quotation or the target of a link."""
+
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash ", "~": r"\textasciitilde ", "^": r"\textasciicircum "}
+)
+_LATEX_SPACE = re.compile(r"(\\text(?:backslash|asciitilde|asciicircum) ) ")
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""Text for a terminal: what is not seen is written as Python writes it, such as `\x1b`.
+
+    Args:
+        text: any.
+        lines: whether line feeds stay; otherwise they are spaces, and the text is one line.
+    """
+    return _UNSEEN.sub(_escape, (_BREAKS_WITHIN_LINES if lines else _BREAKS).sub(" ", text))
+
+
+def markdown(text: str) -> str:
+    """Text within a line of Markdown or a cell of its table, which CommonMark and GitHub show as it is."""
+    return _MARKDOWN.sub(_markdown, _SPACES.sub(" ", visible(text)).strip())
+
+
+def paragraph(text: str) -> str:
+    """Text as a paragraph of Markdown: what it begins with is no sign of a list, a heading or another block."""
+    inline = markdown(text)
+    found = _BLOCK.match(inline)
+    if found is None:
+        return inline
+    sign = found.group()
+    return (f"{sign}\\" if sign.isdecimal() else f"\\{sign}") + inline[len(sign) :]
+
+
+def latex(text: str) -> str:
+    """Text of a LaTeX document."""
+    return _LATEX_SPACE.sub(r"\1\\space ", visible(text).translate(_LATEX))
+
+
+def html(text: str) -> str:
+    """Text of an HTML element."""
+    return _html.escape(visible(text), quote=False)
+
+
+def csv(value: Any) -> Any:
+    """A cell of CSV: of text, one that no spreadsheet takes for a formula; what is no text stays."""
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value, lines=True)}" if value.lstrip().startswith(FORMULA) else visible(value, lines=True)
+
+
+def json_text(value: Any) -> str:
+    """Plain data as strict JSON, in ASCII; half of a surrogate pair, which is no character, is written in words."""
+    return json.dumps(_characters(value), indent=1, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub(_escape, value)
+    if isinstance(value, Mapping):
+        return {_characters(key): _characters(item) for key, item in value.items()}
+    return [_characters(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _markdown(found: re.Match[str]) -> str:
+    sign = found.group()
+    return _ENTITIES.get(sign) or "".join(f"\\{character}" for character in sign)
