@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -366,3 +367,34 @@ def test_targets():
     assert Target("test_squared_error", 0.2).reached(evaluation)
     assert not Target("test_squared_error", 0.19).reached(evaluation)
     assert not Target("test_loss", 1.0).reached(evaluation)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Digits(),
+        Regression(n_train=300, features=40, outputs=7),
+        Regression(n_train=2, n_test=1, batch_size=1, features=300),
+        DeepLinear(n_train=300, features=30, outputs=40),
+        DeepLinear(n_train=2, n_test=1, batch_size=1, outputs=300),
+        TeacherStudent(n_train=300, teacher=(50, 60)),
+        TeacherStudent(n_train=2, n_test=1, batch_size=1, features=200),
+        TwoSpirals(n_train=5000),
+        Lanczos(n_train=5000),
+    ],
+    ids=lambda task: task.spec,
+)
+def test_the_bytes_of_the_data_are_told_before_they_are_made(task):
+    told = task.data_bytes()
+    tracemalloc.start()
+    try:
+        data = task.load(False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(array.nbytes for array in (data.x_train, data.y_train, data.x_test, data.y_test)) <= told <= peak
+
+
+def test_a_task_that_does_not_know_its_bytes_says_so():
+    assert Task.data_bytes(Digits()) is None
+    assert all(task().data_bytes() for task in rbench_tasks())

@@ -8,7 +8,7 @@ from rbench.backend import Backend
 from rbench.modules import Module, Params
 from rbench.modules.base import Scheme
 from rbench.tasks.base import BatchSize, Dataset, Target, Task
-from rbench.tasks.mnist import SIDE, load_mnist
+from rbench.tasks.mnist import N_DATA, SIDE, load_mnist
 from rbench.tasks.networks import Activation, Widths, mlp
 
 
@@ -41,6 +41,9 @@ class MnistAutoencoder(Task):
 
     def initial(self, network: Module, backend: Backend, seed: int) -> Params:
         return network.init(backend, seed, self.init)
+
+    def data_bytes(self) -> int:
+        return N_DATA * SIDE * SIDE * 4
 
     def load(self, allow_unofficial: bool) -> Dataset:
         data = load_mnist(allow_unofficial)

@@ -97,6 +97,13 @@ class Task(Configurable):
             DataError: absent and cannot be fetched, damaged, or not the official data.
         """
 
+    def data_bytes(self) -> int | None:
+        """Bytes that `load` holds at once, at least: the arrays that it returns, and what it makes them from.
+
+        It is asked before anything is made, so that data which do not fit are never begun. None where it is not known.
+        """
+        return None
+
     def initial(self, network: Module, backend: Backend, seed: int) -> Params:
         """The parameters that training starts from."""
         return network.init(backend, seed)

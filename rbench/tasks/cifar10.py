@@ -1,5 +1,6 @@
 """`cifar10`: small photographs."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from rbench.tasks.base import Dataset, Target
 from rbench.tasks.images import Architecture, ImageClassifier
 from rbench.tasks.networks import Activation
 
+N_DATA = 60_000
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2470, 0.2435, 0.2616)
 """Of each channel's pixels k/255 over the published training images."""
@@ -34,6 +36,9 @@ class Cifar10(ImageClassifier):
     activation: Activation = "relu"
     architecture: Architecture = Field("cnn", alias="network")
     augment: bool = True
+
+    def data_bytes(self) -> int:
+        return N_DATA * (math.prod(self.image) * 4 + 8)
 
     def load(self, allow_unofficial: bool) -> Dataset:
         contents = files.read(datasets.CIFAR10, allow_unofficial)

@@ -38,6 +38,9 @@ class DeepLinear(Synthetic):
     def network(self) -> Module:
         return mlp((self.features, *(self.depth - 1) * (self.width,), self.outputs), "identity")
 
+    def data_bytes(self) -> int:
+        return self.bytes_of(self.features + self.outputs, max(self.features, self.outputs) ** 2)
+
     def draw(self, problem: np.random.Generator, data: np.random.Generator, n: int) -> Pair:
         rank = min(self.features, self.outputs)
         right = orthogonal(problem, self.features)[:, :rank]

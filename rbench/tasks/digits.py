@@ -7,7 +7,7 @@ from rbench.random import generator
 from rbench.tasks.base import BatchSize, Dataset, Target, Task, fingerprint
 from rbench.tasks.networks import Activation, Widths, mlp
 
-N_TEST = 360
+N_DATA, N_TEST = 1797, 360
 
 
 class Digits(Task):
@@ -31,6 +31,9 @@ class Digits(Task):
 
     def network(self) -> Module:
         return mlp((64, *self.hidden, 10), self.activation)
+
+    def data_bytes(self) -> int:
+        return N_DATA * (64 * 4 + 8)
 
     def load(self, allow_unofficial: bool) -> Dataset:
         from sklearn.datasets import load_digits

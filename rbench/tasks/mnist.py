@@ -11,6 +11,7 @@ from rbench.tasks.base import Dataset, Target
 from rbench.tasks.images import ImageClassifier
 
 SIDE = 28
+N_DATA = 70_000
 
 
 class Mnist(ImageClassifier):
@@ -21,6 +22,9 @@ class Mnist(ImageClassifier):
     epochs = 3
     target = Target("test_accuracy", 0.97)
     image = (1, SIDE, SIDE)
+
+    def data_bytes(self) -> int:
+        return N_DATA * (SIDE * SIDE * 4 + 8)
 
     def load(self, allow_unofficial: bool) -> Dataset:
         data = load_mnist(allow_unofficial)

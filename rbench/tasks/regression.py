@@ -35,6 +35,10 @@ class Regression(Synthetic):
     def network(self) -> Module:
         return Linear(self.features, self.outputs)
 
+    def data_bytes(self) -> int:
+        datum = self.features + self.outputs
+        return self.bytes_of(datum, self.features * datum)
+
     def draw(self, problem: np.random.Generator, data: np.random.Generator, n: int) -> Pair:
         rotation = orthogonal(problem, self.features)
         coefficients = problem.standard_normal((self.features, self.outputs)) / np.sqrt(self.features)

@@ -39,6 +39,15 @@ class Synthetic(Task):
             n: number of data.
         """
 
+    def bytes_of(self, datum: int, problem: int = 0) -> int:
+        """Bytes of all data.
+
+        Args:
+            datum: numbers of x and y together, for one of them.
+            problem: numbers that all data have in common.
+        """
+        return 8 * ((self.n_train + self.n_test) * datum + problem)
+
     def load(self, allow_unofficial: bool) -> Dataset:
         (x_train, y_train), (x_test, y_test) = (
             self.draw(self._stream(_PROBLEM), self._stream(part), n)

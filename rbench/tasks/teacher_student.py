@@ -49,6 +49,11 @@ class TeacherStudent(Synthetic):
     def network(self) -> Module:
         return mlp((self.features, *self.hidden, self.outputs), self.activation)
 
+    def data_bytes(self) -> int:
+        sizes = (self.features, *self.teacher, self.outputs)
+        weights = sum(a * b for a, b in pairwise(sizes))
+        return self.bytes_of(self.features + self.outputs, weights + REFERENCE * max(sizes))
+
     def draw(self, problem: np.random.Generator, data: np.random.Generator, n: int) -> Pair:
         sizes = (self.features, *self.teacher, self.outputs)
         weights = [problem.standard_normal((a, b)) * (GAIN / np.sqrt(a)) for a, b in pairwise(sizes)]

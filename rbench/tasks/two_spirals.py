@@ -37,6 +37,9 @@ class TwoSpirals(Synthetic):
     def network(self) -> Module:
         return mlp((2, *self.hidden, 2), self.activation)
 
+    def data_bytes(self) -> int:
+        return self.bytes_of(3)
+
     def draw(self, problem: np.random.Generator, data: np.random.Generator, n: int) -> Pair:
         label = np.arange(n) % 2
         t = np.sqrt(data.random(n))
