@@ -10,6 +10,7 @@ from rbench.errors import RbenchError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import get_backend
+from rbench.run.data import Found, find_data, wanted
 from rbench.run.display import Display
 from rbench.run.executor import LocalExecutor
 from rbench.run.gate import Gate, gate
@@ -124,17 +125,16 @@ def run_cells(
         RbenchError: a cell cannot be run, or another process runs into the directory; nothing has been started.
     """
     check(cells)
-    data: dict[tuple[str, bool], str] = {}
-    for cell in {cell.task: cell for cell in cells if cluster is None}.values():
-        # Fetched and checked once, before the cells need it.
-        data[cell.task, cell.unofficial_data] = cell.make_task().dataset(cell.unofficial_data).sha256
+    found = {} if cluster else _data(cells, timeout, memory_limit)
+    data = {(cell.task, cell.unofficial_data): found[cell.key].sha256 for cell in cells if cell.key in found}
     with locked(directory):
         look_again()
         try:
             kept = _kept(cells, directory, display, keep, None if cluster else data)
             todo = [cell for cell in cells if cell.key not in kept]
             display.start(len(todo), len(kept))
-            gates = {} if cluster else _gates(todo, display)
+            without = {key: one for key, one in found.items() if one.status is not None}
+            gates = {} if cluster else _gates([cell for cell in todo if cell.key not in without], display)
             cells_folder(directory).mkdir(exist_ok=True)
             write_json(
                 directory / "run.json",
@@ -146,8 +146,12 @@ def run_cells(
             ) from None
         limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
         if cluster is None:
-            executor = LocalExecutor(directory, jobs=jobs, progress=display.step, **limits)
-            coming = _records(directory, executor, [(cell, gates[_place(cell)]) for cell in todo])
+            checksums = {key: one.checksum for key, one in found.items()}
+            executor = LocalExecutor(directory, jobs=jobs, progress=display.step, checksums=checksums, **limits)
+            ready = [(cell, gates[_place(cell)]) for cell in todo if cell.key not in without]
+            coming = _records(
+                directory, executor, ready, [(cell, without[cell.key]) for cell in todo if cell.key in without]
+            )
         else:
             coming = cluster.executor(directory, display, **limits).run(todo)
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
@@ -205,8 +209,31 @@ def _gates(cells: Sequence[Cell], display: Display) -> dict[tuple[str, str, str 
     return found
 
 
-def _records(directory: Path, executor: LocalExecutor, cells: Sequence[tuple[Cell, Gate]]) -> Generator[Record]:
+def _data(cells: Sequence[Cell], timeout: float | None, memory_limit: int | None) -> dict[str, Found]:
+    """What there is of each cell's data, by the cells' keys.
+
+    Raises:
+        DataError, SpecError: data that cells need cannot be used.
+    """
+    needs = {cell.key: wanted(cell, cells) for cell in cells}
+    found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
+    for cell in cells:
+        one = found[needs[cell.key]]
+        if one.status is None and cell.make_task().batch_size is None:
+            _check_batch(cell, one.n_train)
+    return {key: found[need] for key, need in needs.items()}
+
+
+def _records(
+    directory: Path,
+    executor: LocalExecutor,
+    cells: Sequence[tuple[Cell, Gate]],
+    without_data: Sequence[tuple[Cell, Found]],
+) -> Generator[Record]:
     """The records of all cells as they end; a backend that failed its gate is not timed."""
+    for cell, data in without_data:
+        record = Record(cell=cell, status=data.status or "crashed", reason=data.reason, environment=environment(cell))
+        yield stored(directory, record)
     for cell, found in cells:
         if not found.passed:
             reason = f"not timed: {found}"
@@ -233,3 +260,13 @@ def check(cells: Sequence[Cell]) -> None:
             raise SpecError(
                 f"{cell.method} on {cell.task}: {error}; name other methods with --method or other tasks with --task"
             ) from None
+        if task.batch_size is not None:
+            _check_batch(cell, task.batch_size)
+
+
+def _check_batch(cell: Cell, size: int) -> None:
+    """Raise for a method that cannot train on batches of a size."""
+    try:
+        cell.make_method().check_batch(size)
+    except RbenchError as error:
+        raise SpecError(f"{cell.method} on {cell.task}: {error}") from None

@@ -260,7 +260,7 @@ class ClusterExecutor:
         self._display.warn(f"worker {hand.name} is given nothing: {reason}")
 
     def _bring_home(self, hand: _Hand, found: Result) -> None:
-        record = found.record
+        record = self._standard.judged(found.record)
         self._standard.check(record)
         record.provenance["worker"] = hand.name
         if record.gate is not None and str(record.gate) not in self._gates:
