@@ -133,8 +133,9 @@ def _hear(answers: list[Found], line: bytes) -> None:
 def _too_large(one: Wanted, memory_limit: int | None) -> str | None:
     """Why data cannot fit, by what their task says of them; None where they may."""
     (task,) = configured("tasks", one.task)
-    needed = task.data_bytes()
-    if needed is None:
+    try:
+        needed = int(task.data_bytes() or 0)
+    except Exception:  # a plugin's: it is a hint
         return None
     free = int(psutil.virtual_memory().available)
     limited = memory_limit is not None and memory_limit < free
