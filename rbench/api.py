@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from rbench.backend import Array, Backend
-from rbench.checks import check_inputs, check_params, check_targets
-from rbench.errors import MetricError
+from rbench.checks import check_backend, check_inputs, check_params, check_targets, outputs
+from rbench.errors import CapacitanceError, MetricError, NotFiniteError
 from rbench.losses import Loss, get_loss
 from rbench.metrics import (
     TREATMENTS,
@@ -22,31 +22,36 @@ from rbench.metrics import (
 )
 from rbench.metrics.mass import MassLike
 from rbench.modules import Module, Params
-from rbench.random import generator
+from rbench.names import shown
+from rbench.random import check_seed, generator
 from rbench.solvers import check_health, solve_layers
 from rbench.solvers.dense import layer_metric
 
 
-def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, backend: Backend) -> Params:
+def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, backend: Backend | str) -> Params:
     """Gradient of the mean loss E = (1/B) Σ_b ℓ(z_b, y_b).
 
     Args:
         net: a network with one output of shape (d,).
-        params: one block a layer, native arrays in the backend's dtype.
-        x: inputs (batch, *shape), NumPy or native; a tuple for several wires.
+        params: one block per layer, native arrays in the backend's dtype.
+        x: inputs (batch, *shape), native or whatever NumPy reads as numbers; a tuple for several wires.
         y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
         loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
-        backend: the backend to compute on.
+        backend: the backend to compute on; or its name, then in the dtype of `params`.
 
     Returns:
         The gradient in the structure of `params`.
 
     Raises:
         ShapeError: shapes of modules, parameters or data do not fit.
-        ParameterError: the wrong number of blocks, or a block with the wrong arrays.
-        DtypeError: parameters in another dtype than the backend's, or targets of the wrong kind.
+        ParameterError: no network; the wrong number of blocks, or a block with the wrong arrays.
+        DtypeError: parameters in another dtype than the backend's, or not its arrays; targets of the wrong kind; what
+            is no dense array of real numbers, or masked.
+        RangeError: a number that is not finite in the backend's dtype, or a target that the loss does not take.
         MetricError: no such loss.
+        BackendError: no such backend.
     """
+    backend = check_backend(backend, params)
     with backend.inference():
         checked = _check(net, params, x, y, get_loss(loss), backend)
         _, pulled = pull_gradient(backend, net, params, checked.loss, checked.x, checked.y)
@@ -65,15 +70,15 @@ def riemannian_gradient(
     mass: MassLike = 0.1,
     batch: Treatment = "stack",
     solver: str = "auto",
-    backend: Backend,
+    backend: Backend | str,
     seed: int = 0,
 ) -> Params:
     """Direction Δ_l = G_l⁻¹ g_l with G_l = M_l + V_lᵀ V_l (eqs. 2-3 of arXiv 2603.03610); a step is w ← w − η Δ.
 
     Args:
         net: a network with one output of shape (d,).
-        params: one block a layer, native arrays in the backend's dtype.
-        x: inputs (batch, *shape), NumPy or native; a tuple for several wires.
+        params: one block per layer, native arrays in the backend's dtype.
+        x: inputs (batch, *shape), native or whatever NumPy reads as numbers; a tuple for several wires.
         y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
         loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
         output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest`, `empirical_fisher`, or a positive definite
@@ -83,22 +88,27 @@ def riemannian_gradient(
             m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
         batch: `stack` (every datum's rows) or `mean` (the batch-mean Jacobian and metric): different metrics.
         solver: `gram`, `rows`, `dense`, `inverse`, or `auto`, which chooses for each layer.
-        backend: the backend to compute on.
+        backend: the backend to compute on; or its name, then in the dtype of `params`.
         seed: of the samples of `ggn_mc`.
 
     Returns:
         The direction in the structure of `params`.
 
     Raises:
-        ShapeError, ParameterError, DtypeError: as for `loss_gradient`.
+        ShapeError, ParameterError, DtypeError, RangeError, BackendError: as for `loss_gradient`; or a seed that is no
+            integer of at least 0.
         MetricError: no such loss, metric or treatment; a matrix that is not positive definite; `true_vs_rest` without
             labels.
         MassError: a mass that does not fit, or is not positive.
         SolverError: no such solver, or it cannot use the mass.
-        CapacitanceError: a layer's matrix could not be factored.
+        CapacitanceError: a layer's matrix could not be factored, as where `x` or `params` are not finite.
     """
+    backend = check_backend(backend, params)
     with backend.inference():
-        pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
+        try:
+            pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, backend, seed)
+        except NotFiniteError as error:
+            raise CapacitanceError(0, why=str(error)) from None
         update = solve_layers(backend, net.layers, pulled, masses, solver)
     check_health(backend.to_numpy(update.health))
     return update.blocks
@@ -116,7 +126,7 @@ def layer_metrics(
     mass: MassLike = 0.1,
     batch: Treatment = "stack",
     solver: str = "auto",
-    backend: Backend,
+    backend: Backend | str,
     seed: int = 0,
 ) -> list[np.ndarray[Any, Any]]:
     """The metrics G_l = M_l + V_lᵀ V_l themselves, for inspection and tests: O(n_l²) memory each.
@@ -126,8 +136,9 @@ def layer_metrics(
     Returns:
         A float64 NumPy array (n_l, n_l) for each layer, in the order weight (C order), then bias.
     """
+    backend = check_backend(backend, params)
     with backend.inference():
-        pulled, masses = _pull(net, params, x, y, get_loss(loss), output_metric, rank, mass, batch, backend, seed)
+        pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, backend, seed)
         metrics = [layer_metric(backend, rows, m)[0] for rows, m in zip(pulled, masses, strict=True)]
     return [backend.to_numpy(metric).astype(np.float64) for metric in metrics]
 
@@ -150,7 +161,7 @@ def _pull(
     params: Params,
     x: Any,
     y: Any,
-    loss: Loss,
+    loss_name: str,
     output_metric: str | Any,
     rank: int,
     mass: MassLike,
@@ -158,16 +169,16 @@ def _pull(
     backend: Backend,
     seed: int,
 ) -> tuple[list[LayerRows], list[Mass]]:
-    if batch not in TREATMENTS:
-        raise MetricError(f"batch is {batch!r}; choose 'stack' or 'mean'")
-    metric = get_output_metric(output_metric, rank)
-    masses = layer_masses(backend, net.layers, mass)
+    if not isinstance(batch, str) or batch not in TREATMENTS:
+        raise MetricError(f"batch is {shown(batch)}; choose 'stack' or 'mean'")
+    check_seed(seed)
+    loss, metric = get_loss(loss_name), get_output_metric(output_metric, rank)
     checked = _check(net, params, x, y, loss, backend)
+    masses = layer_masses(backend, net.layers, mass)
     noise = None
     if metric.samples:
-        space = net.out_space(tuple(tuple(wire.shape[1:]) for wire in checked.x))
-        d = space[0][-1]  # type: ignore[index]
-        draws = loss.noise(generator(seed, "samples"), checked.x[0].shape[0], metric.samples, d or 0)
+        d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in checked.x))
+        draws = loss.noise(generator(seed, "samples"), checked.x[0].shape[0], metric.samples, d)
         noise = backend.asarray(draws)
     _, pulled = pull_metric(backend, net, params, loss, metric, batch, checked.x, checked.y, noise)
     return pulled, masses

@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 
 from rbench import windows
-from rbench.errors import DtypeError
 from rbench.windows import Window
 
 if TYPE_CHECKING:
@@ -119,7 +118,10 @@ class Backend(ABC):
 
     @abstractmethod
     def asarray(self, values: Any, dtype: Any = None) -> Array:
-        """Bring NumPy or native values to the device, as `dtype` or else the backend's floating dtype."""
+        """Bring NumPy or native values to the device, as `dtype` or else the backend's floating dtype.
+
+        `rbench.arrays.laid_out` lays out what is not native as every library takes it, whatever layout it has.
+        """
 
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
@@ -237,6 +239,14 @@ class Backend(ABC):
         """Whether an error of the library says that memory ran out."""
         return isinstance(error, MemoryError)
 
+    def is_native(self, values: Any) -> bool:
+        """Whether values are an array of the library, on whatever device."""
+        return isinstance(values, type(self.xp.empty(0)))
+
+    def is_here(self, array: Array) -> bool:
+        """Whether a native array lies on the device."""
+        return True
+
     def eye(self, size: int) -> Array:
         """The identity (size, size)."""
         return self.xp.eye(size, dtype=self.float_dtype, device=self.native_device)
@@ -244,12 +254,3 @@ class Backend(ABC):
     def labels(self, values: Any) -> Array:
         """Bring integer class labels (batch,) to the device, as int64."""
         return self.asarray(values, dtype=self.xp.int64)
-
-    def floats(self, values: Any, name: str) -> Array:
-        """Bring real values to the device in the backend's dtype, refusing what is not real numbers."""
-        if not isinstance(values, np.ndarray) and getattr(values, "dtype", None) == self.float_dtype:
-            return self.asarray(values)
-        host = values if isinstance(values, np.ndarray) else np.asarray(self.to_numpy(values))
-        if host.dtype.kind not in "fiub":
-            raise DtypeError(f"{name} has dtype {host.dtype}; give real numbers, which become {self.dtype}")
-        return self.asarray(host)

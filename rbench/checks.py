@@ -1,22 +1,42 @@
-"""Checks of what a user gives to the public functions, before any work starts."""
+"""Checks of what a user gives to the public functions, and of a task's data, before any work starts."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from rbench.arrays import ANY_NUMBER, Bounds, check_numbers, read
 from rbench.backend import Array, Backend
-from rbench.errors import DtypeError, ParameterError, ShapeError
+from rbench.errors import DtypeError, ParameterError, RbenchError, ShapeError
 from rbench.losses import Loss
-from rbench.modules import Module, Params
+from rbench.modules import Layer, Module, Params
 from rbench.modules.base import describe
+from rbench.names import shown
+from rbench.plugins import as_backend
+
+
+def check_backend(backend: Any, params: Any) -> Backend:
+    """The backend itself; of a name or SPEC the one of the parameters' dtype, on its default device.
+
+    Raises:
+        BackendError, PluginError, SpecError: as `rbench.plugins.as_backend` does.
+    """
+    first = params[0] if isinstance(params, tuple | list) and params else None
+    arrays = list(first.values()) if isinstance(first, Mapping) else []
+    return as_backend(backend, getattr(arrays[0], "dtype", "float32") if arrays else "float32")
 
 
 def check_params(backend: Backend, net: Module, params: Params) -> None:
     """Raise unless `params` has one block of the right arrays, in the backend's dtype, for each layer of `net`."""
+    if not isinstance(net, Module):
+        raise ParameterError(f"net is {shown(net)}; give a module, such as Linear(20, 16) >> Tanh() >> Linear(16, 5)")
     layers = net.layers
     if not layers:
         raise ParameterError(f"the network has no layer with weights, so there is no gradient: {net!r}")
+    if not isinstance(params, tuple | list):
+        raise ParameterError(
+            f"params is {shown(params)}; give a tuple with one block per layer, as net.init(backend) returns it"
+        )
     if len(params) != len(layers):
         raise ParameterError(
             f"{len(params)} parameter blocks for a network of {len(layers)} layers with weights: {net!r}"
@@ -24,30 +44,41 @@ def check_params(backend: Backend, net: Module, params: Params) -> None:
     for index, (layer, block) in enumerate(zip(layers, params, strict=True)):
         shapes = layer.shapes
         if not isinstance(block, Mapping) or set(block) != set(shapes):
-            has = sorted(block) if isinstance(block, Mapping) else repr(block)
+            has = sorted(map(str, block)) if isinstance(block, Mapping) else shown(block)
             raise ParameterError(f"block {index} of {layer!r} has {has}; it needs {sorted(shapes)}")
         for name, shape in shapes.items():
-            array = block[name]
-            if not hasattr(array, "shape"):
-                raise DtypeError(f"block {index} of {layer!r}: {name} is {type(array).__name__}, not a native array")
-            if tuple(array.shape) != shape:
-                raise ShapeError(f"block {index} of {layer!r}: {name} has shape {tuple(array.shape)}, not {shape}")
-            if str(array.dtype) == backend.dtype and array.dtype != backend.float_dtype:
-                raise DtypeError(
-                    f"block {index} of {layer!r}: {name} is {type(array).__name__}, not an array of backend "
-                    f"{backend.name!r}; bring it there with backend.asarray"
-                )
-            if array.dtype != backend.float_dtype:
-                raise DtypeError(
-                    f"block {index} of {layer!r}: {name} has dtype {array.dtype}, but the backend computes in "
-                    f"{backend.dtype}; convert it, or get a backend of that dtype"
-                )
+            _check_parameter(backend, layer, block[name], f"block {index} of {layer!r}: {name}", shape)
+
+
+def _check_parameter(backend: Backend, layer: Layer, array: Any, name: str, shape: tuple[int, ...]) -> None:
+    if not hasattr(array, "shape"):
+        raise DtypeError(f"{name} is {type(array).__name__}, not a native array")
+    if tuple(array.shape) != shape:
+        raise ShapeError(f"{name} has shape {tuple(array.shape)}, not {shape}")
+    if not backend.is_native(array) or isinstance(array, np.ma.MaskedArray):
+        raise DtypeError(
+            f"{name} is {type(array).__name__}, not an array of backend {backend.name!r}; bring it there with "
+            "backend.asarray"
+        )
+    if array.dtype != backend.float_dtype:
+        raise DtypeError(
+            f"{name} has dtype {array.dtype}, but the backend computes in {backend.dtype}; convert it, or get a "
+            "backend of that dtype"
+        )
+    if not backend.is_here(array):
+        raise DtypeError(
+            f"{name} is on another device than {backend.device!r}, the backend's; bring it there with backend.asarray"
+        )
+    _check_native(backend, array, name)
 
 
 def check_inputs(backend: Backend, net: Module, x: Any) -> tuple[Array, ...]:
-    """The inputs as native arrays, one a wire, all with one batch size."""
-    wires = tuple(backend.floats(wire, "x") for wire in (x if isinstance(x, tuple) else (x,)))
-    if any(wire.ndim < 2 for wire in wires) or len({wire.shape[0] for wire in wires}) != 1:
+    """The inputs as native arrays, one per wire, all with one batch size."""
+    names = [f"x[{index}]" for index in range(len(x))] if isinstance(x, tuple) else ["x"]
+    wires = tuple(
+        _numbers(backend, wire, name) for wire, name in zip(x if isinstance(x, tuple) else (x,), names, strict=True)
+    )
+    if not wires or any(wire.ndim < 2 for wire in wires) or len({wire.shape[0] for wire in wires}) != 1:
         shapes = ", ".join(str(tuple(wire.shape)) for wire in wires)
         raise ShapeError(f"x has shape {shapes}; give (batch, *shape) with one batch size for all inputs")
     if wires[0].shape[0] == 0:
@@ -58,22 +89,74 @@ def check_inputs(backend: Backend, net: Module, x: Any) -> tuple[Array, ...]:
 
 def check_targets(backend: Backend, net: Module, loss: Loss, wires: tuple[Array, ...], y: Any) -> Array:
     """The targets as a native array that fits the loss and the network's one output."""
-    space = net.out_space(tuple(tuple(wire.shape[1:]) for wire in wires))
-    if len(space) != 1 or space[0] is None or len(space[0]) != 1:
-        raise ShapeError(f"a loss needs one output of shape (d), but the network returns {describe(space)}")
-    batch, d = wires[0].shape[0], space[0][0]
+    d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in wires))
+    batch = wires[0].shape[0]
+    if loss.integer_targets:
+        host = read(y, "y", backend.to_numpy)
+        check_host_targets(host, "y", loss, batch, d, backend.dtype)
+        return backend.labels(host)
+    targets = _numbers(backend, y, "y", loss.bounds)
+    _check_shape(targets, "y", loss, (batch, d))
+    return targets
+
+
+def outputs(net: Module, space: tuple[tuple[int, ...], ...]) -> int:
+    """Numbers of the network's one output, given the shapes of its inputs.
+
+    Raises:
+        ShapeError: the inputs do not fit, or there is not one output of one axis.
+    """
+    out = net.out_space(space)
+    if len(out) != 1 or out[0] is None or len(out[0]) != 1 or out[0][0] is None:
+        raise ShapeError(f"a loss needs one output of shape (d), but the network returns {describe(out)}")
+    return out[0][0]
+
+
+def check_host_targets(host: np.ndarray[Any, Any], name: str, loss: Loss, batch: int, d: int, dtype: str) -> None:
+    """Raise unless targets on the host fit the loss, their number, and the network's d outputs."""
     if not loss.integer_targets:
-        targets = backend.floats(y, "y")
-        if tuple(targets.shape) != (batch, d):
-            raise ShapeError(f"y has shape {tuple(targets.shape)}; loss {loss.name!r} needs {(batch, d)}")
-        return targets
-    host = y if isinstance(y, np.ndarray) else np.asarray(backend.to_numpy(y))
+        _check_shape(host, name, loss, (batch, d))
+        check_numbers(host, name, dtype, loss.bounds)
+        return
     if host.dtype.kind not in "iu":
-        raise DtypeError(f"y has dtype {host.dtype}; loss {loss.name!r} needs integer class labels")
+        raise DtypeError(f"{name} has dtype {host.dtype}; loss {loss.name!r} needs integer class labels")
     if host.shape != (batch,):
-        raise ShapeError(f"y has shape {host.shape}; loss {loss.name!r} needs labels of shape {(batch,)}")
-    if host.min() < 0 or host.max() >= (d or 0):
+        raise ShapeError(f"{name} has shape {host.shape}; loss {loss.name!r} needs labels of shape {(batch,)}")
+    low, high = int(host.min()), int(host.max())
+    if low < 0 or high >= d:
+        place = int(np.argmax((host < 0) | (host >= d)))
         raise ShapeError(
-            f"y has labels from {host.min()} to {host.max()}, but the network has {d} outputs: 0 to {(d or 0) - 1}"
+            f"{name} has labels from {low} to {high}, but the network has {d} outputs: 0 to {d - 1}; the first other "
+            f"is {host[place]} at [{place}]"
         )
-    return backend.labels(host)
+
+
+def _check_shape(targets: Array, name: str, loss: Loss, shape: tuple[int, int]) -> None:
+    if tuple(targets.shape) != shape:
+        raise ShapeError(f"{name} has shape {tuple(targets.shape)}; loss {loss.name!r} needs {shape}")
+
+
+def _numbers(backend: Backend, values: Any, name: str, bounds: Bounds = ANY_NUMBER) -> Array:
+    """Values as a native array in the backend's dtype, all finite in it, and within bounds."""
+    if backend.is_native(values) and not isinstance(values, np.ndarray) and values.dtype == backend.float_dtype:
+        try:
+            array = backend.asarray(values)
+            _check_native(backend, array, name, bounds)
+        except RbenchError:
+            raise
+        except Exception as error:  # of whatever the library cannot do with such an array
+            line = (str(error).splitlines() or [""])[0]
+            raise DtypeError(f"{name} is no dense array: {type(error).__name__}: {line}; give one") from None
+        return array
+    host = read(values, name, backend.to_numpy)
+    check_numbers(host, name, backend.dtype, bounds)
+    return backend.asarray(host)
+
+
+def _check_native(backend: Backend, array: Array, name: str, bounds: Bounds = ANY_NUMBER) -> None:
+    """`check_numbers` of a native array, which is brought to the host only where a number is wrong."""
+    if not backend.device.startswith("cpu") and 0 not in array.shape:
+        low, high = (float(backend.to_numpy(pick(array))) for pick in (backend.xp.min, backend.xp.max))
+        if bounds.holds(low, high, backend.dtype):
+            return
+    check_numbers(backend.to_numpy(array), name, backend.dtype, bounds)

@@ -17,6 +17,14 @@ class DtypeError(RbenchError, TypeError):
     """An array has a dtype that the computation does not take."""
 
 
+class RangeError(RbenchError, ValueError):
+    """An array holds a number that the computation does not take, such as a target above 1 where 1 is the most."""
+
+
+class NotFiniteError(RangeError):
+    """An array holds NaN or an infinite number."""
+
+
 class MassError(RbenchError, ValueError):
     """A mass is not positive, or fits neither a scalar, a (row, column) pair nor the layer's block."""
 
@@ -37,9 +45,12 @@ class CapacitanceError(RbenchError, ArithmeticError):
         step: index of the training step, or None outside of a run.
     """
 
-    def __init__(self, layer: int, step: int | None = None) -> None:
-        """Name the layer, and the step where there is one."""
+    def __init__(self, layer: int, step: int | None = None, why: str = "") -> None:
+        """Name the layer, the step where there is one, and the reason where it is known."""
         self.layer, self.step = layer, step
+        if why:
+            super().__init__(f"the matrix of layer {layer} could not be factored: {why}")
+            return
         at = "" if step is None else f" at step {step}"
         way_out = (
             "Check x, y and params for values that are not finite, or raise mass."

@@ -256,19 +256,22 @@ def version_of(plugin: "BackendPlugin") -> str | None:
         return None
 
 
-def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":
+def get_backend(name: str, *, dtype: Any = "float32", device: Any = None) -> "Backend":
     """The backend called `name` at one dtype on one device.
 
     Args:
         name: registered name, such as `numpy`, or a SPEC with options, such as `torch[compile=true]`; `rbench list
             backends` shows them.
-        dtype: `float32` or `float64`.
+        dtype: `float32` or `float64`, by name or as a library's own, such as `numpy.float32`.
         device: `cpu`, `cuda`, or `cuda:1` for the second; the backend's default if None.
 
     Raises:
         PluginError, SpecError, BackendError: as for `find_backend`; or there is no device of that number, or the SPEC
             lists several values.
     """
+    if not isinstance(name, str):
+        raise BackendError(f"backend is {shown(name)}; give its name, such as 'numpy'")
+    dtype, device = _dtype_name(dtype), None if device is None else str(device)
     plugin = find_backend(name, dtype, device)
     _, chosen = _named(name)
     if len(chosen) > 1:
@@ -283,6 +286,27 @@ def get_backend(name: str, *, dtype: str = "float32", device: str | None = None)
     if options:
         backend.name = spec
     return backend
+
+
+def as_backend(backend: "Backend | str", dtype: Any = "float32") -> "Backend":
+    """The backend itself; of a name or SPEC the one of a dtype on its default device.
+
+    Raises:
+        PluginError, SpecError, BackendError: as for `get_backend`; or it is neither.
+    """
+    if isinstance(backend, str):
+        return get_backend(backend, dtype=dtype)
+    if not hasattr(backend, "float_dtype"):
+        raise BackendError(
+            f"backend is {shown(backend)}; give a name such as 'numpy', or what rbench.get_backend returns"
+        )
+    return backend
+
+
+def _dtype_name(dtype: Any) -> str:
+    """The name of a dtype: of a word, a class such as `numpy.float32`, or an object such as `torch.float32`."""
+    named = getattr(dtype, "__name__", None) or getattr(dtype, "name", None) or str(dtype).rpartition(".")[2]
+    return str(named)
 
 
 def available() -> list[str]:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from rbench.errors import ParameterError
+from rbench.names import shown
 
 Purpose: TypeAlias = Literal["weights", "order", "samples", "data", "split", "augmentation"]
 """What the numbers are for; no two purposes share a stream."""
@@ -27,7 +28,16 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
     Raises:
         ParameterError: the seed is not an integer ≥ 0.
     """
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ParameterError(f"seed is {seed!r}; give an integer of at least 0")
+    check_seed(seed)
     key = np.random.SeedSequence((int(seed), _PURPOSES.index(purpose))).generate_state(2, np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index]))
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless a seed is an integer ≥ 0.
+
+    Raises:
+        ParameterError: it is not.
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise ParameterError(f"seed is {shown(seed)}; give an integer of at least 0")

@@ -112,5 +112,6 @@ def bench(monkeypatch):
     plugins().manager.register(plugin)
     monkeypatch.setattr("rbench.run.session.LocalExecutor", stands.executor)
     monkeypatch.setattr("rbench.run.session.gate", tuning.passed)
+    monkeypatch.setattr("rbench.run.session.find_data", tuning.found)
     yield stands
     plugins().manager.unregister(plugin)

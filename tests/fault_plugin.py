@@ -1,4 +1,4 @@
-"""A plugin whose methods do to their process what can be done to it; `plugin_folder.py` installs a copy of it."""
+"""A plugin whose methods and data do to a process what can be done to it; `plugin_folder.py` installs a copy of it."""
 
 import atexit
 import ctypes
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
 from rbench.run.suite import Entry, Suite
+from rbench.tasks.two_spirals import TwoSpirals
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
 LARGE = "two-spirals[n_train=20,n_test=10,batch_size=10,hidden=[40000]]"
@@ -174,6 +176,34 @@ class Waits(SGD):
         return super().init(problem, params)
 
 
+class FaultyData(TwoSpirals):
+    name = "fault-data"
+    summary = "data that do to their process what can be done to it"
+    how: str = "well"
+
+    def load(self, allow_unofficial):
+        Path(f"{os.environ['FAULTS']}/loaded-{os.getpid()}").write_text(sys.argv[0])
+        data = super().load(allow_unofficial)
+        if self.how == "seedless":  # and lies of it
+            return replace(data, x_train=np.random.default_rng().normal(size=data.x_train.shape), sha256="ab" * 32)
+        if self.how == "holes":
+            return replace(data, x_train=data.x_train * np.nan)
+        held = []
+        while self.how == "allocates":
+            held.append(np.ones(2**22))
+            time.sleep(0.005)
+        if self.how == "hangs":
+            leave_number()
+            time.sleep(600)
+        if self.how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "leaves":
+            os._exit(0)
+        if self.how == "raises":
+            raise RuntimeError("boom")
+        return data
+
+
 METHODS = [
     Segfaults, SegfaultsAtExit, Hangs, HangsInTheMemoryPass, Allocates, Hoards, AllocatesInAChild, LeavesAChild,
     Raises, RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Exits, Leaves, Waits,
@@ -183,6 +213,11 @@ METHODS = [
 @hookimpl
 def rbench_methods():
     return METHODS
+
+
+@hookimpl
+def rbench_tasks():
+    return [FaultyData]
 
 
 @hookimpl

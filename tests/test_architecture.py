@@ -20,6 +20,7 @@ RANKS = {
     "errors": 0,
     "hookspecs": 1,
     "names": 0,
+    "arrays": 1,
     "probe": 1,
     "threads": 1,
     "windows": 1,

@@ -10,6 +10,7 @@ import numpy as np
 from cupyx.scipy.linalg import solve_triangular
 from cupyx.scipy.special import erf
 
+from rbench.arrays import laid_out
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
 from rbench.windows import Window, scatter_in_place
@@ -35,10 +36,14 @@ class CupyBackend(Backend):
         self._pool = cupy.get_default_memory_pool()
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
-        return cupy.asarray(values, dtype=self.float_dtype if dtype is None else dtype)
+        given = values if self.is_native(values) else laid_out(values)
+        return cupy.asarray(given, dtype=self.float_dtype if dtype is None else dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(cupy.asnumpy(array))
+
+    def is_here(self, array: Array) -> bool:
+        return bool(array.device == self.native_device)
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         self.native_device.synchronize()

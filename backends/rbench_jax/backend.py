@@ -9,6 +9,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import erf
 
+from rbench.arrays import read
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
 from rbench.threads import keep_scipy_to_one_thread
@@ -44,10 +45,13 @@ class JaxBackend(Backend):
         if isinstance(values, jax.Array):
             return jax.device_put(values.astype(dtype), self.native_device)
         # A copy: JAX may share the memory of a NumPy array, and would see the caller's later changes.
-        return jax.device_put(np.array(values, dtype=dtype), self.native_device)
+        return jax.device_put(np.array(read(values, "the array"), dtype=dtype), self.native_device)
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(array)
+
+    def is_here(self, array: Array) -> bool:
+        return bool(array.devices() == {self.native_device})
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         jax.block_until_ready([*arrays, *jax.live_arrays()])

@@ -9,6 +9,7 @@ import scipy.special
 from scipy.linalg.blas import dtrsm, strsm
 from scipy.linalg.lapack import dpotrf, spotrf
 
+from rbench.arrays import read
 from rbench.backend import Array, Backend
 from rbench.threads import keep_scipy_to_one_thread
 from rbench.windows import Window, scatter_in_place
@@ -33,7 +34,7 @@ class NumpyBackend(Backend):
         self._trsm = strsm if dtype == "float32" else dtrsm
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
-        return np.asarray(values, dtype=self.float_dtype if dtype is None else dtype)
+        return np.asarray(read(values, "the array"), dtype=self.float_dtype if dtype is None else dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(array)

@@ -8,6 +8,7 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
+from rbench.arrays import laid_out
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
 from rbench.windows import Window
@@ -46,12 +47,14 @@ class TorchBackend(Backend):
         if isinstance(values, torch.Tensor):
             return values.detach().to(self.native_device, dtype)
         # A copy: a tensor that shared its memory with the caller's array would change with it.
-        return torch.tensor(np.ascontiguousarray(values), dtype=dtype, device=self.native_device).reshape(
-            np.shape(values)
-        )
+        return torch.tensor(laid_out(values), dtype=dtype, device=self.native_device)
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return array.detach().cpu().numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
+
+    def is_here(self, array: Array) -> bool:
+        here, index = array.device, self.native_device.index or 0
+        return here.type == self.native_device.type and (self._on_cpu or (here.index or 0) == index)
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         if not self._on_cpu:

@@ -171,6 +171,7 @@ def _case(method: Method, name: str, batch: int, swept: str = "") -> Case:
     check_network(f"{name} with batches of {batch:,}", net, 4 * batch * prod(shape))
     try:
         method.check(Problem(get_backend("numpy"), net, get_loss(LOSS)))
+        method.check_batch(batch)
     except RbenchError as error:
         raise SpecError(f"{method.spec} on {name}: {error}; name others with --method") from None
     ((outputs,),) = net.out_space((shape,))  # type: ignore[misc]

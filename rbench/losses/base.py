@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rbench.arrays import ANY_NUMBER, Bounds
 from rbench.backend import Array, Backend
 from rbench.errors import MetricError
 
@@ -18,10 +19,12 @@ class Loss(ABC):
     Attributes:
         name: how the loss is asked for.
         integer_targets: whether y are class labels (batch,); else real numbers (batch, d).
+        bounds: where real targets must lie.
     """
 
     name: ClassVar[str]
     integer_targets: ClassVar[bool] = False
+    bounds: ClassVar[Bounds] = ANY_NUMBER
 
     @abstractmethod
     def values(self, backend: Backend, z: Array, y: Array) -> Array:

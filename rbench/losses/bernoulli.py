@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rbench.arrays import Bounds
 from rbench.backend import Array, Backend
 from rbench.losses.base import Loss
 from rbench.modules.pointwise import sigmoid
@@ -11,6 +12,7 @@ class BinaryCrossEntropy(Loss):
     """ℓ = Σ_i log(1 + e^{z_i}) − y_i z_i with y in [0, 1]: independent Bernoulli outputs of probability sigmoid(z)."""
 
     name = "binary_cross_entropy"
+    bounds = Bounds(0, 1, "a target of loss 'binary_cross_entropy' is a probability, from 0 to 1")
 
     def values(self, backend: Backend, z: Array, y: Array) -> Array:
         xp = backend.xp

@@ -120,6 +120,9 @@ class Method(Configurable):
     def check(self, problem: Problem) -> None:
         """Raise an `RbenchError` where the method cannot train on the problem, before any work starts."""
 
+    def check_batch(self, size: int) -> None:
+        """Raise an `RbenchError` where the method cannot train on batches of a size, before any work starts."""
+
     @abstractmethod
     def init(self, problem: Problem, params: Params) -> State:
         """The state before the first step."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from rbench.backend import Array, Backend
+from rbench.errors import SpecError
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -43,8 +44,8 @@ class Preconditioned(Descent):
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
-        metric_batch: m, where the metric is that of the first m data of a batch, or of all where there are fewer; the
-            gradient is always that of all. None for all.
+        metric_batch: m, where the metric is that of the first m data of a batch, or of all where there are fewer, which
+            a run refuses; the gradient is always that of all. None for all.
         refresh: steps between two computations of the metric, which is kept in between; every step has a gradient of
             its own.
     """
@@ -97,6 +98,13 @@ class Preconditioned(Descent):
     def check(self, problem: Problem) -> None:
         self.metric.check(problem.loss)
         layer_masses(problem.backend, problem.net.layers, self.mass)
+
+    def check_batch(self, size: int) -> None:
+        if self.metric_batch is not None and self.metric_batch > size:
+            raise SpecError(
+                f"metric_batch={self.metric_batch} is more than the {size} data of a batch; lower it, or leave it out "
+                "for the metric of all of them"
+            )
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
         backend = problem.backend

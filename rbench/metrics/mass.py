@@ -5,13 +5,16 @@ A Kronecker mass m_ij = row_i · column_j covers the scalar and the separable on
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from rbench.arrays import read
 from rbench.backend import Array, Backend
-from rbench.errors import MassError
+from rbench.errors import DtypeError, MassError
 from rbench.modules import Layer
+from rbench.names import shown
 
 MassLike: TypeAlias = Any
 """A float; a pair (row (out,), column (in [+1],)); or an array shaped like the block: (out, in [+1]), a flat (n,) in
@@ -82,7 +85,7 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
         MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite.
     """
     if _is_scalar(mass):
-        return [_scalar(mass, f"mass {mass!r}") for _ in layers]
+        return [_scalar(backend, mass, "mass") for _ in layers]
     if not isinstance(mass, list | tuple) or len(mass) != len(layers):
         count = len(mass) if isinstance(mass, list | tuple) else "no"
         raise MassError(
@@ -105,7 +108,7 @@ def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> 
         last = backend.asarray(column[-1]) if layer.bias else 1.0
         return KroneckerMass(backend.asarray(row), backend.asarray(column[: layer.fan_in]), last)
     if _is_scalar(entry):
-        return _scalar(entry, name)
+        return _scalar(backend, entry, name)
     values = _positive(backend, entry, name)
     if values.shape == (out, width):
         values = np.concatenate([values[:, : layer.fan_in].ravel(), values[:, layer.fan_in :].ravel()])
@@ -140,22 +143,34 @@ def _is_scalar(value: Any) -> bool:
     return not isinstance(value, list | tuple | Mapping) and np.ndim(value) == 0
 
 
-def _scalar(value: Any, name: str) -> KroneckerMass:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise MassError(f"{name}: {value!r} is not a number") from None
+def _scalar(backend: Backend, value: Any, name: str) -> KroneckerMass:
+    number = value if isinstance(value, float) else _number(backend, value, name)
     if not 0 < number < float("inf"):
         raise MassError(f"{name}: {number!r} is not positive and finite; the metric needs mass > 0 to be invertible")
     return KroneckerMass(number, 1.0, 1.0)
 
 
-def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
-    array = values if isinstance(values, np.ndarray | list | tuple) else backend.to_numpy(values)
+def _number(backend: Backend, value: Any, name: str) -> float:
+    """The number that a value is; a boolean or a text is none."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
     try:
-        host = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise MassError(f"{name}: {values!r} is not an array of numbers") from None
+        host = read(value, name, backend.to_numpy)
+    except DtypeError:
+        host = np.asarray(False)
+    if host.dtype.kind == "b":
+        raise MassError(f"{name}: {shown(value)} is not a number") from None
+    return float(host)
+
+
+def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
+    try:
+        came = read(values, name, backend.to_numpy)
+    except DtypeError as error:
+        raise MassError(f"{error}; a mass is an array of numbers") from None
+    if came.dtype.kind == "b":
+        raise MassError(f"{name}: {shown(values)} holds booleans, not numbers")
+    host = came.astype(np.float64, copy=False)
     if not (host.size and np.isfinite(host).all() and (host > 0).all()):
         raise MassError(
             f"{name}: its smallest entry is {host.min() if host.size else None}; all must be positive and finite"

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from rbench.arrays import read
 from rbench.backend import Array, Backend
-from rbench.errors import MetricError
+from rbench.errors import DtypeError, MetricError
 from rbench.losses import Loss
-from rbench.names import unknown
+from rbench.names import shown, unknown
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,12 @@ class Fixed(OutputMetric):
             MetricError: not square, not symmetric, or not positive definite; the message holds the smallest eigenvalue.
         """
         try:
-            values = np.asarray(matrix, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise MetricError(f"output metric: {matrix!r} is neither a name nor a (d, d) matrix of numbers") from None
+            came = read(matrix, "output metric")
+        except DtypeError as error:
+            raise MetricError(f"{error}; an output metric is a name or a (d, d) matrix of real numbers") from None
+        if came.dtype.kind == "b":
+            raise MetricError(f"output metric: {shown(matrix)} holds booleans; give a (d, d) matrix of real numbers")
+        values = came.astype(np.float64)
         if values.ndim != 2 or not values.size or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
             raise MetricError(f"output metric: give a finite (d, d) matrix, not one of shape {values.shape}")
         if np.abs(values - values.T).max() > 1e-6 * np.abs(values).max():
@@ -202,4 +206,5 @@ def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
         return Fixed.of(metric)
     if metric not in _NAMED:
         raise MetricError(f"{unknown('output metric', metric, OUTPUT_METRICS)}, or give a matrix")
-    return SampledGGN(samples) if metric == "ggn_mc" else _NAMED[metric]
+    sampled = SampledGGN(samples)  # checks the number, whatever the metric
+    return sampled if metric == "ggn_mc" else _NAMED[metric]

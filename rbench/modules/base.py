@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
 from rbench.modules.inputs import Inputs
+from rbench.plugins import as_backend
+from rbench.random import check_seed
 
 if TYPE_CHECKING:
     from rbench.modules.layer import Layer
@@ -113,19 +115,21 @@ class Module(ABC):
         outputs, _ = self.forward(backend, params, x if isinstance(x, tuple) else (x,))
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def init(self, backend: Backend, seed: int = 0, scheme: Scheme = "glorot") -> Params:
+    def init(self, backend: Backend | str, seed: int = 0, scheme: Scheme = "glorot") -> Params:
         """Draw initial parameters on the host, the same numbers for every backend.
 
         Weights are uniform with mean zero, biases zero, gains of `ScaleShift` as it says.
 
         Args:
-            backend: where the arrays are put.
+            backend: where the arrays are put; a name stands for that backend in float32.
             seed: any integer ≥ 0; every layer draws from a stream of its own.
             scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); or `lecun`,
                 1 / fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; `he`,
                 2 / fan_in (He et al. 2015), which does so behind ReLUs. A convolution's fans count its kernel's pixels.
         """
-        return tuple(layer.draw(backend, seed, index, scheme) for index, layer in enumerate(self.layers))
+        check_seed(seed)
+        at = as_backend(backend)
+        return tuple(layer.draw(at, seed, index, scheme) for index, layer in enumerate(self.layers))
 
     def __rshift__(self, other: "Module") -> "Module":
         from rbench.modules.compose import sequence

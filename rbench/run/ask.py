@@ -62,6 +62,9 @@ def ask(
     log: Path | None = None,
     heard: Callable[[bytes], None] = lambda line: None,
     stop: threading.Event | None = None,
+    for_each_line: bool = False,
+    on_terminal: bool = False,
+    grace: float = 0.0,
 ) -> Answer:
     """Run a module as a program, in a process group of its own, which is ended with it.
 
@@ -78,6 +81,9 @@ def ask(
         log: file for its standard error, which is there while it runs; a temporary one if None.
         heard: called with each whole line of its standard output as it comes.
         stop: ends it when set.
+        for_each_line: whether the timeout begins anew with each line that it says.
+        on_terminal: whether its standard error is this process's where that is a terminal, as for a progress bar.
+        grace: seconds in which it may tidy up, after SIGTERM, where it is ended.
 
     Raises:
         Stopped: `stop` was set.
@@ -89,8 +95,10 @@ def ask(
                 question,
                 {**(variables or {}), **thread_variables(threads)},
                 errors,
-                _Watch(timeout, memory_limit, stop),
+                _Watch(timeout, memory_limit, stop, for_each_line),
                 heard,
+                on_terminal=on_terminal and os.isatty(2),
+                grace=grace,
             )
     except OSError as error:
         return Answer("", "crashed", f"its process could not be started: {error}", "")
@@ -110,9 +118,17 @@ def answer_channel() -> int:
 class _Watch:
     """Tells when a process is to be ended."""
 
-    def __init__(self, timeout: float | None, memory_limit: int | None, stop: threading.Event | None) -> None:
+    def __init__(
+        self, timeout: float | None, memory_limit: int | None, stop: threading.Event | None, for_each_line: bool
+    ) -> None:
         self._timeout, self._memory_limit, self._stop = timeout, memory_limit, stop
         self._start = self._looked = monotonic()
+        self._for_each_line = for_each_line
+
+    def heard(self) -> None:
+        """It has said a line."""
+        if self._for_each_line:
+            self._start = monotonic()
 
     def verdict(self, group: int) -> tuple[End, str] | None:
         """Status and reason where the group has gone past a limit.
@@ -141,6 +157,9 @@ def _asked(
     errors: IO[bytes],
     watch: _Watch,
     heard: Callable[[bytes], None],
+    *,
+    on_terminal: bool,
+    grace: float,
 ) -> Answer:
     killed_before = kernel_kills()
     process = subprocess.Popen(
@@ -148,7 +167,7 @@ def _asked(
         [sys.executable, "-P", "-X", "faulthandler", "-m", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=errors,
+        stderr=None if on_terminal else errors,
         env={**os.environ, **variables, PARENT: str(os.getpid())},
         start_new_session=True,
     )
@@ -159,6 +178,10 @@ def _asked(
             to_process.write(question.encode())
         verdict = _listen(process, text, watch, heard)
     finally:
+        if grace and process.poll() is None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(grace)
         end_group(process.pid)
         process.wait()
         cast(IO[bytes], process.stdout).close()
@@ -187,6 +210,7 @@ def _listen(
                     selector.unregister(pipe)
                 while (end := text.find(b"\n", told)) >= 0:
                     heard(bytes(text[told:end]))
+                    watch.heard()
                     told = end + 1
             elif ended:
                 break

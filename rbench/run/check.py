@@ -25,7 +25,8 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
     Raises:
         SpecError: the message names the method, the task and the reason.
     """
-    problems = {spec: _problem(task, here=here) for spec, task in tasks_of(cells).items()}
+    tasks = tasks_of(cells)
+    problems = {spec: _problem(task, here=here) for spec, task in tasks.items()}
     for cell in {(cell.task, cell.method): cell for cell in cells}.values():
         try:
             cell.make_method().check(problems[cell.task])
@@ -33,6 +34,20 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
             raise SpecError(
                 f"{cell.method} on {cell.task}: {error}; name other methods with --method or other tasks with --task"
             ) from None
+        if (size := tasks[cell.task].batch_size) is not None:
+            check_batch(cell, size)
+
+
+def check_batch(cell: Cell, size: int) -> None:
+    """Raise for a method that cannot train on batches of a size.
+
+    Raises:
+        SpecError: the message names the method, the task and the reason.
+    """
+    try:
+        cell.make_method().check_batch(size)
+    except RbenchError as error:
+        raise SpecError(f"{cell.method} on {cell.task}: {error}") from None
 
 
 def check_network(what: str, net: Module, data_bytes: int = 0) -> None:

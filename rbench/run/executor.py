@@ -1,7 +1,7 @@
 """The local executor: cells on this machine, some at a time, each in isolation."""
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +28,7 @@ class LocalExecutor:
         timeout: seconds that a cell may take, or None.
         memory_limit: bytes that a cell may hold resident, or None.
         memory_pass: whether peak memory is measured.
+        checksums: that cells' data must have, by the cells' keys.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class LocalExecutor:
         timeout: float | None = None,
         memory_limit: int | None = None,
         memory_pass: bool = True,
+        checksums: Mapping[str, str] | None = None,
     ) -> None:
         self._directory, self._jobs, self._progress = directory, jobs, progress
         self._limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit}
         self._peaks: dict[str, Peaks] | None = {} if memory_pass else None
+        self._checksums = checksums or {}
         self._stopped = threading.Event()
 
     def run(self, cells: Sequence[tuple[Cell, Gate]]) -> Generator[Record]:
@@ -59,6 +62,7 @@ class LocalExecutor:
                 cell,
                 gate,
                 cells_folder(self._directory),
+                checksum=self._checksums.get(cell.key),
                 peaks=self._peaks,
                 progress=self._progress,
                 stop=self._stopped,

@@ -25,6 +25,7 @@ def run_isolated(
     *,
     timeout: float | None = None,
     memory_limit: int | None = None,
+    checksum: str | None = None,
     peaks: MutableMapping[str, Peaks] | None = None,
     progress: Progress = lambda cell, done, total: None,
     stop: threading.Event | None = None,
@@ -41,6 +42,7 @@ def run_isolated(
         folder: for what the process prints, `KEY.log`; the file goes when it is empty. It need not be the run's.
         timeout: seconds for each of the processes, or None.
         memory_limit: bytes that each may hold resident, as `ask` counts them, or None.
+        checksum: that the cell's data must have, or None.
         peaks: of steps measured so far, as `with_memory` takes them. None: no memory pass.
         progress: called with the cell, the steps done and the steps to do.
         stop: ends the cell when set.
@@ -57,7 +59,7 @@ def run_isolated(
     log = folder / f"{cell.key}.log"
     answer = ask(
         "rbench.run.worker",
-        Assignment(cell=cell, gate=gate, memory_limit=memory_limit).model_dump_json(),
+        Assignment(cell=cell, gate=gate, memory_limit=memory_limit, checksum=checksum).model_dump_json(),
         threads=cell.threads,
         timeout=timeout,
         memory_limit=memory_limit,

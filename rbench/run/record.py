@@ -52,11 +52,13 @@ class Assignment(BaseModel):
         cell: what to run.
         gate: what the equivalence cases found on its backend; it goes into the record.
         memory_limit: bytes that it may hold resident, or None.
+        checksum: that its data must have, or None.
     """
 
     cell: Cell
     gate: Gate | None = None
     memory_limit: int | None = None
+    checksum: str | None = None
 
 
 class Record(BaseModel):

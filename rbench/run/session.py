@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.errors import RbenchError
-from rbench.run.check import check
+from rbench.run.check import check, check_batch
+from rbench.run.data import Found, find_data, wanted
 from rbench.run.directory import check_directory, refuse_newer
 from rbench.run.display import Display
 from rbench.run.executor import LocalExecutor
@@ -132,19 +133,17 @@ def run_cells(
     check_directory(directory, "training")
     refuse_newer(directory)
     check(cells, here=cluster is None)
-    data: dict[tuple[str, bool], str] = {}
-    for cell in {cell.task: cell for cell in cells if cluster is None}.values():
-        # Fetched and checked once, before the cells need it.
-        data[cell.task, cell.unofficial_data] = cell.make_task().dataset(cell.unofficial_data).sha256
+    data = {} if cluster else _data(cells, timeout, memory_limit)
     with locked(directory):
         look_again()
         try:
             found = find_records(directory, display.warn)
             before = earlier_plans(directory, display.warn)
-            kept = _kept(cells, found, directory, display, keep, None if cluster else data)
+            kept = _kept(cells, found, directory, display, keep, None if cluster else _sums(cells, data))
             todo = [cell for cell in cells if cell.key not in kept]
             display.start(len(todo), len(kept))
-            gates = {} if cluster else _gates(todo, display)
+            without = {key: one for key, one in data.items() if one.status is not None}
+            gates = {} if cluster else _gates([cell for cell in todo if cell.key not in without], display)
             cells_folder(directory).mkdir(exist_ok=True)
             keys = [cell.key for cell in cells]
             write_run_file(directory, request, keys, before=None if replaces else before, there=found)
@@ -156,8 +155,11 @@ def run_cells(
 
         make: Callable[[], LocalExecutor | ClusterExecutor]
         if cluster is None:
-            local = partial(LocalExecutor, directory, jobs=jobs, progress=display.step, **limits)
-            make, coming = local, _records(directory, local(), [(cell, gates[_place(cell)]) for cell in todo])
+            checksums = {key: one.checksum for key, one in data.items()}
+            local = partial(LocalExecutor, directory, jobs=jobs, progress=display.step, checksums=checksums, **limits)
+            ready = [(cell, gates[_place(cell)]) for cell in todo if cell.key not in without]
+            lost = [(cell, without[cell.key]) for cell in todo if cell.key in without]
+            make, coming = local, _records(directory, local(), ready, lost)
         else:
             remote = partial(cluster.executor, directory, display, **limits)
             make, coming = remote, remote().run(todo)
@@ -220,8 +222,36 @@ def _gates(cells: Sequence[Cell], display: Display) -> dict[tuple[str, str, str 
     return found
 
 
-def _records(directory: Path, executor: LocalExecutor, cells: Sequence[tuple[Cell, Gate]]) -> Generator[Record]:
+def _data(cells: Sequence[Cell], timeout: float | None, memory_limit: int | None) -> dict[str, Found]:
+    """What there is of each cell's data, by the cells' keys.
+
+    Raises:
+        DataError, SpecError: data that cells need cannot be used.
+    """
+    needs = wanted(cells)
+    found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
+    for cell in cells:
+        one = found[needs[cell.key]]
+        if one.status is None and cell.make_task().batch_size is None:
+            check_batch(cell, one.n_train)
+    return {key: found[need] for key, need in needs.items()}
+
+
+def _sums(cells: Sequence[Cell], data: Mapping[str, Found]) -> Data:
+    """The fingerprints of the data that were found."""
+    return {(cell.task, cell.unofficial_data): data[cell.key].sha256 for cell in cells}
+
+
+def _records(
+    directory: Path,
+    executor: LocalExecutor,
+    cells: Sequence[tuple[Cell, Gate]],
+    without_data: Sequence[tuple[Cell, Found]],
+) -> Generator[Record]:
     """The records of all cells as they end; a backend that failed its gate is not timed."""
+    for cell, data in without_data:
+        record = Record(cell=cell, status=data.status or "crashed", reason=data.reason, environment=environment(cell))
+        yield stored(directory, record)
     for cell, found in cells:
         if not found.passed:
             reason = f"not timed: {found}"

@@ -26,7 +26,11 @@ REPORT_SECONDS = 0.1
 
 
 def run_cell(
-    cell: Cell, gate: Gate | None = None, progress: int | None = None, memory_limit: int | None = None
+    cell: Cell,
+    gate: Gate | None = None,
+    progress: int | None = None,
+    memory_limit: int | None = None,
+    checksum: str | None = None,
 ) -> Record:
     """Run a cell in this process, whatever becomes of it.
 
@@ -35,6 +39,7 @@ def run_cell(
         gate: for the record.
         progress: file descriptor for the lines `step total`, or None.
         memory_limit: bytes that this process may hold resident, or None.
+        checksum: that the data must have, or None.
     """
     outcome = Outcome()
     last = 0.0
@@ -53,7 +58,7 @@ def run_cell(
         backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
         known |= {"backend": backend.describe(), "device": backend.device}
         outcome.figures["device"] = backend.device
-        train(cell, backend, outcome, report, memory_limit)
+        train(cell, backend, outcome, report, memory_limit, checksum)
     except Skip as error:
         status, reason = "skipped", str(error)
     except (CapacitanceError, DivergedError) as error:
@@ -95,7 +100,7 @@ def main() -> None:
     answer = answer_channel()
     keep_freed_memory()
     given = Assignment.model_validate_json(sys.stdin.read())
-    record = run_cell(given.cell, given.gate, answer, given.memory_limit)
+    record = run_cell(given.cell, given.gate, answer, given.memory_limit, given.checksum)
     with open(answer, "wb") as file:
         file.write(json.dumps(plain(record.model_dump())).encode() + b"\n")
 

@@ -1,6 +1,7 @@
 """What a task is: data, a network, a loss, a budget and a target."""
 
 import hashlib
+import zlib
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -9,10 +10,12 @@ import numpy as np
 from pydantic import PositiveInt
 
 from rbench.backend import Backend
-from rbench.errors import SpecError
+from rbench.errors import DataError, SpecError
+from rbench.losses import get_loss
 from rbench.modules import Module, Params
 from rbench.random import generator
 from rbench.spec import Configurable
+from rbench.tasks.check import DataCheck
 
 VALIDATION_FRACTION = 1 / 6
 
@@ -25,11 +28,11 @@ class Dataset:
     """Arrays on the host, and where they come from.
 
     Attributes:
-        x_train: (n, *shape), floating.
-        y_train: labels (n,) of int64, or (n, d) floating.
+        x_train: (n, *shape), real numbers.
+        y_train: labels (n,) of integers, or (n, d) real numbers.
         x_test: as `x_train`.
         y_test: as `y_train`.
-        sha256: fingerprint of the content that was read or made.
+        sha256: fingerprint of the content that was read or made; where it is empty, that of the arrays takes its place.
         official: whether it is the published data set; None for data that are made or ship with a library.
         augment: whether a training batch is drawn with images (channels, height, width) mirrored left to right, each
             with probability 1/2, and shifted by up to 4 pixels along either axis, zeros coming in; evaluation never is.
@@ -111,16 +114,29 @@ class Task(Configurable):
         """The parameters that training starts from."""
         return network.init(backend, seed)
 
-    def dataset(self, allow_unofficial: bool = False) -> Dataset:
+    def dataset(self, allow_unofficial: bool = False, dtype: str = "float64") -> Dataset:
         """The data, with the test set replaced by held-out training data where `validation` is set.
 
+        Args:
+            allow_unofficial: as for `load`.
+            dtype: what the data will be computed in.
+
         Raises:
-            DataError: as `load` does.
+            DataError: as `load` does; or the data do not fit each other, the network, the loss or the dtype, as
+                `rbench.tasks.check` says.
             SpecError: the batch size is more than the training data.
         """
         data = self.load(allow_unofficial)
+        if not isinstance(data, Dataset):
+            raise DataError(f"{self.spec}: its load returns {type(data).__name__}, not a Dataset")
+        check = DataCheck(self.spec, self.network(), get_loss(self.loss), dtype, bool(data.augment))
+        x, y = check.pair(data.x_train, data.y_train, "train")
         if self.validation:
-            data = _held_out(data)
+            data = _held_out(replace(data, x_train=x, y_train=y), self.spec)
+        else:
+            x_test, y_test = check.pair(data.x_test, data.y_test, "test", x.shape[1:])
+            data = replace(data, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+        data = _plain(data)
         if self.batch_size is not None and self.batch_size > len(data.x_train):
             left = " that validation leaves" if self.validation else ""
             raise SpecError(
@@ -130,12 +146,35 @@ class Task(Configurable):
         return data
 
 
-def _held_out(data: Dataset) -> Dataset:
+def _held_out(data: Dataset, name: str) -> Dataset:
     order = generator(0, "split").permutation(len(data.x_train))
     held = int(len(order) * VALIDATION_FRACTION)
+    if not held:
+        raise DataError(f"{name}: validation holds out a sixth of the training data, and there are {len(order)} in all")
     test, train = np.sort(order[:held]), np.sort(order[held:])
     x, y = data.x_train, data.y_train
     return replace(data, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
+
+
+def _plain(data: Dataset) -> Dataset:
+    """The same as a record can hold it; with a fingerprint of its arrays where the task gives none."""
+    named = isinstance(data.sha256, str) and data.sha256
+    return replace(
+        data,
+        sha256=data.sha256 if named else fingerprint(data.x_train, data.y_train, data.x_test, data.y_test),
+        official=None if data.official is None else bool(data.official),
+        augment=bool(data.augment),
+    )
+
+
+def checksum(data: Dataset) -> str:
+    """A sum of all arrays that takes a fraction of the time of `fingerprint`: it tells data that differ by accident."""
+    total = 0
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        total = zlib.crc32(
+            np.ascontiguousarray(array).data, zlib.crc32(f"{array.dtype.str}{array.shape}".encode(), total)
+        )
+    return f"{total:08x}"
 
 
 def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:

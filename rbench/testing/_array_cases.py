@@ -29,6 +29,12 @@ _HOST: dict[str, Any] = {
     "a strided view": _M[:, ::2],
     "a broadcast view": np.broadcast_to(_M[0], (3, 5)),
     "read-only": _FROZEN,
+    "the other byte order": _M.astype(">f8"),
+    "extended precision": _M.astype(np.longdouble),
+    "half precision": np.arange(6, dtype=np.float16) / 4,
+    "one column, reversed": _M[:, 3:][:, ::2][:, ::-1],
+    "columns first": np.asfortranarray(_M),
+    "fields of records": np.array([(1, 0.5), (2, 0.25)], dtype=[("a", "i1"), ("b", "f8")])["b"],
 }
 """What `Backend.asarray` may be given."""
 
@@ -49,7 +55,7 @@ def array_cases() -> Iterator[Case]:
     yield case("arrays", "to_numpy of a list", lambda b: b.asarray(b.to_numpy([1.0, 2.0])), np.array([1.0, 2.0]))
     yield case("arrays", "add_scaled", _added, _M - 0.5, _M + 2 * _M[::-1], _M, _M[::-1])
     yield case("arrays", "synchronize", _synchronised, _M + 1)
-    for dtype in ("int64", "int32", "uint8"):
+    for dtype in ("int64", "int32", "uint8", ">i8", ">u2"):
         yield case("labels", dtype, lambda b, v: b.labels(v), _LABELS, given=_LABELS.astype(dtype))
     rows = _M[_LABELS]
     yield case("labels", "take rows", lambda b: b.xp.take(b.asarray(_M), b.labels(_LABELS), axis=0), rows)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rbench.backend import Array, Backend
-from rbench.errors import DivergedError
+from rbench.errors import DataError, DivergedError
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
+from rbench.tasks.base import checksum
 from rbench.train.cell import Cell
 from rbench.train.clock import Clock, timed
 from rbench.train.evaluate import Evaluator
@@ -58,7 +59,7 @@ def set_up(cell: Cell, backend: Backend) -> Setup:
         DataError: the data cannot be had.
     """
     task = cell.make_task()
-    data = task.dataset(cell.unofficial_data)
+    data = task.dataset(cell.unofficial_data, backend.dtype)
     problem = Problem(backend, task.network(), get_loss(task.loss))
     feed = Feed(problem, data, task.batch_size, cell.seed_of("order"), cell.seed_of("samples"))
     params = task.initial(problem.net, backend, cell.seed_of("weights"))
@@ -71,6 +72,7 @@ def train(
     outcome: Outcome,
     report: Report = lambda step, total: None,
     memory_limit: int | None = None,
+    data_checksum: str | None = None,
 ) -> None:
     """Run a cell and fill in its outcome.
 
@@ -80,15 +82,21 @@ def train(
         outcome: filled while the run goes on.
         report: called with the steps done and the steps to do.
         memory_limit: bytes that the process may hold resident, or None.
+        data_checksum: that the data must have, as `rbench.tasks.base.checksum` has it, or None.
 
     Raises:
         Skip: the method needs more memory than there is, or than the limit leaves.
         CapacitanceError, DivergedError: training left the numbers; the message names the step.
-        DataError: the data cannot be had.
+        DataError: the data cannot be had, or are others.
     """
     clock = Clock(backend)
     with clock.phase("data"):
         stepper, data, params = set_up(cell, backend)
+        if data_checksum is not None and checksum(data) != data_checksum:
+            raise DataError(
+                f"{cell.task}: the data are not those that the run found: the task makes other data at each load, and "
+                "no table should mix them; let it draw them from a seed of its own, such as a setting data_seed"
+            )
         evaluate = Evaluator(stepper.problem, data)
     outcome.figures |= {
         "n_parameters": sum(layer.n_parameters for layer in stepper.problem.net.layers),

@@ -71,7 +71,7 @@ def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = No
         if left < there:
             there, words = left, "are left of the memory limit"
     if needed > there:
-        raise Skip(f"would need {_size(needed)} for {purpose}; {_size(there)} {words}")
+        raise Skip(f"would need {size_in_words(needed)} for {purpose}; {size_in_words(there)} {words}")
 
 
 def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
@@ -148,6 +148,6 @@ def _tidy() -> None:
         return
 
 
-def _size(count: float) -> str:
+def size_in_words(count: float) -> str:
     """Bytes in words."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"

@@ -268,7 +268,7 @@ class ClusterExecutor:
         self._display.warn(f"worker {hand.name} is given nothing: {reason}")
 
     def _bring_home(self, hand: _Hand, found: Result) -> None:
-        record = found.record
+        record = self._standard.judged(found.record)
         self._standard.check(record)
         if record.cell in self._lacking:
             self._ended.append(record)

@@ -34,6 +34,7 @@ class Standard:
         self._kinds = [*self._todo, *self._there]
         self._environments: dict[Kind, dict[str, str]] = {}
         self._data: dict[tuple[str, bool], str] = {}
+        self._own_data: dict[tuple[str, bool], str] = {}
         for record in self._stay:
             self._note_data(record)
 
@@ -84,6 +85,22 @@ class Standard:
         """
         check_same(self._directory, [record], self._data, now=self.environment)
         self._note_data(record)
+
+    def judged(self, record: Record) -> Record:
+        """A record that comes home, or one that says that its data are not those of the first cell that had them."""
+        found = record.figures.get("dataset_sha256")
+        if found is None:
+            return record
+        first = self._own_data.setdefault((record.cell.task, record.cell.unofficial_data), found)
+        if found == first:
+            return record
+        reason = (
+            f"its data, sha256 {found[:16]}, are not those of the run's other cells, sha256 {first[:16]}: the task "
+            "makes other data at each load, or its files differ between the workers; give it a seed of its own, or the "
+            "workers the same files"
+        )
+        kept = {"provenance": record.provenance, "environment": record.environment, "gate": record.gate}
+        return Record(cell=record.cell, status="crashed", reason=reason, **kept)
 
     def _note_data(self, record: Record) -> None:
         found = record.figures.get("dataset_sha256")

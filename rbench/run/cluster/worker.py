@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from rbench.errors import RbenchError
 from rbench.plugins import find_backend
 from rbench.run.ask import INTERVAL, Stopped
+from rbench.run.data import Found, Wanted, find_data, wanted
 from rbench.run.gate import Gate, gate
 from rbench.run.isolate import run_isolated
 from rbench.run.memory_pass import with_memory
@@ -89,7 +90,7 @@ class _Run:
     """What a worker has found for a run, each once: gates by place, data sets that are there, peaks of memory."""
 
     gates: dict[tuple[str, str, str | None], Gate] = field(default_factory=dict)
-    data: set[tuple[str, bool]] = field(default_factory=set)
+    data: dict[Wanted, Found] = field(default_factory=dict)
     peaks: dict[str, Peaks] = field(default_factory=dict)
 
 
@@ -204,16 +205,21 @@ def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Reco
 
     if not found.passed:
         return without("skipped", f"not timed: {found}")
-    if (cell.task, cell.unofficial_data) not in run.data:
-        try:
-            cell.make_task().dataset(cell.unofficial_data)  # fetched and checked once, outside of the cell's time
-        except Exception as error:  # a plugin's too
+    need = wanted([cell])[cell.key]
+    if need not in run.data:
+        try:  # fetched and checked once, outside of the cell's time
+            run.data |= find_data([need], timeout=order.timeout, memory_limit=order.memory_limit, stop=unwanted)
+        except RbenchError as error:
             return without("crashed", f"{type(error).__name__}: {error}")
-        run.data.add((cell.task, cell.unofficial_data))
+    data = run.data[need]
+    if data.status is not None:
+        del run.data[need]  # it may end differently for another cell
+        return without(data.status, data.reason)
     return run_isolated(
         cell,
         found,
         scratch,
+        checksum=data.checksum,
         peaks=run.peaks if order.memory_pass else None,
         progress=_reporter(order.run, unwanted.worker),
         **limits,

@@ -1,0 +1,134 @@
+"""Numbers as they come: read on the host, laid out as every library takes them, and refused where they are no use."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rbench.errors import DtypeError, NotFiniteError, RangeError
+from rbench.names import shown
+
+
+class Bounds(NamedTuple):
+    """Where numbers must lie.
+
+    Attributes:
+        least: the smallest that is taken.
+        most: the largest.
+        words: why, for a message.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    words: str = ""
+
+    def holds(self, low: float, high: float, dtype: str) -> bool:
+        """Whether numbers from `low` to `high` are within, and can be held by a dtype; never where one is NaN."""
+        most = float(np.finfo(dtype).max)
+        return bool(max(self.least, -most) <= low and high <= min(self.most, most))
+
+
+ANY_NUMBER = Bounds()
+
+_EVERYWHERE = frozenset(np.dtype(character) for character in "?bBhHiIqQefd")
+"""Dtypes, of this machine's byte order, that every library takes from NumPy."""
+
+
+def read(values: Any, name: str, to_numpy: Callable[[Any], np.ndarray[Any, Any]] = np.asarray) -> np.ndarray[Any, Any]:
+    """Values as a NumPy array of real numbers.
+
+    Args:
+        values: a NumPy array, or whatever can be read as one: nested lists, a pandas column, an array of a library.
+        name: of the values, for messages.
+        to_numpy: reads a library's own arrays.
+
+    Raises:
+        DtypeError: they are no dense array of real numbers, or a masked one.
+    """
+    if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray):
+        array = np.asarray(values)
+    else:
+        _refuse_masks(values, name)
+        try:
+            array = np.asarray(to_numpy(values))
+        except Exception as error:  # of whatever library the values are
+            line = (str(error).splitlines() or [""])[0]
+            raise DtypeError(
+                f"{name} is {_kind(values)}, which cannot be read as an array: {type(error).__name__}: {line}; give a "
+                "dense array of real numbers, of equal rows"
+            ) from None
+    if array.dtype.kind not in "biuf":
+        came = "" if isinstance(values, np.ndarray) else f"is {_kind(values)}, and so "
+        raise DtypeError(f"{name} {came}has dtype {array.dtype}; give real numbers, as a dense array")
+    return array
+
+
+def laid_out(values: Any) -> np.ndarray[Any, Any]:
+    """Values as an array that every library takes: rows one after the other, in this machine's byte order.
+
+    What is so already is not copied. Numbers beyond float64 are rounded to it.
+
+    Raises:
+        DtypeError: as `read` does.
+    """
+    array = np.asarray(read(values, "the array"), order="C")
+    if array.dtype not in _EVERYWHERE:
+        wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+        array = array.astype(np.float64 if wide else array.dtype.newbyteorder("="))
+    # NumPy takes an axis of one entry for contiguous whatever its stride, which other libraries look at.
+    if not array.flags.aligned or any(stride < 0 or stride % array.itemsize for stride in array.strides):
+        array = np.array(array, order="C")
+    return array
+
+
+def check_numbers(array: np.ndarray[Any, Any], name: str, dtype: str, bounds: Bounds = ANY_NUMBER) -> None:
+    """Raise unless all numbers are finite, also in a dtype, and within bounds.
+
+    One pass over the array, and no memory, where they are.
+
+    Args:
+        array: of real numbers.
+        name: of the array, for the message.
+        dtype: what they are computed in.
+        bounds: where they must lie.
+
+    Raises:
+        RangeError: the message names the first that does not, and its place.
+    """
+    if not array.size or array.dtype.kind == "b":
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        if bounds.holds(float(array.min()), float(array.max()), dtype):
+            return
+        most = float(np.finfo(dtype).max)
+        inside = (array >= max(bounds.least, -most)) & (array <= min(bounds.most, most))
+    place = [int(index) for index in np.argwhere(~inside)[0]]
+    value = array[tuple(place)]
+    at = f"{name} has {value!s} at {place}"
+    if not np.isfinite(value):
+        raise NotFiniteError(f"{at}; give finite numbers")
+    if abs(value) > most:
+        raise RangeError(f"{at}, more than {dtype} can hold; scale {name}, or compute in a wider dtype")
+    raise RangeError(f"{at}; {bounds.words}")
+
+
+def _refuse_masks(values: Any, name: str) -> None:
+    """Raise for a masked array, or a list of them: NumPy would read what is masked as if it were not."""
+    first = values[0] if isinstance(values, list | tuple) and values else values
+    if isinstance(first, int | float):
+        return
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise DtypeError(
+            f"{name} is a masked array, and no computation here heeds a mask; leave out the rows that are masked, or "
+            "give numbers for them with filled()"
+        )
+
+
+def _kind(values: Any) -> str:
+    """What came, in words: its type, and where it is short the value itself."""
+    name = type(values).__name__
+    if values is None:
+        return "None"
+    return f"{name} {shown(values)}" if isinstance(values, str | int | float | complex | list | tuple | dict) else name

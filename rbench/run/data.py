@@ -1,0 +1,150 @@
+"""The data of a run's tasks: found and checked in a process of their own, under the limits of the cells."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+import psutil
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from rbench import errors
+from rbench.errors import DataError
+from rbench.run.ask import ask
+from rbench.run.record import Status
+from rbench.spec import parse
+from rbench.train.cell import Cell, configured
+from rbench.train.memory import size_in_words
+
+END_SECONDS = 3.0
+"""Time for a download that is stopped to remove what it has written."""
+
+
+class Wanted(BaseModel):
+    """Data that cells need.
+
+    Attributes:
+        task: canonical SPEC.
+        unofficial_data: whether a copy that is not the published one is taken.
+        threads: of the numerical libraries, on which rounding depends.
+        dtype: the narrowest that they are computed in.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    task: str
+    unofficial_data: bool = False
+    threads: int = 1
+    dtype: str = "float32"
+
+
+class Found(BaseModel):
+    """What a process found of a task's data.
+
+    Attributes:
+        sha256: fingerprint of the content, as the task gives it.
+        checksum: of the arrays themselves.
+        n_train: training data.
+        refused: why they cannot be used, where that is so; the class of the error, and its message.
+        status: how a cell ends that needs them, where its process did not end well; None where it did.
+        reason: in words.
+    """
+
+    sha256: str = ""
+    checksum: str = ""
+    n_train: int = 0
+    refused: tuple[str, str] | None = None
+    status: Status | None = None
+    reason: str = ""
+
+
+WANTED = TypeAdapter(list[Wanted])
+
+
+def wanted(cells: Sequence[Cell]) -> dict[str, Wanted]:
+    """The data of cells, by the cells' keys: of one task in the narrowest dtype that any of its cells is computed in."""
+    places = {cell.key: (cell.task, cell.unofficial_data, cell.threads) for cell in cells}
+    single = {places[cell.key] for cell in cells if cell.dtype == "float32"}
+    return {
+        cell.key: Wanted(
+            task=cell.task,
+            unofficial_data=cell.unofficial_data,
+            threads=cell.threads,
+            dtype="float32" if places[cell.key] in single else cell.dtype,
+        )
+        for cell in cells
+    }
+
+
+def find_data(
+    asked: Sequence[Wanted],
+    *,
+    timeout: float | None = None,
+    memory_limit: int | None = None,
+    stop: threading.Event | None = None,
+) -> dict[Wanted, Found]:
+    """Have data made, or fetched, and checked by processes that hold one set at a time; this process makes none.
+
+    One process finds all, since it takes longer to start than most data take; where it dies another goes on.
+
+    Args:
+        asked: the data.
+        timeout: seconds for each, or None.
+        memory_limit: bytes that the process may hold resident, or None.
+        stop: ends it when set.
+
+    Returns:
+        What was found of each.
+
+    Raises:
+        DataError: data are absent, damaged or not official, or fail the checks.
+        SpecError: the batch size is more than the training data.
+        Stopped: `stop` was set.
+    """
+    found = {one: Found(status="skipped", reason=why) for one in asked if (why := _too_large(one, memory_limit))}
+    while left := [one for one in asked if one not in found]:
+        together = [one for one in left if one.threads == left[0].threads]
+        answers: list[Found] = []
+        answer = ask(
+            "rbench.run.data_worker",
+            WANTED.dump_json(together).decode(),
+            threads=together[0].threads,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            heard=partial(_hear, answers),
+            stop=stop,
+            for_each_line=True,
+            on_terminal=True,
+            grace=END_SECONDS,
+        )
+        found |= dict(zip(together, answers, strict=False))
+        for one in answers:
+            if one.refused is not None:
+                kind, message = one.refused
+                raise getattr(errors, kind, DataError)(message)
+        # One that dies behind others has the next process for itself: what they left in this one is not its own.
+        if len(answers) < len(together) and (not answers or answer.status == "timeout"):
+            status = "crashed" if answer.status == "ok" else answer.status
+            reason = answer.reason or "its process ended without an answer"
+            found[together[len(answers)]] = Found(status=status, reason=f"loading its data: {reason}")
+    return found
+
+
+def _hear(answers: list[Found], line: bytes) -> None:
+    with suppress(ValueError):  # half a line of a process that died
+        answers.append(Found.model_validate_json(line))
+
+
+def _too_large(one: Wanted, memory_limit: int | None) -> str | None:
+    """Why data cannot fit, by what their task says of them; None where they may."""
+    (task,) = configured("tasks", one.task)
+    try:
+        needed = int(task.data_bytes() or 0)
+    except Exception:  # a plugin's: it is a hint
+        return None
+    free = int(psutil.virtual_memory().available)
+    limited = memory_limit is not None and memory_limit < free
+    there = memory_limit if memory_limit is not None and limited else free
+    if needed <= there:
+        return None
+    words = f"the memory limit is {size_in_words(there)}" if limited else f"{size_in_words(there)} are free"
+    return f"the data of {parse(one.task)[0]} take {size_in_words(needed)} at least, and {words}"
