@@ -171,6 +171,11 @@ def unavailable(plugin: "BackendPlugin", device: str | None = None) -> str | Non
 def get_backend(name: str, *, dtype: str = "float32", device: str | None = None) -> "Backend":
     """The backend called `name` at one dtype on one device.
 
+    Settings that a library keeps for the whole process stay as they are, but for these: `jax` at float64 switches on
+    `jax_enable_x64`, without which JAX truncates whatever is computed with float64; `cupy` makes its device the current
+    one; `torch[compile=true]` sets TORCHINDUCTOR_CACHE_DIR where it is not set. What else a backend needs, such as
+    float32 products without TensorFloat-32, holds within `Backend.inference()`, where the public functions compute.
+
     Args:
         name: registered name, such as `numpy`, or a SPEC with options, such as `torch[compile=true]`; `rbench list
             backends` shows them.

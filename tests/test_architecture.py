@@ -24,6 +24,7 @@ RANKS = {
     "threads": 1,
     "windows": 1,
     "random": 1,
+    "settings": 0,
     "spec": 1,
     "backend": 2,
     "plugins": 2,
