@@ -17,7 +17,8 @@ import numpy as np, scipy.linalg, scipy.special, threadpoolctl
 
 def settings():
     found = {
-        "numpy errors": np.geterr(), "numpy print": np.get_printoptions(), "numpy random": np.random.get_state()[1].sum(),
+        "numpy errors": np.geterr(), "numpy print": np.get_printoptions(),
+        "numpy random": np.random.get_state()[1].sum(),
         "random": random.getstate(), "environment": dict(os.environ), "warnings": list(warnings.filters),
         "directory": os.getcwd(), "umask": mask(), "locale": locale.setlocale(locale.LC_ALL), "gc": gc.get_threshold(),
         "recursion": sys.getrecursionlimit(), "hooks": (sys.excepthook, sys.displayhook, threading.excepthook),
@@ -34,7 +35,8 @@ def settings():
         import torch
         on = torch.backends
         found["torch"] = [
-            torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_float32_matmul_precision(),
+            torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),
+            torch.get_float32_matmul_precision(),
             on.cuda.matmul.allow_tf32, on.cudnn.allow_tf32, on.cudnn.benchmark, torch.initial_seed(),
             torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().sum().item()]
     return found
@@ -45,11 +47,10 @@ def mask():
     return value
 
 KNOWN = set()
-KNOWN.update(logging.root.manager.loggerDict)
 
 def changed(call):
-    before = settings()
     KNOWN.update(logging.root.manager.loggerDict)
+    before = settings()
     call()
     after = settings()
     return [name for name in before if repr(before[name]) != repr(after[name])]

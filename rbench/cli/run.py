@@ -42,6 +42,9 @@ def run(
     executor: options.Executor = options.ExecutorName.local,
     scheduler: options.Scheduler = None,
     retries: options.Retries = None,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
@@ -70,7 +73,7 @@ def run(
                 "--evaluations": evaluations,
                 "--timeout": timeout, "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
                 "--memory-limit": memory_limit, "--executor": executor is not options.ExecutorName.local,
-                "--scheduler": scheduler, "--retries": retries is not None,
+                "--scheduler": scheduler, "--retries": retries is not None, **options.tls(tls_ca, tls_cert, tls_key),
             }  # fmt: skip
             if len(names) > 1:
                 fail(f"{', '.join(names)}: a suite that measures costs runs alone; give one command for each")
@@ -94,7 +97,7 @@ def run(
                 **asked,
             )
             limits = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
-            cluster = options.cluster(executor, scheduler, retries, jobs)
+            cluster = options.cluster(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
             _train(request, output, limits, cluster, force=force, dry_run=dry_run, json=json)
 
 
