@@ -1,6 +1,7 @@
 """The public data sets that rbench knows, by name."""
 
 from rbench.errors import DataError
+from rbench.names import unknown
 from rbench.tasks import files
 from rbench.tasks.files import File, FileSet, FileStatus
 
@@ -84,5 +85,5 @@ def fetch(name: str) -> list[FileStatus]:
 
 def _find(name: str) -> FileSet:
     if name not in DATASETS:
-        raise DataError(f"no data set is called {name!r}; there are: {', '.join(DATASETS)}")
+        raise DataError(unknown("data set", name, DATASETS))
     return DATASETS[name]
