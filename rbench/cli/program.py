@@ -1,8 +1,6 @@
 """The program that the commands belong to: its app, its exit statuses, and how it refuses and stops."""
 
-import io
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
@@ -72,7 +70,4 @@ def stoppable(way_on: str) -> Iterator[None]:
 
 def main() -> None:
     """Entry point of the `rbench` command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what a terminal has no character for is escaped
-            stream.reconfigure(errors="backslashreplace")
     app()
