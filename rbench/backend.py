@@ -183,7 +183,12 @@ class Backend(ABC):
         return None
 
     def inference(self) -> AbstractContextManager[Any]:
-        """A context in which nothing is recorded for differentiation."""
+        """A context in which the library computes as the backend means it, whatever the process has set.
+
+        Nothing is recorded for differentiation. Settings that hold for the whole process, such as the precision of
+        products or the threads of a BLAS, are changed here and nowhere else, and are as they were when it ends. The
+        public functions, runs and the gate compute within it; so should whoever calls methods of the backend directly.
+        """
         return nullcontext()
 
     def affine(self, x: Array, weight: Array, bias: Array | None) -> Array:

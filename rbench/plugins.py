@@ -259,6 +259,11 @@ def version_of(plugin: "BackendPlugin") -> str | None:
 def get_backend(name: str, *, dtype: Any = "float32", device: Any = None) -> "Backend":
     """The backend called `name` at one dtype on one device.
 
+    Settings that a library keeps for the whole process stay as they are, but for these: `jax` at float64 switches on
+    `jax_enable_x64`, without which JAX truncates whatever is computed with float64; `cupy` makes its device the current
+    one; `torch[compile=true]` sets TORCHINDUCTOR_CACHE_DIR where it is not set. What else a backend needs, such as
+    float32 products without TensorFloat-32, holds within `Backend.inference()`, where the public functions compute.
+
     Args:
         name: registered name, such as `numpy`, or a SPEC with options, such as `torch[compile=true]`; `rbench list
             backends` shows them.

@@ -2,24 +2,42 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from rbench.settings import Setting, Undo
+
 
 @cache
-def keep_scipy_to_one_thread() -> None:
-    """Limit SciPy's BLAS to one thread in this process, where it is one of its own.
+def _scipy_blas() -> list[Any]:
+    """SciPy's BLAS, where it is one of its own beside NumPy's."""
+    import scipy.linalg  # noqa: F401 -- so that its library is there to be found
 
-    NumPy's and SciPy's wheels bring a BLAS each, with threads of their own that wait busily for work: taken in turn
-    they slow each other down many times, and so they do beside XLA's threads. SciPy's factors and solves, also for JAX
-    on a CPU; NumPy and XLA do the large products.
-    """
-    import scipy.linalg  # noqa: F401 -- so that its library is there to be limited
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
 
-    blas = ThreadpoolController().select(user_api="blas")
+    def shipped_with(package: str) -> list[Any]:
+        return [library for library in libraries if Path(library.filepath).parent.name == f"{package}.libs"]
 
-    def shipped_with(package: str) -> list[str]:
-        return [lib["filepath"] for lib in blas.info() if Path(lib["filepath"]).parent.name == f"{package}.libs"]
+    return shipped_with("scipy") if shipped_with("numpy") else []
 
-    if shipped_with("numpy") and shipped_with("scipy"):
-        blas.select(filepath=shipped_with("scipy")).limit(limits=1)
+
+def _to_one() -> Undo:
+    before = [(library, library.get_num_threads()) for library in _scipy_blas()]
+    for library, _ in before:
+        library.set_num_threads(1)
+
+    def undo() -> None:
+        for library, count in before:
+            library.set_num_threads(count)
+
+    return undo
+
+
+scipy_on_one_thread = Setting(_to_one)
+"""A context in which SciPy's BLAS has one thread, where it is one of its own.
+
+NumPy's and SciPy's wheels bring a BLAS each, with threads of their own that wait busily for work: taken in turn they
+slow each other down many times, and so they do beside XLA's threads. SciPy's factors and solves, also for JAX on a CPU;
+NumPy and XLA do the large products.
+"""

@@ -26,6 +26,7 @@ RANKS = {
     "windows": 1,
     "random": 1,
     "checked": 1,
+    "settings": 0,
     "spec": 2,
     "text": 0,
     "backend": 2,

@@ -44,16 +44,17 @@ class Machines:
 
     Args:
         folder: for their files, and for what the plugin leaves.
+        words: that scheduler and workers are given.
     """
 
-    def __init__(self, folder):
-        self.folder, self.started = folder, []
+    def __init__(self, folder, *words):
+        self.folder, self.words, self.started = folder, words, []
         source = Path(__file__).with_name("cluster_plugin.py").read_text()
         found = install_faults(folder) | install(folder, "rbench_cluster", source)
         self.env = found | QUIET | {"CLUSTER": str(folder)}
         file = folder / "scheduler.json"
         self.scheduler = self._start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file
+            "dask_scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file, *words
         )
         until(lambda: (file.exists() and file.stat().st_size) or None)
         self.address = json.loads(file.read_text())["address"]
@@ -72,7 +73,7 @@ class Machines:
         words = words or ("--no-nanny",)
         return self._start(
             "dask_worker", self.address, "--nthreads", 2, "--no-dashboard", "--host", "127.0.0.1",
-            "--local-directory", self.folder, *words, CLUSTER_WORKER="yes",
+            "--local-directory", self.folder, *self.words, *words, CLUSTER_WORKER="yes",
         )  # fmt: skip
 
     def run(self, *words, task="cluster-spirals", **options):

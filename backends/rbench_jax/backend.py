@@ -1,6 +1,7 @@
 """JAX arrays; `jax.lax.linalg` where the array standard has no function."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -12,16 +13,21 @@ from jax.scipy.special import erf
 from rbench.arrays import read
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
-from rbench.threads import keep_scipy_to_one_thread
+from rbench.threads import scipy_on_one_thread
 from rbench.windows import Window
 from rbench_jax.convolutions import JaxConvolutions
+
+PRECISION = "highest"
+"""Of products: float32's own, without TensorFloat-32."""
 
 
 class JaxBackend(Backend):
     """JAX at one dtype on one device.
 
-    Making a backend switches the process to 64-bit types, which float64 and integer labels need, to float32 products
-    without TensorFloat-32, and to one thread of SciPy's BLAS, whose Cholesky JAX uses on a CPU.
+    JAX's configuration stays as the user has it, with one exception: arrays of float64 are truncated by whatever
+    computes with them where `jax_enable_x64` is off, so making a backend of float64 switches that on in the process.
+    Within `inference()`, and in compiled functions, there are 64-bit types whatever the dtype, which integer labels
+    need, float32 products without TensorFloat-32, and one thread of SciPy's BLAS, whose Cholesky JAX uses on a CPU.
     """
 
     name = "jax"
@@ -30,9 +36,8 @@ class JaxBackend(Backend):
     convolutions = JaxConvolutions()
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
-        keep_scipy_to_one_thread()
-        jax.config.update("jax_enable_x64", True)
-        jax.config.update("jax_default_matmul_precision", "highest")
+        if dtype == "float64":
+            jax.config.update("jax_enable_x64", True)
         self.dtype, self.device = dtype, device
         kind, _, index = device.partition(":")
         devices = jax.devices(kind)
@@ -42,10 +47,11 @@ class JaxBackend(Backend):
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
         dtype = self.float_dtype if dtype is None else dtype
-        if isinstance(values, jax.Array):
-            return jax.device_put(values.astype(dtype), self.native_device)
-        # A copy: JAX may share the memory of a NumPy array, and would see the caller's later changes.
-        return jax.device_put(np.array(read(values, "the array"), dtype=dtype), self.native_device)
+        with jax.enable_x64(True):
+            if isinstance(values, jax.Array):
+                return jax.device_put(values.astype(dtype), self.native_device)
+            # A copy: JAX may share the memory of a NumPy array, and would see the caller's later changes.
+            return jax.device_put(np.array(read(values, "the array"), dtype=dtype), self.native_device)
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(array)
@@ -56,13 +62,16 @@ class JaxBackend(Backend):
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         jax.block_until_ready([*arrays, *jax.live_arrays()])
 
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        with jax.enable_x64(True), jax.default_matmul_precision(PRECISION), scipy_on_one_thread:
+            yield
+
     def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
-        compiled: Callable[..., Any] = jax.jit(function, static_argnames=tuple(static))
-        return compiled
+        return self._as_meant(jax.jit(function, static_argnames=tuple(static)))
 
     def compile_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled: Callable[..., Any] = jax.jit(lambda carry, items: jax.lax.scan(function, carry, items))
-        return compiled
+        return self._as_meant(jax.jit(lambda carry, items: jax.lax.scan(function, carry, items)))
 
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
         return _cholesky(matrix, shift, 1 + 4 * len(matrix) ** 0.5 * self.epsilon)
@@ -106,6 +115,17 @@ class JaxBackend(Backend):
         if self.native_device.platform != "cpu":
             found |= {"device": self.native_device.device_kind, "tf32": "off"}
         return found
+
+    def _as_meant(self, compiled: Callable[..., Any]) -> Callable[..., Any]:
+        """The function within `inference()`, which costs a third of a short call, where the caller is not there."""
+
+        def call(*args: Any, **keywords: Any) -> Any:
+            if jax.config.jax_enable_x64 and jax.config.jax_default_matmul_precision == PRECISION:
+                return compiled(*args, **keywords)
+            with self.inference():
+                return compiled(*args, **keywords)
+
+        return call
 
     def _memory(self) -> dict[str, int]:
         """The device's own counters; empty for the CPU, which has none."""

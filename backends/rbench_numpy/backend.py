@@ -1,6 +1,7 @@
 """NumPy arrays; SciPy where the array standard has no function."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -11,7 +12,7 @@ from scipy.linalg.lapack import dpotrf, spotrf
 
 from rbench.arrays import read
 from rbench.backend import Array, Backend
-from rbench.threads import keep_scipy_to_one_thread
+from rbench.threads import scipy_on_one_thread
 from rbench.windows import Window, scatter_in_place
 
 
@@ -20,8 +21,7 @@ class NumpyBackend(Backend):
 
     Arrays that have the dtype are taken as they are, not copied; nothing is ever written into them.
 
-    Making a backend limits SciPy's BLAS, where it is one of its own, to one thread in the whole process: see
-    `rbench.threads.keep_scipy_to_one_thread`.
+    Within `inference()` SciPy's BLAS, where it is one of its own, has one thread: see `rbench.threads`.
     """
 
     name = "numpy"
@@ -30,7 +30,6 @@ class NumpyBackend(Backend):
     def __init__(self, dtype: str = "float32", device: str | None = None) -> None:
         self.dtype, self.device = dtype, "cpu"
         self._potrf = spotrf if dtype == "float32" else dpotrf
-        keep_scipy_to_one_thread()
         self._trsm = strsm if dtype == "float32" else dtrsm
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
@@ -41,6 +40,9 @@ class NumpyBackend(Backend):
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         """Nothing to wait for: NumPy returns when it is done."""
+
+    def inference(self) -> AbstractContextManager[Any]:
+        return scipy_on_one_thread
 
     def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
         return function

@@ -1,7 +1,7 @@
 """PyTorch tensors; `torch.linalg` where the array standard has no function."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import array_api_compat.torch as xp
@@ -13,6 +13,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import BackendError
 from rbench.windows import Window
 from rbench_torch.convolutions import TorchConvolutions
+from rbench_torch.precision import float32_products
 
 GRAM_NUMBERS = 2**19
 """Numbers of vectors below which all inner products at once are as quick as half of them in parts."""
@@ -24,7 +25,7 @@ GRAM_PIECE = 2**10
 class TorchBackend(Backend):
     """PyTorch at one dtype on one device, without autograd.
 
-    Products of float32 are computed in float32: making a backend switches TensorFloat-32 off in the process.
+    Within `inference()`, and in compiled functions, products of float32 are computed in float32: TensorFloat-32 is off.
     """
 
     name = "torch"
@@ -39,8 +40,6 @@ class TorchBackend(Backend):
             index, count = self.native_device.index or 0, torch.cuda.device_count()
             if index >= count:
                 raise BackendError(f"backend 'torch' has no device {device!r}: there are {count}, counted from cuda:0")
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
         dtype = self.float_dtype if dtype is None else dtype
@@ -60,14 +59,18 @@ class TorchBackend(Backend):
         if not self._on_cpu:
             torch.cuda.synchronize(self.native_device)
 
-    def inference(self) -> AbstractContextManager[Any]:
-        """No gradients; what is made in the context can still be used with autograd afterwards."""
-        context: AbstractContextManager[Any] = torch.no_grad()
-        return context
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        # Not inference mode: what is made here can still be used with autograd afterwards.
+        with torch.no_grad(), float32_products:
+            yield
 
     def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
-        untracked: Callable[..., Any] = torch.inference_mode()(function)
-        return untracked
+        def call(*args: Any, **keywords: Any) -> Any:
+            with torch.inference_mode(), float32_products:
+                return function(*args, **keywords)
+
+        return call
 
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
         return factor(matrix, shift)

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from rbench.backend import Array
 from rbench.errors import BackendError
 from rbench_torch.backend import TorchBackend, factor
+from rbench_torch.precision import float32_products
 
 
 class CompiledTorchBackend(TorchBackend):
@@ -27,7 +28,7 @@ class CompiledTorchBackend(TorchBackend):
 
     A function is traced at the first call with arguments of a structure, and of shapes, and its graph is compiled. The
     compiled code is kept until the process ends, not longer, so that the time to compile does not depend on what
-    ran before; set TORCHINDUCTOR_CACHE_DIR to keep it.
+    ran before: making a backend sets TORCHINDUCTOR_CACHE_DIR in the process. Set it yourself to keep the code.
     """
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
@@ -77,7 +78,7 @@ class _Compiled:
         arrays = [self._number(leaf) if isinstance(leaf, float) else leaf for leaf in leaves if leaf is not None]
         places = tuple(leaf is not None for leaf in leaves)
         key = structure, places, *fixed.items(), *((array.shape, array.stride(), array.dtype) for array in arrays)
-        with torch.no_grad():
+        with torch.no_grad(), float32_products:
             if key not in self._made:
                 self._made[key] = self._make(arrays, places, structure, fixed)
             compiled, returned = self._made[key]

@@ -105,6 +105,20 @@ Retries = Annotated[
 MaxCells = Annotated[
     int | None, typer.Option("--max-cells", metavar="N", help="Most cells that may be made; default 10000.", min=1)
 ]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca",
+        metavar="FILE",
+        help="Certificate of the authority of a tls:// scheduler; else Dask's configuration.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate to show to a tls:// scheduler.")
+]
+TlsKey = Annotated[
+    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, where the certificate's file has none.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List what would run and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")]
 
@@ -166,10 +180,17 @@ def size(memory_limit: str | None) -> int | None:
     return int(value)
 
 
-def cluster(executor: ExecutorName, scheduler: str | None, retries: int | None, jobs: int) -> "Cluster | None":
+def tls(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, Path | None]:
+    """The options of TLS by name."""
+    return {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
+
+
+def cluster(
+    executor: ExecutorName, scheduler: str | None, retries: int | None, tls: dict[str, Path | None], jobs: int
+) -> "Cluster | None":
     """The cluster that cells run on; none for this machine."""
     if executor is ExecutorName.local:
-        for option, value in (("--scheduler", scheduler), ("--retries", retries)):
+        for option, value in (("--scheduler", scheduler), ("--retries", retries), *tls.items()):
             if value is not None:
                 fail(f"{option} {value} is for cells on other machines; add --executor dask, or leave it out")
         return None
@@ -177,6 +198,11 @@ def cluster(executor: ExecutorName, scheduler: str | None, retries: int | None, 
         fail("--executor dask needs the address of a scheduler; start one with `dask scheduler`, and give --scheduler")
     if jobs > 1:
         fail(f"--jobs {jobs} is for this machine; --executor dask runs one cell on each worker: start more workers")
-    from rbench.run.cluster import Cluster
+    ca, cert, key = tls.values()
+    if (ca is None) != (cert is None) or (key is not None and cert is None):
+        missing = " and ".join(option for option in ("--tls-ca", "--tls-cert") if tls[option] is None)
+        fail(f"TLS needs {missing}, too: the authority's certificate, and one that it has signed")
+    from rbench.run.cluster import Certificates, Cluster
 
-    return Cluster(scheduler) if retries is None else Cluster(scheduler, retries=retries)
+    certificates = None if ca is None or cert is None else Certificates(ca, cert, key)
+    return Cluster(scheduler, retries=2 if retries is None else retries, certificates=certificates)

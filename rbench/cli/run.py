@@ -44,6 +44,9 @@ def run(
     scheduler: options.Scheduler = None,
     retries: options.Retries = None,
     max_cells: options.MaxCells = None,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
@@ -74,7 +77,7 @@ def run(
                 "--evaluations": evaluations,
                 "--timeout": timeout, "--jobs": jobs > 1, "--unofficial-data": unofficial_data, "--tuned": tuned,
                 "--memory-limit": memory_limit, "--executor": executor is not options.ExecutorName.local,
-                "--scheduler": scheduler, "--retries": retries,
+                "--scheduler": scheduler, "--retries": retries, **options.tls(tls_ca, tls_cert, tls_key),
             }  # fmt: skip
             if len(names) > 1:
                 fail(f"{', '.join(names)}: a suite that measures costs runs alone; give one command for each")
@@ -98,7 +101,7 @@ def run(
                 **asked,
             )
             limits = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
-            cluster = options.cluster(executor, scheduler, retries, jobs)
+            cluster = options.cluster(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
             _train(request, output, limits, cluster, force=force, dry_run=dry_run, json=json)
 
 

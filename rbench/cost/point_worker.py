@@ -55,7 +55,8 @@ def main() -> None:
     backend = get_backend(point.plan.backend, dtype=point.plan.dtype, device=point.plan.device)
     try:
         made_with = {"environment": environment, "provenance": provenance()}
-        found = measured(backend, point).model_copy(update=made_with)
+        with backend.inference():
+            found = measured(backend, point).model_copy(update=made_with)
     except Skip as error:
         found = Found(status="skipped", reason=str(error))
     except Exception as error:

@@ -26,10 +26,12 @@ PLAN = Plan.model_validate_json(GIVEN) if GIVEN else CostRequest().plans()[0]
 
 
 @pytest.fixture(scope="module")
-def backend() -> Backend:
+def backend() -> Iterator[Backend]:
     """The plan's backend, in a process that is set up as for training."""
     keep_freed_memory()
-    return get_backend(PLAN.backend, dtype=PLAN.dtype, device=PLAN.device)
+    made = get_backend(PLAN.backend, dtype=PLAN.dtype, device=PLAN.device)
+    with made.inference():
+        yield made
 
 
 @pytest.mark.parametrize("case", [case for case in PLAN.cases if case.method], ids=str)

@@ -61,7 +61,7 @@ WANTED = TypeAdapter(list[Wanted])
 
 
 def wanted(cells: Sequence[Cell]) -> dict[str, Wanted]:
-    """The data of cells, by the cells' keys: of one task in the narrowest dtype that any of its cells is computed in."""
+    """The data of cells, by the cells' keys: of a task in the narrowest dtype that any of its cells is computed in."""
     places = {cell.key: (cell.task, cell.unofficial_data, cell.threads) for cell in cells}
     single = {places[cell.key] for cell in cells if cell.dtype == "float32"}
     return {

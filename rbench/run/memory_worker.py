@@ -23,12 +23,14 @@ def cell_peaks(cell: Cell) -> Peaks:
         BackendError: the backend cannot run here.
         DataError: the data cannot be had.
     """
-    stepper, _, params = set_up(cell, get_backend(cell.backend, dtype=cell.dtype, device=cell.device))
-    try:
-        check_memory(stepper, params)
-    except Skip as error:
-        return Peaks(skipped=str(error))
-    return step_peaks(stepper, params, WINDOW)
+    backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
+    with backend.inference():
+        stepper, _, params = set_up(cell, backend)
+        try:
+            check_memory(stepper, params)
+        except Skip as error:
+            return Peaks(skipped=str(error))
+        return step_peaks(stepper, params, WINDOW)
 
 
 def main() -> None:

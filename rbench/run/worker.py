@@ -58,7 +58,8 @@ def run_cell(
         backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
         known |= {"backend": backend.describe(), "device": backend.device}
         outcome.figures["device"] = backend.device
-        train(cell, backend, outcome, report, memory_limit, checksum)
+        with backend.inference():
+            train(cell, backend, outcome, report, memory_limit, checksum)
     except Skip as error:
         status, reason = "skipped", str(error)
     except (CapacitanceError, DivergedError) as error:

@@ -1,5 +1,6 @@
 """Archives of public data sets: fetched, checked and unpacked."""
 
+import logging
 import os
 import shutil
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from rbench.errors import DataError
+from rbench.settings import at_level
 
 
 def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
@@ -25,9 +27,9 @@ def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
     """
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
-    return Path(pooch.retrieve(url, f"sha256:{sha256}", url.rpartition("/")[2], folder, downloader=downloader))
+    with at_level(logging.WARNING, pooch.get_logger()):
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", url.rpartition("/")[2], folder, downloader=downloader))
 
 
 def unpack(archive: Path, names: Collection[str], folder: Path) -> None:

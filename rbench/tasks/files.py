@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rbench.errors import DataError
+from rbench.names import shown
 from rbench.tasks import archive
 
 TIMEOUT_SECONDS = 5.0
@@ -53,19 +54,26 @@ class FileSet:
     folder: str = ""
 
     @property
-    def cache(self) -> Path:
-        """The folder where downloads are kept."""
+    def cache(self) -> Path | None:
+        """The folder where downloads are kept; None for a user without a home directory."""
         from platformdirs import user_cache_path
 
-        return user_cache_path("rbench") / self.name
+        try:
+            return user_cache_path("rbench") / self.name
+        except RuntimeError:
+            return None
 
     @property
     def folders(self) -> list[Path]:
-        """Where files are looked for, in order."""
-        root = os.environ.get("RBENCH_DATA")
-        given = [Path(root).expanduser() / self.name, Path(root).expanduser()] if root else []
+        """Where files are looked for, in order.
+
+        Raises:
+            DataError: RBENCH_DATA names no folder.
+        """
+        root = given_folder()
+        given = [root / self.name, root] if root else []
         inside = [folder / self.folder for folder in given] if self.folder else []
-        return [*inside, *given, self.cache]
+        return [*inside, *given, *filter(None, [self.cache])]
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,27 @@ def sum_of_sums(contents: Sequence[Content]) -> str:
     return hashlib.sha256("".join(content.sha256 for content in contents).encode()).hexdigest()
 
 
+def given_folder() -> Path | None:
+    """The folder that RBENCH_DATA names, which need not be there; None where it is not set.
+
+    Raises:
+        DataError: it is none: a file, a folder that cannot be looked into, or under the home of nobody.
+    """
+    root = os.environ.get("RBENCH_DATA")
+    if not root:
+        return None
+    try:
+        folder = Path(root).expanduser()
+        if folder.exists():
+            os.scandir(folder).close()
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "there is no such home directory"
+        raise DataError(
+            f"RBENCH_DATA is {shown(root)}, which is no folder of data: {why}; set it to a folder, or leave it unset"
+        ) from None
+    return folder
+
+
 def _status(files: FileSet, file: File) -> FileStatus:
     path = _locate(files, file)
     if path is None:
@@ -186,21 +215,23 @@ def _difference(file: File, content: Content) -> str:
 
 def _download(files: FileSet, file: File) -> Path:
     """Fetch into the cache, with all else that the archive holds; what is cut short leaves no part of a file there."""
-    url = files.address + file.archive
+    url, cache = files.address + file.archive, files.cache
     try:
+        if cache is None:
+            raise FileNotFoundError("there is no home directory to keep it in; set HOME or XDG_CACHE_HOME")
         if not files.folder:
-            return archive.fetch(url, file.archive_sha256, files.cache, TIMEOUT_SECONDS)
-        files.cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=files.cache) as scratch:
+            return archive.fetch(url, file.archive_sha256, cache, TIMEOUT_SECONDS)
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache) as scratch:
             fetched = archive.fetch(url, file.archive_sha256, Path(scratch), TIMEOUT_SECONDS)
-            archive.unpack(fetched, [each.name for each in files.files], files.cache)
-        return files.cache / file.name
+            archive.unpack(fetched, [each.name for each in files.files], cache)
+        return cache / file.name
     except (OSError, ValueError) as error:
         unset = "" if os.environ.get("RBENCH_DATA") else " (RBENCH_DATA is not set)"
         wanted = f"{files.folder}/{file.name}" if files.folder else f"{files.name}/{file.archive}"
         raise DataError(
             f"{files.name}: {file.name if files.folder else file.archive} is absent and could not be fetched.\n"
-            f"  looked in: {', '.join(map(str, files.folders))}{unset}\n"
+            f"  looked in: {', '.join(map(str, files.folders)) or 'no folder'}{unset}\n"
             f"  tried: {url}: {type(error).__name__}: {error}\n"
             f"Go online and run `rbench data fetch {files.name}`, or set RBENCH_DATA to a folder that holds {wanted}"
         ) from error

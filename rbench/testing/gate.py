@@ -69,7 +69,7 @@ def verify(backend: Backend, cases: Sequence[Case], progress: Callable[[int, int
 def _result(backend: Backend, case: Case) -> Result:
     error, message = math.inf, ""
     try:
-        with warnings.catch_warnings():
+        with backend.inference(), warnings.catch_warnings():
             # OpenBLAS raises the flag from lanes that no result uses; whether a number is wrong is judged below.
             warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
             found = case.compute(backend)

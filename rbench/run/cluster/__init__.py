@@ -1,5 +1,6 @@
 """Cells on many machines, the workers of a Dask cluster."""
 
 from rbench.run.cluster.executor import Cluster
+from rbench.run.cluster.security import Certificates
 
-__all__ = ["Cluster"]
+__all__ = ["Certificates", "Cluster"]

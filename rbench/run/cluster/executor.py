@@ -7,7 +7,7 @@ import uuid
 from asyncio import CancelledError
 from collections import defaultdict, deque
 from collections.abc import Generator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,15 +16,21 @@ from types import TracebackType
 from typing import Any
 
 from rbench.errors import RbenchError
+from rbench.run.cluster.address import check_answer, secured, unreachable
+from rbench.run.cluster.security import Certificates
 from rbench.run.cluster.standard import Standard
 from rbench.run.cluster.worker import Introduction, Order, Result, introduce, topic, work
 from rbench.run.display import Display
 from rbench.run.record import Record, cells_folder, plain
 from rbench.run.resume import stored
+from rbench.settings import at_level
 from rbench.train.cell import Cell
 
 CONNECT_SECONDS = 10.0
 """Longest time until a scheduler answers."""
+
+QUIET = ("distributed.client", "distributed.core", "distributed.comm.tcp")
+"""Loggers of Dask's that have levels of their own, or may have."""
 
 GRACE_SECONDS = 3.0
 """A worker that the scheduler has not known for so long is gone."""
@@ -41,46 +47,57 @@ class Cluster:
 
     Start one worker a machine, with rbench installed as here: two on a machine disturb each other's times.
 
+    Whoever reaches a scheduler without TLS can run code on its workers: see `docs/clusters.md`.
+
     Args:
-        scheduler: its address, such as `tcp://10.0.0.1:8786`.
+        scheduler: its address, such as `tcp://10.0.0.1:8786`, or `tls://10.0.0.1:8786` for one with TLS.
         retries: how often a cell is run again whose worker is lost.
+        certificates: for `tls://`; those of Dask's own configuration if None.
     """
 
-    def __init__(self, scheduler: str, *, retries: int = 2) -> None:
-        self.scheduler, self.retries = scheduler, retries
+    def __init__(self, scheduler: str, *, retries: int = 2, certificates: Certificates | None = None) -> None:
+        self.scheduler, self.retries, self.certificates = scheduler, retries, certificates
         self.client: Any = None
+        self._ending = ExitStack()
+
+    @property
+    def worker_words(self) -> str:
+        """What a worker's command says of certificates, each worker of its own."""
+        tls = self.scheduler.startswith("tls://")
+        return " --tls-ca-file CA.pem --tls-cert CERT.pem --tls-key KEY.pem" if tls else ""
 
     def __enter__(self) -> "Cluster":
         """Connect.
 
         Raises:
-            RbenchError: Dask is not installed, or the scheduler does not answer.
+            RbenchError: Dask is not installed, the address is none, certificates are wanting or cannot serve, or no
+                scheduler answers.
         """
         if importlib.util.find_spec("distributed") is None:
             raise RbenchError(
                 "--executor dask needs the package 'distributed'; install it with: pip install 'rbench[dask]'"
             )
+        security = secured(self.scheduler, self.certificates)
         from distributed import Client
-        from distributed.comm import get_address_host_port
 
-        for name in ("distributed", "distributed.client"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # the run itself says what goes wrong
-        try:
-            get_address_host_port(self.scheduler)  # a client that fails on it does not close
-            self.client = Client(  # type: ignore[no-untyped-call, unused-ignore]
-                self.scheduler, timeout=CONNECT_SECONDS, set_as_default=False
-            )
-        except (OSError, ValueError) as error:
-            raise RbenchError(
-                f"the scheduler {self.scheduler} cannot be reached: {error}; start one with `dask scheduler`, and give "
-                "the address that it prints, such as tcp://10.0.0.1:8786, with --scheduler"
-            ) from None
+        loggers = [logging.getLogger(name) for name in ("distributed", *QUIET)]
+        with self._ending as ending:
+            ending.enter_context(at_level(logging.CRITICAL, *loggers))  # the run itself says what goes wrong
+            check_answer(self.scheduler, security, CONNECT_SECONDS)
+            try:
+                self.client = Client(  # type: ignore[no-untyped-call, unused-ignore]
+                    self.scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security
+                )
+            except (OSError, ValueError) as error:
+                raise unreachable(self.scheduler, error) from None
+            ending.callback(self.client.close)
+            self._ending = ending.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.client.close()
+        self._ending.close()
 
     def executor(
         self,
@@ -216,7 +233,7 @@ class ClusterExecutor:
             self._waiting = True
             self._display.warn(
                 f"no worker to run {len(self._queue)} cells: waiting for one; start it with: "
-                f"dask worker {self._cluster.scheduler} --nthreads 1 --no-nanny"
+                f"dask worker {self._cluster.scheduler} --nthreads 1 --no-nanny{self._cluster.worker_words}"
             )
 
     def _dispatch(self) -> None:

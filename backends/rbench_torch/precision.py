@@ -1,0 +1,44 @@
+"""Precision of float32 products, which PyTorch keeps for the whole process, in two interfaces at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from rbench.settings import Setting, Undo
+
+
+def _read(getter: Callable[[], Any]) -> Any:
+    """A value of the older interface; None where the process has used the newer one, since it cannot be read then."""
+    try:
+        return getter()
+    except RuntimeError:
+        return None
+
+
+def _to_float32() -> Undo:
+    on = torch.backends
+    places = (on.cuda.matmul, on.cudnn.conv, on.cudnn.rnn, on.mkldnn.matmul, on.mkldnn.conv) if _NEWER else ()
+    newer = [place.fp32_precision for place in places]
+    matmul, cudnn = _read(torch.get_float32_matmul_precision), _read(lambda: on.cudnn.allow_tf32)
+    # Both interfaces: PyTorch refuses to read the older one where they do not agree, and its compiler reads it.
+    torch.set_float32_matmul_precision("highest")
+    on.cudnn.allow_tf32 = False
+    for place in places:
+        place.fp32_precision = "ieee"
+
+    def undo() -> None:
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
+        if cudnn is not None:
+            on.cudnn.allow_tf32 = cudnn
+        for place, value in zip(places, newer, strict=True):
+            place.fp32_precision = value
+
+    return undo
+
+
+_NEWER = hasattr(torch.backends.cuda.matmul, "fp32_precision")  # since PyTorch 2.9
+
+float32_products = Setting(_to_float32)
+"""A context in which products of float32 are computed in float32: not in TensorFloat-32, nor in bfloat16 on a CPU."""
