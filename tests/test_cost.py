@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from counting import CountingBackend, counted
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
 from rbench.cli import app
-from rbench.cost import COST_FIELDS, CostRequest, kind, network, parts, places, step_operations
+from rbench.cost import COST_FIELDS, CostRequest, network, parts, places, step_operations
 from rbench.cost.operations import layer_works
 from rbench.errors import PluginError, SpecError
 from rbench.losses import get_loss
@@ -20,6 +20,7 @@ from rbench.methods import Problem
 from rbench.plugins import plugins
 from rbench.run import CostSuite, Request
 from rbench.run.provenance import cost_environment
+from rbench.run.run_file import kind
 from rbench.tasks import Dataset
 from rbench.train.cell import configured
 from rbench.train.feed import Feed

@@ -4,7 +4,7 @@ from rbench.cost.networks import network
 from rbench.cost.operations import step_operations
 from rbench.cost.parts import PARTS
 from rbench.cost.request import Case, CostRequest, Plan, find_cost_suite
-from rbench.cost.results import COST_FIELDS, Place, kind, places
+from rbench.cost.results import COST_FIELDS, Place, places
 from rbench.cost.session import measure
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Place",
     "Plan",
     "find_cost_suite",
-    "kind",
     "measure",
     "network",
     "places",

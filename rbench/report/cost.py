@@ -6,12 +6,13 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from rbench.cost import COST_FIELDS, Place, kind, places
+from rbench.cost import COST_FIELDS, Place, places
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
 from rbench.report.table import Format, csv_text, significant, written
 from rbench.run.record import plain
+from rbench.run.run_file import kind
 from rbench.spec import parse
 from rbench.text import json_text
 
