@@ -95,10 +95,9 @@ def stoppable(way_on: str) -> Iterator[None]:
 
     def end(*_: object) -> None:
         nonlocal ended
-        ended = True
-        for one in signals:  # a shell that closes may send it again, while the processes below are ended
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not ended:  # a shell that closes may send it again, while the processes below are ended
+            ended = True
+            raise KeyboardInterrupt
 
     for one in signals:
         signal.signal(one, end)
