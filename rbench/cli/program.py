@@ -99,8 +99,7 @@ def stoppable(way_on: str) -> Iterator[None]:
             ended = True
             raise KeyboardInterrupt
 
-    for one in signals:
-        signal.signal(one, end)
+    before = {one: signal.signal(one, end) for one in signals}
     try:
         yield
     except (KeyboardInterrupt, OSError) as error:
@@ -109,6 +108,9 @@ def stoppable(way_on: str) -> Iterator[None]:
         with suppress(OSError):  # the terminal is gone
             typer.echo(f"stopped; {way_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for one, handler in before.items() if not ended else ():
+            signal.signal(one, handler)
 
 
 def main() -> None:
