@@ -2,9 +2,11 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -34,7 +36,9 @@ def start(tmp_path):
         pipes = pipes or {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=heed, **pipes)
         processes.append(process)
+        deadline = time.monotonic() + 90
         while not (numbers := list(tmp_path.glob("pid-*"))) and process.poll() is None:
+            assert time.monotonic() < deadline, "the worker does not begin"
             time.sleep(0.02)
         assert numbers, process.communicate()
         return process, int(numbers[0].name[4:])
@@ -80,10 +84,23 @@ def test_a_run_that_was_started_with_nohup_goes_on(start, tmp_path, command):
 
 def test_a_terminal_that_is_closed_ends_it_though_there_is_nobody_to_tell(start, tmp_path):
     ours, theirs = pty.openpty()
-    pipes = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    process, worker = start([*COMMANDS["run"], "-o", str(tmp_path / "run")], **pipes)
-    os.close(theirs)
-    os.close(ours)
+    closing = threading.Event()
+
+    def show():
+        while not closing.is_set():
+            if select.select([ours], [], [], 0.1)[0]:
+                os.read(ours, 2**16)
+
+    terminal = threading.Thread(target=show)
+    terminal.start()
+    try:
+        pipes = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        process, worker = start([*COMMANDS["run"], "-o", str(tmp_path / "run")], **pipes)
+    finally:
+        closing.set()
+        terminal.join()
+        os.close(theirs)
+        os.close(ours)
     os.kill(process.pid, signal.SIGHUP)  # as the kernel does for the terminal's own session
     assert process.wait(timeout=30) == 130
     assert has_ended(worker)

@@ -103,7 +103,6 @@ class TestResuming:
             ({"timeout": 9.0}, "timeout: None; this is another: 9.0"),
             ({"methods": ("sgd",)}, "searches: adam on .*; this is another: "),
             ({"tasks": (SPIRALS,)}, "searches: .*lanczos.*; this is another: "),
-            ({"unofficial_data": True}, "unofficial_data of .*: False; this is another: True"),
         ],
     )
     def test_another_request_is_refused(self, bench, tmp_path, change, words):

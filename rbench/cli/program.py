@@ -137,13 +137,11 @@ def stoppable(way_on: str) -> Iterator[None]:
 
     def end(*_: object) -> None:
         nonlocal ended
-        ended = True
-        for one in signals:  # a shell that closes may send it again, while the processes below are ended
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not ended:  # a shell that closes may send it again, while the processes below are ended
+            ended = True
+            raise KeyboardInterrupt
 
-    for one in signals:
-        signal.signal(one, end)
+    before = {one: signal.signal(one, end) for one in signals}
     try:
         yield
     except (KeyboardInterrupt, OSError) as error:
@@ -151,6 +149,9 @@ def stoppable(way_on: str) -> Iterator[None]:
             raise
         tell(f"stopped; {way_on}")
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for one, handler in before.items() if not ended else ():
+            signal.signal(one, handler)
 
 
 def main() -> None:
