@@ -152,15 +152,17 @@ def test_a_record_from_before_is_measured_once(passes, in_this_process, tmp_path
 
 
 def test_the_command_goes_on_with_what_failed(plugin, tmp_path):
-    """With processes: a pass that hangs is ended twice; a resume tries it again, and measures no other anew."""
-    asked = (*words(tmp_path, "sgd", "fault-hangs-in-the-memory-pass"), "--timeout", "10s")
+    """With processes: a pass that is killed is tried twice; a resume tries it again, and measures no other anew."""
+    asked = words(tmp_path, "sgd", "fault-dies-in-the-memory-pass")
     code, errors = finish(*asked, env=plugin.env)
     assert code == 0, errors
-    record = by_method(tmp_path)["fault-hangs-in-the-memory-pass"]
-    assert (record.memory_status, record.memory_reason) == ("timeout", "tried 2 times: did not end within 10 s")
-    assert by_method(tmp_path)["sgd"].memory_status == "ok"
+    found = by_method(tmp_path)
+    assert found["sgd"].memory_status == "ok"
+    assert found["fault-dies-in-the-memory-pass"].memory_status in ("crashed", "out_of_memory")
+    assert found["fault-dies-in-the-memory-pass"].memory_reason.startswith("tried 2 times: ")
     code, errors = finish(*asked, env=plugin.env)
     assert code == 0, errors
     assert "records without their peak memory, as its measurement failed: 1" in errors
+    assert "cells from an earlier run: 2; to run: 0" in errors
     done = CliRunner().invoke(app, ["table", str(tmp_path)])
-    assert "No peak memory of fault-hangs-in-the-memory-pass" in done.stdout
+    assert "No peak memory of fault-dies-in-the-memory-pass" in done.stdout
