@@ -4,8 +4,9 @@ from rbench.cost.networks import network
 from rbench.cost.operations import step_operations
 from rbench.cost.parts import PARTS
 from rbench.cost.request import Case, CostRequest, Plan, find_cost_suite
-from rbench.cost.results import COST_FIELDS, Place, kind, places
+from rbench.cost.results import COST_FIELDS, Place, places
 from rbench.cost.session import measure
+from rbench.run.run_file import kind
 
 __all__ = [
     "COST_FIELDS",

@@ -65,7 +65,7 @@ def with_memory(
             return answer._replace(status="crashed", reason="its process ended without an answer")
         return answer
 
-    answers = []
+    answers: list[Answer] = []
     while like.key not in peaks and len(answers) < TRIES:
         answers.append(measured())
     if like.key in peaks:
