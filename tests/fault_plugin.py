@@ -61,6 +61,16 @@ class HangsInTheMemoryPass(SGD):
         return super().step(*arguments)
 
 
+class DiesInTheMemoryPass(SGD):
+    name = "fault-dies-in-the-memory-pass"
+    summary = "trains, and is killed where its memory is measured"
+
+    def step(self, *arguments):
+        if sys.argv[0].endswith("memory_worker.py"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(*arguments)
+
+
 class Allocates(SGD):
     name = "fault-allocates"
     summary = "takes memory without end"
@@ -205,8 +215,8 @@ class FaultyData(TwoSpirals):
 
 
 METHODS = [
-    Segfaults, SegfaultsAtExit, Hangs, HangsInTheMemoryPass, Allocates, Hoards, AllocatesInAChild, LeavesAChild,
-    Raises, RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Exits, Leaves, Waits,
+    Segfaults, SegfaultsAtExit, Hangs, HangsInTheMemoryPass, DiesInTheMemoryPass, Allocates, Hoards, AllocatesInAChild,
+    LeavesAChild, Raises, RaisesMemoryError, NotANumber, FillsTheDisk, KillsItself, Exits, Leaves, Waits,
 ]  # fmt: skip
 
 

@@ -112,4 +112,4 @@ def _source(provenance: dict[str, Any]) -> str:
     commit = provenance.get("commit")
     if not commit:
         return f"rbench {provenance.get('rbench') or 'not known'}"
-    return f"rbench at commit {commit['id'][:10]}{' with changes' if commit['dirty'] else ''}"
+    return f"rbench at commit {commit['id'][:10]}{' with changes' if commit.get('dirty') else ''}"

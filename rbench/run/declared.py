@@ -39,7 +39,7 @@ class _Figures(BaseModel):
 class _Commit(BaseModel):
     model_config = _OPEN
     id: str
-    dirty: bool
+    dirty: bool = False
 
 
 class _Provenance(BaseModel):

@@ -99,9 +99,9 @@ def parsed(text: bytes, kind: type[M], path: Path) -> M:
     if unknown and (version or all(fault["type"] != "missing" for fault in faults)):
         raise NewerError(
             f"{path} was written by rbench {version or '(it does not say which)'}; this one, {rbench.__version__}, "
-            f"does not know {shown('.'.join(map(str, unknown[0]['loc'])))}"
+            f"does not know {_place(unknown[0])}"
         )
-    where = f"{shown('.'.join(map(str, faults[0]['loc'])))}: " if faults[0]["loc"] else ""
+    where = f"{_place(faults[0])}: " if faults[0]["loc"] else ""
     raise DamagedError(f"{path} is damaged: {where}{faults[0]['msg']}")
 
 
@@ -121,6 +121,12 @@ def set_aside(path: Path) -> Path:
 def _is_unknown(fault: Any) -> bool:
     """Whether a field, or a word that stands for one of several, is none of this version's."""
     return fault["type"] == "extra_forbidden" or (fault["type"] == "literal_error" and isinstance(fault["input"], str))
+
+
+def _place(fault: Any) -> str:
+    """Where a fault is, with the word that is not known where it is one."""
+    place = shown(".".join(map(str, fault["loc"])))
+    return f"{shown(fault['input'])} as {place}" if fault["type"] == "literal_error" else place
 
 
 def _version(text: bytes) -> str | None:

@@ -165,7 +165,9 @@ def run_cells(
             make, coming = remote, remote().run(todo)
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
         if memory_pass and (lacking := [record for record in records.values() if lacks_memory(record)]):
-            display.warn(f"{len(lacking)} records lack their peak memory, as its measurement failed: it is tried again")
+            display.warn(
+                f"records without their peak memory, as its measurement failed: {len(lacking)}; it is tried again"
+            )
             with closing(make().measure(lacking)) as measured:
                 records |= {record.cell.key: record for record in measured}
         # Closed at once when a display is interrupted, so that no further cell starts.
