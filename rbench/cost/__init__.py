@@ -6,7 +6,6 @@ from rbench.cost.parts import PARTS
 from rbench.cost.request import Case, CostRequest, Plan, find_cost_suite
 from rbench.cost.results import COST_FIELDS, Place, places
 from rbench.cost.session import measure
-from rbench.run.run_file import kind
 
 __all__ = [
     "COST_FIELDS",
