@@ -166,8 +166,8 @@ class TestFinding:
             Cell(suite="none", task="digits", method="sgd", backend="numpy", dtype=dtype, budget=Budget(steps=1))
             for dtype in ("float64", "float32")
         ]
-        assert {wanted(cell, made).dtype for cell in made} == {"float32"}
-        assert wanted(made[0]).dtype == "float64"
+        assert {one.dtype for one in wanted(made).values()} == {"float32"}
+        assert {one.dtype for one in wanted(made[:1]).values()} == {"float64"}
 
     def test_free_memory_counts_where_it_is_less_than_the_limit(self, monkeypatch):
         free = SimpleNamespace(available=2**20)

@@ -1,6 +1,7 @@
 """The data of a run's tasks: found and checked in a process of their own, under the limits of the cells."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -60,15 +61,18 @@ class Found(BaseModel):
 WANTED = TypeAdapter(list[Wanted])
 
 
-def wanted(cell: Cell, cells: Iterable[Cell] = ()) -> Wanted:
-    """The data of a cell, in the narrowest dtype that it and others compute the same data in."""
-    place = cell.task, cell.unofficial_data, cell.threads
-    alike = [
-        cell.dtype,
-        *(other.dtype for other in cells if (other.task, other.unofficial_data, other.threads) == place),
-    ]
-    dtype = "float32" if "float32" in alike else cell.dtype
-    return Wanted(task=place[0], unofficial_data=place[1], threads=place[2], dtype=dtype)
+def wanted(cells: Iterable[Cell]) -> dict[str, Wanted]:
+    """The data of cells, by the cells' keys, in the narrowest dtype that any computes the same data in."""
+    dtypes: defaultdict[tuple[str, bool, int], set[str]] = defaultdict(set)
+    places = {cell.key: (cell.task, cell.unofficial_data, cell.threads, cell.dtype) for cell in cells}
+    for *place, dtype in places.values():
+        dtypes[tuple(place)].add(dtype)  # type: ignore[index]
+    return {
+        key: Wanted(
+            task=task, unofficial_data=unofficial, threads=threads, dtype=min(dtypes[task, unofficial, threads])
+        )
+        for key, (task, unofficial, threads, _) in places.items()
+    }
 
 
 def find_data(

@@ -199,7 +199,7 @@ def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Reco
 
     if not found.passed:
         return without("skipped", f"not timed: {found}")
-    need = wanted(cell)
+    need = wanted([cell])[cell.key]
     if need not in run.data:
         try:  # fetched and checked once, outside of the cell's time
             run.data |= find_data([need], timeout=order.timeout, memory_limit=order.memory_limit, stop=unwanted)
