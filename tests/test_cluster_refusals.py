@@ -122,3 +122,14 @@ class TestStandard:
         standard.check(records[0])
         with pytest.raises(ChangedError, match="data: sha256 bb → sha256 aa"):
             standard.check(records[1])
+
+    def test_a_cell_with_other_data_than_the_first_of_its_run_ends_crashed(self, tmp_path):
+        standard = Standard(tmp_path, [cell(), cell(seed=1)])
+        first, other = (
+            Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
+            for seed, data in enumerate(["aa", "bb"])
+        )
+        assert standard.judged(first) is first
+        judged = standard.judged(other)
+        assert (judged.status, judged.figures) == ("crashed", {})
+        assert "its data, sha256 bb, are not those of the run's other cells, sha256 aa" in judged.reason

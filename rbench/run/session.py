@@ -232,7 +232,7 @@ def _data(cells: Sequence[Cell], timeout: float | None, memory_limit: int | None
     """
     needs = wanted(cells)
     found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
-    for cell in cells:
+    for cell in {(cell.task, cell.method, cell.threads): cell for cell in cells}.values():
         one = found[needs[cell.key]]
         if one.status is None and cell.make_task().batch_size is None:
             check_batch(cell, one.n_train)
