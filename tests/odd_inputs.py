@@ -114,7 +114,7 @@ def named(text: str) -> Callable[[Path], None]:
 RUN = ("run", "-t", "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]", "--threads", "1")
 SGD = (*RUN, "-m", "sgd", "--steps", "2")
 DASK = (*SGD, "--executor", "dask")
-DAMAGED = ("damaged",)
+DAMAGED = ("cannot be read",)
 
 CASES = (
     # Directories and output
@@ -140,7 +140,7 @@ CASES = (
         "an interrupted plan",
         ("table", "run"),
         (0,),
-        ("missing",),
+        ("have no record",),
         lambda folder: path_of(run_directory(folder), made(0)).unlink(),
     ),
     # Records and run.json
