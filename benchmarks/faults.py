@@ -4,12 +4,18 @@
 
 Prints a line a fault, and then a Markdown table of what was injected and what was lost. Ends with status 1 where a cell
 was lost, duplicated or different, or a process outlived its parent.
+
+    python benchmarks/faults.py --inputs
+
+Gives odd inputs and hostile files to the command line, prints what each that does not hold does, and then a Markdown
+table of how many were tried and held, by kind. Ends with status 1 where one does not hold.
 """
 
 import argparse
-import importlib.util
+import importlib
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +25,28 @@ FAULTS_A_RUN = 12
 """Into one directory, before it is judged and another begun."""
 
 
-def load() -> Any:
-    """The module that the tests share."""
-    path = Path(__file__).parents[1] / "tests" / "faults.py"
-    spec = importlib.util.spec_from_file_location("faults", path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["faults"] = module
-    spec.loader.exec_module(module)
-    return module
+def load(name: str) -> Any:
+    """A module that the tests share."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    return importlib.import_module(name)
+
+
+def try_inputs() -> int:
+    """Try every odd input, and print what held."""
+    odd = load("odd_inputs")
+    tried, held = Counter[str](), Counter[str]()
+    for case in odd.CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            wrong = odd.wrong(case, Path(folder))
+        tried[case.kind] += 1
+        held[case.kind] += not wrong
+        if wrong:
+            print(f"{str(case)!r}: {'; '.join(wrong)}", flush=True)
+    print("\n| kind | inputs tried | held |\n|:--|--:|--:|")
+    for kind, count in tried.items():
+        print(f"| {kind} | {count} | {held[kind]} |")
+    print(f"| all | {tried.total()} | {held.total()} |")
+    return int(held != tried)
 
 
 def main() -> int:
@@ -36,8 +54,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=120, help="how many at least")
     parser.add_argument("--seed", type=int, default=0, help="of their kinds and moments")
+    parser.add_argument("--inputs", action="store_true", help="odd inputs and hostile files in place of faults")
     asked = parser.parse_args()
-    faults = load()
+    if asked.inputs:
+        return try_inputs()
+    faults = load("faults")
     hand = faults.Hand(asked.seed, lambda text: print(text, flush=True))
     with tempfile.TemporaryDirectory() as name:
         folder, rounds = Path(name), 0

@@ -1,5 +1,6 @@
 """JAX arrays; `jax.lax.linalg` where the array standard has no function."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +18,8 @@ from rbench.threads import scipy_on_one_thread
 from rbench.windows import Window
 from rbench_jax.convolutions import JaxConvolutions
 
-PRECISION = "highest"
-"""Of products: float32's own, without TensorFloat-32."""
+_THREAD = threading.local()
+"""Whether the thread is within `inference()`, which is quicker to see here than in JAX's configuration."""
 
 
 class JaxBackend(Backend):
@@ -64,8 +65,12 @@ class JaxBackend(Backend):
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        with jax.enable_x64(True), jax.default_matmul_precision(PRECISION), scipy_on_one_thread:
-            yield
+        around, _THREAD.as_meant = getattr(_THREAD, "as_meant", False), True
+        try:
+            with jax.enable_x64(True), jax.default_matmul_precision("highest"), scipy_on_one_thread:
+                yield
+        finally:
+            _THREAD.as_meant = around
 
     def compile(self, function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
         return self._as_meant(jax.jit(function, static_argnames=tuple(static)))
@@ -120,7 +125,7 @@ class JaxBackend(Backend):
         """The function within `inference()`, which costs a third of a short call, where the caller is not there."""
 
         def call(*args: Any, **keywords: Any) -> Any:
-            if jax.config.jax_enable_x64 and jax.config.jax_default_matmul_precision == PRECISION:
+            if getattr(_THREAD, "as_meant", False):
                 return compiled(*args, **keywords)
             with self.inference():
                 return compiled(*args, **keywords)
