@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rbench.cost import places
+from rbench.report.frame import name_of
 from rbench.run.record import Record
-from rbench.spec import parse
 
 COMPARED = ("rbench", "commit")
 """Of a provenance, what two runs are made to compare."""
@@ -32,7 +32,7 @@ def made_with(records: Iterable[Record]) -> list[Provenance]:
     found = []
     for record in records:
         sha = record.figures.get("dataset_sha256")
-        data = {f"data of {parse(record.cell.task)[0]}": f"sha256 {sha[:16]}…"} if sha else {}
+        data = {f"data of {name_of(record.cell.task)}": f"sha256 {sha[:16]}…"} if sha else {}
         found.append(record.provenance | data)
     return found
 
