@@ -41,17 +41,14 @@ FORBIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0041]"
 )
 ORDINARY = [
-    
     "Σ n d² + d³ × ½ – “é” ß",
     "学習率 0.1　高",
     "‖z − y‖² ≤ 1",
-    
     "नमस्ते क्‍ष",
     "می‌خواهم",
     "👩‍🔬 ❤️",
     "C:\\data\\x",
     "a_b[c=0.1,d=[1,2]]",
-,
 ]
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
