@@ -55,7 +55,7 @@ REFUSED = {
     "plot.png.": "its ending",
     ".png": "its ending '' is none of",
     "nowhere/plot.png": "there is no folder .*nowhere; make it",
-    "run/run.json/plot.png": "cannot write the plot",
+    "run/run.json/plot.png": "there is no folder .*run.json; make it",
     "gone.png": "there is no folder .*away",
     f"{'n' * 300}.png": "too long",
     "run/run.json": "its ending '.json' is none of",

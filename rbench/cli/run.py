@@ -8,7 +8,7 @@ import typer
 
 from rbench.cli import options
 from rbench.cli.output import end, new_folder, training_folder
-from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, stoppable
+from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, show, stoppable, tell
 
 if TYPE_CHECKING:
     from rbench.cost import CostRequest, Plan
@@ -117,7 +117,7 @@ def _train(
     from rbench.run import run as run_request
 
     for failure in plugins().failures:
-        typer.echo(f"rbench: plugin {failure.name!r} failed to load: {failure.error}", err=True)
+        tell(f"rbench: plugin {failure.name!r} failed to load: {failure.error}")
     if dry_run:
         cells = request.cells(here=cluster is None)
         check(cells)
@@ -135,8 +135,9 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
 
     from rbench.cost import measure
     from rbench.errors import RbenchError
-    from rbench.report import cost_footnotes, cost_rows, plot_sweeps, render_costs, series_of
+    from rbench.report import cost_footnotes, cost_rows, plot_sweeps, render_costs, series_of, written_notes
     from rbench.report.display import progress_bar
+    from rbench.report.display import say as say_line
 
     if dry_run:
         _print_plans(request.plans(), json)
@@ -146,7 +147,7 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
     with stoppable(_way_on(folder)), progress_bar(console, count) as bar:
 
         def say(text: str, ended: int) -> None:
-            console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+            say_line(console, text)
             bar.advance(ended)
 
         ok = measure(request, folder, say, force=force)
@@ -154,12 +155,12 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
     if series := series_of(rows):
         try:
             plot_sweeps(series, folder / "scaling.png")
-            typer.echo(f"plot: {folder / 'scaling.png'}", err=True)
+            tell(f"plot: {folder / 'scaling.png'}")
         except RbenchError as error:
-            typer.echo(f"rbench: {error}", err=True)
+            tell(f"rbench: {error}")
     shown = render_costs(rows, "json" if json else "markdown")
-    typer.echo(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
-    typer.echo(f"results: {folder}", err=True)
+    show(shown if json else shown + "\n\n" + written_notes(cost_footnotes([folder]), "markdown"))
+    tell(f"results: {folder}")
     raise typer.Exit(OK if ok else SOME_FAILED)
 
 
