@@ -1,129 +1,207 @@
-"""The command in environments that lack something: it says what, or does without; never a traceback."""
+"""Figures of two machines, versions or data sets are never pooled, marked or ranked together."""
 
-import os
-import shutil
-import subprocess
-import sys
+import csv
+import io
+import json
 
 import pytest
+from typer.testing import CliRunner
 
-NOBODY = """
-import os, pwd, sys
+from rbench.cli import app
+from rbench.cost import Place, Plan
+from rbench.cost.request import Case, CostRequest
+from rbench.cost.results import store_entry, write_places
+from rbench.errors import DataError
+from rbench.report import comparison, footnotes, history, render, render_history
+from rbench.report.environments import told_apart
+from rbench.report.profile import render_profiles
+from rbench.report.ranking import render_ranking
+from rbench.run import FIELDS, Budget, Cell, Record
+from rbench.run.gate import Gate
+from rbench.run.record import write_record
 
-def none(*asked):
-    raise KeyError("no entry")
-
-pwd.getpwuid = pwd.getpwnam = os.getlogin = none
-from rbench.cli import main
-main()
-"""
-"""The command for a user whom the system does not know."""
-COMMAND, MAIN = ["-P", "-m", "rbench.cli"], "from rbench.cli import main; main()"
-
-
-def call(*words, cwd, start=COMMAND, shell="", **variables):
-    """Exit status and all that is printed; `shell` stands behind the command."""
-    kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
-    env = {name: os.environ[name] for name in kept if name in os.environ} | {"HOME": str(cwd)} | variables
-    env = {name: value for name, value in env.items() if value is not None}
-    command = [sys.executable, *start, *words]
-    if shell:
-        command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env, cwd=cwd)
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return done.returncode, done.stdout + done.stderr
+HERE = {"rbench": "1", "source of rbench": "aa", "numpy": "2.0", "cpu": "Abacus"}
+THERE = HERE | {"cpu": "Sliderule"}
 
 
-class TestWithoutAHome:
-    @pytest.mark.parametrize(
-        ("words", "code", "said"),
-        [
-            (("data", "list"), 0, "mnist  train-images-idx3-ubyte  absent"),
-            (("data", "check", "cifar10"), 1, "cifar10  test_batch.bin  absent"),
-            (("sys-info",), 0, '"cpu"'),
-            (("run", "-t", "two-spirals", "-m", "sgd", "-n"), 0, "cells: 1"),
-        ],
+def record(method="sgd", seed=0, environment=HERE, factor=1.0, *, task="t", sha="ab", threads=1, **others):
+    cell = Cell(
+        suite="s", task=task, method=method, backend="numpy", seed=seed, budget=Budget(steps=5), threads=threads
     )
-    def test_what_needs_none_works(self, words, code, said, tmp_path):
-        (tmp_path / "data").mkdir()
-        found = call(*words, cwd=tmp_path, start=["-c", NOBODY], HOME=None, RBENCH_DATA=str(tmp_path / "data"))
-        assert (found[0], said in found[1]) == (code, True), found
-
-    def test_what_needs_one_says_so(self, tmp_path):
-        code, said = call("data", "fetch", "mnist", cwd=tmp_path, start=["-c", NOBODY], HOME=None)
-        assert code == 2
-        assert "there is no home directory to keep it in; set HOME or XDG_CACHE_HOME" in said
-
-
-class TestData:
-    @pytest.mark.parametrize("words", [("list",), ("check", "mnist"), ("fetch", "mnist")])
-    @pytest.mark.parametrize(
-        ("value", "why"),
-        [
-            ("~nouser-of-rbench/x", "there is no such home directory"),
-            ("file", "Not a directory"),
-            ("x" * 5000, "File name too long"),
-        ],
+    figures = {"device": "cpu", "dataset_sha256": sha * 32, "test_loss": factor * (1 + seed), "target_reached": True}
+    figures |= {"seconds_to_target": factor * (1 + seed)}
+    points = [{"step": 0, "seconds": 0.0, "test_loss": factor}]
+    return Record(
+        cell=cell, **{"status": "ok", "figures": figures, "history": points, "environment": environment} | others
     )
-    def test_a_value_that_is_no_folder_is_refused(self, value, why, words, tmp_path):
-        (tmp_path / "file").touch()
-        code, said = call("data", *words, cwd=tmp_path, RBENCH_DATA=value)
-        assert (code, why in said) == (2, True), said
-        assert "RBENCH_DATA is " in said
-        assert len(said) < 1000
-
-    @pytest.mark.parametrize("value", ["", "folder", "a\nb", "none", "file/below"])
-    def test_others_are_looked_into(self, value, tmp_path):
-        (tmp_path / "folder").mkdir()
-        code, said = call("data", "list", cwd=tmp_path, RBENCH_DATA=value)
-        assert (code, "absent" in said) == (0, True), said
-
-    def test_a_cache_that_cannot_be_written_is_named(self, tmp_path):
-        (tmp_path / "file").touch()
-        code, said = call("data", "fetch", "mnist", cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path / "file"))
-        assert code == 2
-        assert "Not a directory" in said
-        assert "set RBENCH_DATA" in said
 
 
-class TestTerminals:
-    @pytest.mark.parametrize("words", [("tune", "-n"), ("list",), ("run", "-n")])
-    def test_a_narrow_encoding_is_escaped(self, words, tmp_path):
-        assert call(*words, cwd=tmp_path, LANG="C", PYTHONIOENCODING="ascii")[0] == 0
-
-    def test_a_name_that_is_no_text_is_escaped(self, tmp_path):
-        code, said = call("table", os.fsdecode(b"\xff"), cwd=tmp_path)
-        assert (code, "\\udcff holds no run" in said) == (2, True), said
-
-    @pytest.mark.parametrize("shell", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-    def test_closed_streams(self, shell, tmp_path):
-        assert call("list", "methods", cwd=tmp_path, shell=shell)[0] == 0
-
-    def test_one_column(self, tmp_path):
-        assert "sgd" in call("list", "methods", cwd=tmp_path, COLUMNS="1")[1]
+def both(other=THERE):
+    """Two methods at two seeds, here, and a hundred times as large elsewhere."""
+    return [record(m, s, e, f) for e, f in ((HERE, 1.0), (other, 100.0)) for m in ("sgd", "adam") for s in (0, 1)]
 
 
-class TestSystem:
-    @pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")
-    @pytest.mark.parametrize(
-        ("words", "code"),
-        [
-            (("list",), 0),
-            (("data", "list"), 0),
-            (("run", "-t", "two-spirals", "-m", "sgd", "-n"), 0),
-            (("run", "-t", "two-spirals", "-m", "sgd", "--steps", "2", "--threads", "1"), 2),
-        ],
+def old(**changes):
+    """A record from before environments, which has its provenance alone."""
+    machine = {"rbench": "1", "python": "3.11", "cpu": "Abacus", "libraries": {"numpy": "2.0", "torch": "9"}}
+    return {"environment": {}, "provenance": machine | changes}
+
+
+DIFFERENT = {
+    "cpu": THERE,
+    "numpy": HERE | {"numpy": "2.1"},
+    "source of rbench": HERE | {"source of rbench": "bb"},
+    "rbench": HERE | {"rbench": "2"},
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_another_environment_is_a_row_of_its_own(name):
+    records = both(DIFFERENT[name])
+    shown = comparison(records)
+    assert list(shown["environment"]) == ["A", "A", "B", "B"]
+    assert [value.lstrip("*~")[:4] for value in shown["test loss"]] == ["1.50", "1.50", "150 ", "150 "]
+    assert sorted(value[0] for value in shown["test loss"]) == ["*", "*", "~", "~"]
+    (note,) = [one for one in footnotes(records) if one.startswith("Environments differ")]
+    assert f"A: {name} {HERE[name]}; B: {name} {DIFFERENT[name][name]}." in note
+    for form in ("markdown", "latex", "html"):
+        assert render(records, form).count("B") >= 2
+
+
+def test_raw_rows_and_histories_say_their_environment():
+    records = both()
+    for text in (render(records, "json"), render_history(records, "json")):
+        assert [row["environment"] for row in json.loads(text)] == ["cpu Abacus"] * 4 + ["cpu Sliderule"] * 4
+    for text in (render(records, "csv"), render_history(records, "csv")):
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert [row["environment"] for row in rows] == ["cpu Abacus"] * 4 + ["cpu Sliderule"] * 4
+    assert tuple(json.loads(render(records[:4], "json"))[0]) == FIELDS
+    assert "environment" not in history(records[:4])
+
+
+def test_seeds_of_one_cell_on_two_machines_are_not_its_seeds():
+    shown = comparison([record(seed=0), record(seed=1), record(seed=2, environment=THERE)])
+    assert list(shown["seeds"]) == ["2", "1"]
+
+
+@pytest.mark.parametrize("other", [{}, {"torch": "1", **HERE}, {"numpy": "2.0"}])
+def test_what_agrees_in_all_that_both_say_is_one_environment(other):
+    assert "environment" not in comparison([record(), record(seed=1, environment=other)])
+
+
+def test_a_library_that_one_method_alone_has_does_not_join_what_differs():
+    found = told_apart([HERE, HERE | {"torch": "1"}, HERE | {"torch": "2"}, HERE])
+    assert (found.labels, found.words) == (["A", "A", "B", "A"], {"A": "torch 1", "B": "torch 2"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "several"),
+    [
+        (old(), old(), False),
+        (old(), old(cpu="Sliderule"), True),
+        (old(), old(libraries={"numpy": "2.1"}), True),
+        (old(), old(libraries={"numpy": "2.0", "torch": "10"}), False),
+        (old(commit={"id": "a" * 40, "dirty": False}), old(commit={"id": "a" * 40, "dirty": True}), True),
+        (old(), {"environment": HERE}, False),
+        (old(), {"environment": THERE}, True),
+        ({"environment": {}}, {"environment": HERE}, False),
+    ],
+)
+def test_records_from_before_environments_go_by_their_provenance(first, second, several):
+    shown = comparison([record(**first), record(seed=1, **second)])
+    assert ("environment" in shown) == several
+
+
+def test_ranks_and_profiles_are_of_one_environment():
+    for render_one in (render_ranking, render_profiles):
+        lines = json.loads(render_one(both(), "json"))
+        assert {line["environment"] for line in lines} == {"cpu Abacus", "cpu Sliderule"}
+        text = render_one(both(), "markdown")
+        assert "cpu Abacus" in text
+        assert "cpu Sliderule" in text
+        assert all("environment" not in line for line in json.loads(render_one(both()[:4], "json")))
+    assert {line["problems"] for line in json.loads(render_profiles(both(), "json"))} == {2}
+
+
+def test_other_data_are_rows_of_their_own_and_neither_ranked_nor_profiled():
+    records = [record("sgd"), record("adam", sha="cd"), record("sgd", task="u", sha="ef")]
+    shown = comparison(records)
+    assert list(shown["data"]) == ["cdcdcdcd", "abababab", "efefefef"]
+    for render_one in (render_ranking, render_profiles):
+        with pytest.raises(DataError, match=f"data of t are not the same.*sha256 {'ab' * 32} and {'cd' * 32}"):
+            render_one(records, "markdown")
+
+
+def test_a_run_that_died_has_the_data_of_the_others():
+    dead = record("adam", status="crashed", reason="boom", figures={})
+    assert "data" not in comparison([record("sgd"), dead])
+
+
+def test_threads_are_rows_of_their_own():
+    assert list(comparison([record(), record(seed=1, threads=2)])["threads"]) == ["1", "2"]
+
+
+def write(folder, records):
+    for one in records:
+        write_record(folder, one)
+    (folder / "run.json").write_text(json.dumps({"cells": [one.cell.key for one in records]}))
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_a_directory_that_is_given_twice_is_read_once(tmp_path):
+    write(tmp_path / "a", [record(seed=0), record(seed=1, status="diverged", reason="late")])
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    done = call("table", tmp_path / "a", tmp_path / "b", "--format", "json")
+    assert len(json.loads(done.stdout)) == 2
+    assert "is read once" in done.stderr
+
+
+def test_a_seed_that_occurs_twice_counts_once(tmp_path):
+    failed = record(seed=1, status="diverged", reason="late")
+    write(tmp_path / "a", [record(seed=0), failed])
+    write(tmp_path / "b", [record(seed=0), failed])
+    assert "diverged 1 of 2: late" in call("table", tmp_path / "a", tmp_path / "b").stdout
+
+
+def costs(folder, environment, seconds, *, sweep="", sizes=(0,)):
+    """A run that measured steps of sgd."""
+    cases = tuple(
+        Case(network="4-3", batch_size=2, method=m, sweep=sweep, size=n) for n in sizes for m in ("sgd", "adam")
     )
-    def test_a_working_directory_that_was_removed(self, words, code, tmp_path):
-        gone = tmp_path / "gone"
-        gone.mkdir()
-        inside = ["-c", f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); {MAIN}"]
-        found = call(*words, cwd=tmp_path, start=inside)
-        assert found[0] == code, found
+    place = Place(
+        plan=Plan(suite="step-time", backend="numpy", cases=cases),
+        gate=Gate(backend="numpy", dtype="float32", device="cpu", cases=1, worst=0.0, misses=()),
+        environment=environment,
+    )
+    folder.mkdir()
+    write_places(folder, CostRequest(), [place])
+    for case in cases:
+        extra = case.model_dump() | {"peak_host_bytes": round(seconds * 2**20) * (1 + (case.method == "adam"))}
+        entry = {"extra_info": extra | {"libraries": {}}, "stats": dict.fromkeys(("median", "q1", "q3"), seconds)}
+        entry["stats"]["rounds"] = 3
+        store_entry(folder, place, case, entry, environment=environment, provenance={})
 
-    def test_no_folder_for_temporary_files(self, tmp_path):
-        assert call("list", "methods", cwd=tmp_path, TMPDIR="/none")[0] == 0
 
-    def test_few_files(self, tmp_path):
-        start = ["-c", f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24)); {MAIN}"]
-        assert call("list", "methods", cwd=tmp_path, start=start)[0] == 0
+@pytest.mark.parametrize(("other", "words"), [(THERE, "cpu Sliderule"), (HERE, "run ")])
+def test_two_runs_of_costs_are_told_apart(tmp_path, other, words):
+    costs(tmp_path / "a", HERE, 1.0)
+    costs(tmp_path / "b", other, 100.0)
+    text = call("table", tmp_path / "a", tmp_path / "b").stdout
+    head, _, *rows = [[part.strip() for part in line.split("|")] for line in text.splitlines() if line.startswith("|")]
+    place, above = head.index("environment"), head.index("host above sgd MiB")
+    assert [(row[place], row[above]) for row in rows] == [("A", "0.00"), ("A", "1.00"), ("B", "0.00"), ("B", "100")]
+    assert f"B: {words}" in text
+    lines = json.loads(call("table", tmp_path / "a", tmp_path / "b", "--format", "json").stdout)
+    assert len({line["environment"] for line in lines}) == 2
+
+
+def test_two_runs_of_a_series_are_two_series(tmp_path):
+    for name, environment, seconds in (("a", HERE, 1.0), ("b", THERE, 100.0)):
+        costs(tmp_path / name, environment, seconds, sweep="n", sizes=(1, 10, 100))
+    text = call("table", tmp_path / "a", tmp_path / "b").stdout
+    assert "numpy cpu float32 A" in text
+    assert "numpy cpu float32 B" in text
+    assert text.count("1000 ms") == 6

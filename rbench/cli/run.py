@@ -139,8 +139,9 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
 
     from rbench.cost import measure
     from rbench.errors import RbenchError
-    from rbench.report import cost_footnotes, cost_rows, plot_sweeps, render_costs, series_of
+    from rbench.report import cost_footnotes, cost_rows, plot_sweeps, render_costs, series_of, written_notes
     from rbench.report.display import progress_bar
+    from rbench.report.display import say as say_line
 
     if dry_run:
         _print_plans(request.plans(), json)
@@ -150,7 +151,7 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
     with stoppable(_way_on(folder)), progress_bar(console, count) as bar:
 
         def say(text: str, ended: int) -> None:
-            console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
+            say_line(console, text)
             bar.advance(ended)
 
         ok = measure(request, folder, say, force=force)
@@ -162,7 +163,7 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
         except RbenchError as error:
             tell(f"rbench: {error}")
     shown = render_costs(rows, "json" if json else "markdown")
-    show(shown if json else shown + "\n\n" + "\n".join(cost_footnotes([folder])))
+    show(shown if json else shown + "\n\n" + written_notes(cost_footnotes([folder]), "markdown"))
     tell(f"results: {folder}")
     raise typer.Exit(OK if ok else SOME_FAILED)
 

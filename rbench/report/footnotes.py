@@ -6,10 +6,10 @@ from typing import Any
 from rbench.errors import PluginError, SpecError
 from rbench.plugins import plugins
 from rbench.report.environments import environment_notes, environments
+from rbench.report.frame import name_of
 from rbench.report.noise import ALL_RANGE
 from rbench.report.tuning import tuned_notes
 from rbench.run import Budget, Record, Suite
-from rbench.spec import parse
 from rbench.train.cell import configured
 
 
@@ -83,7 +83,7 @@ def _searched(record: Record) -> bool:
 def _data(records: Sequence[Record]) -> list[str]:
     what = {True: "official", False: "NOT the official data", None: "made, or shipped with a library"}
     found: dict[tuple[str, str], Any] = {
-        (parse(r.cell.task)[0], r.figures["dataset_sha256"]): r.figures.get("dataset_official")
+        (name_of(r.cell.task), r.figures["dataset_sha256"]): r.figures.get("dataset_official")
         for r in records
         if r.figures.get("dataset_sha256")
     }

@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from rbench.errors import SpecError
 from rbench.report.environments import environments
 from rbench.report.noise import marks, median_interval
 from rbench.run.record import FIELDS, Record
+from rbench.spec import parse
 
 Line: TypeAlias = dict[str, Any]
 
@@ -71,6 +73,14 @@ def _told_apart(records: Sequence[Record], lines: list[list[Line]]) -> list[Line
         for label, own in zip(labels, lines, strict=True)
         for line in own
     ]
+
+
+def name_of(spec: str) -> str:
+    """The name in a SPEC; all of what is no SPEC."""
+    try:
+        return parse(spec)[0]
+    except SpecError:
+        return spec
 
 
 def located(frame: pd.DataFrame) -> pd.DataFrame:

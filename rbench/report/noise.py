@@ -91,8 +91,10 @@ def paired_ratio(first: ArrayLike, second: ArrayLike) -> Ratio:
     degrees = len(logs) - 1
     error = np.sqrt(np.mean((logs - np.mean(logs)) ** 2) * (len(logs) / degrees) / len(logs))
     t = np.mean(logs) / error
-    low, high = np.exp((t + special.stdtrit(degrees, ((1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2))) * error)
-    return Ratio(middle, float(low), float(high), float(2 * special.stdtr(degrees, -abs(t))))
+    ends = (t + special.stdtrit(degrees, ((1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2))) * error
+    low, high = (float(np.exp(end)) for end in ends)
+    p = float(2 * special.stdtr(degrees, -abs(t)))
+    return Ratio(middle, low, high, p)
 
 
 BEST, WITHIN_NOISE = "*", "~"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rbench.cost import places
+from rbench.report.frame import name_of
 from rbench.run.record import Record
-from rbench.spec import parse
 
 COMPARED = ("rbench", "commit")
 """Of a provenance, what two runs are made to compare."""
@@ -31,7 +31,7 @@ def training_facts(records: Collection[Record]) -> Facts:
     found = _facts(alike.values())
     for task, sha in {(record.cell.task, record.figures.get("dataset_sha256")) for record in records}:
         if sha:
-            found.setdefault(f"data of {parse(task)[0]}", set()).add(f"sha256 {sha[:16]}…")
+            found.setdefault(f"data of {name_of(task)}", set()).add(f"sha256 {sha[:16]}…")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from rbench.errors import DataError, PluginError
+from rbench.errors import DataError, PluginError, SpecError
 from rbench.plugins import plugins
 from rbench.report.environments import environments
 from rbench.report.frame import located, rows, several_data
@@ -109,10 +109,10 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def untuned(spec: str) -> str:
     """A method's SPEC without its rate, the rate's schedule, and what else its search space has."""
-    name, settings = parse(spec)
     try:
+        name, settings = parse(spec)
         varied = {"lr", "schedule", *plugins().find("methods", name).search_space}
-    except PluginError:  # a method of a plugin that is not installed here
+    except (PluginError, SpecError):  # a method of a plugin that is not installed here, or no SPEC
         return spec
     kept = [f"{key}={str(value).lower().replace(' ', '')}" for key, value in settings.items() if key not in varied]
     return f"{name}[{','.join(kept)}]" if kept else name
