@@ -82,7 +82,7 @@ def main() -> None:
     # Before anything is measured: what is on disk may change later.
     environment = cost_environment([case.method for case in plan.cases], plan.backend, plan.device)
     module, directory = sys.argv[1:]
-    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER"):
         os.environ.pop(name, None)
     os.environ |= {"RBENCH_PLAN": plan.model_dump_json(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     words = ["-c", os.devnull, "--rootdir", directory, "--noconftest", "--import-mode=importlib", "--tb=short"]
