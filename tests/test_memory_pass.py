@@ -48,14 +48,14 @@ def in_this_process(monkeypatch):
     """Cells are not trained: each has a record at once, and its memory pass."""
     trained = []
 
-    def run_isolated(one, gate, folder, *, peaks, progress, **limits):
+    def run_isolated(one, gate, folder, *, peaks, progress, checksum, **limits):
         trained.append(one)
         return with_memory(made(one.seed).model_copy(update={"cell": one}), peaks, **limits)
 
     monkeypatch.setattr("rbench.run.executor.run_isolated", run_isolated)
     monkeypatch.setattr("rbench.run.executor.changed", lambda record, data: [])
     monkeypatch.setattr("rbench.run.session.check_same", lambda *words: None)
-    monkeypatch.setattr("rbench.run.session.gate", lambda *place, threads: Gate(
+    monkeypatch.setattr("rbench.run.local.gate", lambda *place, threads: Gate(
         backend=place[0], dtype=place[1], device=place[2], cases=1, worst=0.0
     ))  # fmt: skip
     return trained

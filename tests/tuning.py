@@ -110,7 +110,7 @@ class Bench:
     def executor(self, directory, **options):
         self.options = options
 
-        def run(cells):
+        def run(cells, lacking):
             for cell, _ in cells:
                 self.ran.append(cell)
                 record = self.outcome(cell).model_copy(update={"environment": environment(cell)})

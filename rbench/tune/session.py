@@ -109,12 +109,10 @@ def _claim(directory: Path, plan: Plan) -> None:
             raise RbenchError(f"{directory} holds a tune with {changed[0]}: {was}; this is another: {now}; {way_out}")
         if old.trials > plan.trials:
             raise RbenchError(f"{directory} holds a tune of {old.trials} trials, more than {plan.trials}; {way_out}")
-    try:
-        (directory / "trials").mkdir(parents=True, exist_ok=True)
+    with writing_into(directory):
+        (directory / ROUNDS[0]).mkdir(parents=True, exist_ok=True)
         remove_halves(directory)
-        write_json(path, TuneFile(trials=plan.trials, facts=facts, provenance=provenance()).model_dump())
-    except OSError as error:
-        raise RbenchError(f"cannot tune into {directory}: {error.strerror}; name another directory with -o") from None
+        write_json(directory / TUNE, TuneFile(trials=plan.trials, facts=facts, provenance=provenance()).model_dump())
 
 
 def _plan_there(directory: Path) -> TuneFile | None:
