@@ -174,8 +174,7 @@ def _names_its_plan(directory: Path) -> bool:
     if any(isinstance(known, dict) and "rbench" in known for known in (run.get("provenance"), tune.get("provenance"))):
         return True
     with suppress(DamagedError, FileNotFoundError):
-        read_run_file(directory)
-        return True
+        return all(_KEY.fullmatch(key) for key in read_run_file(directory).cells)
     places = run.get("places")
     return isinstance(places, list) and all(isinstance(place, dict) and "plan" in place for place in places)
 

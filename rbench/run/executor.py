@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.run.ask import Stopped
+from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
 from rbench.run.memory_pass import with_memory
@@ -105,6 +106,6 @@ class LocalExecutor:
         if changes := changed(record, {}):
             raise ChangedError(
                 f"{self._directory}: the software changed while the run went on ({'; '.join(changes)}, with which it "
-                "began); what ended before is kept: undo the change and go on, or name another directory with -o"
+                f"began); what ended before is kept: undo the change and go on, or {WAY_OUT}"
             )
         return stored(self._directory, record)
