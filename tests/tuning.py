@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
+from rbench import errors
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD, Choice, LogUniform
 from rbench.run import Entry, Record, Suite, data_worker
@@ -130,7 +131,10 @@ def passed(backend, dtype, device, threads):
 
 def found(asked, **limits):
     """What a process finds of data, found in this one, which knows the plugin."""
-    return {one: data_worker.found(one) for one in asked}
+    told = {one: data_worker.found(one) for one in asked}
+    for kind, message in (one.refused for one in told.values() if one.refused is not None):
+        raise getattr(errors, kind)(message)
+    return told
 
 
 def request(**options):
