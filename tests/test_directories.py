@@ -17,11 +17,13 @@ from rbench.run.record import write_json, write_record
 RUN = ("run", "-t", SPIRALS, "-m", "sgd", "--steps", "3", "--threads", "1", "-o")
 TUNE = ("tune", "-t", SPIRALS, "-m", "sgd", "--trials", "2", "--steps", "3", "--threads", "1", "-o")
 COST = ("run", "step-time", "-t", "16-8-4", "-m", "sgd", "--threads", "1", "-o")
+LIBRARIES = {"cells": ["nand2", "dff"]}
 NOTEBOOK = {"cells": [{"cell_type": "code"}], "metadata": {}, "nbformat": 4}
 
 STRANGERS = {
     "an editor's copy": {".package.json.swp": "x", "run.json": '{"name": "mine"}'},
     "a run.json of something else": {"run.json": '{"name": "mine", "version": 1}'},
+    "a run.json of cells that are no keys": {"run.json": json.dumps(LIBRARIES)},
     "a notebook": {"run.json": json.dumps(NOTEBOOK)},
     "a run.json that is no JSON": {"run.json": "cells: 5"},
     "a tune.json of something else": {"tune.json": '{"lr": 0.1}'},

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from faults import SPIRALS, Shown, by_method, cell, finish, made, words
+from faults import SPIRALS, Shown, by_method, cell, finish, made, path_of, words
 from rbench.cli import app
 from rbench.report import footnotes
 from rbench.run import Budget, Request, read_records
@@ -48,14 +48,14 @@ def in_this_process(monkeypatch):
     """Cells are not trained: each has a record at once, and its memory pass."""
     trained = []
 
-    def run_isolated(one, gate, folder, *, peaks, progress, **limits):
+    def run_isolated(one, gate, folder, *, peaks, progress, checksum, **limits):
         trained.append(one)
         return with_memory(made(one.seed).model_copy(update={"cell": one}), peaks, **limits)
 
     monkeypatch.setattr("rbench.run.executor.run_isolated", run_isolated)
     monkeypatch.setattr("rbench.run.executor.changed", lambda record, data: [])
     monkeypatch.setattr("rbench.run.session.check_same", lambda *words: None)
-    monkeypatch.setattr("rbench.run.session.gate", lambda *place, threads: Gate(
+    monkeypatch.setattr("rbench.run.local.gate", lambda *place, threads: Gate(
         backend=place[0], dtype=place[1], device=place[2], cases=1, worst=0.0
     ))  # fmt: skip
     return trained
@@ -138,6 +138,18 @@ def test_a_resume_measures_what_failed_and_trains_nothing(passes, in_this_proces
     count = passes(FOUND)
     run_request(REQUEST, tmp_path, Shown())
     assert count.count == 0
+
+
+def test_what_is_measured_on_resume_serves_the_cells_that_still_run(passes, in_this_process, tmp_path):
+    passes(LATE)
+    (first, second) = run_request(REQUEST, tmp_path, Shown()).records
+    path_of(tmp_path, second).unlink()
+    count, shown = passes(FOUND), Shown()
+    again = run_request(REQUEST, tmp_path, shown).records
+    assert [record.figures["peak_host_bytes"] for record in again] == [1000, 1000]
+    assert ([one.seed for one in in_this_process], count.count) == ([0, 1, 1], 1)
+    assert (shown.todo, shown.kept, [record.cell for record in shown.ends]) == (1, 1, [second.cell])
+    assert again[0].history == first.history
 
 
 def test_a_record_from_before_is_measured_once(passes, in_this_process, tmp_path):

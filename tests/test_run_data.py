@@ -20,10 +20,9 @@ from faults import first_number
 from rbench.errors import DataError, SpecError
 from rbench.methods import Riemannian
 from rbench.plugins import plugins
-from rbench.run import Budget, Cell, read_records
+from rbench.run import Budget, Cell, check, read_records
 from rbench.run.ask import Stopped, ask
 from rbench.run.data import Wanted, find_data, wanted
-from rbench.run.session import check
 
 SIZES = "n_train=60,n_test=20,batch_size=20,hidden=[8]"
 ENDS = {

@@ -150,7 +150,7 @@ class TestRecords:
         """A run with a file, whose cells are not computed."""
 
         def executor(directory, **options):
-            def run(cells):
+            def run(cells, lacking):
                 for cell, _ in cells:
                     record = Record(
                         cell=cell, status="ok", figures={"test_accuracy": 0.5}, environment=environment(cell)
@@ -161,8 +161,8 @@ class TestRecords:
             return SimpleNamespace(run=run)
 
         gate = Gate(backend="numpy", dtype="float32", device="cpu", cases=1, worst=0.0)
-        monkeypatch.setattr("rbench.run.session.LocalExecutor", executor)
-        monkeypatch.setattr("rbench.run.session.gate", lambda *place, threads: gate)
+        monkeypatch.setattr("rbench.run.local.LocalExecutor", executor)
+        monkeypatch.setattr("rbench.run.local.gate", lambda *place, threads: gate)
         words = ["run", "hand", "-t", "digits", "--tuned", str(path), "--seeds", "2", "-o", str(tmp_path / "run")]
         return SimpleNamespace(words=words, folder=tmp_path / "run", result=CliRunner().invoke(app, words))
 

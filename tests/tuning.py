@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
+from rbench import errors
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD, Choice, LogUniform
 from rbench.run import Entry, Record, Suite, data_worker
@@ -110,7 +111,7 @@ class Bench:
     def executor(self, directory, **options):
         self.options = options
 
-        def run(cells):
+        def run(cells, lacking):
             for cell, _ in cells:
                 self.ran.append(cell)
                 record = self.outcome(cell).model_copy(update={"environment": environment(cell)})
@@ -130,7 +131,10 @@ def passed(backend, dtype, device, threads):
 
 def found(asked, **limits):
     """What a process finds of data, found in this one, which knows the plugin."""
-    return {one: data_worker.found(one) for one in asked}
+    told = {one: data_worker.found(one) for one in asked}
+    for kind, message in (one.refused for one in told.values() if one.refused is not None):
+        raise getattr(errors, kind)(message)
+    return told
 
 
 def request(**options):

@@ -1,14 +1,13 @@
 """A plan measured by pytest-benchmark, in a fresh process of pytest; what is found is stored after each benchmark."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rbench.cost.results import Place, drop_entry, entry_of, store_entry
-from rbench.errors import RbenchError
 from rbench.run.ask import ask
+from rbench.run.directory import writing_into
 
 Say = Callable[[str, int], None]
 """Told a line, and how many cases have ended with it."""
@@ -87,25 +86,16 @@ class _Ends:
             self.fail(told["case"], told["status"], told["reason"])
             return
         made_with = {name: told[name] for name in ("environment", "provenance")}
-        with self._storing():
+        with writing_into(self._directory):
             store_entry(self._directory, self._place, self.left[told["case"]], told["entry"], **made_with)
         self._end(told["case"], _words(told["entry"]))
 
     def fail(self, case: str, status: str, reason: str) -> None:
         """A case has ended without a figure."""
         self.failures[case] = (status, reason)
-        with self._storing():
+        with writing_into(self._directory):
             drop_entry(self._directory, self._place, self.left[case])
         self._end(case, f"{status}: {reason}")
-
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RbenchError(
-                f"cannot run into {self._directory}: {error.strerror}; name another directory with -o"
-            ) from None
 
     def _end(self, case: str, words: str) -> None:
         del self.left[case]

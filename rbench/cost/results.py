@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from rbench.cost.request import Case, CostRequest, Plan
 from rbench.errors import DataError
 from rbench.run.declared import Provenance
+from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, Number, parsed, read_bytes, read_file, set_aside
@@ -207,7 +208,7 @@ def store_entry(
     if changes := place.unlike(environment):
         raise ChangedError(
             f"{directory}: the software changed while the run went on ({'; '.join(changes)}); what was measured before "
-            "is kept: undo the change and go on, name another directory with -o, or measure it again with --force"
+            f"is kept: undo the change and go on, {WAY_OUT}, or measure it again with --force"
         )
     first = _known(directory, place.plan) or provenance
     _write(directory, place.plan, [*_others(directory, place.plan, case), entry], first)

@@ -10,7 +10,7 @@ from rbench.cost.points import measure_points
 from rbench.cost.request import CostRequest, Plan, find_cost_suite
 from rbench.cost.results import Place, drop_entries, entries, entry_of, places, set_damaged_aside, write_places
 from rbench.errors import RbenchError
-from rbench.run.directory import check_directory, remove_halves
+from rbench.run.directory import WAY_OUT, check_directory, remove_halves, writing_into
 from rbench.run.gate import gate
 from rbench.run.lock import locked
 from rbench.run.provenance import cost_environment, look_again
@@ -57,13 +57,9 @@ def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = Fa
                 drop_entries(directory, stale.pop())
             store(place)
 
-        try:
+        with writing_into(directory):
             for plan in plans:
                 store(_measured(plan, suite, directory, found.get(plan.name), say, begin, force=force))
-        except OSError as error:
-            raise RbenchError(
-                f"cannot run into {directory}: {error.strerror}; name another directory with -o"
-            ) from None
         return all(found[plan.name].complete(directory) for plan in plans)
 
 
@@ -153,7 +149,7 @@ def _others(there: list[dict[str, Any]], name: str, now: Any) -> list[str]:
 def _changed(directory: Path, name: str, changes: list[str]) -> ChangedError:
     return ChangedError(
         f"{directory}: {name} was measured otherwise than it would be now ({'; '.join(changes)}); no table should mix "
-        "them: name another directory with -o, or measure it again with --force"
+        f"them: {WAY_OUT}, or measure it again with --force"
     )
 
 

@@ -2,7 +2,8 @@
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -59,6 +60,19 @@ def check_directory(directory: Path, wanted: Kind) -> None:
         if strangers or names & {".lock", *FOLDERS}:
             example = shown((strangers or sorted(names))[0])
             raise RbenchError(f"{directory} is not empty, and holds no run of rbench, but {example}; {WAY_OUT}")
+
+
+@contextmanager
+def writing_into(directory: Path) -> Iterator[None]:
+    """Say what to do where a run cannot write into its directory.
+
+    Raises:
+        RbenchError: the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RbenchError(f"cannot run into {directory}: {error.strerror}; {WAY_OUT}") from None
 
 
 def refuse_newer(directory: Path) -> None:
@@ -160,8 +174,7 @@ def _names_its_plan(directory: Path) -> bool:
     if any(isinstance(known, dict) and "rbench" in known for known in (run.get("provenance"), tune.get("provenance"))):
         return True
     with suppress(DamagedError, FileNotFoundError):
-        read_run_file(directory)
-        return True
+        return all(_KEY.fullmatch(key) for key in read_run_file(directory).cells)
     places = run.get("places")
     return isinstance(places, list) and all(isinstance(place, dict) and "plan" in place for place in places)
 

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rbench.run.ask import Stopped
+from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
 from rbench.run.memory_pass import with_memory
@@ -48,50 +49,42 @@ class LocalExecutor:
         self._checksums = checksums or {}
         self._stopped = threading.Event()
 
-    def run(self, cells: Sequence[tuple[Cell, Gate]]) -> Generator[Record]:
+    def run(self, cells: Sequence[tuple[Cell, Gate]], lacking: Sequence[Record] = ()) -> Generator[Record]:
         """Run cells, each with its backend's gate, and yield their records, which are stored, as they end.
 
         Stopping early ends the processes that still run.
 
+        Args:
+            cells: what to run.
+            lacking: records of which only the peak memory is measured, before the cells run; they are yielded too.
+
         Raises:
             ChangedError: the software changed while the run went on; what was made with the new one is not stored.
         """
-
-        def one(cell: Cell, gate: Gate) -> Record:
-            return run_isolated(
-                cell,
-                gate,
-                cells_folder(self._directory),
-                checksum=self._checksums.get(cell.key),
-                peaks=self._peaks,
-                progress=self._progress,
-                stop=self._stopped,
-                **self._limits,
-            )
-
-        return self._each(one, cells, [cell for cell, _ in cells])
-
-    def measure(self, records: Sequence[Record]) -> Generator[Record]:
-        """Measure the peak memory of records that lack it, and yield them, stored, as `run` does."""
-
-        def one(record: Record) -> Record:
-            peaks = {} if self._peaks is None else self._peaks
-            return with_memory(record, peaks, stop=self._stopped, **self._limits)
-
-        return self._each(one, [(record,) for record in records], [record.cell for record in records])
-
-    def _each(
-        self, function: Callable[..., Record], arguments: Sequence[tuple[Any, ...]], cells: Sequence[Cell]
-    ) -> Generator[Record]:
-        """What a function makes, stored, as it comes."""
-        for cell in cells:
+        for cell in (*(record.cell for record in lacking), *(cell for cell, _ in cells)):
             environment(cell)  # what is there now is what the records are compared with
         with self._pool() as pool:
-            futures: list[Future[Record | None]] = [pool.submit(self._one, function, *words) for words in arguments]
+            futures = [pool.submit(self._one, self._measured, record) for record in lacking]
+            futures += [pool.submit(self._one, self._ran, cell, gate) for cell, gate in cells]
             for future in as_completed(futures):
                 record = future.result()
                 if record is not None:
                     yield record
+
+    def _ran(self, cell: Cell, gate: Gate) -> Record:
+        return run_isolated(
+            cell,
+            gate,
+            cells_folder(self._directory),
+            checksum=self._checksums.get(cell.key),
+            peaks=self._peaks,
+            progress=self._progress,
+            stop=self._stopped,
+            **self._limits,
+        )
+
+    def _measured(self, record: Record) -> Record:
+        return with_memory(record, {} if self._peaks is None else self._peaks, stop=self._stopped, **self._limits)
 
     @contextmanager
     def _pool(self) -> Iterator[ThreadPoolExecutor]:
@@ -113,6 +106,6 @@ class LocalExecutor:
         if changes := changed(record, {}):
             raise ChangedError(
                 f"{self._directory}: the software changed while the run went on ({'; '.join(changes)}, with which it "
-                "began); what ended before is kept: undo the change and go on, or name another directory with -o"
+                f"began); what ended before is kept: undo the change and go on, or {WAY_OUT}"
             )
         return stored(self._directory, record)

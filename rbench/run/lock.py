@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rbench.errors import RbenchError
+from rbench.run.directory import WAY_OUT
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def locked(directory: Path) -> Iterator[None]:
         # Not through a link, which may lead to somebody's file; and a pipe of that name must not hold the program.
         file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        raise RbenchError(f"cannot write into {directory}: {error.strerror}; name another directory with -o") from None
+        raise RbenchError(f"cannot write into {directory}: {error.strerror}; {WAY_OUT}") from None
     try:
         _take(file, directory)
         yield
@@ -43,9 +44,7 @@ def _take(file: int, directory: Path) -> None:
         holder = "another process"
         with suppress(OSError):
             holder = os.read(file, 1000).decode(errors="replace").strip() or holder
-        raise RbenchError(
-            f"{directory} is in use by {holder}; wait until that ends, or name another directory with -o"
-        ) from None
+        raise RbenchError(f"{directory} is in use by {holder}; wait until that ends, or {WAY_OUT}") from None
     except OSError as error:
         raise RbenchError(
             f"{directory} cannot be locked: {error.strerror}; name a directory on a local disk with -o"

@@ -182,7 +182,11 @@ def _commit(folder: Path) -> dict[str, Any] | None:
     def git(*words: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False
+                ["git", "--no-optional-locks", "-C", str(folder), *words],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbench.errors import RbenchError
-from rbench.run.directory import newer_records, remove_halves
+from rbench.run.directory import WAY_OUT, newer_records, remove_halves
 from rbench.run.provenance import environment
 from rbench.run.reading import set_aside
 from rbench.run.record import Record, cells_folder, find, write_record
@@ -64,7 +64,7 @@ def check_same(
     if changes:
         raise ChangedError(
             f"{directory}: records that were made otherwise than they would be now: {len(changes)} "
-            f"({'; '.join(dict.fromkeys(chain(*changes)))}); no table should mix them: name another directory with -o"
+            f"({'; '.join(dict.fromkeys(chain(*changes)))}); no table should mix them: {WAY_OUT}"
         )
 
 

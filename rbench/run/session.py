@@ -1,22 +1,19 @@
 """A run: the cells of a request into a directory, resuming what is there."""
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rbench.errors import RbenchError
-from rbench.run.check import check, check_batch
-from rbench.run.data import Found, find_data, wanted
-from rbench.run.directory import check_directory, refuse_newer
+from rbench.run.check import check
+from rbench.run.data import Found
+from rbench.run.directory import check_directory, refuse_newer, writing_into
 from rbench.run.display import Display
-from rbench.run.executor import LocalExecutor
-from rbench.run.gate import Gate, gate
+from rbench.run.local import Local, data_of
 from rbench.run.lock import locked
 from rbench.run.memory_pass import lacks_memory
-from rbench.run.provenance import environment, look_again
+from rbench.run.provenance import look_again
 from rbench.run.record import FINAL, Record, Status, cells_folder
 from rbench.run.request import Request
 from rbench.run.resume import ChangedError, Data, check_same, find_records, stored
@@ -133,74 +130,73 @@ def run_cells(
     check_directory(directory, "training")
     refuse_newer(directory)
     check(cells, here=cluster is None)
-    data = {} if cluster else _data(cells, timeout, memory_limit)
+    data = {} if cluster else data_of(cells, timeout=timeout, memory_limit=memory_limit)
+    limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
     with locked(directory):
         look_again()
-        try:
-            found = find_records(directory, display.warn)
+        with writing_into(directory):
+            there = find_records(directory, display.warn)
             before = earlier_plans(directory, display.warn)
-            kept = _kept(cells, found, directory, display, keep, None if cluster else _sums(cells, data))
+            kept = _kept(cells, there, directory, keep, None if cluster else _sums(cells, data))
             todo = [cell for cell in cells if cell.key not in kept]
+            _tell_of_threads(todo, there, display)
             display.start(len(todo), len(kept))
-            without = {key: one for key, one in data.items() if one.status is not None}
-            gates = {} if cluster else _gates([cell for cell in todo if cell.key not in without], display)
+            executor: Local | ClusterExecutor
+            if cluster is None:
+                executor = Local(directory, display, todo, data, jobs=jobs, **limits)
+            else:
+                executor = cluster.executor(directory, display, **limits)
             cells_folder(directory).mkdir(exist_ok=True)
             keys = [cell.key for cell in cells]
-            write_run_file(directory, request, keys, before=None if replaces else before, there=found)
-        except OSError as error:
-            raise RbenchError(
-                f"cannot run into {directory}: {error.strerror}; name another directory with -o"
-            ) from None
-        limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
-
-        make: Callable[[], LocalExecutor | ClusterExecutor]
-        if cluster is None:
-            checksums = {key: one.checksum for key, one in data.items()}
-            local = partial(LocalExecutor, directory, jobs=jobs, progress=display.step, checksums=checksums, **limits)
-            ready = [(cell, gates[_place(cell)]) for cell in todo if cell.key not in without]
-            lost = [(cell, without[cell.key]) for cell in todo if cell.key in without]
-            make, coming = local, _records(directory, local(), ready, lost)
-        else:
-            remote = partial(cluster.executor, directory, display, **limits)
-            make, coming = remote, remote().run(todo)
+            write_run_file(directory, request, keys, before=None if replaces else before, there=there)
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
-        if memory_pass and (lacking := [record for record in records.values() if lacks_memory(record)]):
-            display.warn(
-                f"records without their peak memory, as its measurement failed: {len(lacking)}; it is tried again"
-            )
-            with closing(make().measure(lacking)) as measured:
-                records |= {record.cell.key: record for record in measured}
+        lacking = _lacking(records.values(), display) if memory_pass else []
         # Closed at once when a display is interrupted, so that no further cell starts.
-        with closing(coming) as ended:
+        with closing(executor.run(todo, lacking)) as ended:
             for record in ended:
-                records[record.cell.key] = _with_tuning(directory, record, tuning)
-                display.end(records[record.cell.key])
+                key = record.cell.key
+                records[key] = _with_tuning(directory, record, tuning)
+                if key not in kept:
+                    display.end(records[key])
         return [records[cell.key] for cell in cells]
 
 
 def _kept(
-    cells: Sequence[Cell],
-    found: Mapping[str, Record],
-    directory: Path,
-    display: Display,
-    keep: Collection[Status],
-    data: Data | None,
+    cells: Sequence[Cell], there: Mapping[str, Record], directory: Path, keep: Collection[Status], data: Data | None
 ) -> dict[str, Record]:
-    """Records of an earlier run that stand for their cells, by key; where `data` is None, others check them."""
-    wanted = {cell.key for cell in cells}
-    kept = {key: record for key, record in found.items() if key in wanted and record.status in keep}
-    others = [record for key, record in found.items() if key not in wanted]
+    """Records of an earlier run that stand for their cells, by key.
+
+    Raises:
+        ChangedError: they, or other records that stay, were made otherwise than now; where `data` is None, a cluster
+            checks that.
+    """
+    asked = {cell.key for cell in cells}
+    kept = {key: record for key, record in there.items() if key in asked and record.status in keep}
     if data is not None:
+        others = [record for key, record in there.items() if key not in asked]
         check_same(directory, [*kept.values(), *others], data)
-    missing = wanted - set(kept)
-    for threads in {cell.threads for cell in cells}:
-        twins = [one.cell for one in others if one.cell.model_copy(update={"threads": threads}).key in missing]
+    return kept
+
+
+def _tell_of_threads(todo: Sequence[Cell], there: Mapping[str, Record], display: Display) -> None:
+    """Warn where cells have records with another number of threads, and are run nevertheless."""
+    asked = {cell.key for cell in todo}
+    for threads in {cell.threads for cell in todo}:
+        cells = [record.cell for key, record in there.items() if key not in asked]
+        twins = [cell for cell in cells if cell.model_copy(update={"threads": threads}).key in asked]
         if twins:
             display.warn(
                 f"{len(twins)} cells are there with --threads {twins[0].threads}, and are run with {threads} as cells "
                 "of their own: time and rounding depend on it"
             )
-    return kept
+
+
+def _lacking(records: Iterable[Record], display: Display) -> list[Record]:
+    """Records whose peak memory is still to be measured."""
+    lacking = [record for record in records if lacks_memory(record)]
+    if lacking:
+        display.warn(f"records without their peak memory, as its measurement failed: {len(lacking)}; it is tried again")
+    return lacking
 
 
 def _with_tuning(directory: Path, record: Record, tuning: Mapping[str, Tuned] | None) -> Record:
@@ -211,55 +207,6 @@ def _with_tuning(directory: Path, record: Record, tuning: Mapping[str, Tuned] | 
     return stored(directory, record.model_copy(update={"tuning": search}))
 
 
-def _place(cell: Cell) -> tuple[str, str, str | None]:
-    """What a gate is for."""
-    return cell.backend, cell.dtype, cell.device
-
-
-def _gates(cells: Sequence[Cell], display: Display) -> dict[tuple[str, str, str | None], Gate]:
-    found = {}
-    for place, cell in {_place(cell): cell for cell in cells}.items():
-        found[place] = gate(*place, threads=cell.threads)
-        display.gate(found[place])
-    return found
-
-
-def _data(cells: Sequence[Cell], timeout: float | None, memory_limit: int | None) -> dict[str, Found]:
-    """What there is of each cell's data, by the cells' keys.
-
-    Raises:
-        DataError, SpecError: data that cells need cannot be used.
-    """
-    needs = wanted(cells)
-    found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
-    for cell in {(cell.task, cell.method, cell.threads): cell for cell in cells}.values():
-        one = found[needs[cell.key]]
-        if one.status is None and cell.make_task().batch_size is None:
-            check_batch(cell, one.n_train)
-    return {key: found[need] for key, need in needs.items()}
-
-
 def _sums(cells: Sequence[Cell], data: Mapping[str, Found]) -> Data:
     """The fingerprints of the data that were found."""
     return {(cell.task, cell.unofficial_data): data[cell.key].sha256 for cell in cells}
-
-
-def _records(
-    directory: Path,
-    executor: LocalExecutor,
-    cells: Sequence[tuple[Cell, Gate]],
-    without_data: Sequence[tuple[Cell, Found]],
-) -> Generator[Record]:
-    """The records of all cells as they end; a backend that failed its gate is not timed."""
-    for cell, data in without_data:
-        record = Record(cell=cell, status=data.status or "crashed", reason=data.reason, environment=environment(cell))
-        yield stored(directory, record)
-    for cell, found in cells:
-        if not found.passed:
-            reason = f"not timed: {found}"
-            yield stored(
-                directory,
-                Record(cell=cell, status="skipped", reason=reason, gate=found, environment=environment(cell)),
-            )
-    with closing(executor.run([(cell, found) for cell, found in cells if found.passed])) as ended:
-        yield from ended

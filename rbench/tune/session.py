@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import RbenchError
 from rbench.run import Display, Record, TunedFile
-from rbench.run.directory import ROUNDS, check_directory, refuse_newer, remove_halves
+from rbench.run.directory import ROUNDS, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, read_file
@@ -63,7 +63,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
         if strangers := trials.strangers():
             raise RbenchError(
                 f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
-                "draws them; go on with the versions in tune.json, or name another directory with -o"
+                f"draws them; go on with the versions in {TUNE}, or {WAY_OUT}"
             )
         ended = trials.run(request)
         again = [(one, _again(one, points, ended, plan)) for one, points in tried]
@@ -101,20 +101,17 @@ def _claim(directory: Path, plan: Plan) -> None:
     Raises:
         RbenchError: it holds a plan that this one does not continue, or something else.
     """
-    path, facts = directory / "tune.json", plan.facts()
-    old, way_out = _plan_there(directory), "repeat that, or name another directory with -o"
+    old, facts, way_out = _plan_there(directory), plan.facts(), f"repeat that, or {WAY_OUT}"
     if old is not None:
         if changed := [name for name in {**old.facts, **facts} if old.facts.get(name) != facts.get(name)]:
             was, now = (one.get(changed[0], "none") for one in (old.facts, facts))
             raise RbenchError(f"{directory} holds a tune with {changed[0]}: {was}; this is another: {now}; {way_out}")
         if old.trials > plan.trials:
             raise RbenchError(f"{directory} holds a tune of {old.trials} trials, more than {plan.trials}; {way_out}")
-    try:
-        (directory / "trials").mkdir(parents=True, exist_ok=True)
+    with writing_into(directory):
+        (directory / ROUNDS[0]).mkdir(parents=True, exist_ok=True)
         remove_halves(directory)
-        write_json(path, TuneFile(trials=plan.trials, facts=facts, provenance=provenance()).model_dump())
-    except OSError as error:
-        raise RbenchError(f"cannot tune into {directory}: {error.strerror}; name another directory with -o") from None
+        write_json(directory / TUNE, TuneFile(trials=plan.trials, facts=facts, provenance=provenance()).model_dump())
 
 
 def _plan_there(directory: Path) -> TuneFile | None:
@@ -127,12 +124,12 @@ def _plan_there(directory: Path) -> TuneFile | None:
     try:
         with suppress(FileNotFoundError, DamagedError):
             read_file(directory / "tuned.json", TunedFile)
-        found = read_file(directory / "tune.json", TuneFile)
+        found = read_file(directory / TUNE, TuneFile)
     except NewerError as error:
-        raise NewerError(f"{error}; tune with that version, or name another directory with -o") from None
+        raise NewerError(f"{error}; tune with that version, or {WAY_OUT}") from None
     except (FileNotFoundError, DamagedError) as error:
-        if not record_files(directory / "trials"):
+        if not record_files(directory / ROUNDS[0]):
             return None
         why = error if isinstance(error, DamagedError) else f"{directory / 'tune.json'} is damaged: it is not there"
-        raise DamagedError(f"{why}; name another directory with -o") from None
-    return found if record_files(directory / "trials") else None
+        raise DamagedError(f"{why}; {WAY_OUT}") from None
+    return found if record_files(directory / ROUNDS[0]) else None

@@ -162,19 +162,24 @@ class ClusterExecutor:
         self._gates: set[str] = set()
         self._waiting = False
 
-    def run(self, cells: Sequence[Cell]) -> Generator[Record]:
+    def run(self, cells: Sequence[Cell], lacking: Sequence[Record] = ()) -> Generator[Record]:
         """Run cells, and yield their records, which are stored, as they end; their gates are the workers' own.
 
         Stopping early ends the cells that still run.
+
+        Args:
+            cells: what to run.
+            lacking: records of which only the peak memory is measured, before the cells run; they are yielded too.
 
         Raises:
             ChangedError: a worker's software or data changed while the run went on.
             RbenchError: no worker can run the cells, or the scheduler went away.
         """
-        if not cells:
+        self._lacking = {record.cell: record for record in lacking}
+        self._queue.extend([*self._lacking, *cells])
+        if not self._queue:
             return
-        self._queue.extend(cells)
-        self._standard = Standard(self._directory, self._queue, anew=not self._lacking)
+        self._standard = Standard(self._directory, self._queue, keep={cell.key for cell in self._lacking})
         client = self._cluster.client
         client.subscribe_topic(topic(self._run), lambda event: self._steps.put(event[1]))
         try:
@@ -191,11 +196,6 @@ class ClusterExecutor:
         finally:
             with suppress(OSError):
                 client.cancel([hand.future for hand in self._hands.values() if hand.future is not None])
-
-    def measure(self, records: Sequence[Record]) -> Generator[Record]:
-        """Measure the peak memory of records that lack it, and yield them, stored, as `run` does."""
-        self._lacking = {record.cell: record for record in records}
-        return self.run(list(self._lacking))
 
     def _see_who_is_there(self) -> None:
         """Have new workers introduce themselves, and give up those that are gone."""

@@ -1,6 +1,6 @@
 """What the workers of a run must have in common, so that their figures may stand in one table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,11 +23,11 @@ class Standard:
     Args:
         directory: the run's.
         cells: what is to run.
-        anew: whether their records are replaced; otherwise they stay, and count among those that are there.
+        keep: keys of cells whose records are not replaced, as only their peak memory is measured.
     """
 
-    def __init__(self, directory: Path, cells: Sequence[Cell], anew: bool = True) -> None:
-        keys = {cell.key for cell in cells if anew}
+    def __init__(self, directory: Path, cells: Sequence[Cell], keep: Collection[str] = ()) -> None:
+        keys = {cell.key for cell in cells} - set(keep)
         self._directory = directory
         self._stay = [record for record in read_records(directory)[0] if record.cell.key not in keys]
         self._todo, self._there = _kinds(cells), _kinds(record.cell for record in self._stay)

@@ -1,0 +1,107 @@
+"""Cells on this machine: their data and gates before any of them runs, and records of those that then cannot run."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+from rbench.run.check import check_batch
+from rbench.run.data import Found, find_data, wanted
+from rbench.run.display import Display
+from rbench.run.executor import LocalExecutor
+from rbench.run.gate import Gate, gate
+from rbench.run.provenance import environment
+from rbench.run.record import Record
+from rbench.run.resume import stored
+from rbench.train.cell import Cell
+
+Place: TypeAlias = tuple[str, str, str | None]
+"""What a gate is for: backend, dtype and device."""
+
+
+def data_of(
+    cells: Sequence[Cell], *, timeout: float | None = None, memory_limit: int | None = None
+) -> dict[str, Found]:
+    """Find and check the data of cells, by the cells' keys.
+
+    Raises:
+        DataError, SpecError: data that cells need cannot be used, or a method cannot train on all of them at once.
+    """
+    needs = wanted(cells)
+    found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
+    for cell in {(cell.task, cell.method, cell.threads): cell for cell in cells}.values():
+        data = found[needs[cell.key]]
+        if data.status is None and cell.make_task().batch_size is None:
+            check_batch(cell, data.n_train)
+    return {key: found[need] for key, need in needs.items()}
+
+
+class Local:
+    """Runs cells on this machine, as far as their data are there and their backends pass the gate.
+
+    Args:
+        directory: the run's directory.
+        display: told of gates and steps.
+        cells: what is to run; the gates of their backends are computed at once.
+        data: what `data_of` found, by the cells' keys.
+        jobs: how many cells at once.
+        timeout: seconds that a cell may take, or None.
+        memory_limit: bytes that a cell may hold resident, or None.
+        memory_pass: whether peak memory is measured.
+
+    Raises:
+        BackendError: a backend cannot run here.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        display: Display,
+        cells: Sequence[Cell],
+        data: Mapping[str, Found],
+        *,
+        jobs: int,
+        timeout: float | None = None,
+        memory_limit: int | None = None,
+        memory_pass: bool = True,
+    ) -> None:
+        self._directory, self._data = directory, data
+        self._gates: dict[Place, Gate] = {}
+        for place, cell in {_place(cell): cell for cell in cells if data[cell.key].status is None}.items():
+            self._gates[place] = gate(*place, threads=cell.threads)
+            display.gate(self._gates[place])
+        self._executor = LocalExecutor(
+            directory,
+            jobs=jobs,
+            progress=display.step,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            memory_pass=memory_pass,
+            checksums={key: found.checksum for key, found in data.items()},
+        )
+
+    def run(self, cells: Sequence[Cell], lacking: Sequence[Record] = ()) -> Generator[Record]:
+        """Run cells, measure what records lack, and yield all records, stored, as `LocalExecutor.run` does."""
+        ready = []
+        for cell in cells:
+            if (record := self._refused(cell)) is not None:
+                yield stored(self._directory, record)
+            else:
+                ready.append((cell, self._gates[_place(cell)]))
+        with closing(self._executor.run(ready, lacking)) as ended:
+            yield from ended
+
+    def _refused(self, cell: Cell) -> Record | None:
+        """The record of a cell without data, or whose backend failed its gate; None where it can run."""
+        data = self._data[cell.key]
+        if data.status is not None:
+            return Record(cell=cell, status=data.status, reason=data.reason, environment=environment(cell))
+        found = self._gates[_place(cell)]
+        if found.passed:
+            return None
+        reason = f"not timed: {found}"
+        return Record(cell=cell, status="skipped", reason=reason, gate=found, environment=environment(cell))
+
+
+def _place(cell: Cell) -> Place:
+    return cell.backend, cell.dtype, cell.device
