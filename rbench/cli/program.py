@@ -44,12 +44,13 @@ class Command(TyperCommand):
 class Root(TyperGroup):
     """The program as a command: what it refuses is told by `tell`, as every other message."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
         """Run, and end the process, as Typer does."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
+        options["standalone_mode"] = False
         try:
-            sys.exit(super().main(*args, standalone_mode=False, **extra))
+            sys.exit(super().main(*args, **options))
         except UsageError as error:
             words = io.StringIO()
             error.show(words)
