@@ -116,7 +116,7 @@ def full(*words):
         ("table run --history --profile p.png", "give one of --history, --ranking and --profile"),
         ("compare run run --json --format html", "--json and --format html are two forms"),
         ("compare run run --json --format markdown", "--json and --format markdown are two forms"),
-        ("compare run run -f test_los", "called test_los .did you mean 'test_loss'.; there are: .*peak_host_bytes"),
+        ("compare run run -f test_los", "called test_los .did you mean 'test_loss'..; there are: .*peak_host_bytes"),
         ("compare run run -f STEP-SECONDS", "called STEP-SECONDS .did you mean 'step_seconds'"),
     ],
 )
