@@ -135,7 +135,7 @@ COMMANDS = {
     "run": f"run -t {SPIRALS} -m sgd --steps 3 -o DIR",
     "step-time": "run step-time -t 784-64-10 -m sgd -o DIR",
     "memory": "run memory -t 784-64-10 -m sgd -o DIR",
-    "tune": f"tune -t {SPIRALS} -m sgd --trials 2 --finalists 1 --confirmations 0 --seeds 1 --steps 3 -o DIR",
+    "tune": f"tune -t {SPIRALS} -m sgd --trials 2 --confirmations 0 --seeds 1 --steps 3 -o DIR",
     "table": "table ../run",
     "ranking": "table ../run --ranking",
     "compare": "compare ../run ../run",
