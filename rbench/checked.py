@@ -47,6 +47,8 @@ def _refusal(model: type[Checked], error: ValidationError, given: Mapping[str, A
         return f"{name} has no setting {shown(key)}{did_you_mean(key, fields)}; its settings are: {known}"
     if first["type"] == "missing":
         return f"{name} needs a value for {key}"
+    if first["type"] == "tuple_type":
+        words = "give a list"
     near = did_you_mean(given[key], _words(fields.get(key))) if isinstance(given.get(key), str) else ""
     return f"{name}: " + (f"{key}={shown(given[key])}: " if key in given else "") + words + near
 

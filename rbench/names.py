@@ -20,9 +20,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """` (did you mean 'digits'?)` where a known name is near, whatever its case; else nothing."""
+    """` (did you mean 'digits'?)` where a known name is near, whatever its case, or has its initials; else nothing."""
     by_letters = {_letters(one): one for one in known}
-    near = get_close_matches(_letters(str(name)[:LONGEST]), by_letters, n=1, cutoff=0.65)
+    came = _letters(str(name)[:LONGEST])
+    initials = "".join(word[:1] for word in came.split("-"))  # such as lr of learning_rate
+    several = len(initials) > 1 and initials in by_letters
+    near = [initials] if several else get_close_matches(came, by_letters, n=1, cutoff=0.65)
     return f" (did you mean {by_letters[near[0]]!r}?)" if near else ""
 
 
@@ -36,4 +39,4 @@ def shown(value: object) -> str:
 
 
 def _letters(name: str) -> str:
-    return name.casefold().replace("_", "-")
+    return name.casefold().replace("_", "-").replace(" ", "-")

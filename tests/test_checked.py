@@ -19,7 +19,7 @@ REFUSED = [
     (Request, {"seeds": True}, "Request: seeds=True: give a number, not true or false"),
     (Request, {"jobs": np.True_}, r"Request: jobs=(np.)?True_?: give a number"),
     (Request, {"seed": 3}, r"Request has no setting 'seed' \(did you mean 'seeds'\?\); its settings are: suites,"),
-    (Request, {"suites": "quick"}, "Request: suites='quick': Input should be a valid tuple"),
+    (Request, {"suites": "quick"}, "Request: suites='quick': give a list"),
     (Request, {"fixed": ("weigths",)}, r"Request: fixed=\('weigths',\): .*'weights', 'order' or 'samples'"),
     (Request, {"budget": {"steps": 0}}, "Request: budget=.*steps=0: Input should be greater"),
     (Request, {"jobs": "x" * 10**6}, r"Request: jobs='xxx.*\(1,000,002 characters\): .* integer"),

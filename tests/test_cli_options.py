@@ -68,6 +68,19 @@ ABSURD = {
     "run step-time -n --batch-size 99999999999": "batches of 99,999,999,999 take at least [0-9,]+ MiB, and",
     "run scaling -n --batch-size 99999999999": "batches of 99,999,999,999 take at least",
 }
+USAGE = {
+    "rum": "No such command 'rum'",
+    "\x1b[31m": r"No such command '\\x1b\[31m'",
+    "run --x\u202ey": r"No such option: --x\\u202ey",
+    "run --seeds \x1b[2J": r"'--seeds': '\\x1b\[2J': Input should be a valid integer",
+    "run --seeds 0": "'--seeds': '0': Input should be greater than or equal to 1",
+    "run --steps 1.5": "'--steps': '1.5': ",
+    "tune --trials -3": "'--trials': '-3': ",
+    "compare a b --threshold much": "'--threshold': 'much': Input should be a valid number",
+    "run --executor \u202e": r"'--executor': '\\u202e' is not one of 'local', 'dask'",
+    "table --format jsn .": "'--format': 'jsn' is not one of 'markdown'",
+    "table": "Missing argument 'DIR...'",
+}
 SIZES = [
     "regression[n_train=1e11]", "regression[n_test=99999999999]", "regression[features=1000000]",
     "regression[features=99999999999999999999]", "regression[outputs=9999999999]", "lanczos[terms=99999999999]",
@@ -95,10 +108,11 @@ def refused(monkeypatch, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("words", [*TWICE, *WITHOUT_EFFECT, *ABSURD], ids=lambda words: words[:60])
+@pytest.mark.parametrize("words", [*TWICE, *WITHOUT_EFFECT, *ABSURD, *USAGE], ids=lambda words: words[:60])
 def test_what_would_win_or_be_lost_in_silence_is_refused(refused, words):
     said = refused(words)
-    assert re.search((TWICE | WITHOUT_EFFECT | ABSURD)[words], said), said
+    assert re.search((TWICE | WITHOUT_EFFECT | ABSURD | USAGE)[words], said), said
+    assert said.isprintable()
 
 
 @pytest.mark.parametrize("spec", SIZES, ids=lambda spec: spec[:60])

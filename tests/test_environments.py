@@ -112,6 +112,20 @@ def test_records_from_before_environments_go_by_their_provenance(first, second, 
     assert ("environment" in shown) == several
 
 
+def test_the_commits_of_two_environments_are_named_by_their_letters():
+    made = {"aa": "1" * 40, "bb": "2" * 40}
+    records = [
+        record(environment=HERE | {"source of rbench": source}, provenance={"commit": {"id": commit}, "cpu": "Abacus"})
+        for source, commit in made.items()
+    ]
+    notes = footnotes(records)
+    assert any("A: source of rbench aa; B: source of rbench bb." in note for note in notes)
+    assert notes[-2:] == [
+        f"{letter}: Abacus, rbench at commit {str(digit) * 10}, NumPy None." for letter, digit in (("A", 1), ("B", 2))
+    ]
+    assert footnotes(records[:1])[-1].startswith("Abacus, ")
+
+
 def test_ranks_and_profiles_are_of_one_environment():
     for render_one in (render_ranking, render_profiles):
         lines = json.loads(render_one(both(), "json"))

@@ -30,6 +30,13 @@ def test_a_near_name_is_offered(name, near):
     assert did_you_mean(name, KNOWN) == (f" (did you mean {near!r}?)" if near else "")
 
 
+@pytest.mark.parametrize(
+    ("name", "near"), [("learning_rate", "lr"), ("Learning rate", "lr"), ("weight-decay", "wd"), ("rate", None)]
+)
+def test_a_known_name_of_the_same_initials_is_offered(name, near):
+    assert did_you_mean(name, ["lr", "schedule", "wd"]) == (f" (did you mean {near!r}?)" if near else "")
+
+
 @pytest.mark.parametrize("name", ["", "qwerty", 7, None, "x" * 10**6])
 def test_a_name_that_is_near_nothing_is_met_with_all(name):
     message = unknown("task", name, KNOWN)
@@ -64,6 +71,7 @@ def test_a_value_that_cannot_be_written_is_named_by_its_type():
         (lambda: Request(tasks=("digit",)).cells(), r"no task is called 'digit' \(did you mean 'digits'\?\)"),
         (lambda: Request(tasks=("digit[hidden=[3]]",)).cells(), r"no task is called .* \(did you mean 'digits'\?\)"),
         (lambda: Request(suites=("mnist",), tasks=("digits",)).cells(), "suite 'mnist' has no task 'digits'"),
+        (lambda: Request(methods=("sgd[learning_rate=1]",)).cells(), r"'learning_rate' \(did you mean 'lr'\?\)"),
         (lambda: Request(methods=("riemanian",)).cells(), r"no method is called .* \(did you mean 'riemannian'\?\)"),
     ],
     ids=lambda value: "",

@@ -116,7 +116,7 @@ def full(*words):
         ("table run --history --profile p.png", "give one of --history, --ranking and --profile"),
         ("compare run run --json --format html", "--json and --format html are two forms"),
         ("compare run run --json --format markdown", "--json and --format markdown are two forms"),
-        ("compare run run -f test_los", "called test_los .did you mean 'test_loss'.; there are: .*peak_host_bytes"),
+        ("compare run run -f test_los", "called test_los .did you mean 'test_loss'..; there are: .*peak_host_bytes"),
         ("compare run run -f STEP-SECONDS", "called STEP-SECONDS .did you mean 'step_seconds'"),
     ],
 )
@@ -135,7 +135,7 @@ COMMANDS = {
     "run": f"run -t {SPIRALS} -m sgd --steps 3 -o DIR",
     "step-time": "run step-time -t 784-64-10 -m sgd -o DIR",
     "memory": "run memory -t 784-64-10 -m sgd -o DIR",
-    "tune": f"tune -t {SPIRALS} -m sgd --trials 2 --finalists 1 --confirmations 0 --seeds 1 --steps 3 -o DIR",
+    "tune": f"tune -t {SPIRALS} -m sgd --trials 2 --confirmations 0 --seeds 1 --steps 3 -o DIR",
     "table": "table ../run",
     "ranking": "table ../run --ranking",
     "compare": "compare ../run ../run",

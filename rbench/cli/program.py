@@ -10,24 +10,52 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from rbench.errors import RbenchError
+from rbench.names import shown
 from rbench.text import visible
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""The base of what Typer refuses with, which it does not name: it is click's, or that of its own copy of click."""
 
 
 class Command(TyperCommand):
     """A command that refuses an option given twice where it takes one value: the last would win in silence."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as Typer does, after that check."""
-        if not ctx.resilient_parsing:
-            *_, order = self.make_parser(ctx).parse_args(args=list(args))
-            given = Counter(one for one in order if one.param_type_name == "option")
-            for option, times in given.items():
-                if times > 1 and not option.multiple and not getattr(option, "is_flag", False):
-                    fail(f"{max(option.opts, key=len)} is given {times} times; give it once: it takes one value")
-        return super().parse_args(ctx, args)
+        """Parse as Typer does, after that check; what is refused is named with its value."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        given = Counter(one for one in order if one.param_type_name == "option")
+        for option, times in given.items():
+            if times > 1 and not option.multiple and not getattr(option, "is_flag", False):
+                fail(f"{max(option.opts, key=len)} is given {times} times; give it once: it takes one value")
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            value = None if error.param is None else values.get(error.param.name)
+            words = error.message.removeprefix("Value error, ")
+            error.message = words if value is None or repr(value) in words else f"{shown(value)}: {words}"
+            raise
+
+
+class Root(TyperGroup):
+    """The program as a command: what it refuses is told by `tell`, as every other message."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run, and end the process, as Typer does."""
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
+        options["standalone_mode"] = False
+        try:
+            sys.exit(super().main(*args, **options))
+        except UsageError as error:
+            words = io.StringIO()
+            error.show(words)
+            tell(words.getvalue().rstrip())
+            sys.exit(WRONG_REQUEST)
 
 
 class Program(typer.Typer):
@@ -39,6 +67,7 @@ class Program(typer.Typer):
 
 
 app = Program(
+    cls=Root,
     help="Benchmarks for Riemannian and second-order optimisers, one mathematics on every array backend.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -9,7 +9,7 @@ import typer
 from rbench.cli import options
 from rbench.cli.output import end, new_folder, tell_broken_plugins, training_folder
 from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, show, stoppable, tell
-from rbench.text import visible
+from rbench.text import json_text, visible
 
 if TYPE_CHECKING:
     from rbench.cost import CostRequest, Plan
@@ -174,9 +174,7 @@ def _way_on(folder: Path) -> str:
 
 def _print_cells(cells: "list[Cell]", as_json: bool) -> None:
     if as_json:
-        import json
-
-        show(json.dumps([cell.model_dump() for cell in cells], indent=1))
+        show(json_text([cell.model_dump() for cell in cells]))
         return
     for cell in cells:
         show(visible(f"{cell.suite} {cell.task} {cell.method} {cell.backend} {cell.dtype} seed {cell.seed}"))
@@ -185,9 +183,7 @@ def _print_cells(cells: "list[Cell]", as_json: bool) -> None:
 
 def _print_plans(plans: "list[Plan]", as_json: bool) -> None:
     if as_json:
-        import json
-
-        show(json.dumps([plan.model_dump() for plan in plans], indent=1))
+        show(json_text([plan.model_dump() for plan in plans]))
         return
     for plan in plans:
         for case in plan.cases:

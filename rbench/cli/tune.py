@@ -8,7 +8,7 @@ import typer
 from rbench.cli import options
 from rbench.cli.output import end, tell_broken_plugins, training_folder
 from rbench.cli.program import app, errors, fail, show, stoppable, tell
-from rbench.text import visible
+from rbench.text import json_text, visible
 
 if TYPE_CHECKING:
     from rbench.tune import Plan, TuneRequest
@@ -118,9 +118,7 @@ def _tune(request: "TuneRequest", folder: Path, *, json: bool) -> None:
 
 def _print_plan(plan: "Plan", as_json: bool) -> None:
     if as_json:
-        import json
-
-        show(json.dumps({"trials": plan.trials, **plan.facts()}, indent=1))
+        show(json_text({"trials": plan.trials, **plan.facts()}))
         return
     for search in plan.searches:
         show(visible(f"{search.name}: {search.space_in_words()}"))

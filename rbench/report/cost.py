@@ -122,7 +122,7 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
     notes.append(f"Threads: {', '.join(map(str, threads))}.")
     notes += environment_notes(words)
     known = [place.provenance(directory) for directory, place in found]
-    notes += machines([one for one in known if one])
+    notes += machines(known, [None] * len(known))
     versions = [
         f"{name} {version}" for one in known if one for name, version in one["backend"].items() if name != "numpy"
     ]

@@ -20,6 +20,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     cells = [record.cell for record in records]
     budgets = {str(cell.budget) for cell in cells}
     threads = sorted({cell.threads for cell in cells})
+    places = environments(records)
     return [
         *_seeds(len({cell.seed for cell in cells})),
         *["fixed: what is random, and yet as at seed 0 at every seed."] * any(cell.fixed for cell in cells),
@@ -30,8 +31,8 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         *_tuning(records),
         *_data(records),
         *_memory(records),
-        *environment_notes(environments(records).words),
-        *machines([record.provenance for record in records if record.provenance]),
+        *environment_notes(places.words),
+        *machines([record.provenance for record in records], places.labels),
     ]
 
 
@@ -99,10 +100,18 @@ def _memory(records: Sequence[Record]) -> list[str]:
     return [f"No peak memory of {'; '.join(cells)}: {reason}." for reason, cells in found.items()]
 
 
-def machines(known: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence on each machine and its software, from provenances."""
+def machines(known: Sequence[dict[str, Any]], labels: Sequence[str | None]) -> list[str]:
+    """A sentence on each machine and its software.
+
+    Args:
+        known: provenances; of empty ones nothing is said.
+        labels: the letter of each one's environment, None where all agree.
+    """
     lines = (
-        f"{p.get('cpu') or 'CPU not known'}, {_source(p)}, NumPy {p.get('libraries', {}).get('numpy')}." for p in known
+        f"{f'{label}: ' if label else ''}{p.get('cpu') or 'CPU not known'}, {_source(p)}, "
+        f"NumPy {p.get('libraries', {}).get('numpy')}."
+        for label, p in zip(labels, known, strict=True)
+        if p
     )
     return list(dict.fromkeys(lines))
 

@@ -195,7 +195,7 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     labels = list(dict.fromkeys(series.label for series in found))
     figure = new_figure(3.4 * len(sweeps) + 1, 6.4)
     axes = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
-    scales = {"step_seconds": (1e3, "ms a step"), "peak_host_bytes": (2.0**-20, "peak MiB")}
+    scales = {"step_seconds": (1e3, "ms per step"), "peak_host_bytes": (2.0**-20, "peak MiB")}
     for row, (name, (scale, title)) in enumerate(scales.items()):
         for column, sweep in enumerate(sweeps):
             part = axes[row][column]

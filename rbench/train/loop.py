@@ -19,7 +19,7 @@ from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.memory import check_memory
 from rbench.train.pace import Pace
-from rbench.train.step_time import side_by_side
+from rbench.train.step_time import WINDOW, side_by_side
 from rbench.train.stepper import STEPS_PER_CALL, Stepper, Steps
 
 Report = Callable[[int, int], None]
@@ -109,7 +109,7 @@ def train(
         total = pace.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
         if not pace.timed:
-            stops = [round(mark * total) for mark in pace.marks]
+            stops = [min(round(mark * total), WINDOW) for mark in pace.marks]  # later kinds are prepared as they come
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
     clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
     try:

@@ -21,7 +21,9 @@ from rbench.train.clock import Clock, Phase, paired_seconds, timed
 from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.loop import Outcome, train
-from rbench.train.stepper import STEPS_PER_CALL
+from rbench.train.pace import Pace
+from rbench.train.step_time import WINDOW
+from rbench.train.stepper import STEPS_PER_CALL, Stepper
 from rbench_numpy.backend import NumpyBackend
 
 STEPS, PER_EPOCH = 400, 40
@@ -204,6 +206,16 @@ def test_what_compiles_while_training_goes_on_is_no_step(lagging, method, budget
     assert done.compile_seconds == pytest.approx(variants * COMPILING)
     assert done.phase_seconds["compile"] == pytest.approx(done.compile_seconds)
     assert max(np.diff([entry["seconds"] for entry in done.record.history])) < 0.2 * done.train_seconds
+
+
+def test_before_a_long_run_only_its_first_calls_are_compiled(lagging, monkeypatch):
+    looked, until = [], Stepper.loops_from
+    monkeypatch.setattr(
+        Stepper, "loops_from", lambda self, first, stop: looked.append(stop) or until(self, first, stop)
+    )
+    monkeypatch.setattr(Pace, "fraction", lambda self, done, seconds: 1.0)
+    assert lagging("sgd", loops=True, budget=Budget(steps=10**7)).record.status == "ok"
+    assert len(looked) <= max(looked) == WINDOW
 
 
 def test_a_step_that_is_made_twice_counts_once(lagging):
