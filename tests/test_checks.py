@@ -87,7 +87,7 @@ WRONG = {
     "a network's name": ({"net": "mlp"}, ParameterError, "net is 'mlp'"),
     "no loss": ({"loss": None}, MetricError, "no loss is called None"),
     "parameters as a matrix": (
-        {"params": ({"weight": np.matrix(np.ones((3, 4))), "bias": np.ones(3)},)},
+        {"params": ({"weight": np.ones((3, 4)).view(np.matrix), "bias": np.ones(3)},)},
         DtypeError,
         "weight is matrix, not an array of backend",
     ),

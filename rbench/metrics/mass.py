@@ -84,8 +84,8 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
         mass: a float for all layers, or a list or tuple with one entry per layer (see `MassLike`).
 
     Raises:
-        MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite in the
-            backend's dtype.
+        MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite
+            in the backend's dtype.
     """
     if _is_scalar(mass):
         return [_scalar(backend, mass, "mass") for _ in layers]
