@@ -24,7 +24,7 @@ from rbench.metrics.mass import MassLike
 from rbench.modules import Module, Params
 from rbench.names import shown
 from rbench.random import check_seed, generator
-from rbench.solvers import check_health, solve_layers
+from rbench.solvers import check_health, check_solver, solve_layers
 from rbench.solvers.dense import layer_metric
 
 
@@ -46,7 +46,7 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
         ShapeError: shapes of modules, parameters or data do not fit.
         ParameterError: no network; the wrong number of blocks, or a block with the wrong arrays.
         DtypeError: parameters in another dtype than the backend's, or not its arrays; targets of the wrong kind; what
-            is no dense array of real numbers, or masked.
+            is masked, or no dense array of real numbers.
         RangeError: a number that is not finite in the backend's dtype, or a target that the loss does not take.
         MetricError: no such loss.
         BackendError: no such backend.
@@ -83,8 +83,8 @@ def riemannian_gradient(
         loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
         output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest`, `empirical_fisher`, or a positive definite
             (d, d) matrix.
-        rank: samples a datum, for `ggn_mc`.
-        mass: a float; or a list with one entry a layer: a float, a pair (row (out,), column (in [+1],)) for
+        rank: samples per datum, for `ggn_mc`.
+        mass: a float; or a list with one entry per layer: a float, a pair (row (out,), column (in [+1],)) for
             m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
         batch: `stack` (every datum's rows) or `mean` (the batch-mean Jacobian and metric): different metrics.
         solver: `gram`, `rows`, `dense`, `inverse`, or `auto`, which chooses for each layer.
@@ -99,14 +99,14 @@ def riemannian_gradient(
             integer of at least 0.
         MetricError: no such loss, metric or treatment; a matrix that is not positive definite; `true_vs_rest` without
             labels.
-        MassError: a mass that does not fit, or is not positive.
+        MassError: a mass that does not fit, or is not positive and finite in the backend's dtype.
         SolverError: no such solver, or it cannot use the mass.
         CapacitanceError: a layer's matrix could not be factored, as where `x` or `params` are not finite.
     """
     backend = check_backend(backend, params)
     with backend.inference():
         try:
-            pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, backend, seed)
+            pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, solver, backend, seed)
         except NotFiniteError as error:
             raise CapacitanceError(0, why=str(error)) from None
         update = solve_layers(backend, net.layers, pulled, masses, solver)
@@ -131,14 +131,14 @@ def layer_metrics(
 ) -> list[np.ndarray[Any, Any]]:
     """The metrics G_l = M_l + V_lᵀ V_l themselves, for inspection and tests: O(n_l²) memory each.
 
-    Takes the arguments of `riemannian_gradient` and raises its errors; `solver` makes no difference.
+    Takes the arguments of `riemannian_gradient` and raises its errors; `solver` is checked, and makes no difference.
 
     Returns:
         A float64 NumPy array (n_l, n_l) for each layer, in the order weight (C order), then bias.
     """
     backend = check_backend(backend, params)
     with backend.inference():
-        pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, backend, seed)
+        pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, solver, backend, seed)
         metrics = [layer_metric(backend, rows, m)[0] for rows, m in zip(pulled, masses, strict=True)]
     return [backend.to_numpy(metric).astype(np.float64) for metric in metrics]
 
@@ -166,6 +166,7 @@ def _pull(
     rank: int,
     mass: MassLike,
     batch: Treatment,
+    solver: str,
     backend: Backend,
     seed: int,
 ) -> tuple[list[LayerRows], list[Mass]]:
@@ -175,6 +176,7 @@ def _pull(
     loss, metric = get_loss(loss_name), get_output_metric(output_metric, rank)
     checked = _check(net, params, x, y, loss, backend)
     masses = layer_masses(backend, net.layers, mass)
+    check_solver(solver, masses)
     noise = None
     if metric.samples:
         d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in checked.x))

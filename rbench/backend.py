@@ -248,6 +248,10 @@ class Backend(ABC):
         """Whether values are an array of the library, on whatever device."""
         return isinstance(values, type(self.xp.empty(0)))
 
+    def has_numbers(self, array: Array) -> bool:
+        """Whether the numbers of a native array can be read; they cannot while a user's function is traced."""
+        return True
+
     def is_here(self, array: Array) -> bool:
         """Whether a native array lies on the device."""
         return True

@@ -301,7 +301,7 @@ def as_backend(backend: "Backend | str", dtype: Any = "float32") -> "Backend":
     """
     if isinstance(backend, str):
         return get_backend(backend, dtype=dtype)
-    if not hasattr(backend, "float_dtype"):
+    if isinstance(backend, type) or not hasattr(backend, "float_dtype"):
         raise BackendError(
             f"backend is {shown(backend)}; give a name such as 'numpy', or what rbench.get_backend returns"
         )

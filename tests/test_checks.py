@@ -19,6 +19,7 @@ from rbench.errors import (
     RangeError,
     RbenchError,
     ShapeError,
+    SolverError,
 )
 
 FUNCTIONS = (rbench.loss_gradient, rbench.riemannian_gradient, rbench.layer_metrics)
@@ -85,6 +86,17 @@ WRONG = {
     "no network": ({"net": None}, ParameterError, r"net is None; give a module, such as Linear"),
     "a network's name": ({"net": "mlp"}, ParameterError, "net is 'mlp'"),
     "no loss": ({"loss": None}, MetricError, "no loss is called None"),
+    "parameters as a matrix": (
+        {"params": ({"weight": np.ones((3, 4)).view(np.matrix), "bias": np.ones(3)},)},
+        DtypeError,
+        "weight is matrix, not an array of backend",
+    ),
+    "parameters with odd shapes": (
+        {"params": ({"weight": SimpleNamespace(shape=3), "bias": np.ones(3)},)},
+        DtypeError,
+        "weight is SimpleNamespace, not an array of backend",
+    ),
+    "a backend's class": ({"backend": rbench.backend.Backend}, BackendError, "backend is <class"),
     "no backend": ({"backend": None}, BackendError, "backend is None; give a name such as 'numpy'"),
     "a library": ({"backend": np}, BackendError, "backend is <module 'numpy'"),
 }
@@ -123,6 +135,12 @@ OPTIONS = {
     "a seed in words": ({"seed": "1"}, ParameterError, "seed is '1'"),
     "a seed below 0": ({"seed": -1}, ParameterError, "seed is -1"),
     "a rank that is true": ({"rank": True}, MetricError, "rank is True"),
+    "a rank beyond memory": ({"rank": 10**30}, MetricError, f"rank is {10**30}; .* at most 2147483647"),
+    "a mass beyond floats": ({"mass": 10**400}, MassError, "1000.* is not positive and finite in float64"),
+    "a mass below floats": ({"mass": 1e-320}, MassError, "1e-320 is not positive and finite in float64"),
+    "masses below floats": ({"mass": [np.full((3, 5), 1e-320)]}, MassError, "smallest entry is 1e-320 .* in float64"),
+    "no solver of that name": ({"solver": "dens"}, SolverError, r"no solver is called 'dens' \(did you mean 'dense'"),
+    "a solver for another mass": ({"solver": "gram", "mass": [np.ones((3, 5))]}, SolverError, "'gram' needs a scalar"),
     "two treatments": ({"batch": np.array(["stack", "mean"])}, MetricError, "batch is array"),
 }
 
@@ -198,6 +216,44 @@ def test_arrays_of_other_libraries_are_read_as_data_and_refused_as_parameters(gi
         foreign = ({"weight": module.asarray(np.ones((3, 4))), "bias": module.asarray(np.ones(3))},)
         with pytest.raises(DtypeError, match=f"not an array of backend '{given['backend'].name}'; bring it there"):
             call(rbench.loss_gradient, given, params=foreign)
+
+
+def test_a_sparse_parameter_is_refused():
+    torch = pytest.importorskip("torch")
+    backend = rbench.get_backend("torch")
+    (block,) = NET.init(backend)
+    params = ({**block, "weight": torch.ones(3, 4).to_sparse()},)
+    with pytest.raises(DtypeError, match="weight is Tensor, which cannot be read as an array"):
+        rbench.loss_gradient(NET, params, X, Y, loss="cross_entropy", backend=backend)
+
+
+@pytest.mark.parametrize("options", [{"mass": 1e300}, {"mass": 1e-50}, {"mass": [np.full((3, 5), 1e300)]}])
+def test_a_mass_is_judged_in_the_dtype(options):
+    params = NET.init("numpy")
+    for function in FUNCTIONS[1:]:
+        with pytest.raises(MassError, match="positive and finite in float32"):
+            function(NET, params, X, Y, loss="cross_entropy", backend="numpy", **options)
+
+
+def test_an_output_metric_is_judged_in_the_dtype():
+    params = NET.init("numpy")
+    with pytest.raises(MetricError, match="float32 cannot hold"):
+        rbench.layer_metrics(NET, params, X, Y, loss="cross_entropy", backend="numpy", output_metric=1e80 * np.eye(3))
+
+
+def test_a_gradient_can_be_part_of_a_function_that_jax_traces():
+    jax = pytest.importorskip("jax")
+    backend = rbench.get_backend("jax")
+    params = NET.init(backend)
+
+    def gradient(params, x):
+        return rbench.loss_gradient(NET, params, x, Y, loss="cross_entropy", backend=backend)
+
+    x = backend.asarray(X)
+    plain = gradient(params, x)
+    for traced in (jax.jit(gradient)(params, x), jax.jit(lambda x: gradient(params, x))(x)):
+        for name in ("weight", "bias"):
+            np.testing.assert_allclose(traced[0][name], plain[0][name], rtol=1e-5, atol=1e-7)
 
 
 def test_a_tensor_with_a_gradient_is_read_by_its_own_backend():

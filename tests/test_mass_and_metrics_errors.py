@@ -161,7 +161,7 @@ def test_every_error_has_the_one_base(name):
         ({"loss": ["cross_entropy"]}, MetricError, "no loss is called"),
         ({"solver": ["gram"]}, SolverError, "no solver is called"),
         ({"params": (None,)}, ParameterError, "has None; it needs"),
-        ({"params": ({"weight": [[1.0]], "bias": [0.0]},)}, DtypeError, "weight is list, not a native array"),
+        ({"params": ({"weight": [[1.0]], "bias": [0.0]},)}, DtypeError, "weight is list, not an array of backend"),
         ({"net": Tanh(), "params": ()}, ParameterError, "no layer with weights"),
     ],
 )

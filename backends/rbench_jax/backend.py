@@ -57,8 +57,14 @@ class JaxBackend(Backend):
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(array)
 
+    def is_native(self, values: Any) -> bool:
+        return isinstance(values, jax.Array)
+
+    def has_numbers(self, array: Array) -> bool:
+        return not isinstance(array, jax.core.Tracer)
+
     def is_here(self, array: Array) -> bool:
-        return bool(array.devices() == {self.native_device})
+        return not self.has_numbers(array) or bool(array.devices() == {self.native_device})
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         jax.block_until_ready([*arrays, *jax.live_arrays()])

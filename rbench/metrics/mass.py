@@ -3,8 +3,10 @@
 A Kronecker mass m_ij = row_i · column_j covers the scalar and the separable one; a full diagonal has no such structure.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -79,17 +81,18 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
     Args:
         backend: where arrays are put.
         layers: the network's layers.
-        mass: a float for all layers, or a list or tuple with one entry a layer (see `MassLike`).
+        mass: a float for all layers, or a list or tuple with one entry per layer (see `MassLike`).
 
     Raises:
-        MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite.
+        MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite
+            in the backend's dtype.
     """
     if _is_scalar(mass):
         return [_scalar(backend, mass, "mass") for _ in layers]
     if not isinstance(mass, list | tuple) or len(mass) != len(layers):
-        count = len(mass) if isinstance(mass, list | tuple) else "no"
+        came = f"{len(mass)} entries" if isinstance(mass, list | tuple) else shown(mass)
         raise MassError(
-            f"mass: {count} entries for {len(layers)} layers; give one float, or a list with one entry for each layer"
+            f"mass: {came} for {len(layers)} layers; give one float, or a list with one entry for each layer"
         )
     return [
         _layer_mass(backend, layer, entry, index) for index, (layer, entry) in enumerate(zip(layers, mass, strict=True))
@@ -145,15 +148,22 @@ def _is_scalar(value: Any) -> bool:
 
 def _scalar(backend: Backend, value: Any, name: str) -> KroneckerMass:
     number = value if isinstance(value, float) else _number(backend, value, name)
-    if not 0 < number < float("inf"):
-        raise MassError(f"{name}: {number!r} is not positive and finite; the metric needs mass > 0 to be invertible")
+    least, most = _limits(backend.dtype)
+    if not least <= number <= most:
+        raise MassError(
+            f"{name}: {shown(value)} is not positive and finite in {backend.dtype}; the metric needs mass > 0 to be "
+            "invertible"
+        )
     return KroneckerMass(number, 1.0, 1.0)
 
 
 def _number(backend: Backend, value: Any, name: str) -> float:
     """The number that a value is; a boolean or a text is none."""
     if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
     try:
         host = read(value, name, backend.to_numpy)
     except DtypeError:
@@ -170,9 +180,18 @@ def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
         raise MassError(f"{error}; a mass is an array of numbers") from None
     if came.dtype.kind == "b":
         raise MassError(f"{name}: {shown(values)} holds booleans, not numbers")
-    host = came.astype(np.float64, copy=False)
-    if not (host.size and np.isfinite(host).all() and (host > 0).all()):
+    low, high = (came.min(), came.max()) if came.size else (None, None)
+    least, most = _limits(backend.dtype)
+    if not came.size or not (least <= low and high <= most):
         raise MassError(
-            f"{name}: its smallest entry is {host.min() if host.size else None}; all must be positive and finite"
+            f"{name}: its smallest entry is {low} and its largest {high}; all must be positive and finite in "
+            f"{backend.dtype}"
         )
-    return host
+    return came.astype(np.float64, copy=False)
+
+
+@cache
+def _limits(dtype: str) -> tuple[float, float]:
+    """The smallest and the largest entry that a mass may have: in full precision, and finite."""
+    info = np.finfo(dtype)
+    return float(info.smallest_normal), float(info.max)

@@ -13,6 +13,9 @@ from rbench.errors import DtypeError, MetricError
 from rbench.losses import Loss
 from rbench.names import shown, unknown
 
+MOST_SAMPLES = 2**31 - 1
+"""Samples per datum that an array may have to hold."""
+
 
 @dataclass(frozen=True)
 class OutputFactor:
@@ -32,7 +35,7 @@ class OutputMetric(ABC):
 
     Attributes:
         name: how the metric is asked for.
-        samples: how many samples a datum it draws; 0 where it draws none.
+        samples: how many samples it draws per datum; 0 where it draws none.
         rescales: whether its rows are loss cotangents, rescaled.
     """
 
@@ -84,15 +87,19 @@ class SampledGGN(OutputMetric):
     """Rows ∂ℓ(z, ŷ)/∂z / √r for r targets ŷ drawn from the model: an unbiased estimate of `ggn` (MC Fisher).
 
     Attributes:
-        samples: r ≥ 1.
+        samples: r, from 1 to `MOST_SAMPLES`.
     """
 
     samples: int = 1
     name = "ggn_mc"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, Integral) or isinstance(self.samples, bool) or self.samples < 1:
-            raise MetricError(f"output metric 'ggn_mc': rank is {self.samples!r}; give an integer of at least 1")
+        integer = isinstance(self.samples, Integral) and not isinstance(self.samples, bool)
+        if not integer or not 1 <= self.samples <= MOST_SAMPLES:
+            raise MetricError(
+                f"output metric 'ggn_mc': rank is {shown(self.samples)}; give an integer of at least 1, and of at most "
+                f"{MOST_SAMPLES}"
+            )
 
     def rank(self, loss: Loss, d: int) -> int:
         return self.samples
@@ -182,7 +189,10 @@ class Fixed(OutputMetric):
                 f"output metric: the matrix is {len(self.factor_rows)} by {len(self.factor_rows)}, "
                 f"but the network has {z.shape[1]} outputs"
             )
-        rows = backend.asarray(np.asarray(self.factor_rows))
+        factor = np.asarray(self.factor_rows)
+        if np.abs(factor).max() > np.finfo(backend.dtype).max:
+            raise MetricError(f"output metric: the matrix has entries that {backend.dtype} cannot hold; scale it")
+        rows = backend.asarray(factor)
         return OutputFactor(backend.xp.broadcast_to(rows[None, :, :], (z.shape[0], *rows.shape)))
 
 
@@ -197,7 +207,7 @@ def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
 
     Args:
         metric: one of `OUTPUT_METRICS`, or a matrix.
-        samples: samples a datum for `ggn_mc`; the others draw none.
+        samples: samples per datum for `ggn_mc`; the others draw none.
 
     Raises:
         MetricError: no metric has that name, or the matrix is not positive definite.

@@ -1,5 +1,7 @@
 """The planner: which form of which solver serves a layer, by predicted operations under a bound on memory."""
 
+from collections.abc import Iterable
+
 from rbench.backend import Backend
 from rbench.errors import SolverError
 from rbench.metrics import Mass
@@ -23,6 +25,21 @@ WORKSPACE_BYTES = 2**30
 """Memory that a layer's solve may take beyond its rows, where another form takes less."""
 
 
+def check_solver(name: str, masses: Iterable[Mass]) -> None:
+    """Raise unless there is a solver of a name, or it is `auto`, and it can use all masses.
+
+    Raises:
+        SolverError: the message names the way out.
+    """
+    if not isinstance(name, str) or name not in ("auto", *SOLVERS):
+        raise SolverError(unknown("solver", name, ["auto", *SOLVERS]))
+    if name != "auto" and not all(map(SOLVERS[name].serves, masses)):
+        raise SolverError(
+            f"solver {name!r} needs a scalar or separable mass, not a full diagonal, which has no Kronecker structure; "
+            "use 'rows' or 'dense'"
+        )
+
+
 def choose_form(
     name: str, backend: Backend, size: LayerSize, mass: Mass, workspace_bytes: float = WORKSPACE_BYTES
 ) -> Form:
@@ -41,15 +58,9 @@ def choose_form(
     Raises:
         SolverError: no solver has that name, or it cannot use the mass.
     """
+    check_solver(name, [mass])
     if name == "auto":
         solvers = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
-    elif not isinstance(name, str) or name not in SOLVERS:
-        raise SolverError(unknown("solver", name, ["auto", *SOLVERS]))
-    elif not SOLVERS[name].serves(mass):
-        raise SolverError(
-            f"solver {name!r} needs a scalar or separable mass, not a full diagonal, which has no Kronecker structure; "
-            "use 'rows' or 'dense'"
-        )
     else:
         solvers = [SOLVERS[name]]
     workspace = workspace_bytes / backend.itemsize
