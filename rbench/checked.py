@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rbench.errors import SpecError
 from rbench.names import did_you_mean, shown
@@ -20,18 +20,19 @@ class Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def __init__(self, **given: Any) -> None:
+        for key in _numbers(type(self)):
+            if _holds_bool(given.get(key)):
+                raise SpecError(f"{_name(type(self))}: {key}={shown(given[key])}: give a number, not true or false")
         try:
             super().__init__(**given)
         except ValidationError as error:
             raise SpecError(_refusal(type(self), error, given)) from None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _a_bool_is_no_number(cls, given: Any) -> Any:
-        for key in _numbers(cls) if isinstance(given, Mapping) else ():
-            if key in given and _holds_bool(given[key]):
-                raise ValueError(f"{key}={shown(given[key])}: give a number, not true or false")
-        return given
+
+def _name(model: type[Checked]) -> str:
+    """What a SPEC calls a model, or else its class."""
+    name = getattr(model, "name", None)
+    return name if isinstance(name, str) else model.__name__
 
 
 def _refusal(model: type[Checked], error: ValidationError, given: Mapping[str, Any]) -> str:
@@ -39,8 +40,7 @@ def _refusal(model: type[Checked], error: ValidationError, given: Mapping[str, A
     first = error.errors(include_url=False)[0]
     place, words = first["loc"], first["msg"].removeprefix("Value error, ")
     key = str(place[0]) if place else ""
-    name = getattr(model, "name", None)
-    name = name if isinstance(name, str) else model.__name__
+    name = _name(model)
     fields = {field.alias or key: field.annotation for key, field in model.model_fields.items()}
     if first["type"] == "extra_forbidden":
         known = ", ".join(fields) or "none"

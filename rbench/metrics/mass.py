@@ -180,9 +180,11 @@ def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
         raise MassError(f"{error}; a mass is an array of numbers") from None
     if came.dtype.kind == "b":
         raise MassError(f"{name}: {shown(values)} holds booleans, not numbers")
-    low, high = (came.min(), came.max()) if came.size else (None, None)
+    if not came.size:
+        raise MassError(f"{name}: it is empty; give one positive number per entry")
+    low, high = came.min(), came.max()
     least, most = _limits(backend.dtype)
-    if not came.size or not (least <= low and high <= most):
+    if not (least <= low and high <= most):
         raise MassError(
             f"{name}: its smallest entry is {low} and its largest {high}; all must be positive and finite in "
             f"{backend.dtype}"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -198,7 +199,8 @@ def _end(line: Row | None) -> str:
 
 
 def _change(row: Row, figure: Figure, pairs: list[tuple[Row, Row]], threshold: float) -> Change:
-    a, b = (np.array([float(pair[side][figure.name]) for pair in pairs]) for side in (0, 1))
+    first, second = ([float(pair[side][figure.name]) for pair in pairs] for side in (0, 1))
+    a, b = np.array(first), np.array(second)
     ratio = paired_ratio(1 - a, 1 - b) if figure.name == "test_accuracy" else paired_ratio(a, b)
     ends = QUARTILES.get(figure.name, ())
     known = [[line[end] for end in ends if line.get(end) is not None] for line in pairs[0]]
@@ -208,8 +210,8 @@ def _change(row: Row, figure: Figure, pairs: list[tuple[Row, Row]], threshold: f
     return Change(
         row,
         figure.name,
-        float(np.median(a)),
-        float(np.median(b)),
+        median(first),
+        median(second),
         len(pairs),
         ratio,
         _verdict(figure, ratio, threshold),

@@ -45,8 +45,8 @@ def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
     """
     places: dict[tuple[tuple[str, str], ...], int] = {}
     found: list[dict[str, str]] = []
-    for one in known:
-        key = tuple(sorted(one.items()))
+    keys = [tuple(sorted(one.items())) for one in known]
+    for key, one in zip(keys, known, strict=True):
         if key not in places:
             same = (n for n, other in enumerate(found) if all(other.get(k, v) == v for k, v in one.items()))
             places[key] = next(same, len(found))
@@ -59,9 +59,7 @@ def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
     differ = [name for name in names if len({one[name] for one in found if name in one}) > 1]
     words = [", ".join(f"{name} {one[name]}" for name in differ if name in one) for one in found]
     labels = [letter(place) for place in range(len(found))]
-    return Environments(
-        [labels[places[tuple(sorted(one.items()))]] for one in known], dict(zip(labels, words, strict=True))
-    )
+    return Environments([labels[places[key]] for key in keys], dict(zip(labels, words, strict=True)))
 
 
 def facts(environment: dict[str, str], provenance: dict[str, Any], backend: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
     for directory in directories:
         plan, unplanned = _plan(directory)
         found = find(directory)
+        keys = [record.cell.key for record in found.records]
         if plan is None and not (found.records or found.newer):
             raise DataError(
                 f"{directory} holds no run: there is no readable run.json{unplanned}; give the DIR of "
@@ -29,13 +30,13 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
         if plan is None:
             warnings.append(f"{directory}: what was planned is not known{unplanned}")
         else:
-            there = {record.cell.key for record in found.records} | {path.stem for path in found.newer}
-            warnings += _missing(directory, plan, there)
+            warnings += _missing(directory, plan, {*keys, *(path.stem for path in found.newer)})
         warnings += [f"{path} cannot be read; run it again" for path in found.damaged]
         warnings += [f"{words}: it is left out" for words in found.newer.values()]
         # In the order of the plan; cells of an earlier request into the same directory come after it.
         place = {key: index for index, key in enumerate(plan.cells if plan else ())}
-        records += sorted(found.records, key=lambda record: place.get(record.cell.key, len(place)))
+        order = sorted(range(len(keys)), key=lambda index: place.get(keys[index], len(place)))
+        records += [found.records[index] for index in order]
     return records, warnings
 
 
