@@ -170,7 +170,7 @@ def test_a_directory_that_is_given_twice_is_read_once(tmp_path):
     (tmp_path / "b").symlink_to(tmp_path / "a")
     done = call("table", tmp_path / "a", tmp_path / "b", "--format", "json")
     assert len(json.loads(done.stdout)) == 2
-    assert "is read once" in done.stderr
+    assert "is given twice, and read once" in done.stderr
 
 
 def test_a_seed_that_occurs_twice_counts_once(tmp_path):

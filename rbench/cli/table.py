@@ -100,5 +100,6 @@ def _once(directories: list[Path]) -> list[Path]:
     for directory in directories:
         first = found.setdefault(directory.resolve(), directory)
         if first is not directory:
-            tell(f"rbench: {directory} is {first}, which is read once")
+            same = "" if directory == first else f", which is {first},"
+            tell(f"rbench: {directory}{same} is given twice, and read once")
     return list(found.values())
