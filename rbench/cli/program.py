@@ -50,7 +50,7 @@ class Root(TyperGroup):
             return super().main(*args, **options)
         options["standalone_mode"] = False
         try:
-            sys.exit(super().main(*args, **options))
+            sys.exit(super().main(*args, **options) or OK)
         except UsageError as error:
             words = io.StringIO()
             error.show(words)
