@@ -11,7 +11,6 @@ import numpy as np
 from rbench.cost import COST_FIELDS
 from rbench.errors import SpecError
 from rbench.names import did_you_mean
-from rbench.report.frame import located, rows
 from rbench.report.noise import Ratio, paired_ratio
 from rbench.run.record import FIELDS, Record
 
@@ -115,10 +114,9 @@ def compare_training(
     Raises:
         SpecError: a figure that does not exist, a threshold below 1, or runs that have no cell or no figure in common.
     """
-    table = located(rows([*first, *second])).astype(object)
-    lines: list[Any] = table.where(table.notna(), None).to_dict("records")
+    a, b = ([_with_misses(record.row()) for record in half] for half in (first, second))
     key = [name for name in FIELDS[: FIELDS.index("status")] if name != "seed"]
-    return _compare(lines[: len(first)], lines[len(first) :], key, _chosen(TRAINING_FIGURES, names), threshold)
+    return _compare(a, b, key, _chosen(TRAINING_FIGURES, names), threshold)
 
 
 def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[str], threshold: float) -> list[Change]:
@@ -127,14 +125,14 @@ def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[s
     Rows are matched by all that says what they are of. A timed figure has quartiles; it changed beyond noise where
     those of the two runs do not overlap.
     """
-    # What failed knows neither its device nor its sizes.
-    devices = {line["backend"]: line["device"] for line in [*second, *first] if line["device"] is not None}
-    a, b = (
-        [{**line, "device": line["device"] or devices.get(line["backend"])} for line in half]
-        for half in (first, second)
-    )
     key = [name for name in COST_FIELDS[: COST_FIELDS.index("status")] if name != "sizes"]
-    return _compare(a, b, key, _chosen(COST_FIGURES, names), threshold)
+    return _compare(first, second, key, _chosen(COST_FIGURES, names), threshold)
+
+
+def _with_misses(row: Row) -> Row:
+    """A row in which a missed target takes forever."""
+    forever = dict.fromkeys(("seconds_to_target", "steps_to_target"), math.inf)
+    return row | forever if row["target_reached"] is False else row
 
 
 def _chosen(figures: Sequence[Figure], names: Sequence[str]) -> list[Figure]:
@@ -154,7 +152,9 @@ def _compare(
         raise SpecError(
             f"threshold {threshold:g}: give the ratio from which on a figure is worse, 1 or more, such as 1.1"
         )
-    a, b = _cells(first, key), _cells(second, key)
+    # What failed does not know its device: it is that of the others.
+    devices = {line["backend"]: line["device"] for line in [*second, *first] if line["device"] is not None}
+    a, b = (_cells(half, key, devices) for half in (first, second))
     if not a.keys() & b.keys():
         raise SpecError(f"the runs have no cell in common: none agrees in all of {', '.join(key)}")
     changes = [
@@ -168,9 +168,10 @@ def _compare(
     return changes
 
 
-def _cells(lines: Sequence[Row], key: list[str]) -> Cells:
+def _cells(lines: Sequence[Row], key: list[str], devices: Row) -> Cells:
     found: Cells = {}
     for line in lines:
+        line = {**line, "device": line["device"] or devices.get(line["backend"])}
         found.setdefault(tuple(line[name] for name in key), {})[line.get("seed", 0)] = line
     return found
 

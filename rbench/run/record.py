@@ -94,7 +94,7 @@ class Record(BaseModel):
 
     def row(self) -> dict[str, Any]:
         """The record as a table row with `FIELDS`."""
-        own = {**self.figures, **self.cell.model_dump(), "budget": str(self.cell.budget)}
+        own = {**self.figures, **dict(self.cell), "budget": str(self.cell.budget)}
         own |= {"status": self.status, "reason": self.reason, "fixed": ", ".join(self.cell.fixed) or None}
         own |= {"device": self.figures.get("device", self.cell.device), "memory_reason": self.memory_reason}
         if (seconds := own.get("seconds_to_target")) is not None:
