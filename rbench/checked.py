@@ -28,6 +28,9 @@ class Checked(BaseModel):
         except ValidationError as error:
             raise SpecError(_refusal(type(self), error, given)) from None
 
+    # What is read is validated by pydantic alone, with its own errors.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
 
 def _name(model: type[Checked]) -> str:
     """What a SPEC calls a model, or else its class."""

@@ -21,7 +21,7 @@ REFUSED = [
     (Request, {"seed": 3}, r"Request has no setting 'seed' \(did you mean 'seeds'\?\); its settings are: suites,"),
     (Request, {"suites": "quick"}, "Request: suites='quick': give a list"),
     (Request, {"fixed": ("weigths",)}, r"Request: fixed=\('weigths',\): .*'weights', 'order' or 'samples'"),
-    (Request, {"budget": {"steps": 0}}, "Request: budget=.*steps=0: Input should be greater"),
+    (Request, {"budget": {"steps": 0}}, "Request: budget={'steps': 0}: Input should be greater"),
     (Request, {"jobs": "x" * 10**6}, r"Request: jobs='xxx.*\(1,000,002 characters\): .* integer"),
     (Budget, {}, "give one budget: --epochs, --steps or --seconds"),
     (Budget, {"steps": 1, "epochs": 1}, "give one budget"),
@@ -51,6 +51,6 @@ def test_what_is_wrong_is_named(model, given, words):
 
 
 def test_what_is_read_raises_as_any_models_reading():
-    with pytest.raises(ValidationError, match="Budget: steps=0"):
+    with pytest.raises(ValidationError, match="budget.steps"):
         Cell.model_validate_json(json.dumps({**CELL, "budget": {"steps": 0}}))
     assert Cell.model_validate_json(Cell(**CELL).model_dump_json()) == Cell(**CELL)

@@ -175,7 +175,7 @@ def test_a_metric_that_is_renewed_at_every_step_is_the_default(walk):
 
 @pytest.mark.parametrize("settings", [{"metric_batch": 0}, {"metric_batch": -1}, {"refresh": 0}])
 def test_sizes_and_intervals_below_one_are_refused(settings):
-    with pytest.raises(ValueError, match=f"{next(iter(settings))}\n.*greater than or equal to 1"):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))}=.*greater than or equal to 1"):
         Riemannian(**settings)
 
 

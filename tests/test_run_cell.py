@@ -95,7 +95,7 @@ def test_evaluations_that_are_asked_for_are_all_there_are():
 def test_seconds_are_a_budget():
     record = run_cell(cell("sgd", budget=Budget(seconds=0.05)))
     assert record.status == "ok"
-    assert 0.05 <= record.figures["train_seconds"] < 5
+    assert 0 < record.figures["train_seconds"] <= 0.05
     assert 1 <= record.figures["steps"] < 1_000_000
     assert record.history[-1]["step"] == record.figures["steps"]
 

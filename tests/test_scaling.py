@@ -207,7 +207,7 @@ def test_a_process_that_dies_of_the_memory_alone_is_a_row(tiny, monkeypatch):
 
 
 def test_sweeps_are_named_like_networks():
-    with pytest.raises(SpecError, match="no sweep 'width'; there are: n, d, batch, depth"):
+    with pytest.raises(SpecError, match="no sweep is called 'width'; there are: n, d, batch, depth"):
         CostRequest(suite="scaling", networks=("width",)).plans()
     (plan,) = CostRequest(suite="scaling", networks=("depth",)).plans()
     assert {case.sweep for case in plan.cases} == {"depth"}

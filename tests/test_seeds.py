@@ -173,7 +173,10 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            ("--fix weight", "--fix 'weight': nothing random is called so; choose among weights, order, samples"),
+            (
+                "--fix weight",
+                "--fix 'weight': nothing random is called so (did you mean 'weights'?); choose among weights",
+            ),
             ("--fix weights --fix order --fix samples --seeds 2", "weights, order are fixed"),
         ],
     )

@@ -111,7 +111,7 @@ REFUSED = {
     "digits[hidden=[true]]": r"digits: hidden=\[True\]: give a number",
     "digits[batch_size=true]": "digits: batch_size=True: give a number",
     "sgd[lr0=1]": r"sgd has no setting 'lr0' \(did you mean 'lr'\?\); its settings are: lr,",
-    "sgd[learning_rate=1]": "sgd has no setting 'learning_rate'; its settings are: lr,",
+    "sgd[learning_rate=1]": r"sgd has no setting 'learning_rate' \(did you mean 'lr'\?\); its settings are: lr,",
     "sgd[Nesterov=true]": r"no setting 'Nesterov' \(did you mean 'nesterov'\?\)",
     "riemannian[output_metric=gnn]": r"output_metric='gnn': .*'ggn'.* \(did you mean 'ggn'\?\)",
     "sgd[schedule=cosin]": r"schedule='cosin': .* \(did you mean 'cosine'\?\)",

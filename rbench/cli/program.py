@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -76,6 +77,9 @@ app = Program(
 
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that end a run like Ctrl-C; a terminal that is closed sends the second, which Windows lacks."""
+
+AGAIN_SECONDS = 5.0
+"""Time after a signal in which another one is taken for the same."""
 
 OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -162,24 +166,25 @@ def stoppable(way_on: str) -> Iterator[None]:
         way_on: how to go on, for the message before exit status 130.
     """
     signals = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
-    ended = False
+    ended: float | None = None
 
     def end(*_: object) -> None:
         nonlocal ended
-        if not ended:  # a shell that closes may send it again, while the processes below are ended
-            ended = True
+        # A shell that closes may send it again, while the processes below are ended.
+        if ended is None or monotonic() - ended > AGAIN_SECONDS:
+            ended = monotonic()
             raise KeyboardInterrupt
 
     before = {one: signal.signal(one, end) for one in signals}
     try:
         yield
     except (KeyboardInterrupt, OSError) as error:
-        if isinstance(error, OSError) and not ended:
+        if isinstance(error, OSError) and ended is None:
             raise
         tell(f"stopped; {way_on}")
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        for one, handler in before.items() if not ended else ():
+        for one, handler in before.items() if ended is None else ():
             signal.signal(one, handler)
 
 
