@@ -51,6 +51,6 @@ def test_what_is_wrong_is_named(model, given, words):
 
 
 def test_what_is_read_raises_as_any_models_reading():
-    with pytest.raises(ValidationError, match="budget.steps"):
+    with pytest.raises(ValidationError, match=r"budget\.steps"):
         Cell.model_validate_json(json.dumps({**CELL, "budget": {"steps": 0}}))
     assert Cell.model_validate_json(Cell(**CELL).model_dump_json()) == Cell(**CELL)
