@@ -184,7 +184,7 @@ def hangs_up(connection):
 @pytest.fixture
 def answering(request):
     """The address of a server that is no scheduler."""
-    server = socket.create_server(("127.0.0.1", 0))
+    server, connections = socket.create_server(("127.0.0.1", 0)), []
 
     def serve():
         while True:
@@ -192,11 +192,14 @@ def answering(request):
                 connection, _ = server.accept()
             except OSError:
                 return
+            connections.append(connection)
             threading.Thread(target=request.param, args=(connection,), daemon=True).start()
 
     threading.Thread(target=serve, daemon=True).start()
     with closing(server):
         yield f"127.0.0.1:{server.getsockname()[1]}"
+    for connection in connections:
+        connection.close()
 
 
 class TestAddresses:
