@@ -53,7 +53,7 @@ class TestFullDisk:
             assert f"cells from an earlier run: {len(kept)}; to run: {6 - len(kept)}" in errors
             assert len(read_records(disk)[0]) == 6
         finally:
-            subprocess.run(["umount", disk], check=True)
+            subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 class TestLock:

@@ -4,7 +4,6 @@ import io
 import os
 import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,17 +167,12 @@ def stoppable(way_on: str) -> Iterator[None]:
     """
     signals = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
     ended: float | None = None
-    again: threading.Timer | None = None
 
-    def end(number: int, frame: object) -> None:
-        nonlocal ended, again
+    def end(*_: object) -> None:
+        nonlocal ended
         # A shell that closes may send it again, while the processes below are ended.
-        if ended is None or monotonic() - ended > AGAIN_SECONDS:
+        if ended is None or monotonic() - ended >= AGAIN_SECONDS:
             ended = monotonic()
-            # What is called back at that moment may swallow the exception: then it is raised again.
-            again = threading.Timer(AGAIN_SECONDS + 0.1, os.kill, (os.getpid(), number))
-            again.daemon = True
-            again.start()
             raise KeyboardInterrupt
 
     before = {one: signal.signal(one, end) for one in signals}
@@ -190,8 +184,6 @@ def stoppable(way_on: str) -> Iterator[None]:
         tell(f"stopped; {way_on}")
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        if again is not None:
-            again.cancel()
         for one, handler in before.items() if ended is None else ():
             signal.signal(one, handler)
 

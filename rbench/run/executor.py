@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from rbench.run.record import Record, cells_folder
 from rbench.run.resume import ChangedError, changed, stored
 from rbench.train.cell import Cell
 from rbench.train.memory import Peaks
+
+# How often the parent looks whether a signal has come.
+LOOK_SECONDS = 1.0
 
 
 class LocalExecutor:
@@ -64,12 +67,15 @@ class LocalExecutor:
         for cell in (*(record.cell for record in lacking), *(cell for cell, _ in cells)):
             environment(cell)  # what is there now is what the records are compared with
         with self._pool() as pool:
-            futures = [pool.submit(self._one, self._measured, record) for record in lacking]
-            futures += [pool.submit(self._one, self._ran, cell, gate) for cell, gate in cells]
-            for future in as_completed(futures):
-                record = future.result()
-                if record is not None:
-                    yield record
+            futures = {pool.submit(self._one, self._measured, record) for record in lacking}
+            futures |= {pool.submit(self._one, self._ran, cell, gate) for cell, gate in cells}
+            while futures:
+                # A signal that another thread has taken is handled here, and only where this one is not waiting.
+                done, futures = wait(futures, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    record = future.result()
+                    if record is not None:
+                        yield record
 
     def _ran(self, cell: Cell, gate: Gate) -> Record:
         return run_isolated(
