@@ -11,8 +11,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from rbench.backend import BackendPlugin
+    from rbench.experiment import Cell
     from rbench.methods.base import Method
-    from rbench.run.suite import CostSuite, Suite
+    from rbench.run.suite import Suite
     from rbench.tasks.base import Task
 
 GROUP = "rbench"
@@ -36,5 +37,10 @@ def rbench_tasks() -> "list[type[Task]]":  # type: ignore[empty-body]
 
 
 @hookspec
-def rbench_suites() -> "list[Suite | CostSuite]":  # type: ignore[empty-body]
-    """Suites: `rbench.run.Suite`s, the tasks, methods and budgets that `rbench run NAME` runs; or `CostSuite`s."""
+def rbench_experiments() -> "list[type[Cell]]":  # type: ignore[empty-body]
+    """Kinds of experiments: subclasses of `rbench.experiment.Cell`, whose fields are the settings of a cell."""
+
+
+@hookspec
+def rbench_suites() -> "list[Suite]":  # type: ignore[empty-body]
+    """Suites, what `rbench run NAME` runs: `rbench.run.TrainingSuite`s, `rbench.cost.CostSuite`s or others."""

@@ -23,6 +23,7 @@ NEEDED = {
     "backends": ("create", "unavailable", "devices", "dtypes"),
     "methods": ("step",),
     "tasks": ("load", "loss", "epochs"),
+    "experiments": ("fields", "run"),
     "suites": ("threads",),
 }
 """What an entry of each kind has, beside a name and a summary; those of methods and tasks are classes."""
@@ -68,7 +69,7 @@ class Plugins:
                 self.failures.append(Failure(name, entry.value, _words(error)))
 
     def registered(self, kind: str) -> dict[str, Any]:
-        """All that was registered as `kind`: `backends`, `methods`, `tasks` or `suites`, by name, in order of name.
+        """All that was registered as `kind`: such as `backends` or `methods`, by name, in order of name.
 
         Raises:
             PluginError: two plugins register one name; the message names both.

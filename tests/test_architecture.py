@@ -31,6 +31,8 @@ RANKS = {
     "spec": 2,
     "backend": 2,
     "plugins": 3,
+    "bounds": 1,
+    "experiment": 4,
     "modules": 4,
     "losses": 5,
     "checks": 6,

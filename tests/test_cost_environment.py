@@ -4,10 +4,10 @@ import itertools
 import json
 
 import pytest
+from rbench.cost.points import Found, Point
 
 from faults import cell
 from rbench.cost import CostRequest, Plan, benchmarks, measure, places, points, session
-from rbench.cost.points import Found, Point
 from rbench.errors import BackendError
 from rbench.run.ask import Answer
 from rbench.run.gate import Gate

@@ -5,10 +5,10 @@ import os
 from types import SimpleNamespace
 
 import pytest
-
-from rbench.cost import CostRequest, Plan, benchmarks
 from rbench.cost.benchmarks import run_benchmarks
 from rbench.cost.results import Place
+
+from rbench.cost import CostRequest, Plan, benchmarks
 from rbench.run.ask import Answer
 from rbench.run.gate import Gate
 

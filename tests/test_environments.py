@@ -5,12 +5,12 @@ import io
 import json
 
 import pytest
+from rbench.cost.request import Case, CostRequest
+from rbench.cost.results import store_entry, write_places
 from typer.testing import CliRunner
 
 from rbench.cli import app
 from rbench.cost import Place, Plan
-from rbench.cost.request import Case, CostRequest
-from rbench.cost.results import store_entry, write_places
 from rbench.errors import DataError
 from rbench.report import comparison, footnotes, history, render, render_history
 from rbench.report.environments import told_apart

@@ -39,29 +39,22 @@ def compare(
     if json and format not in (None, TableFormat.json):
         fail(f"--json and --format {format.value} are two forms of one table; give one of them")
     with errors():
-        from rbench.report import cost_rows, is_cost, written_notes
+        from rbench.report import written_notes
         from rbench.report.changes import change_notes, render_changes
-        from rbench.report.compare import compare_costs, compare_training
+        from rbench.report.compare import compare as compared
         from rbench.report.load import load
-        from rbench.report.origins import cost_facts, training_facts, unlike
+        from rbench.report.origins import run_facts, unlike
 
-        costs = is_cost(first)
-        if costs != is_cost(second):
-            fail(f"{first} and {second}: one measures costs and the other does not; compare runs of one kind")
-        if costs:
-            changes = compare_costs(cost_rows([first]), cost_rows([second]), figure or (), threshold)
-            made = cost_facts(first), cost_facts(second)
-        else:
-            (a, warnings_a), (b, warnings_b) = load([first]), load([second])
-            for warning in (*warnings_a, *warnings_b):
-                tell(f"rbench: {warning}")
-            changes = compare_training(a, b, figure or (), threshold)
-            made = training_facts(a), training_facts(b)
+        (a, warnings_a), (b, warnings_b) = load([first]), load([second])
+        for warning in (*warnings_a, *warnings_b):
+            tell(f"rbench: {warning}")
+        changes = compared(a, b, figure or (), threshold)
+        made = run_facts(a), run_facts(b)
         for difference in unlike(*made):
             tell(f"rbench: made differently, {difference}")
         form: Format = "json" if json else (format or TableFormat.markdown).value
         shown = render_changes(changes, form)
         if form != "csv" and form != "json":
-            shown += "\n\n" + written_notes(change_notes(changes, threshold, costs=costs), form)
+            shown += "\n\n" + written_notes(change_notes(changes, threshold), form)
         show(shown)
         raise typer.Exit(SOME_FAILED if any(change.fails for change in changes) else OK)

@@ -27,7 +27,7 @@ def tell_broken_plugins() -> None:
         tell(f"rbench: plugin {failure.name!r} failed to load: {failure.error}")
 
 
-def training_folder(output: Path | None, name: str) -> Path:
+def run_folder(output: Path | None, name: str) -> Path:
     """The directory that was given, or a new one."""
     return output or new_folder(name)
 
@@ -36,15 +36,23 @@ def end(run: "Run", *, json: bool) -> NoReturn:
     """Print a run's table with footnotes, or its rows as JSON, and end with the exit status that it deserves."""
     from rich.console import Console
 
-    from rbench.report import footnotes, render, written_notes
+    from rbench.errors import RbenchError
+    from rbench.report import cost_rows, plot_sweeps, render_tables, series_of
     from rbench.report.display import print_table
+    from rbench.run import Training
 
     console, records = Console(), run.records
+    if swept := series_of(cost_rows([record for record in records if record.cell.series is not None])):
+        try:
+            plot_sweeps(swept, run.directory / "scaling.png")
+            tell(f"plot: {run.directory / 'scaling.png'}")
+        except RbenchError as error:
+            tell(f"rbench: {error}")
     if json:
-        show(render(records, "json"))
-    elif console.is_terminal:
+        show(render_tables(records, "json"))
+    elif console.is_terminal and all(isinstance(record.cell, Training) for record in records):
         print_table(console, records)
     else:
-        show(render(records, "markdown") + "\n\n" + written_notes(footnotes(records), "markdown"))
+        show(render_tables(records, "markdown"))
     tell(f"records: {run.directory}")
     raise typer.Exit(OK if run.ok else SOME_FAILED)

@@ -1,22 +1,27 @@
 """Measuring costs: the time and memory of a step and of its parts, with pytest-benchmark or each in a process alone."""
 
+from rbench.cost.cells import COST_FIELDS, PartTime, StepCost, StepTime
 from rbench.cost.networks import network
 from rbench.cost.operations import step_operations
 from rbench.cost.parts import PARTS
-from rbench.cost.request import Case, CostRequest, Plan, find_cost_suite
-from rbench.cost.results import COST_FIELDS, Place, places
-from rbench.cost.session import measure
+from rbench.cost.suite import CostSuite, Sweep
+from rbench.experiment import Cell
+from rbench.hookspecs import hookimpl
 
 __all__ = [
     "COST_FIELDS",
     "PARTS",
-    "Case",
-    "CostRequest",
-    "Place",
-    "Plan",
-    "find_cost_suite",
-    "measure",
+    "CostSuite",
+    "PartTime",
+    "StepCost",
+    "StepTime",
+    "Sweep",
     "network",
-    "places",
     "step_operations",
 ]
+
+
+@hookimpl
+def rbench_experiments() -> list[type[Cell]]:
+    """Register the experiments that measure costs."""
+    return [StepTime, PartTime, StepCost]

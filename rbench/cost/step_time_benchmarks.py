@@ -1,6 +1,7 @@
-"""pytest-benchmark tests of the steps and parts of one backend; `rbench run step-time` runs them for each.
+"""pytest-benchmark tests of steps and their parts; `rbench run step-time` runs the one of each cell.
 
-The plan is read from the environment variable `RBENCH_PLAN`; without it, NumPy is measured:
+The cell is read from the environment variable `RBENCH_CELL`; without it, those of the suite `step-time` on NumPy are
+measured:
 
     pytest -c /dev/null --benchmark-json=FILE --pyargs rbench.cost.step_time_benchmarks
 """
@@ -11,52 +12,61 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from rbench.backend import Backend
+from rbench.cost.benchmark import CELL
+from rbench.cost.cells import PartTime, StepTime
 from rbench.cost.parts import get_part
-from rbench.cost.request import Case, CostRequest, Plan
-from rbench.cost.timing import PreparedStep, figures, rounds_for
+from rbench.cost.timing import rounds_for
 from rbench.errors import Skip
+from rbench.experiment import AnyCell, Cell
 from rbench.plugins import get_backend
+from rbench.run.request import Request
 from rbench.train.clock import arrays_of, timed
 from rbench.train.process import keep_freed_memory
 
-GIVEN = os.environ.get("RBENCH_PLAN")
-PLAN = Plan.model_validate_json(GIVEN) if GIVEN else CostRequest().plans()[0]
+GIVEN = os.environ.get(CELL)
+CELLS = [TypeAdapter(AnyCell).validate_json(GIVEN)] if GIVEN else Request(suites=("step-time",)).cells()
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    """The plan's backend, in a process that is set up as for training."""
+    """The cells' backend, in a process that is set up as for training."""
     keep_freed_memory()
-    made = get_backend(PLAN.backend, dtype=PLAN.dtype, device=PLAN.device)
+    made = get_backend(CELLS[0].backend, dtype=CELLS[0].dtype, device=CELLS[0].device)
     with made.inference():
         yield made
 
 
-@pytest.mark.parametrize("case", [case for case in PLAN.cases if case.method], ids=str)
-def test_step(benchmark: Any, backend: Backend, case: Case) -> None:
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, StepTime)], ids=str)
+def test_step(benchmark: Any, backend: Backend, cell: StepTime) -> None:
     """A synchronised step, or where steps differ a cycle of them; its ratio to SGD's, in turn; its operations."""
     with _ends(backend):
-        prepared = PreparedStep(backend, case)
+        prepared = cell.prepared(backend)
         paired = prepared.paired()
-        benchmark.extra_info.update(figures(backend, PLAN, case) | prepared.counted() | paired)
+        benchmark.extra_info.update(_facts(backend, cell) | prepared.counted() | paired)
         rounds = rounds_for(paired["paired_step_seconds"] * prepared.cycle)
         benchmark.pedantic(prepared.step, rounds=rounds, iterations=prepared.cycle, warmup_rounds=1)
 
 
-@pytest.mark.parametrize("case", [case for case in PLAN.cases if case.part], ids=str)
-def test_part(benchmark: Any, backend: Backend, case: Case) -> None:
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, PartTime)], ids=str)
+def test_part(benchmark: Any, backend: Backend, cell: PartTime) -> None:
     """A synchronised part of a step."""
     with _ends(backend):
-        part = get_part(case.part, backend)
+        part = get_part(cell.part, backend)
         timed(backend, part.call)  # compiles
 
         def run() -> None:
             backend.synchronize(arrays_of(part.call()))
 
-        benchmark.extra_info.update(figures(backend, PLAN, case) | {"sizes": part.sizes, "operations": part.operations})
+        benchmark.extra_info.update(_facts(backend, cell) | {"sizes": part.sizes, "operations": part.operations})
         benchmark.pedantic(run, rounds=rounds_for(timed(backend, part.call)), iterations=1, warmup_rounds=1)
+
+
+def _facts(backend: Backend, cell: Cell) -> dict[str, Any]:
+    """What is measured, and where."""
+    return cell.model_dump(exclude={"benchmarks"}) | {"device": backend.device, "libraries": backend.describe()}
 
 
 @contextmanager

@@ -8,19 +8,22 @@ import numpy as np
 from rbench.backend import Backend
 from rbench.cost.networks import network
 from rbench.cost.operations import step_operations
-from rbench.cost.request import LOSS, Case, Plan
 from rbench.losses import get_loss
 from rbench.methods import SGD, Problem
 from rbench.tasks import Dataset
 from rbench.train.cell import configured
-from rbench.train.clock import arrays_of
+from rbench.train.clock import arrays_of, timed
 from rbench.train.feed import Feed
 from rbench.train.memory import Peaks, check_memory, step_peaks
 from rbench.train.step_time import WINDOW, Variant, paired_steps
 from rbench.train.stepper import Stepper
 
+LOSS = "cross_entropy"
 ROUND_SECONDS, FEWEST, MOST = 1.0, 5, 100
 """Seconds to spend on the rounds of a benchmark, and how few and how many there may be."""
+
+SLOW_ROUNDS = 3
+"""Rounds of a step that takes longer than all rounds of a quick one."""
 
 
 class PreparedStep:
@@ -30,15 +33,15 @@ class PreparedStep:
         cycle: steps after which their variants repeat: what must be timed together.
     """
 
-    def __init__(self, backend: Backend, case: Case) -> None:
-        (self._method,) = configured("methods", case.method)
-        self._net, self._shape = network(case.network)
-        self._backend, self._batch = backend, case.batch_size
+    def __init__(self, backend: Backend, net: str, batch_size: int, method: str) -> None:
+        (self._method,) = configured("methods", method)
+        self._net, self._shape = network(net)
+        self._backend, self._batch = backend, batch_size
         problem = Problem(backend, self._net, get_loss(LOSS))
         numbers, ((outputs,),) = np.random.default_rng(0), self._net.out_space((self._shape,))  # type: ignore[misc]
-        x = numbers.random((case.batch_size, *self._shape))
-        y = numbers.integers(0, outputs or 1, case.batch_size)
-        feed = Feed(problem, Dataset(x, y, x, y, sha256=""), case.batch_size, seed=0)
+        x = numbers.random((batch_size, *self._shape))
+        y = numbers.integers(0, outputs or 1, batch_size)
+        feed = Feed(problem, Dataset(x, y, x, y, sha256=""), batch_size, seed=0)
         self._params = self._net.init(backend)
         self._stepper = Stepper(problem, self._method, feed)
         check_memory(self._stepper, self._params)
@@ -90,10 +93,24 @@ class PreparedStep:
         }
 
 
-def figures(backend: Backend, plan: Plan, case: Case) -> dict[str, Any]:
-    """What is measured, and where."""
-    asked = plan.model_dump(include={"suite", "backend", "dtype", "threads"}) | case.model_dump()
-    return asked | {"device": backend.device, "libraries": backend.describe()}
+def median_seconds(backend: Backend, prepared: PreparedStep) -> dict[str, Any]:
+    """Median seconds of a synchronised step with quartiles, after one to warm up; of a cycle the mean."""
+
+    def measured() -> float:
+        return timed(backend, prepared.cycle_of_steps) / prepared.cycle
+
+    first = measured() * prepared.cycle
+    seconds = [measured()]
+    rounds = SLOW_ROUNDS if seconds[0] > ROUND_SECONDS else rounds_for(seconds[0] * prepared.cycle)
+    seconds += [measured() for _ in range(rounds - 1)]
+    low, middle, high = (float(np.quantile(seconds, quantile)) for quantile in (0.25, 0.5, 0.75))
+    return {
+        "step_seconds": middle,
+        "step_seconds_low": low,
+        "step_seconds_high": high,
+        "rounds": len(seconds),
+        "compile_seconds": None if backend.eager else max(0.0, first - middle * prepared.cycle),
+    }
 
 
 def rounds_for(seconds: float) -> int:

@@ -1,10 +1,11 @@
 """Tables of records."""
 
-from rbench.report.cost import cost_footnotes, cost_rows, is_cost, render_costs
+from rbench.report.cost import cost_footnotes, cost_rows, render_costs
 from rbench.report.footnotes import footnotes
 from rbench.report.frame import history, rows, summary
 from rbench.report.scaling import plot_sweeps, series_of
 from rbench.report.table import Format, comparison, render, render_history, written_notes
+from rbench.report.tables import render_tables
 
 __all__ = [
     "Format",
@@ -13,11 +14,11 @@ __all__ = [
     "cost_rows",
     "footnotes",
     "history",
-    "is_cost",
     "plot_sweeps",
     "render",
     "render_costs",
     "render_history",
+    "render_tables",
     "rows",
     "series_of",
     "summary",

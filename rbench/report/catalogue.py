@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rbench.plugins import plugins, unavailable, version_of
-from rbench.run import CostSuite, Suite
+from rbench.run import Suite
 from rbench.spec import Configurable
 from rbench.text import json_text, visible
 
@@ -84,8 +84,5 @@ def _word(value: Any) -> str:
     )
 
 
-def _suite(suite: Suite | CostSuite) -> dict[str, Any]:
-    own = {"name": suite.name, "summary": suite.summary}
-    if isinstance(suite, CostSuite):
-        return {**own, "networks": list(suite.networks)}
-    return {**own, "tasks": [entry.task for entry in suite.entries]}
+def _suite(suite: Suite) -> dict[str, Any]:
+    return {"name": suite.name, "summary": suite.summary, **suite.contents()}

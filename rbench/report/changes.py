@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from rbench.report.compare import TRAINING_FIGURES, Change
+from rbench.report.compare import FIGURES, Change
 from rbench.report.noise import WITHIN_NOISE
 from rbench.report.table import Format, raw, significant, with_interval, written
 from rbench.run.record import plain
 
-TITLES = {figure.name: figure.title for figure in TRAINING_FIGURES}
+TITLES = {figure.name: figure.title for figure in FIGURES}
 ALWAYS = ("task", "network", "method", "part")
 WORSE = "!"
 
@@ -34,8 +34,9 @@ def render_changes(changes: Sequence[Change], form: Format) -> str:
     return written(pd.DataFrame(shown), form, set(TITLES.values()))
 
 
-def change_notes(changes: Sequence[Change], threshold: float, *, costs: bool) -> list[str]:
+def change_notes(changes: Sequence[Change], threshold: float) -> list[str]:
     """Sentences on what the ratios and marks are, and on everything that is worse or could not be judged."""
+    costs = not any("seed" in change.row or "budget" in change.row for change in changes)
     interval = (
         "In brackets the least and largest ratio of their quartiles"
         if costs

@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from rbench.cost import COST_FIELDS
 from rbench.errors import SpecError
 from rbench.names import did_you_mean
+from rbench.report.load import by_fields
 from rbench.report.noise import Ratio, paired_ratio
-from rbench.run.record import FIELDS, Record
+from rbench.run import Record
 
 Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
 
@@ -36,7 +36,7 @@ class Figure:
     repeats: bool = True
 
 
-TRAINING_FIGURES = (
+FIGURES = (
     Figure("step_ratio_to_sgd", "step / SGD", repeats=False),
     Figure("step_seconds", "step s", default=False, repeats=False),
     Figure("train_seconds", "train s", default=False, repeats=False),
@@ -48,7 +48,6 @@ TRAINING_FIGURES = (
     Figure("peak_host_bytes", "peak host"),
     Figure("peak_device_bytes", "peak device"),
 )
-COST_FIGURES = tuple(figure for figure in TRAINING_FIGURES if figure.name in COST_FIELDS)
 QUARTILES = {
     "step_ratio_to_sgd": ("step_ratio_low", "step_ratio_high"),
     "step_seconds": ("step_seconds_low", "step_seconds_high"),
@@ -97,13 +96,12 @@ class Change:
         return {**self.row, **own, "ratio_low": low, "ratio_high": high, "verdict": self.verdict, "reason": self.reason}
 
 
-def compare_training(
-    first: Sequence[Record], second: Sequence[Record], names: Sequence[str], threshold: float
-) -> list[Change]:
-    """What changed between two runs that train.
+def compare(first: Sequence[Record], second: Sequence[Record], names: Sequence[str], threshold: float) -> list[Change]:
+    """What changed between two runs of one experiment.
 
-    Cells are matched by suite, task, method, backend, device, dtype, threads and budget, and paired by seed. Those that
-    did not end ok in the first run are not compared.
+    Cells are matched by all that says what they are of, and paired by seed. Those that did not end ok in the first run
+    are not compared. A timed figure of costs has quartiles; it changed beyond noise where those of the two runs do not
+    overlap.
 
     Args:
         first: records of the run to compare with.
@@ -114,25 +112,23 @@ def compare_training(
     Raises:
         SpecError: a figure that does not exist, a threshold below 1, or runs that have no cell or no figure in common.
     """
-    a, b = ([_with_misses(record.row()) for record in half] for half in (first, second))
-    key = [name for name in FIELDS[: FIELDS.index("status")] if name != "seed"]
-    return _compare(a, b, key, _chosen(TRAINING_FIGURES, names), threshold)
-
-
-def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[str], threshold: float) -> list[Change]:
-    """What changed between two runs that measure costs; the arguments and errors are those of `compare_training`.
-
-    Rows are matched by all that says what they are of. A timed figure has quartiles; it changed beyond noise where
-    those of the two runs do not overlap.
-    """
-    key = [name for name in COST_FIELDS[: COST_FIELDS.index("status")] if name != "sizes"]
-    return _compare(first, second, key, _chosen(COST_FIGURES, names), threshold)
+    kinds = by_fields(first), by_fields(second)
+    shared = [fields for fields in kinds[0] if fields in kinds[1]]
+    if not shared:
+        ran = [", ".join(sorted({record.cell.name for record in half})) or "nothing" for half in (first, second)]
+        raise SpecError(f"one run is of {ran[0]} and the other of {ran[1]}; compare runs of one experiment")
+    changes = []
+    for fields in shared:
+        a, b = ([_with_misses(record.row()) for record in kind[fields]] for kind in kinds)
+        key = [name for name in fields[: fields.index("status")] if name not in ("seed", "sizes")]
+        changes += _compare(a, b, key, _chosen([one for one in FIGURES if one.name in fields], names), threshold)
+    return changes
 
 
 def _with_misses(row: Row) -> Row:
     """A row in which a missed target takes forever."""
     forever = dict.fromkeys(("seconds_to_target", "steps_to_target"), math.inf)
-    return row | forever if row["target_reached"] is False else row
+    return row | forever if row.get("target_reached") is False else row
 
 
 def _chosen(figures: Sequence[Figure], names: Sequence[str]) -> list[Figure]:

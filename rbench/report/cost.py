@@ -1,18 +1,16 @@
 """The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
 
-from rbench.cost import COST_FIELDS, Place, places
+from rbench.cost import COST_FIELDS
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
 from rbench.report.table import Format, csv_text, significant, written
-from rbench.run.record import plain
-from rbench.run.run_file import kind
+from rbench.run.record import Record, plain
 from rbench.spec import parse
 from rbench.text import json_text
 
@@ -27,40 +25,23 @@ RIGHT = (
 )  # fmt: skip
 
 
-def is_cost(directory: Path) -> bool:
-    """Whether a directory holds a run that measures costs."""
-    return kind(directory) == "cost"
+def cost_rows(records: Sequence[Record]) -> list[Row]:
+    """Rows with `rbench.cost.COST_FIELDS`.
 
-
-def cost_rows(directories: list[Path]) -> list[Row]:
-    """Rows with `rbench.cost.COST_FIELDS` of runs that measure costs.
-
-    Where they differ in it, rows have an `environment` as well, in words; one that was measured twice, its run.
+    Where they differ in it, rows have an `environment` as well, in words; of figures that were measured twice in one,
+    each has its threads among these.
     """
-    known = [(directory, place) for directory in directories for place in places(directory)]
-    said = [_facts(directory, place) for directory, place in known]
-    found, rows = told_apart(said), [place.rows(directory) for directory, place in known]
-    if _repeated(rows, found.labels):
-        said = [{"run": str(directory), **one} for (directory, _), one in zip(known, said, strict=True)]
-        found = told_apart(said)
+    found = told_apart([_facts(record) for record in records])
     return [
-        plain(row) | ({} if label is None else {"environment": found.words[label]})
-        for own, label in zip(rows, found.labels, strict=True)
-        for row in own
+        plain(record.row()) | ({} if label is None else {"environment": found.words[label]})
+        for record, label in zip(records, found.labels, strict=True)
     ]
 
 
-def _facts(directory: Path, place: Place) -> dict[str, str]:
+def _facts(record: Record) -> dict[str, str]:
     """What is known of an environment; a series is of one number of threads, which its table does not show."""
-    found = facts(place.environment, place.provenance(directory), place.plan.backend)
-    return found | ({"threads": str(place.plan.threads)} if any(case.sweep for case in place.plan.cases) else {})
-
-
-def _repeated(rows: list[list[Row]], labels: list[str | None]) -> bool:
-    """Whether a figure was measured twice in one environment."""
-    of = COST_FIELDS[: COST_FIELDS.index("status")]
-    cases = [(label, *(row[name] for name in of)) for own, label in zip(rows, labels, strict=True) for row in own]
-    return len(set(cases)) < len(cases)
+    found = facts(record.environment, record.provenance, record.cell.backend)
+    return found | ({"threads": str(record.cell.threads)} if record.cell.series is not None else {})
 
 
 def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
@@ -89,11 +70,10 @@ def render_costs(rows: list[Row], form: Format) -> str:
     return "\n\n".join(written(table, form, RIGHT) for table in shown if len(table))
 
 
-def cost_footnotes(directories: list[Path]) -> list[str]:
+def cost_footnotes(records: Sequence[Record]) -> list[str]:
     """Sentences on timing, threads, machine and versions."""
-    found = [(directory, place) for directory in directories for place in places(directory)]
-    rows, words = _lettered(cost_rows(directories))
-    threads = sorted({place.plan.threads for _, place in found})
+    rows, words = _lettered(cost_rows(records))
+    threads = sorted({record.cell.threads for record in records})
     notes = []
     if any(row["method"] and (row["sweep"] or row["step_ratio_to_sgd"]) for row in rows):
         notes.append(
@@ -121,10 +101,10 @@ def cost_footnotes(directories: list[Path]) -> list[str]:
         notes.append("pairs / ns: multiply-add pairs over the median time, a symmetric product counted half.")
     notes.append(f"Threads: {', '.join(map(str, threads))}.")
     notes += environment_notes(words)
-    known = [place.provenance(directory) for directory, place in found]
+    known = [record.provenance for record in records]
     notes += machines(known, [None] * len(known))
     versions = [
-        f"{name} {version}" for one in known if one for name, version in one["backend"].items() if name != "numpy"
+        f"{name} {version}" for one in known for name, version in one.get("backend", {}).items() if name != "numpy"
     ]
     return [*notes, f"{', '.join(dict.fromkeys(versions))}."] if versions else notes
 

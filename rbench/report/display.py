@@ -17,13 +17,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from rbench.experiment import Cell
 from rbench.report.footnotes import footnotes
 from rbench.report.table import comparison
 from rbench.run.display import Display
 from rbench.run.gate import Gate
 from rbench.run.record import Record
 from rbench.text import visible
-from rbench.train.cell import Cell
 
 
 class PlainDisplay(Display):
@@ -75,9 +75,7 @@ class BarDisplay(Display):
     def step(self, cell: Cell, done: int, total: int) -> None:
         with self._lock:
             if cell.key not in self._running:
-                self._running[cell.key] = self._progress.add_task(
-                    _markup(f"{cell.task} {cell.method} seed {cell.seed}")
-                )
+                self._running[cell.key] = self._progress.add_task(_markup(cell.title))
             self._progress.update(self._running[cell.key], completed=done, total=total)
 
     def end(self, record: Record) -> None:
@@ -177,5 +175,6 @@ def _markup(text: str) -> str:
 
 def _line(record: Record) -> str:
     cell = record.cell
-    where = f"{cell.task} {cell.method} {cell.backend} seed {cell.seed}"
-    return f"{where}: {record.status}" + (f", {record.reason}" if record.reason else "")
+    where = cell.title
+    found = record.cell.words(record.figures) if record.status == "ok" else ""
+    return f"{where}: {record.status}" + (f", {record.reason or found}" if record.reason or found else "")

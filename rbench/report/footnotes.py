@@ -9,7 +9,7 @@ from rbench.report.environments import environment_notes, environments
 from rbench.report.frame import name_of
 from rbench.report.noise import ALL_RANGE
 from rbench.report.tuning import tuned_notes
-from rbench.run import Budget, Record, Suite
+from rbench.run import Budget, Record, TrainingSuite
 from rbench.train.cell import configured
 
 
@@ -17,7 +17,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     """Sentences on seeds, timing, budget, tuning, data, machine and versions."""
     if not records:
         return ["No records."]
-    cells = [record.cell for record in records]
+    cells = [record.training for record in records]
     budgets = {str(cell.budget) for cell in cells}
     threads = sorted({cell.threads for cell in cells})
     places = environments(records)
@@ -56,9 +56,9 @@ def _tuning(records: Sequence[Record]) -> list[str]:
     notes = []
     for name in dict.fromkeys(record.cell.suite for record in records):
         mine = [r for r in records if r.cell.suite == name and not _searched(r)]
-        here = {(r.cell.task, r.cell.method, str(r.cell.budget.length)) for r in mine}
+        here = {(r.training.task, r.training.method, str(r.training.budget.length)) for r in mine}
         try:
-            suite: Suite = plugins().find("suites", name)
+            suite: TrainingSuite = plugins().find("suites", name)
             own = {
                 (task.spec, method.spec, str(Budget(epochs=entry.epochs or task.epochs)))
                 for entry in suite.entries
@@ -78,13 +78,13 @@ def _tuning(records: Sequence[Record]) -> list[str]:
 
 def _searched(record: Record) -> bool:
     """Whether the settings were searched for the cell's budget; a search is for one task."""
-    return record.tuning is not None and record.tuning.budget == record.cell.budget.length
+    return record.tuning is not None and record.tuning.budget == record.training.budget.length
 
 
 def _data(records: Sequence[Record]) -> list[str]:
     what = {True: "official", False: "NOT the official data", None: "made, or shipped with a library"}
     found: dict[tuple[str, str], Any] = {
-        (name_of(r.cell.task), r.figures["dataset_sha256"]): r.figures.get("dataset_official")
+        (name_of(r.training.task), r.figures["dataset_sha256"]): r.figures.get("dataset_official")
         for r in records
         if r.figures.get("dataset_sha256")
     }
@@ -96,7 +96,7 @@ def _memory(records: Sequence[Record]) -> list[str]:
     found: dict[str, dict[str, None]] = {}
     for record in records:
         if record.memory_reason:
-            found.setdefault(record.memory_reason, {})[f"{record.cell.method} on {record.cell.task}"] = None
+            found.setdefault(record.memory_reason, {})[f"{record.training.method} on {record.training.task}"] = None
     return [f"No peak memory of {'; '.join(cells)}: {reason}." for reason, cells in found.items()]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from rbench.errors import SpecError
 from rbench.report.environments import environments
 from rbench.report.noise import marks, median_interval
-from rbench.run.record import FIELDS, Record
+from rbench.run import FIELDS, Record
 from rbench.spec import parse
 
 Line: TypeAlias = dict[str, Any]

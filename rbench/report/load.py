@@ -1,5 +1,6 @@
 """Records of run directories, and what is missing from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rbench.errors import DataError
@@ -38,6 +39,14 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
         order = sorted(range(len(keys)), key=lambda index: place.get(keys[index], len(place)))
         records += [found.records[index] for index in order]
     return records, warnings
+
+
+def by_fields(records: Sequence[Record]) -> dict[tuple[str, ...], list[Record]]:
+    """Records by the fields of their rows, in order of the first of each."""
+    found: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        found.setdefault(record.cell.fields, []).append(record)
+    return found
 
 
 def _plan(directory: Path) -> tuple[RunFile | None, str]:

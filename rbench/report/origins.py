@@ -1,10 +1,8 @@
 """What differs between the software, hardware and data of two runs."""
 
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from rbench.cost import places
 from rbench.report.frame import name_of
 from rbench.run.record import Record
 
@@ -20,18 +18,14 @@ def unlike(first: Facts, second: Facts) -> list[str]:
     return [f"{name}: {before} → {after}" for name, (before, after) in words.items() if before != after]
 
 
-def cost_facts(directory: Path) -> Facts:
-    """Software and hardware of a run that measures costs, each fact with all of its values."""
-    return _facts(place.provenance(directory) for place in places(directory))
-
-
-def training_facts(records: Collection[Record]) -> Facts:
-    """Software, hardware and data of a run that trains, each fact with all of its values."""
+def run_facts(records: Collection[Record]) -> Facts:
+    """Software, hardware and data of a run, each fact with all of its values."""
     alike = {repr(record.provenance): record.provenance for record in records}  # most are
     found = _facts(alike.values())
-    for task, sha in {(record.cell.task, record.figures.get("dataset_sha256")) for record in records}:
-        if sha:
-            found.setdefault(f"data of {name_of(task)}", set()).add(f"sha256 {sha[:16]}…")
+    read = {(record.cell.data, record.figures.get("dataset_sha256")) for record in records}
+    for data, sha in read:
+        if sha and data is not None:
+            found.setdefault(f"data of {name_of(data[0])}", set()).add(f"sha256 {sha[:16]}…")
     return found
 
 

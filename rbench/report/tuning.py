@@ -17,7 +17,7 @@ def tuned_notes(records: Sequence[Record]) -> list[str]:
             if record.tuning not in same:
                 same.append(record.tuning)
     notes = [f"{how} {'; '.join(_what(one) for one in found)}." for how, found in groups.items()]
-    tried = {(r.cell.seed, seed) for r in records if r.tuning for seed in (r.tuning.seed, *r.tuning.confirming)}
+    tried = {(r.training.seed, seed) for r in records if r.tuning for seed in (r.tuning.seed, *r.tuning.confirming)}
     if seen := sorted(own for own, seed in tried if own == seed):
         notes.append(f"Seed {seen[0]} is also that of the trials.")
     return notes

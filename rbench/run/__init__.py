@@ -1,27 +1,30 @@
 """Running: request, cells, worker processes, records."""
 
-from rbench.run.bounds import MAX_CELLS
-from rbench.run.check import check
+from rbench.bounds import MAX_CELLS
+from rbench.experiment import Cell
 from rbench.run.display import Display
-from rbench.run.record import FIELDS, Record, read_records
+from rbench.run.record import Record, read_records
 from rbench.run.request import Request
-from rbench.run.session import Run, run, run_cells
-from rbench.run.suite import CostSuite, Entry, Suite
+from rbench.run.session import Run, check, run, run_cells
+from rbench.run.suite import Suite
+from rbench.run.training_suite import Entry, TrainingSuite
 from rbench.run.tuned import Tuned, TunedFile, read_tuned
-from rbench.train.cell import Budget, Cell
+from rbench.train.budget import Budget
+from rbench.train.cell import FIELDS, Training
 
 __all__ = [
     "FIELDS",
     "MAX_CELLS",
     "Budget",
     "Cell",
-    "CostSuite",
     "Display",
     "Entry",
     "Record",
     "Request",
     "Run",
     "Suite",
+    "Training",
+    "TrainingSuite",
     "Tuned",
     "TunedFile",
     "check",

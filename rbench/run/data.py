@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from rbench import errors
 from rbench.errors import DataError
+from rbench.experiment import Cell
 from rbench.run.ask import ask
 from rbench.run.record import Status
 from rbench.spec import parse
-from rbench.train.cell import Cell, configured
+from rbench.train.cell import configured
 from rbench.train.memory import size_in_words
 
 END_SECONDS = 3.0
@@ -61,18 +62,16 @@ WANTED = TypeAdapter(list[Wanted])
 
 
 def wanted(cells: Sequence[Cell]) -> dict[str, Wanted]:
-    """The data of cells, by the cells' keys: of a task in the narrowest dtype that any of its cells is computed in."""
-    places = {cell.key: (cell.task, cell.unofficial_data, cell.threads) for cell in cells}
-    single = {places[cell.key] for cell in cells if cell.dtype == "float32"}
-    return {
-        cell.key: Wanted(
-            task=cell.task,
-            unofficial_data=cell.unofficial_data,
-            threads=cell.threads,
-            dtype="float32" if places[cell.key] in single else cell.dtype,
-        )
-        for cell in cells
-    }
+    """The data of cells that read any, by their keys: in the narrowest dtype that any cell of a task is computed in."""
+    found = {cell.key: (*cell.data, cell.threads) for cell in cells if cell.data is not None}
+    single = {found[cell.key] for cell in cells if cell.key in found and cell.dtype == "float32"}
+    wanted = {}
+    for cell in cells:
+        if cell.key in found:
+            task, unofficial, threads = found[cell.key]
+            dtype = "float32" if found[cell.key] in single else cell.dtype
+            wanted[cell.key] = Wanted(task=task, unofficial_data=unofficial, threads=threads, dtype=dtype)
+    return wanted
 
 
 def find_data(

@@ -13,11 +13,10 @@ from rbench.errors import RbenchError
 from rbench.names import shown
 from rbench.run.reading import DamagedError, NewerError, read_bytes, read_object
 from rbench.run.record import find
-from rbench.run.run_file import NAME, kind, read_run_file
+from rbench.run.run_file import NAME, is_run, read_run_file
 
-Kind: TypeAlias = Literal["training", "cost", "tune"]
+Kind: TypeAlias = Literal["run", "tune"]
 
-HOLDS = {"training": "a run that trains", "cost": "a run that measures costs"}
 TUNE = "tune.json"
 ROUNDS = ("trials", "confirmations")
 """Folders of a tune, each a run of its own."""
@@ -27,7 +26,7 @@ LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|lost\+found|\.nfs[0-9a-
 """What systems leave in any directory."""
 
 WAY_OUT = "name another directory with -o"
-_KEY = re.compile(r".+--s\d+--[0-9a-f]{10}")
+_KEY = re.compile(r".+--[0-9a-f]{10}")
 _HALF = re.compile(r"\.(.+\.json)\.(\d+)")
 """Half a file: of what, and which process was writing it."""
 
@@ -40,7 +39,7 @@ def check_directory(directory: Path, wanted: Kind) -> None:
 
     Args:
         directory: where to run.
-        wanted: what is to be run. A run that trains may go into the directory of a tune.
+        wanted: what is to be run. A run may go into the directory of a tune.
 
     Raises:
         RbenchError: it is none, or holds something else, or cannot be read; the message says how to choose another.
@@ -48,12 +47,10 @@ def check_directory(directory: Path, wanted: Kind) -> None:
     """
     names = {name for name in _names(directory) if not LITTER.fullmatch(name)}
     folders = {name: _names(directory / name) for name in FOLDERS if name in names}
-    has = kind(directory) or ("training" if _has_records(folders) or TUNE in names else None)
-    if wanted == "tune" and TUNE not in names and (NAME in names or has == "training"):
+    has = is_run(directory) or _has_records(folders) or TUNE in names
+    if wanted == "tune" and TUNE not in names and (NAME in names or has):
         raise RbenchError(f"{directory} holds a run that is no tune; {WAY_OUT}")
-    if has is not None and (has == "cost") != (wanted == "cost"):
-        raise RbenchError(f"{directory} holds {HOLDS[has]}; {WAY_OUT}")
-    if has == "training":
+    if has:
         _check_run_file(directory)
     if not (_is_ours(directory, names, folders) or _is_bare(directory, names, folders)):
         strangers = sorted(name for name in names - {".lock", *FOLDERS} if not _is_run(directory / name))
@@ -93,14 +90,13 @@ def newer_records(newer: dict[Path, str]) -> NewerError:
     )
 
 
-def remove_halves(folder: Path, plans: tuple[str, ...] = ()) -> None:
+def remove_halves(folder: Path) -> None:
     """Remove files that killed processes were just writing: of rbench's own names, and of processes that are gone.
 
     Args:
         folder: the run's directory, or that of its records; its lock is held.
-        plans: names of plans of costs, whose entries are in files of their names.
     """
-    own = {NAME, TUNE, "tuned.json", *(f"{plan}.json" for plan in plans)}
+    own = {NAME, TUNE, "tuned.json"}
     with suppress(FileNotFoundError):
         for entry in os.listdir(folder):
             half = _HALF.fullmatch(entry)
@@ -175,8 +171,7 @@ def _names_its_plan(directory: Path) -> bool:
         return True
     with suppress(DamagedError, FileNotFoundError):
         return all(_KEY.fullmatch(key) for key in read_run_file(directory).cells)
-    places = run.get("places")
-    return isinstance(places, list) and all(isinstance(place, dict) and "plan" in place for place in places)
+    return False
 
 
 def _is_locked_by_rbench(directory: Path) -> bool:

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
+from rbench.experiment import Cell
 from rbench.run.gate import Gate
 from rbench.run.record import Record
-from rbench.train.cell import Cell
 
 
 class Display(Protocol):

@@ -7,15 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rbench.experiment import Cell
 from rbench.run.ask import Stopped
 from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
 from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
-from rbench.run.record import Record, cells_folder
+from rbench.run.record import Record, cells_folder, refused
 from rbench.run.resume import ChangedError, changed, stored
-from rbench.train.cell import Cell
+from rbench.run.series import Series
 from rbench.train.memory import Peaks
 
 # How often the parent looks whether a signal has come.
@@ -52,7 +53,7 @@ class LocalExecutor:
         self._checksums = checksums or {}
         self._stopped = threading.Event()
 
-    def run(self, cells: Sequence[tuple[Cell, Gate]], lacking: Sequence[Record] = ()) -> Generator[Record]:
+    def run(self, cells: Sequence[tuple[Cell, Gate]], lacking: Sequence[Record], series: Series) -> Generator[Record]:
         """Run cells, each with its backend's gate, and yield their records, which are stored, as they end.
 
         Stopping early ends the processes that still run.
@@ -60,6 +61,7 @@ class LocalExecutor:
         Args:
             cells: what to run.
             lacking: records of which only the peak memory is measured, before the cells run; they are yielded too.
+            series: says which cells wait for others, and which are not to run.
 
         Raises:
             ChangedError: the software changed while the run went on; what was made with the new one is not stored.
@@ -68,13 +70,24 @@ class LocalExecutor:
             environment(cell)  # what is there now is what the records are compared with
         with self._pool() as pool:
             futures = {pool.submit(self._one, self._measured, record) for record in lacking}
-            futures |= {pool.submit(self._one, self._ran, cell, gate) for cell, gate in cells}
-            while futures:
+            waiting = list(cells)
+            while waiting or futures:
+                ready = [one for one in waiting if series.is_ready(one[0])]
+                waiting = [one for one in waiting if one not in ready] if len(ready) < len(waiting) else []
+                for cell, gate in ready:
+                    if (reason := series.refusal(cell)) is None:
+                        futures.add(pool.submit(self._one, self._ran, cell, gate))
+                        continue
+                    series.note(skipped := refused(cell, reason, gate, environment(cell)))
+                    yield stored(self._directory, skipped)
+                if ready and not futures:
+                    continue
                 # A signal that another thread has taken is handled here, and only where this one is not waiting.
                 done, futures = wait(futures, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     record = future.result()
                     if record is not None:
+                        series.note(record)
                         yield record
 
     def _ran(self, cell: Cell, gate: Gate) -> Record:

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from rbench.experiment import Cell
 from rbench.run.ask import Answer, ask
 from rbench.run.gate import Gate
 from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import FINAL, Assignment, Record
-from rbench.train.cell import Cell
 from rbench.train.memory import Peaks
 
 Progress: TypeAlias = Callable[[Cell, int, int], None]
@@ -71,7 +71,7 @@ def run_isolated(
     with suppress(OSError):
         if not log.stat().st_size:
             log.unlink()
-    if peaks is None or record.status not in FINAL:
+    if peaks is None or record.status not in FINAL or not cell.measures_memory:
         return record
     return with_memory(record, peaks, timeout=timeout, memory_limit=memory_limit, stop=stop)
 

@@ -3,20 +3,17 @@
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias
 
-from rbench.run.check import check_batch
+from rbench.experiment import Cell
 from rbench.run.data import Found, find_data, wanted
 from rbench.run.display import Display
 from rbench.run.executor import LocalExecutor
 from rbench.run.gate import Gate, gate
 from rbench.run.provenance import environment
-from rbench.run.record import Record
+from rbench.run.record import Record, refused
 from rbench.run.resume import stored
-from rbench.train.cell import Cell
-
-Place: TypeAlias = tuple[str, str, str | None]
-"""What a gate is for: backend, dtype and device."""
+from rbench.run.series import Series
+from rbench.run.suite import Place
 
 
 def data_of(
@@ -29,10 +26,10 @@ def data_of(
     """
     needs = wanted(cells)
     found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
-    for cell in {(cell.task, cell.method, cell.threads): cell for cell in cells}.values():
+    for cell in {(needs[cell.key], cell.parts): cell for cell in cells if cell.key in needs}.values():
         data = found[needs[cell.key]]
-        if data.status is None and cell.make_task().batch_size is None:
-            check_batch(cell, data.n_train)
+        if data.status is None:
+            cell.check_data(data.n_train)
     return {key: found[need] for key, need in needs.items()}
 
 
@@ -67,7 +64,7 @@ class Local:
     ) -> None:
         self._directory, self._data = directory, data
         self._gates: dict[Place, Gate] = {}
-        for place, cell in {_place(cell): cell for cell in cells if data[cell.key].status is None}.items():
+        for place, cell in {_place(cell): cell for cell in cells if _data_there(cell, data)}.items():
             self._gates[place] = gate(*place, threads=cell.threads)
             display.gate(self._gates[place])
         self._executor = LocalExecutor(
@@ -80,27 +77,31 @@ class Local:
             checksums={key: found.checksum for key, found in data.items()},
         )
 
-    def run(self, cells: Sequence[Cell], lacking: Sequence[Record] = ()) -> Generator[Record]:
+    def run(self, cells: Sequence[Cell], lacking: Sequence[Record], series: Series) -> Generator[Record]:
         """Run cells, measure what records lack, and yield all records, stored, as `LocalExecutor.run` does."""
         ready = []
         for cell in cells:
             if (record := self._refused(cell)) is not None:
+                series.note(record)
                 yield stored(self._directory, record)
             else:
                 ready.append((cell, self._gates[_place(cell)]))
-        with closing(self._executor.run(ready, lacking)) as ended:
+        with closing(self._executor.run(ready, lacking, series)) as ended:
             yield from ended
 
     def _refused(self, cell: Cell) -> Record | None:
         """The record of a cell without data, or whose backend failed its gate; None where it can run."""
-        data = self._data[cell.key]
-        if data.status is not None:
+        data = self._data.get(cell.key)
+        if data is not None and data.status is not None:
             return Record(cell=cell, status=data.status, reason=data.reason, environment=environment(cell))
         found = self._gates[_place(cell)]
         if found.passed:
             return None
-        reason = f"not timed: {found}"
-        return Record(cell=cell, status="skipped", reason=reason, gate=found, environment=environment(cell))
+        return refused(cell, f"not timed: {found}", found, environment(cell))
+
+
+def _data_there(cell: Cell, data: Mapping[str, Found]) -> bool:
+    return cell.key not in data or data[cell.key].status is None
 
 
 def _place(cell: Cell) -> Place:

@@ -5,7 +5,6 @@ from collections.abc import MutableMapping
 
 from rbench.run.ask import Answer, ask
 from rbench.run.record import FINAL, Record
-from rbench.train.cell import Budget
 from rbench.train.memory import VARIABLES, Peaks
 
 TRIES = 2
@@ -17,7 +16,7 @@ def lacks_memory(record: Record) -> bool:
     A pass whose step needs more memory than there is had nothing to measure, and did not fail. Of a record from before
     it was said how the pass ended, all that is missing counts as failed.
     """
-    if record.status not in FINAL:
+    if record.status not in FINAL or not record.cell.measures_memory:
         return False
     if record.memory_status is not None:
         return record.memory_status not in ("ok", "skipped")
@@ -45,7 +44,7 @@ def with_memory(
     Raises:
         Stopped: `stop` was set.
     """
-    like = record.cell.model_copy(update={"seed": 0, "fixed": (), "budget": Budget(steps=1), "suite": ""})
+    like = record.cell.alike_in_memory()
 
     def measured() -> Answer:
         answer = ask(

@@ -7,13 +7,13 @@ output.
 import os
 import sys
 
+from pydantic import TypeAdapter
+
 from rbench.errors import Skip
+from rbench.experiment import AnyCell, Cell
 from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
-from rbench.train.cell import Cell
-from rbench.train.loop import set_up
-from rbench.train.memory import Peaks, check_memory, step_peaks
-from rbench.train.step_time import WINDOW
+from rbench.train.memory import Peaks
 
 
 def cell_peaks(cell: Cell) -> Peaks:
@@ -25,18 +25,16 @@ def cell_peaks(cell: Cell) -> Peaks:
     """
     backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
     with backend.inference():
-        stepper, _, params = set_up(cell, backend)
         try:
-            check_memory(stepper, params)
+            return cell.peaks(backend)
         except Skip as error:
             return Peaks(skipped=str(error))
-        return step_peaks(stepper, params, WINDOW)
 
 
 def main() -> None:
     """Measure the cell on standard input."""
     answer = answer_channel()
-    cell = Cell.model_validate_json(sys.stdin.read())
+    cell = TypeAdapter(AnyCell).validate_json(sys.stdin.read())
     os.write(answer, cell_peaks(cell).model_dump_json().encode())
 
 

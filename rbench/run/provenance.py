@@ -17,7 +17,7 @@ from rbench.probe import cuda_device
 from rbench.spec import parse
 
 if TYPE_CHECKING:
-    from rbench.train.cell import Cell
+    from rbench.experiment import Cell
 
 LIBRARIES = (
     "numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy", "cupy-cuda12x", "cupy-cuda13x", "pandas",
@@ -67,26 +67,12 @@ def environment(cell: "Cell") -> dict[str, str]:
 
     Returns:
         rbench's version; a sum of the source of rbench (but for what only asks and shows) and of the packages that the
-        cell's task, method and backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat,
-        memray and the backend's library; the model of the CPU, and of the GPU where the cell runs on one. A plugin that
-        is not there is `absent`.
+        cell's experiment, its parts such as task and method, and its backend come from; the versions of Python, NumPy
+        and its BLAS, SciPy, array-api-compat, memray, the backend's library and those that the experiment names; the
+        model of the CPU, and of the GPU where the cell runs on one. A plugin that is not there is `absent`.
     """
-    asked = (("methods", cell.method), ("tasks", cell.task), ("backends", cell.backend))
-    return _environment(asked, cell.device, (*NO_FIGURES, "cost"))
-
-
-def cost_environment(methods: Iterable[str], backend: str, device: str | None) -> dict[str, str]:
-    """What costs of steps must have in common to stand beside each other: `environment` without a task.
-
-    `rbench.cost` counts among the source of rbench, and pytest-benchmark among the libraries.
-
-    Args:
-        methods: SPECs; an empty one, as of a part of a step, is none.
-        backend: SPEC.
-        device: the backend's name of the device, or None for its default.
-    """
-    asked = (*(("methods", method) for method in methods if method), ("backends", backend))
-    return _environment(asked, device, NO_FIGURES) | {"pytest-benchmark": _version("pytest-benchmark") or "absent"}
+    found = _environment((("experiments", cell.name), *cell.parts, ("backends", cell.backend)), cell.device)
+    return found | {name: _version(name) or "absent" for name in cell.libraries}
 
 
 def look_again() -> None:
@@ -95,17 +81,16 @@ def look_again() -> None:
         function.cache_clear()
 
 
-def _environment(asked: Iterable[tuple[str, str]], device: str | None, without: tuple[str, ...]) -> dict[str, str]:
+def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[str, str]:
     """What figures depend on of machine, libraries and source.
 
     Args:
         asked: kinds of plugins, and the SPECs that name them.
         device: the backend's name of the device, or None for its default.
-        without: parts of rbench that do not count.
     """
     import rbench
 
-    found = {"rbench": rbench.__version__, "source of rbench": _source("rbench", "", without)}
+    found = {"rbench": rbench.__version__, "source of rbench": _source("rbench", "")}
     found |= {"python": sys.version.split()[0]}
     found |= {name: _version(name) or "absent" for name in EVERYWHERE}
     found |= {"blas": _blas(), "cpu": _cpu_model()}
@@ -124,15 +109,15 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None, without: 
             found.setdefault(name, owner.version() or "absent")
             owner = owner.create
         package = owner.__module__.partition(".")[0]
-        found[f"source of {package}"] = _source(package, owner.__module__, without)
+        found[f"source of {package}"] = _source(package, owner.__module__)
     return found
 
 
 @cache
-def _source(package: str, module: str, without: tuple[str, ...]) -> str:
+def _source(package: str, module: str) -> str:
     """A sum of a package's Python files, or of the module's alone where the package is no folder with an `__init__`.
 
-    Of rbench some parts are left out.
+    Of rbench the parts of `NO_FIGURES` are left out.
     """
     file = getattr(sys.modules.get(package), "__file__", None) or getattr(sys.modules.get(module), "__file__", None)
     if file is None:
@@ -142,7 +127,7 @@ def _source(package: str, module: str, without: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for one in files:
         name = one.relative_to(path.parent)
-        if package != "rbench" or name.parts[0] not in without:
+        if package != "rbench" or name.parts[0] not in NO_FIGURES:
             digest.update(f"{name.as_posix()}\n".encode() + one.read_bytes())
     return digest.hexdigest()[:16]
 

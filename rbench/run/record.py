@@ -7,42 +7,23 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from rbench.errors import DataError
+from rbench.experiment import AnyCell, Cell
 from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
 from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes
 from rbench.run.tuned import Tuned
-from rbench.train.cell import Cell
+from rbench.train.cell import Training
 
 Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
 
 FINAL: tuple[Status, ...] = ("ok", "diverged")
 """What a resumed run does not repeat; the others may end differently on another day."""
-
-FIELDS = (
-    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget", "status", "reason",
-    "steps", "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
-    "compile_seconds", "train_seconds", "seconds_to_target", "steps_to_target", "target_reached", "peak_host_bytes",
-    "peak_resident_bytes", "peak_device_bytes", "memory_reason", "n_parameters", "dataset_sha256", "dataset_official",
-)  # fmt: skip
-"""Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
-
-- `fixed` what is random, and yet the same at every seed: such as `order, weights`;
-- `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
-- `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² a datum;
-- `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
-  of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
-- `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
-  and steps at the first that did;
-- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`;
-- `memory_reason` why they are missing, where the measurement did not end `ok`.
-"""
 
 
 class Assignment(BaseModel):
@@ -55,7 +36,7 @@ class Assignment(BaseModel):
         checksum: that its data must have, or None.
     """
 
-    cell: Cell
+    cell: AnyCell
     gate: Gate | None = None
     memory_limit: int | None = None
     checksum: str | None = None
@@ -70,6 +51,7 @@ class Record(BaseModel):
         reason: in words, where it did not end `ok`.
         figures: fields of the row, by name.
         history: evaluations: step, seconds, figures.
+        attachment: what `Cell.publish` needs beside the figures.
         provenance: software and hardware.
         environment: what two records must have in common to stand beside each other, as
             `rbench.run.provenance.environment` finds it.
@@ -80,11 +62,12 @@ class Record(BaseModel):
         memory_reason: in words, where it did not end `ok`.
     """
 
-    cell: Cell
+    cell: AnyCell
     status: Status
     reason: str | None = None
     figures: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
+    attachment: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     environment: dict[str, str] = {}
     gate: Gate | None = None
@@ -92,15 +75,21 @@ class Record(BaseModel):
     memory_status: Status | None = None
     memory_reason: str | None = None
 
+    @property
+    def training(self) -> Training:
+        """The cell, of a record that is known to be of training."""
+        return cast(Training, self.cell)
+
     def row(self) -> dict[str, Any]:
-        """The record as a table row with `FIELDS`."""
-        own = {**self.figures, **dict(self.cell), "budget": str(self.cell.budget)}
-        own |= {"status": self.status, "reason": self.reason, "fixed": ", ".join(self.cell.fixed) or None}
-        own |= {"device": self.figures.get("device", self.cell.device), "memory_reason": self.memory_reason}
-        if (seconds := own.get("seconds_to_target")) is not None:
-            at_target = (point.get("step") for point in self.history if point.get("seconds") == seconds)
-            own["steps_to_target"] = next(at_target, None)
-        return {name: own.get(name) for name in FIELDS}
+        """The record as a table row, with the fields of its experiment."""
+        own = {**self.cell.row(self.figures, self.history), "status": self.status, "reason": self.reason}
+        own["memory_reason"] = self.memory_reason
+        return {name: own.get(name) for name in self.cell.fields}
+
+
+def refused(cell: Cell, reason: str, gate: Gate | None, environment: dict[str, str]) -> Record:
+    """The record of a cell that is not run."""
+    return Record(cell=cell, status="skipped", reason=reason, gate=gate, environment=environment)
 
 
 class _Stored(Record):

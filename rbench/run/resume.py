@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbench.errors import RbenchError
+from rbench.experiment import Cell
 from rbench.run.directory import WAY_OUT, newer_records, remove_halves
 from rbench.run.provenance import environment
 from rbench.run.reading import set_aside
 from rbench.run.record import Record, cells_folder, find, write_record
-from rbench.train.cell import Cell
 
 Data: TypeAlias = Mapping[tuple[str, bool], str]
 """Fingerprints of data sets, by the task's SPEC and whether unofficial data are taken."""
@@ -73,7 +73,7 @@ def changed(record: Record, data: Data, now: Callable[[Cell], dict[str, str]] = 
     if not record.environment:
         return ["they do not say with what"]
     before, after = dict(record.environment), now(record.cell)
-    sums = record.figures.get("dataset_sha256"), data.get((record.cell.task, record.cell.unofficial_data))
+    sums = record.figures.get("dataset_sha256"), record.cell.data and data.get(record.cell.data)
     if all(sums):
         before["data"], after["data"] = (f"sha256 {one[:16]}" for one in sums if one)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]

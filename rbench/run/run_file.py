@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,10 +49,9 @@ class RunFile(Planned):
         return own, list(before)
 
 
-def kind(directory: Path) -> Literal["training", "cost"] | None:
-    """What run a directory holds, by its `run.json`; None for none that can be read."""
-    content = read_object(directory / NAME)
-    return "cost" if "places" in content else "training" if "cells" in content else None
+def is_run(directory: Path) -> bool:
+    """Whether a directory has a `run.json` that can be read and names cells."""
+    return "cells" in read_object(directory / NAME)
 
 
 def read_run_file(directory: Path) -> RunFile:

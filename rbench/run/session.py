@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rbench.run.check import check
+from rbench.experiment import Cell
 from rbench.run.data import Found
 from rbench.run.directory import check_directory, refuse_newer, writing_into
 from rbench.run.display import Display
@@ -14,12 +14,12 @@ from rbench.run.local import Local, data_of
 from rbench.run.lock import locked
 from rbench.run.memory_pass import lacks_memory
 from rbench.run.provenance import look_again
-from rbench.run.record import FINAL, Record, Status, cells_folder
+from rbench.run.record import FINAL, Record, Status, cells_folder, find
 from rbench.run.request import Request
 from rbench.run.resume import ChangedError, Data, check_same, find_records, stored
 from rbench.run.run_file import earlier_plans, write_run_file
+from rbench.run.series import Series
 from rbench.run.tuned import Tuned
-from rbench.train.cell import Cell
 
 if TYPE_CHECKING:
     from rbench.run.cluster import Cluster
@@ -127,7 +127,7 @@ def run_cells(
             while the run went on.
         RbenchError: a cell cannot be run, or another process runs into the directory; nothing has been started.
     """
-    check_directory(directory, "training")
+    check_directory(directory, "run")
     refuse_newer(directory)
     check(cells, here=cluster is None)
     data = {} if cluster else data_of(cells, timeout=timeout, memory_limit=memory_limit)
@@ -152,13 +152,39 @@ def run_cells(
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
         lacking = _lacking(records.values(), display) if memory_pass else []
         # Closed at once when a display is interrupted, so that no further cell starts.
-        with closing(executor.run(todo, lacking)) as ended:
-            for record in ended:
-                key = record.cell.key
-                records[key] = _with_tuning(directory, record, tuning)
-                if key not in kept:
-                    display.end(records[key])
+        try:
+            with closing(executor.run(todo, lacking, Series(cells, records))) as ended:
+                for record in ended:
+                    key = record.cell.key
+                    records[key] = _with_tuning(directory, record, tuning)
+                    if key not in kept:
+                        display.end(records[key])
+        finally:
+            if any(record.attachment for record in records.values()):
+                with writing_into(directory):
+                    _publish(directory, cells)
         return [records[cell.key] for cell in cells]
+
+
+def check(cells: Sequence[Cell], *, here: bool = True) -> None:
+    """Raise an `RbenchError` for cells that cannot be run, before any of them is.
+
+    Args:
+        cells: what is to run.
+        here: whether on this machine; the memory of others is not known.
+    """
+    kinds: dict[type[Cell], list[Cell]] = {}
+    for cell in cells:
+        kinds.setdefault(type(cell), []).append(cell)
+    for kind, own in kinds.items():
+        kind.check(own, here=here)
+
+
+def _publish(directory: Path, cells: Sequence[Cell]) -> None:
+    """Write what other tools read of the experiments of some cells, from all records that are there."""
+    found = find(directory).records
+    for kind in dict.fromkeys(type(cell) for cell in cells):
+        kind.publish(directory, [record for record in found if type(record.cell) is kind])
 
 
 def _kept(
@@ -209,4 +235,4 @@ def _with_tuning(directory: Path, record: Record, tuning: Mapping[str, Tuned] | 
 
 def _sums(cells: Sequence[Cell], data: Mapping[str, Found]) -> Data:
     """The fingerprints of the data that were found."""
-    return {(cell.task, cell.unofficial_data): data[cell.key].sha256 for cell in cells}
+    return {cell.data: data[cell.key].sha256 for cell in cells if cell.data is not None}

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import DataError
 from rbench.run.reading import Count, DamagedError, NewerError, Real, parsed, read_bytes
-from rbench.train.cell import Budget, configured
+from rbench.train.budget import Budget
+from rbench.train.cell import configured
 
 Figure: TypeAlias = Literal["accuracy", "squared_error", "loss"]
 """What is judged on a validation split; the score of an accuracy is 1 − accuracy, of the others the figure itself."""

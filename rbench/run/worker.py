@@ -13,13 +13,12 @@ from time import monotonic
 
 from rbench.backend import Backend
 from rbench.errors import CapacitanceError, DivergedError, Skip
+from rbench.experiment import Cell, Limits, Outcome
 from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
 from rbench.run.gate import Gate
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Assignment, Record, Status, plain
-from rbench.train.cell import Cell
-from rbench.train.loop import Outcome, train
 from rbench.train.process import keep_freed_memory
 
 REPORT_SECONDS = 0.1
@@ -59,7 +58,7 @@ def run_cell(
         known |= {"backend": backend.describe(), "device": backend.device}
         outcome.figures["device"] = backend.device
         with backend.inference():
-            train(cell, backend, outcome, report, memory_limit, checksum)
+            cell.run(backend, outcome, report, Limits(memory_limit, checksum))
     except Skip as error:
         status, reason = "skipped", str(error)
     except (CapacitanceError, DivergedError) as error:
@@ -72,24 +71,14 @@ def run_cell(
                 traceback.print_exc()
             status, reason = "crashed", f"{type(error).__name__}: {error}"
     if status != "ok":
-        # What was measured on the way stays in the history; a row of a run that did not end holds no result.
-        kept = (
-            "device",
-            "n_parameters",
-            "dataset_sha256",
-            "dataset_official",
-            "step_seconds",
-            "step_ratio_to_sgd",
-            "steps",
-            "phase_seconds",
-        )
-        outcome.figures = {key: outcome.figures[key] for key in kept if key in outcome.figures}
+        outcome.figures = {key: outcome.figures[key] for key in cell.kept_of_failures if key in outcome.figures}
     return Record(
         cell=cell,
         status=status,
         reason=reason,
         figures=outcome.figures,
         history=outcome.history,
+        attachment=outcome.attachment,
         provenance=known,
         environment=made_with,
         gate=gate,

@@ -1,95 +1,73 @@
-"""A cell: one training run of one method on one task, at one seed, on one backend."""
+"""The training experiment: one run of one method on one task, at one seed, on one backend."""
 
-import hashlib
-import re
-from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias, cast, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import Field, field_validator
 
-from rbench.checked import Checked
-from rbench.errors import SpecError
+from rbench.backend import Backend
+from rbench.experiment import Cell, Limits, Outcome, Report
 from rbench.methods.base import Method
 from rbench.plugins import plugins
 from rbench.spec import Configurable, expansions, parse
 from rbench.tasks.base import Task
+from rbench.train.budget import Budget
+from rbench.train.check import check_batch, check_cells
+from rbench.train.loop import set_up, train
+from rbench.train.memory import Peaks, check_memory, step_peaks
+from rbench.train.step_time import WINDOW
 
 Source: TypeAlias = Literal["weights", "order", "samples"]
 """What of a run is random: initial weights; the order of batches, and their augmentation; the samples of the metric."""
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 
-MOST_EVALUATIONS = 100_000
-"""Evaluations of a run: each is a row of its record."""
+FIELDS = (
+    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget", "status", "reason",
+    "steps", "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
+    "compile_seconds", "train_seconds", "seconds_to_target", "steps_to_target", "target_reached", "peak_host_bytes",
+    "peak_resident_bytes", "peak_device_bytes", "memory_reason", "n_parameters", "dataset_sha256", "dataset_official",
+)  # fmt: skip
+"""Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
+
+- `fixed` what is random, and yet the same at every seed: such as `order, weights`;
+- `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
+- `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² per datum;
+- `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
+  of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
+- `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
+  and steps at the first that did;
+- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
+  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`;
+- `memory_reason` why they are missing, where the measurement did not end `ok`.
+"""
 
 
-class Budget(Checked):
-    """How long to train, and how often to look: exactly one of the first three is set.
-
-    Attributes:
-        epochs: passes over the training set.
-        steps: updates.
-        seconds: training time, steps alone.
-        evaluations: how often a run is evaluated, evenly over it and lastly at its end; None: at the start, too, at the
-            ends of epochs, and ten times at least, but for a run of more than `MOST_EVALUATIONS` epochs.
-    """
-
-    epochs: int | None = Field(None, ge=1, lt=2**63)
-    steps: int | None = Field(None, ge=1, lt=2**63)
-    seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
-    evaluations: int | None = Field(None, ge=1, le=MOST_EVALUATIONS)
-
-    def __str__(self) -> str:
-        """Such as `3 epochs` or `3 epochs, 1 evaluations`."""
-        return ", ".join(f"{value:g} {name}" for name, value in self.model_dump(exclude_none=True).items())
-
-    def model_post_init(self, context: Any) -> None:
-        """Check that one is set."""
-        if sum(value is not None for value in (self.epochs, self.steps, self.seconds)) != 1:
-            raise SpecError("give one budget: --epochs, --steps or --seconds")
-
-    @property
-    def length(self) -> "Budget":
-        """How long to train, however often to look."""
-        return self.evaluated(None)
-
-    def evaluated(self, times: int | None) -> "Budget":
-        """The same length, evaluated so often."""
-        return self.model_copy(update={"evaluations": times})
-
-    @model_serializer(mode="wrap")
-    def _without_a_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """So that keys and records of cells evaluated as always stay what they were before there was a choice."""
-        return _without(handler(self), "evaluations")
-
-
-class Cell(Checked):
+class Training(Cell):
     """All that determines a training run, in canonical form.
 
     Attributes:
-        suite: name of the suite that asked for it.
         task: canonical SPEC.
         method: canonical SPEC.
-        backend: canonical SPEC, which is its name where it has no options.
-        device: the backend's name of the device, or None for its default.
-        dtype: `float32` or `float64`.
         seed: of weights, order and samples, each a stream of its own, but for what is fixed.
         fixed: sources whose streams are those of seed 0, whatever the seed; in alphabetical order, each once.
         budget: when to stop.
-        threads: threads of the numerical libraries; time and rounding depend on it, so another number is another cell.
         unofficial_data: whether a copy of the data that is not the published one is taken.
     """
 
-    suite: str
+    summary: ClassVar[str] = "a method trains a network on a task"
+    fields: ClassVar[tuple[str, ...]] = FIELDS
+    # What was measured on the way stays in the history; a row of a run that did not end holds no result.
+    kept_of_failures: ClassVar[tuple[str, ...]] = (
+        "device", "n_parameters", "dataset_sha256", "dataset_official", "step_seconds", "step_ratio_to_sgd", "steps",
+        "phase_seconds",
+    )  # fmt: skip
+    experiment: Literal["training"] = "training"
     task: str
     method: str
-    backend: str
-    device: str | None = None
-    dtype: str = "float32"
     seed: int = Field(0, ge=0, lt=2**63)
     fixed: tuple[Source, ...] = ()
     budget: Budget
-    threads: int = Field(1, ge=1, lt=2**63)
     unofficial_data: bool = False
 
     @field_validator("fixed")
@@ -97,18 +75,32 @@ class Cell(Checked):
     def _in_order(cls, fixed: tuple[Source, ...]) -> tuple[Source, ...]:
         return tuple(sorted(set(fixed)))
 
-    @model_serializer(mode="wrap")
-    def _without_an_empty_fixed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """So that keys and records of cells where nothing is fixed stay what they were before there was a choice."""
-        return _without(handler(self), "fixed")
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.task, self.method, self.backend, f"s{self.seed}"
 
     @property
-    def key(self) -> str:
-        """File name of the cell's record, without ending: readable, and unique by a hash of all fields."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
-        names = (self.task, self.method, self.backend)
-        slug = "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:48] for name in names)
-        return f"{slug}--s{self.seed}--{digest}"
+    def title(self) -> str:
+        return f"{self.task} {self.method} {self.backend} seed {self.seed}"
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        return ("methods", self.method), ("tasks", self.task)
+
+    @property
+    def data(self) -> tuple[str, bool]:
+        return self.task, self.unofficial_data
+
+    def check_data(self, n_train: int) -> None:
+        if self.make_task().batch_size is None:
+            check_batch(self, n_train)
+
+    @property
+    def measures_memory(self) -> bool:
+        return True
+
+    def alike_in_memory(self) -> "Training":
+        return self.model_copy(update={"seed": 0, "fixed": (), "budget": Budget(steps=1), "suite": ""})
 
     def seed_of(self, source: Source) -> int:
         """The seed of a source's streams."""
@@ -124,15 +116,25 @@ class Cell(Checked):
         (method,) = configured("methods", self.method)
         return cast(Method, method)
 
+    @classmethod
+    def check(cls, cells: Sequence["Training"], *, here: bool) -> None:
+        check_cells(cells, here=here)
 
-def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
-    """Fields without one that is empty."""
-    return fields if fields.get(name) else {key: value for key, value in fields.items() if key != name}
+    def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
+        train(self, backend, outcome, report, limits)
 
+    def peaks(self, backend: Backend) -> Peaks:
+        stepper, _, params = set_up(self, backend)
+        check_memory(stepper, params)
+        return step_peaks(stepper, params, WINDOW)
 
-def tasks_of(cells: Iterable[Cell]) -> dict[str, Task]:
-    """The tasks of cells by their SPECs, each made once."""
-    return {spec: cell.make_task() for spec, cell in {cell.task: cell for cell in cells}.items()}
+    def row(self, figures: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        own = super().row(figures, history)
+        own |= {"budget": str(self.budget), "fixed": ", ".join(self.fixed) or None}
+        if (seconds := own.get("seconds_to_target")) is not None:
+            at_target = (point.get("step") for point in history if point.get("seconds") == seconds)
+            own["steps_to_target"] = next(at_target, None)
+        return own
 
 
 def count(kind: str, spec: str) -> int:

@@ -1,19 +1,17 @@
 """Training: one cell, from data to figures."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rbench.backend import Array, Backend
 from rbench.errors import DataError, DivergedError
+from rbench.experiment import NO_LIMITS, Limits, Outcome, Report
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
 from rbench.tasks.base import checksum
-from rbench.train.cell import Cell
 from rbench.train.clock import Clock, timed
 from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
@@ -22,20 +20,8 @@ from rbench.train.pace import Pace
 from rbench.train.step_time import WINDOW, side_by_side
 from rbench.train.stepper import STEPS_PER_CALL, Stepper, Steps
 
-Report = Callable[[int, int], None]
-
-
-@dataclass
-class Outcome:
-    """What a training run found; kept up to date while it runs, so that a failure loses nothing.
-
-    Attributes:
-        history: an evaluation each: step, training seconds until then, figures.
-        figures: fields of the record's row.
-    """
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
+if TYPE_CHECKING:
+    from rbench.train.cell import Training
 
 
 class Setup(NamedTuple):
@@ -52,7 +38,7 @@ class Setup(NamedTuple):
     params: Params
 
 
-def set_up(cell: Cell, backend: Backend) -> Setup:
+def set_up(cell: "Training", backend: Backend) -> Setup:
     """Put a cell's data and network in place.
 
     Raises:
@@ -67,12 +53,11 @@ def set_up(cell: Cell, backend: Backend) -> Setup:
 
 
 def train(
-    cell: Cell,
+    cell: "Training",
     backend: Backend,
     outcome: Outcome,
     report: Report = lambda step, total: None,
-    memory_limit: int | None = None,
-    data_checksum: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> None:
     """Run a cell and fill in its outcome.
 
@@ -81,8 +66,7 @@ def train(
         backend: the backend that the cell names.
         outcome: filled while the run goes on.
         report: called with the steps done and the steps to do.
-        memory_limit: bytes that the process may hold resident, or None.
-        data_checksum: that the data must have, as `rbench.tasks.base.checksum` has it, or None.
+        limits: on its memory; and the checksum that its data must have, as `rbench.tasks.base.checksum` has it.
 
     Raises:
         Skip: the method needs more memory than there is, or than the limit leaves.
@@ -92,7 +76,7 @@ def train(
     clock = Clock(backend)
     with clock.phase("data"):
         stepper, data, params = set_up(cell, backend)
-        if data_checksum is not None and checksum(data) != data_checksum:
+        if limits.checksum is not None and checksum(data) != limits.checksum:
             raise DataError(
                 f"{cell.task}: the data are not those that the run found: the task makes other data at each load, and "
                 "no table should mix them; let it draw them from a seed of its own, such as a setting data_seed"
@@ -105,7 +89,7 @@ def train(
     }
     pace = Pace(cell.budget, stepper.feed.steps_per_epoch)
     with clock.phase("warm_up"):
-        check_memory(stepper, params, memory_limit)
+        check_memory(stepper, params, limits.memory)
         total = pace.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
         if not pace.timed:

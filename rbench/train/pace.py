@@ -4,7 +4,7 @@ import math
 from bisect import bisect_right
 
 from rbench.errors import Skip
-from rbench.train.cell import MOST_EVALUATIONS, Budget
+from rbench.train.budget import MOST_EVALUATIONS, Budget
 
 EVALUATIONS = 10
 """Evaluations after the start of a run, at least where it has as many steps."""

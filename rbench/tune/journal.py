@@ -73,7 +73,7 @@ class Journal:
         """
         from optuna.trial import create_trial
 
-        facts = {"cell": record.cell.key, "method": record.cell.method, "status": record.status, "seconds": seconds}
+        facts = {"cell": record.cell.key, "method": record.training.method, "status": record.status, "seconds": seconds}
         trial = create_trial(params=point, distributions=distributions(search.space), value=score, user_attrs=facts)
         try:
             self._study(search).add_trial(trial)

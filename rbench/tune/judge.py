@@ -26,7 +26,7 @@ def ranked(search: Search, records: Sequence[Record]) -> list[Record]:
     """Trials with a score, the smallest first; of equal scores the smallest loss, then the earliest; settings once."""
     first: dict[str, Record] = {}
     for record in records:
-        first.setdefault(record.cell.method, record)
+        first.setdefault(record.training.method, record)
     scored = [one for one in first.values() if math.isfinite(score(one, search.figure))]
     return sorted(scored, key=lambda one: (score(one, search.figure), score(one, "loss")))
 
@@ -45,16 +45,16 @@ def chosen(
         confirmations: records of the best of them on further seeds.
         seconds: wall time of all.
     """
-    seeds = {one.cell.method: [one] for one in ranked(search, trials)}
+    seeds = {one.training.method: [one] for one in ranked(search, trials)}
     for record in confirmations:
-        seeds[record.cell.method].append(record)
+        seeds[record.training.method].append(record)
     most = max(map(len, seeds.values()), default=0)
     means = {
         method: tuple(fmean(score(one, figure) for one in records) for figure in (search.figure, "loss"))
         for method, records in seeds.items()
         if len(records) == most
     }
-    best = min(means, key=lambda method: means[method], default=trials[0].cell.method)
+    best = min(means, key=lambda method: means[method], default=trials[0].training.method)
     found = means[best][0] if means else math.inf
     failed = [
         "not finite" if record.status == "ok" else record.status

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rbench.losses import get_loss
 from rbench.methods import Dimension
-from rbench.run import Cell
+from rbench.run import Training
 from rbench.run.tuned import Figure
 from rbench.tune.points import Point, points
 
@@ -22,7 +22,7 @@ class Search:
         space: what is searched, by setting.
     """
 
-    cell: Cell
+    cell: Training
     space: Mapping[str, Dimension]
 
     @property
@@ -46,7 +46,7 @@ class Search:
         """The space as one line."""
         return ", ".join(f"{key} {words}" for key, words in self.words().items())
 
-    def trial(self, point: Point, seed: int) -> Cell:
+    def trial(self, point: Point, seed: int) -> Training:
         """The cell that tries a point: it trains and is judged on parts of the training set, once at its end."""
         task, method = self.cell.make_task(), self.cell.make_method()
         settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}

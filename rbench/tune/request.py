@@ -2,12 +2,13 @@
 
 from pydantic import Field
 
+from rbench.bounds import check_count
 from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods import Dimension, Method
 from rbench.plugins import plugins
-from rbench.run import MAX_CELLS, Budget, Cell, Request, check
-from rbench.run.bounds import check_count
+from rbench.run import MAX_CELLS, Budget, Request, Training, TrainingSuite, check
+from rbench.run.request import find_suite
 from rbench.spec import parse
 from rbench.train.cell import configured
 from rbench.tune.plan import Plan, Search
@@ -89,7 +90,9 @@ class TuneRequest(Checked):
             unofficial_data=self.unofficial_data,
             max_cells=self.max_cells,
         )
-        cells = asked.cells()
+        if not isinstance(find_suite(self.suite), TrainingSuite):
+            raise SpecError(f"suite {self.suite!r} trains nothing, and has no settings to tune")
+        cells = [cell for cell in asked.cells() if isinstance(cell, Training)]
         check(cells)
         distinct = {search.name: search for search in map(self._search, cells)}
         seeds = self.seeds or plugins().find("suites", self.suite).seeds
@@ -105,7 +108,7 @@ class TuneRequest(Checked):
             searches=tuple(distinct.values()),
         )
 
-    def _search(self, cell: Cell) -> Search:
+    def _search(self, cell: Training) -> Search:
         if cell.make_task().validation:
             raise SpecError(f"{cell.task}: leave validation out; trials are judged on that split, runs on the test set")
         method = cell.make_method()

@@ -5,7 +5,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeAlias, get_args
 
-from rbench.run import Cell, Display, Record, run_cells
+from rbench.run import Cell, Display, Record, Training, run_cells
 from rbench.run.gate import Gate
 from rbench.run.record import Status, read_record
 from rbench.tune.journal import Journal
@@ -17,7 +17,7 @@ from rbench.tune.request import TuneRequest
 ANY_END: tuple[Status, ...] = get_args(Status)
 """However a trial ended, it counts: it is not run again."""
 
-Tried: TypeAlias = list[tuple[Point, Cell]]
+Tried: TypeAlias = list[tuple[Point, Training]]
 """What a search tries, in order: each point with its cell; two points of a space of choices alone may have one."""
 
 

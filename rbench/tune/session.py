@@ -91,7 +91,7 @@ def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -
     """The best of the trials on the seeds that confirm them, the best first."""
     point = {cell.method: point for point, cell in reversed(tried)}
     best = ranked(search, [ended[cell.key] for _, cell in tried])[: plan.finalists]
-    again = [point[record.cell.method] for record in best]
+    again = [point[record.training.method] for record in best]
     return [(one, search.trial(one, seed)) for one in again for seed in plan.confirming]
 
 

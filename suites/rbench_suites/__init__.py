@@ -1,7 +1,7 @@
 """The built-in suites, one a file."""
 
 from rbench.hookspecs import hookimpl
-from rbench.run.suite import CostSuite, Suite
+from rbench.run import Suite
 from rbench_suites.autoencoder import AUTOENCODER
 from rbench_suites.cifar10 import CIFAR10
 from rbench_suites.memory import MEMORY
@@ -14,6 +14,6 @@ from rbench_suites.synthetic import SYNTHETIC
 
 
 @hookimpl
-def rbench_suites() -> list[Suite | CostSuite]:
+def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
     return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, STEP_TIME, SCALING, MEMORY]

@@ -1,9 +1,9 @@
 """`autoencoder`: the deep autoencoder of MNIST, hard for first-order methods."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench_suites.settings import tuned
 
-AUTOENCODER = Suite(
+AUTOENCODER = TrainingSuite(
     name="autoencoder",
     summary="deep MNIST autoencoder, 784-1000-500-250-30-250-500-1000-784",
     entries=(

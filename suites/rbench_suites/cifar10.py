@@ -1,9 +1,9 @@
 """`cifar10`: convolutional networks on photographs."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench_suites.settings import tuned
 
-CIFAR10 = Suite(
+CIFAR10 = TrainingSuite(
     name="cifar10",
     summary="CIFAR-10 photographs, a small convolutional and a residual network",
     entries=(

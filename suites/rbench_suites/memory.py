@@ -1,6 +1,6 @@
 """`memory`: what a step of each method takes of memory, beside SGD's."""
 
-from rbench.run.suite import CostSuite
+from rbench.cost import CostSuite
 from rbench_suites.step_time import STEP_TIME
 
 MEMORY = CostSuite(

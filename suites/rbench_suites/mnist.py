@@ -1,9 +1,9 @@
 """`mnist`: a small classifier."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench_suites.settings import tuned
 
-MNIST = Suite(
+MNIST = TrainingSuite(
     name="mnist",
     summary="MNIST classifier, 784-256-128-10",
     entries=(

@@ -1,6 +1,6 @@
 """`quick`: does it work here? Real data that need no download, and a synthetic task, in under a minute."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench_suites.settings import tuned
 
 DIGITS = Entry(
@@ -28,7 +28,7 @@ REGRESSION = Entry(
     ),
     epochs=10,
 )
-QUICK = Suite(
+QUICK = TrainingSuite(
     name="quick",
     summary="digits and an ill-conditioned regression, no download, under a minute",
     entries=(DIGITS, REGRESSION),

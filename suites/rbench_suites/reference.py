@@ -1,6 +1,6 @@
 """`reference`: one table over five tasks, every method tuned with the same budget."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench_suites.settings import tuned
 
 METHODS = (
@@ -11,7 +11,7 @@ METHODS = (
 )
 EXACT = "riemannian[output_metric=ggn,schedule=linear]"
 LABELS = "riemannian[output_metric=true_vs_rest,schedule=linear]"
-REFERENCE = Suite(
+REFERENCE = TrainingSuite(
     name="reference",
     summary="two classifiers, an autoencoder and two synthetic tasks: accuracy, time to target and memory",
     entries=(

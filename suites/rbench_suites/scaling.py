@@ -1,6 +1,6 @@
 """`scaling`: time and memory of each solver as parameters, outputs, batch and depth grow."""
 
-from rbench.run.suite import CostSuite, Sweep
+from rbench.cost import CostSuite, Sweep
 
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 OUTPUTS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)

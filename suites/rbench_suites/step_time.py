@@ -1,6 +1,6 @@
 """`step-time`: seconds of a step of each method, over SGD's, beside the ratio that arithmetic alone would give."""
 
-from rbench.run.suite import CostSuite
+from rbench.cost import CostSuite
 
 STEP_TIME = CostSuite(
     name="step-time",

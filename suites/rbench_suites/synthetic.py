@@ -1,6 +1,6 @@
 """`synthetic`: tasks whose difficulty is known."""
 
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench_suites.quick import REGRESSION
 from rbench_suites.settings import tuned
 
@@ -45,7 +45,7 @@ TWO_SPIRALS = Entry(
         "kfac[lr=0.1,damping=0.01]",
     ),
 )
-SYNTHETIC = Suite(
+SYNTHETIC = TrainingSuite(
     name="synthetic",
     summary="ill-conditioned regression, teacher and student, deep linear, two spirals, a sum of exponentials",
     entries=(REGRESSION, TEACHER_STUDENT, DEEP_LINEAR, TWO_SPIRALS, LANCZOS),

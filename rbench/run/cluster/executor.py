@@ -16,15 +16,16 @@ from types import TracebackType
 from typing import Any
 
 from rbench.errors import RbenchError
+from rbench.experiment import Cell
 from rbench.run.cluster.address import check_answer, secured, unreachable
 from rbench.run.cluster.security import Certificates
 from rbench.run.cluster.standard import Standard
 from rbench.run.cluster.worker import Introduction, Order, Result, introduce, topic, work
 from rbench.run.display import Display
-from rbench.run.record import Record, cells_folder, plain
+from rbench.run.record import Record, cells_folder, plain, refused
 from rbench.run.resume import stored
+from rbench.run.series import Series
 from rbench.settings import at_level
-from rbench.train.cell import Cell
 
 CONNECT_SECONDS = 10.0
 """Longest time until a scheduler answers."""
@@ -162,7 +163,7 @@ class ClusterExecutor:
         self._gates: set[str] = set()
         self._waiting = False
 
-    def run(self, cells: Sequence[Cell], lacking: Sequence[Record] = ()) -> Generator[Record]:
+    def run(self, cells: Sequence[Cell], lacking: Sequence[Record], series: Series) -> Generator[Record]:
         """Run cells, and yield their records, which are stored, as they end; their gates are the workers' own.
 
         Stopping early ends the cells that still run.
@@ -170,12 +171,13 @@ class ClusterExecutor:
         Args:
             cells: what to run.
             lacking: records of which only the peak memory is measured, before the cells run; they are yielded too.
+            series: says which cells wait for others, and which are not to run.
 
         Raises:
             ChangedError: a worker's software or data changed while the run went on.
             RbenchError: no worker can run the cells, or the scheduler went away.
         """
-        self._lacking = {record.cell: record for record in lacking}
+        self._lacking, self._series = {record.cell: record for record in lacking}, series
         self._queue.extend([*self._lacking, *cells])
         if not self._queue:
             return
@@ -183,7 +185,7 @@ class ClusterExecutor:
         client = self._cluster.client
         client.subscribe_topic(topic(self._run), lambda event: self._steps.put(event[1]))
         try:
-            while self._queue or any(hand.cell for hand in self._hands.values()):
+            while self._queue or self._ended or any(hand.cell for hand in self._hands.values()):
                 self._see_who_is_there()
                 for hand in list(self._hands.values()):
                     if hand.future is not None and hand.future.done():
@@ -191,7 +193,9 @@ class ClusterExecutor:
                 self._dispatch()
                 self._show_steps()
                 while self._ended:
-                    yield stored(self._directory, self._ended.popleft())
+                    record = self._ended.popleft()
+                    series.note(record)
+                    yield stored(self._directory, record)
                 sleep(INTERVAL)
         finally:
             with suppress(OSError):
@@ -238,11 +242,23 @@ class ClusterExecutor:
 
     def _dispatch(self) -> None:
         for hand in self._hands.values():
-            if self._queue and hand.host and hand.future is None and hand.missing is None:
-                hand.cell = self._queue.popleft()
+            if hand.host and hand.future is None and hand.missing is None and (cell := self._next()) is not None:
+                hand.cell = cell
                 lacking = self._lacking.get(hand.cell)
                 order = Order(run=self._run, cell=hand.cell, lacking=lacking, **self._limits)
                 hand.future = self._submit(hand.address, work, json.dumps(plain(order.model_dump())))
+
+    def _next(self) -> Cell | None:
+        """The next cell that may run now, taken from the queue; those that are not to run have ended."""
+        while (cell := self._series.first_ready(self._queue)) is not None:
+            self._queue.remove(cell)
+            reason = None if cell in self._lacking else self._series.refusal(cell)
+            if reason is None:
+                return cell
+            record = refused(cell, reason, None, self._standard.environment(cell))
+            self._series.note(record)
+            self._ended.append(record)
+        return None
 
     def _submit(self, address: str, function: Any, *arguments: str) -> Any:
         return self._cluster.client.submit(

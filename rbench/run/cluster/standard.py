@@ -6,15 +6,15 @@ from typing import TypeAlias
 
 from pydantic import TypeAdapter
 
+from rbench.experiment import AnyCell, Cell
 from rbench.run.cluster.worker import Introduction
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, read_records
 from rbench.run.resume import ChangedError, check_same
 from rbench.spec import parse
-from rbench.train.cell import Cell
 
-Kind: TypeAlias = tuple[str, str, str, str | None]
-"""Names of method and task, backend, and device: what a cell's environment depends on."""
+Kind: TypeAlias = tuple[str, tuple[str, ...], str, str | None]
+"""Experiment, names of its parts such as method and task, backend, and device: what a cell's environment depends on."""
 
 
 class Standard:
@@ -41,7 +41,7 @@ class Standard:
     @property
     def question(self) -> tuple[str, str]:
         """A cell of each kind that is to run, and of each that has records, as JSON."""
-        text = TypeAdapter(list[Cell]).dump_json
+        text = TypeAdapter(list[AnyCell]).dump_json
         return text(list(self._todo.values())).decode(), text(list(self._there.values())).decode()
 
     def refusal(self, found: Introduction) -> str | None:
@@ -89,9 +89,9 @@ class Standard:
     def judged(self, record: Record) -> Record:
         """A record that comes home, or one that says that its data are not those of the first cell that had them."""
         found = record.figures.get("dataset_sha256")
-        if found is None:
+        if found is None or record.cell.data is None:
             return record
-        first = self._own_data.setdefault((record.cell.task, record.cell.unofficial_data), found)
+        first = self._own_data.setdefault(record.cell.data, found)
         if found == first:
             return record
         reason = (
@@ -104,12 +104,12 @@ class Standard:
 
     def _note_data(self, record: Record) -> None:
         found = record.figures.get("dataset_sha256")
-        if found is not None:
-            self._data.setdefault((record.cell.task, record.cell.unofficial_data), found)
+        if found is not None and record.cell.data is not None:
+            self._data.setdefault(record.cell.data, found)
 
 
 def _kind(cell: Cell) -> Kind:
-    return parse(cell.method)[0], parse(cell.task)[0], cell.backend, cell.device
+    return cell.name, tuple(parse(spec)[0] for _, spec in cell.parts), cell.backend, cell.device
 
 
 def _kinds(cells: Iterable[Cell]) -> dict[Kind, Cell]:

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from rbench.errors import RbenchError
+from rbench.experiment import AnyCell, Cell
 from rbench.plugins import find_backend
 from rbench.run.ask import INTERVAL, Stopped
 from rbench.run.data import Found, Wanted, find_data, wanted
@@ -24,7 +26,7 @@ from rbench.run.isolate import run_isolated
 from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, Status, plain
-from rbench.train.cell import Cell
+from rbench.train.cell import configured
 from rbench.train.memory import Peaks
 
 REPORT_SECONDS = 1.0
@@ -66,7 +68,7 @@ class Order(BaseModel):
     """
 
     run: str
-    cell: Cell
+    cell: AnyCell
     lacking: Record | None = None
     timeout: float | None = None
     memory_limit: int | None = None
@@ -119,7 +121,7 @@ def introduce(run: str, todo: str, there: str) -> str:
         host=socket.gethostname(), rbench=known["rbench"], commit=known["commit"] and known["commit"]["id"]
     )
     try:
-        read = TypeAdapter(list[Cell])
+        read = TypeAdapter(list[AnyCell])
         cells, others = read.validate_json(todo), read.validate_json(there)
     except ValueError as error:  # of another version
         return said.model_copy(update={"problems": (f"cannot read what is asked: {error}",)}).model_dump_json()
@@ -180,7 +182,9 @@ class _Unwanted(threading.Event):
 def _problems(cell: Cell) -> list[str]:
     """Why a cell of this kind cannot run here."""
     found = []
-    for make in (lambda: find_backend(cell.backend, cell.dtype, cell.device), cell.make_task, cell.make_method):
+    made: list[Callable[[], Any]] = [lambda: find_backend(cell.backend, cell.dtype, cell.device)]
+    made += [partial(configured, kind, spec) for kind, spec in cell.parts]
+    for make in made:
         try:
             make()
         except RbenchError as error:
@@ -205,21 +209,21 @@ def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Reco
 
     if not found.passed:
         return without("skipped", f"not timed: {found}")
-    need = wanted([cell])[cell.key]
-    if need not in run.data:
+    need = wanted([cell]).get(cell.key)
+    if need is not None and need not in run.data:
         try:  # fetched and checked once, outside of the cell's time
             run.data |= find_data([need], timeout=order.timeout, memory_limit=order.memory_limit, stop=unwanted)
         except RbenchError as error:
             return without("crashed", f"{type(error).__name__}: {error}")
-    data = run.data[need]
-    if data.status is not None:
+    data = Found() if need is None else run.data[need]
+    if need is not None and data.status is not None:
         del run.data[need]  # it may end differently for another cell
         return without(data.status, data.reason)
     return run_isolated(
         cell,
         found,
         scratch,
-        checksum=data.checksum,
+        checksum=data.checksum or None,
         peaks=run.peaks if order.memory_pass else None,
         progress=_reporter(order.run, unwanted.worker),
         **limits,

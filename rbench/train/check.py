@@ -1,21 +1,24 @@
 """What is checked of cells before any of them runs: that methods can train on their tasks, and that they can fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+from rbench.bounds import check_bytes
 from rbench.errors import RbenchError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.modules import Module
 from rbench.plugins import get_backend
-from rbench.run.bounds import check_bytes
 from rbench.tasks import Task
-from rbench.train.cell import Cell, tasks_of
+
+if TYPE_CHECKING:
+    from rbench.train.cell import Training
 
 BYTES_PER_PARAMETER = 8
 """At least: a parameter and its gradient, in float32."""
 
 
-def check(cells: Sequence[Cell], *, here: bool = True) -> None:
+def check_cells(cells: "Sequence[Training]", *, here: bool = True) -> None:
     """Raise for methods that cannot train on their task, and for tasks that cannot fit, before any cell runs.
 
     Args:
@@ -38,7 +41,7 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
             check_batch(cell, size)
 
 
-def check_batch(cell: Cell, size: int) -> None:
+def check_batch(cell: "Training", size: int) -> None:
     """Raise for a method that cannot train on batches of a size.
 
     Raises:
@@ -63,6 +66,11 @@ def check_network(what: str, net: Module, data_bytes: int = 0) -> None:
     """
     parameters = sum(layer.n_parameters for layer in net.layers)
     check_bytes(what, data_bytes + BYTES_PER_PARAMETER * parameters, "give smaller sizes")
+
+
+def tasks_of(cells: "Iterable[Training]") -> dict[str, Task]:
+    """The tasks of cells by their SPECs, each made once."""
+    return {spec: cell.make_task() for spec, cell in {cell.task: cell for cell in cells}.items()}
 
 
 def _problem(task: Task, *, here: bool) -> Problem:

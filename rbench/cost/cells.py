@@ -1,0 +1,200 @@
+"""The experiments that measure costs: a step's time beside SGD's, a part of a step, and a step's time and memory."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from rbench.backend import Backend
+from rbench.cost.benchmark import benchmarked, write_benchmarks
+from rbench.cost.networks import network
+from rbench.cost.timing import LOSS, PreparedStep, median_seconds
+from rbench.errors import RbenchError, SpecError
+from rbench.experiment import Cell, Limits, Outcome, Report
+from rbench.losses import get_loss
+from rbench.methods import Problem
+from rbench.modules import Module
+from rbench.plugins import get_backend
+from rbench.train.cell import configured
+from rbench.train.check import check_network
+from rbench.train.memory import Peaks
+
+COST_FIELDS = (
+    "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
+    "threads", "status", "reason", "rounds", "step_seconds", "step_seconds_low", "step_seconds_high",
+    "step_ratio_to_sgd", "step_ratio_low", "step_ratio_high", "floor", "operations", "n_parameters",
+    "compile_seconds", "peak_host_bytes", "peak_resident_bytes", "peak_device_bytes", "memory_reason",
+)  # fmt: skip
+"""Fields of a row, in order; what does not apply is null. A row is of a method's step, or of a part of a step.
+
+- `step_seconds` median over `rounds` of a synchronised step, or part, at the initial weights, with quartiles; where
+  steps differ, a round is the mean of a cycle of them;
+- `step_ratio_to_sgd` median of the ratio to a step of `sgd`, timed in turn with it in the same process, with quartiles;
+- `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`;
+- `sweep` what grows from row to row of a series, and `size` how large it is;
+- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
+  data and parameters; see `rbench.train.memory.Peaks`;
+- `memory_reason` why they are missing, where the measurement did not end `ok`.
+"""
+
+SIZES: dict[str, Callable[[Module, int, int], int]] = {
+    "n": lambda net, outputs, batch: sum(layer.n_parameters for layer in net.layers),
+    "d": lambda net, outputs, batch: outputs,
+    "batch": lambda net, outputs, batch: batch,
+    "depth": lambda net, outputs, batch: len(net.layers),
+}
+"""What may grow in a sweep: parameters, outputs, data of a batch, layers."""
+
+
+class StepCell(Cell):
+    """A method's step on a network, with random data, which make no difference to its time.
+
+    Attributes:
+        network: its name, as `rbench.cost.network` takes it.
+        batch_size: data in a batch.
+        method: canonical SPEC.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = COST_FIELDS
+    network: str
+    batch_size: int
+    method: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.network, f"b{self.batch_size}", self.method, self.backend
+
+    @property
+    def title(self) -> str:
+        return f"{self.network} batch {self.batch_size} {self.method} {self.backend} {self.dtype}"
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        return (("methods", self.method),)
+
+    @classmethod
+    def check(cls, cells: "Sequence[StepCell]", *, here: bool) -> None:
+        for name, batch in dict.fromkeys((cell.network, cell.batch_size) for cell in cells):
+            net, shape = network(name)
+            if here:
+                check_network(f"{name} with batches of {batch:,}", net, 4 * batch * prod(shape))
+        for name, batch, spec in dict.fromkeys((cell.network, cell.batch_size, cell.method) for cell in cells):
+            (method,) = configured("methods", spec)
+            try:
+                method.check(Problem(get_backend("numpy"), network(name)[0], get_loss(LOSS)))
+                method.check_batch(batch)
+            except RbenchError as error:
+                raise SpecError(f"{spec} on {name}: {error}; name others with --method") from None
+
+    def prepared(self, backend: Backend) -> PreparedStep:
+        """The step, ready to be made."""
+        return PreparedStep(backend, self.network, self.batch_size, self.method)
+
+
+class StepTime(StepCell):
+    """Seconds of a method's step, and its ratio to a step of SGD timed in turn, measured by pytest-benchmark."""
+
+    summary: ClassVar[str] = "seconds of a method's step over SGD's, by pytest-benchmark"
+    libraries: ClassVar[tuple[str, ...]] = ("pytest-benchmark",)
+    experiment: Literal["step-time"] = "step-time"
+    benchmarks: str = "rbench.cost.step_time_benchmarks"
+
+    def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
+        benchmarked(self, self.benchmarks, outcome)
+
+    def words(self, figures: Mapping[str, Any]) -> str:
+        return f"{1e3 * figures['step_seconds']:.3g} ms, {figures['step_ratio_to_sgd']:.2f} × sgd"
+
+    @classmethod
+    def publish(cls, directory: Path, records: Sequence[Any]) -> None:
+        write_benchmarks(directory, records)
+
+
+class PartTime(Cell):
+    """Seconds of a part of a step, measured by pytest-benchmark.
+
+    Attributes:
+        part: one of `rbench.cost.PARTS`.
+    """
+
+    summary: ClassVar[str] = "seconds of a part of a step, by pytest-benchmark"
+    fields: ClassVar[tuple[str, ...]] = COST_FIELDS
+    libraries: ClassVar[tuple[str, ...]] = ("pytest-benchmark",)
+    experiment: Literal["part-time"] = "part-time"
+    part: str
+    benchmarks: str = "rbench.cost.step_time_benchmarks"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.part, self.backend
+
+    @property
+    def title(self) -> str:
+        return f"{self.part} {self.backend} {self.dtype}"
+
+    def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
+        benchmarked(self, self.benchmarks, outcome)
+
+    def words(self, figures: Mapping[str, Any]) -> str:
+        return f"{1e3 * figures['step_seconds']:.3g} ms"
+
+    @classmethod
+    def publish(cls, directory: Path, records: Sequence[Any]) -> None:
+        write_benchmarks(directory, records, "-parts")
+
+
+class StepCost(StepCell):
+    """Seconds of a method's step, and what it takes of memory, in a process each.
+
+    Attributes:
+        sweep: what grows from cell to cell of a series, one of `SIZES`; None outside of one.
+        most_seconds: of a step, after which a series has no larger one.
+    """
+
+    summary: ClassVar[str] = "seconds and memory of a method's step"
+    experiment: Literal["step-cost"] = "step-cost"
+    sweep: str | None = None
+    most_seconds: float | None = None
+
+    @property
+    def size(self) -> int | None:
+        """How large is what grows."""
+        if self.sweep is None:
+            return None
+        net, shape = network(self.network)
+        ((outputs,),) = net.out_space((shape,))  # type: ignore[misc]
+        return SIZES[self.sweep](net, outputs or 0, self.batch_size)
+
+    @property
+    def title(self) -> str:
+        return (f"{self.sweep} = {self.size:,}: " if self.sweep else "") + super().title
+
+    @property
+    def series(self) -> Hashable:
+        return None if self.sweep is None else (self.sweep, self.method, self.backend, self.dtype, self.device)
+
+    def end_of_series(self, status: str, reason: str | None, figures: Mapping[str, Any]) -> str | None:
+        if status != "ok":
+            return f"{self.sweep} = {self.size:,} has no figure: {reason}"
+        if self.most_seconds is not None and figures["step_seconds"] > self.most_seconds:
+            took = f"{figures['step_seconds']:.1f} s a step, above the bound of {self.most_seconds:g} s"
+            return f"{self.sweep} = {self.size:,} took {took}"
+        return None
+
+    @property
+    def measures_memory(self) -> bool:
+        return True
+
+    def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
+        prepared = self.prepared(backend)
+        outcome.figures |= prepared.counted() | median_seconds(backend, prepared)
+
+    def peaks(self, backend: Backend) -> Peaks:
+        return self.prepared(backend).peaks()
+
+    def row(self, figures: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return super().row(figures, history) | {"size": self.size}
+
+    def words(self, figures: Mapping[str, Any]) -> str:
+        peak = figures.get("peak_host_bytes")
+        return f"{1e3 * figures['step_seconds']:.3g} ms" + ("" if peak is None else f", {peak / 2**20:.3g} MiB")

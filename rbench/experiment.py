@@ -1,0 +1,228 @@
+"""What an experiment is: a kind of cell, with its settings, how one is run, and the fields of its rows."""
+
+import hashlib
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias
+
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import to_json
+
+from rbench.backend import Backend
+from rbench.checked import Checked
+from rbench.errors import RbenchError
+from rbench.plugins import plugins
+
+if TYPE_CHECKING:
+    from rbench.run.record import Record
+    from rbench.train.memory import Peaks
+
+Report: TypeAlias = Callable[[int, int], None]
+"""Called with the steps done and the steps to do."""
+
+WHERE = ("backend", "device", "dtype", "threads")
+"""Settings that say where a cell runs, and not what."""
+
+
+@dataclass
+class Outcome:
+    """What a cell found; kept up to date while it runs, so that a failure loses nothing.
+
+    Attributes:
+        figures: fields of the record's row, and what else is to be kept.
+        history: evaluations on the way: numbers by name.
+        attachment: what `Cell.publish` needs beside the figures, as JSON has it.
+    """
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    attachment: dict[str, Any] = field(default_factory=dict)
+
+
+class Limits(NamedTuple):
+    """What holds for a cell beside its settings.
+
+    Attributes:
+        memory: bytes that its process may hold resident, or None.
+        checksum: that its data must have, or None.
+    """
+
+    memory: int | None = None
+    checksum: str | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Cell(Checked):
+    """One cell of an experiment: all that determines what is measured, in canonical form, and how that is done.
+
+    Subclass it for a kind of experiment: give it a field `experiment` whose type is the literal of its name, fields for
+    its settings, and register the class with the `rbench_experiments` hook. Cells are run in a process each, which is
+    under the run's limits, after the equivalence gate of their backend; their records are stored, resumed, compared
+    and tabled alike.
+
+    Attributes:
+        name: of the experiment, from its field `experiment`.
+        summary: one line for `rbench list`.
+        fields: of a row, in order; what a cell or its figures do not have is null.
+        kept_of_failures: figures that stay in the record of a cell that did not end `ok`.
+        libraries: beside its backend's, that its figures depend on.
+        experiment: the name, as it stands in records.
+        suite: name of the suite that asked for it.
+        backend: canonical SPEC, which is its name where it has no options.
+        device: the backend's name of the device, or None for its default.
+        dtype: `float32` or `float64`.
+        threads: threads of the numerical libraries; time and rounding depend on it, so another number is another cell.
+    """
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    fields: ClassVar[tuple[str, ...]] = ()
+    kept_of_failures: ClassVar[tuple[str, ...]] = ("device",)
+    libraries: ClassVar[tuple[str, ...]] = ()
+    experiment: str
+    suite: str
+    backend: str
+    device: str | None = None
+    dtype: str = "float32"
+    threads: int = Field(1, ge=1, lt=2**63)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **others: Any) -> None:
+        cls.name = cls.model_fields["experiment"].default
+
+    @property
+    def key(self) -> str:
+        """File name of the cell's record, without ending: readable, and unique by a hash of all fields."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
+        slug = "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:48] for name in self.names if name)
+        return f"{slug}--{digest}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells the cell from others to a reader, as in its file's name."""
+        return (self.name, self.backend)
+
+    @property
+    def title(self) -> str:
+        """The cell in a line."""
+        return " ".join(name for name in self.names if name)
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Plugins that it is made of beside its backend: their kinds, such as `methods`, and SPECs."""
+        return ()
+
+    @property
+    def data(self) -> tuple[str, bool] | None:
+        """The SPEC of the task whose data it reads, and whether unofficial copies are taken; None for no data."""
+        return None
+
+    def check_data(self, n_train: int) -> None:
+        """Raise an `RbenchError` where the cell cannot run on so many training data."""
+
+    @property
+    def series(self) -> Hashable:
+        """Cells of a suite that have one in common are run one after the other, in order; None for no such."""
+        return None
+
+    def end_of_series(self, status: str, reason: str | None, figures: Mapping[str, Any]) -> str | None:
+        """Why no further cell of the series is to run, given how this one ended; None where others may.
+
+        Args:
+            status: how it ended.
+            reason: in words, where that is not `ok`.
+            figures: that it found.
+        """
+        return None
+
+    @property
+    def measures_memory(self) -> bool:
+        """Whether its peak memory is measured, by `peaks`, in a process of its own."""
+        return False
+
+    def alike_in_memory(self) -> "Cell":
+        """A cell whose peaks are this one's: where several have one in common, they are measured once."""
+        return self
+
+    @classmethod
+    def check(cls, cells: "Sequence[Any]", *, here: bool) -> None:
+        """Raise an `RbenchError` for cells of this kind that cannot be run, before any of them is.
+
+        Args:
+            cells: what is to run.
+            here: whether on this machine; the memory of others is not known.
+        """
+
+    @abstractmethod
+    def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
+        """Run the cell in this process, and fill in its outcome.
+
+        Args:
+            backend: the one that the cell names, within `Backend.inference`.
+            outcome: filled while it goes on.
+            report: called with the steps done and the steps to do.
+            limits: what else holds.
+
+        Raises:
+            Skip: it cannot be run here, in words.
+            CapacitanceError, DivergedError: it left the numbers.
+        """
+
+    def peaks(self, backend: Backend) -> "Peaks":
+        """What it takes of memory, in this process.
+
+        Raises:
+            Skip: it cannot be run here, in words.
+        """
+        raise NotImplementedError(f"{self.name} measures no memory")
+
+    @classmethod
+    def publish(cls, directory: Path, records: "Sequence[Record]") -> None:
+        """Write files that other tools read beside the records of a run.
+
+        Args:
+            directory: the run's.
+            records: all of this experiment that it holds.
+        """
+
+    def row(self, figures: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What a row of the table has of the cell and of what it found, by field."""
+        return {**figures, **dict(self), "device": figures.get("device", self.device)}
+
+    def words(self, figures: Mapping[str, Any]) -> str:
+        """What was found, in a few words for the line that tells of the end; empty where that is not said."""
+        return ""
+
+
+def experiment(name: str) -> type[Cell]:
+    """The kind of cell that is registered by a name.
+
+    Raises:
+        PluginError: there is none.
+    """
+    found: type[Cell] = plugins().find("experiments", name)
+    return found
+
+
+def _read(value: Any) -> Cell:
+    """A cell, from its JSON as that of the kind that it names."""
+    if isinstance(value, Cell):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("experiment"), str):
+        raise ValueError("it names no experiment")
+    try:
+        kind = experiment(value["experiment"])
+    except RbenchError as error:
+        raise ValueError(str(error)) from None
+    return kind.model_validate_json(to_json(value), strict=True)
+
+
+AnyCell: TypeAlias = Annotated[
+    Cell, PlainValidator(_read), PlainSerializer(lambda cell: cell.model_dump()), WithJsonSchema({"type": "object"})
+]
+"""A cell of any kind, as a field of a model that is written and read."""

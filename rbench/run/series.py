@@ -1,0 +1,47 @@
+"""Series: cells that run one after the other, so that none is run where those before it say that it is not to be."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+from rbench.experiment import Cell
+from rbench.run.record import Record
+
+
+class Series:
+    """The order within every series of a run's cells.
+
+    Args:
+        cells: all cells of the run, in order.
+        ended: records of those that have one, by key.
+    """
+
+    def __init__(self, cells: Sequence[Cell], ended: Mapping[str, Record]) -> None:
+        self._before: dict[str, Cell] = {}
+        self._ended = dict(ended)
+        last: dict[Hashable, Cell] = {}
+        for cell in cells:
+            if cell.series is not None:
+                place = cell.name, cell.suite, cell.series
+                if place in last:
+                    self._before[cell.key] = last[place]
+                last[place] = cell
+
+    def note(self, record: Record) -> None:
+        """A cell has ended."""
+        self._ended[record.cell.key] = record
+
+    def first_ready(self, cells: Iterable[Cell]) -> Cell | None:
+        """The first of some cells that may run now: the one before it in its series has ended."""
+        return next((cell for cell in cells if self.is_ready(cell)), None)
+
+    def is_ready(self, cell: Cell) -> bool:
+        """Whether the cell before it in its series has ended, if there is one."""
+        before = self._before.get(cell.key)
+        return before is None or before.key in self._ended
+
+    def refusal(self, cell: Cell) -> str | None:
+        """Why a cell is not to run, as one before it in its series has ended; None where it is."""
+        before = self._before.get(cell.key)
+        if before is None:
+            return None
+        record = self._ended[before.key]
+        return self.refusal(before) or before.end_of_series(record.status, record.reason, record.figures)
