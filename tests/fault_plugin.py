@@ -13,7 +13,7 @@ import numpy as np
 
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
-from rbench.run.suite import Entry, Suite
+from rbench.run import Entry, TrainingSuite
 from rbench.tasks.two_spirals import TwoSpirals
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8],activation=relu]"
@@ -238,4 +238,4 @@ def rbench_suites():
         Entry("digits[hidden=[8]]", ("adam",)),
         Entry(LARGE, ("naive",)),
     )
-    return [Suite("faults", "all that can go wrong", entries)]
+    return [TrainingSuite("faults", "all that can go wrong", entries)]

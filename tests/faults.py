@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from rbench.run import Budget, Cell, Record, read_records
+from rbench.run import Budget, Record, Training, read_records
 from rbench.run.provenance import environment
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
@@ -71,7 +71,7 @@ def is_alive(process):
 
 
 def cell(method="sgd", backend="numpy", seed=0):
-    return Cell(suite="none", task=TASK, method=method, backend=backend, seed=seed, budget=Budget(steps=3))
+    return Training(suite="none", task=TASK, method=method, backend=backend, seed=seed, budget=Budget(steps=3))
 
 
 def made(seed=0, **changes):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from rbench.cost import CostRequest
 from rbench.errors import SpecError
 from rbench.methods import KFAC, SGD, Riemannian
-from rbench.run import Budget, Cell, Request
+from rbench.run import Budget, Request, Training
 from rbench.tasks.digits import Digits
 from rbench.tune import TuneRequest
 
@@ -28,13 +27,13 @@ REFUSED = [
     (Budget, {"steps": True}, "Budget: steps=True: give a number"),
     (Budget, {"seconds": float("nan")}, "Budget: seconds=nan"),
     (Budget, {"seconds": float("inf")}, "Budget: seconds=inf"),
-    (Cell, {**CELL, "threads": 0}, "Cell: threads=0: Input should be greater"),
-    (Cell, {**CELL, "seed": 1.5}, "Cell: seed=1.5: .*integer"),
-    (Cell, {"suite": "quick"}, "Cell needs a value for task"),
+    (Training, {**CELL, "threads": 0}, "training: threads=0: Input should be greater"),
+    (Training, {**CELL, "seed": 1.5}, "training: seed=1.5: .*integer"),
+    (Training, {"suite": "quick"}, "training needs a value for backend"),
     (TuneRequest, {"suite": "quick"}, "TuneRequest needs a value for trials"),
     (TuneRequest, {"suite": "quick", "trials": 1, "seed": -1}, "TuneRequest: seed=-1: "),
-    (CostRequest, {"threads": True}, "CostRequest: threads=True: give a number"),
-    (CostRequest, {"network": ("4-3",)}, r"no setting 'network' \(did you mean 'networks'\?\)"),
+    (Request, {"threads": True}, "Request: threads=True: give a number"),
+    (Request, {"task": ("4-3",)}, r"no setting 'task' \(did you mean 'tasks'\?\)"),
     (SGD, {"lr": True}, "sgd: lr=True: give a number"),
     (KFAC, {"damping": -1}, "kfac: damping=-1: Input should be greater than 0"),
     (Riemannian, {"mass": -0.5}, "riemannian: mass=-0.5: mass must be positive"),
@@ -52,5 +51,5 @@ def test_what_is_wrong_is_named(model, given, words):
 
 def test_what_is_read_raises_as_any_models_reading():
     with pytest.raises(ValidationError, match=r"budget\.steps"):
-        Cell.model_validate_json(json.dumps({**CELL, "budget": {"steps": 0}}))
-    assert Cell.model_validate_json(Cell(**CELL).model_dump_json()) == Cell(**CELL)
+        Training.model_validate_json(json.dumps({**CELL, "budget": {"steps": 0}}))
+    assert Training.model_validate_json(Training(**CELL).model_dump_json()) == Training(**CELL)

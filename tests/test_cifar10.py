@@ -11,7 +11,7 @@ import pooch
 import pytest
 
 from rbench.errors import DataError
-from rbench.run import Budget, Cell, Request, check
+from rbench.run import Budget, Request, Training, check
 from rbench.run.worker import run_cell
 from rbench.tasks import cifar_binary, datasets, files
 from rbench.tasks.cifar10 import DEVIATION, MEAN, Cifar10
@@ -192,7 +192,7 @@ class TestFetching:
 
 def test_a_cell_runs_and_its_record_says_that_the_data_are_unofficial(tmp_path, contents):
     put(tmp_path / "data/cifar-10-batches-bin", contents)
-    cell = Cell(
+    cell = Training(
         suite="cifar10",
         task="cifar10[network=cnn,batch_size=10]",
         method="sgd[lr=0.01]",

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import rbench
 from rbench.cli import app
-from rbench.run import Budget, Cell, Record
+from rbench.run import Budget, Record, Training
 from rbench.run.cluster.standard import Standard
 from rbench.run.cluster.worker import Introduction
 from rbench.run.provenance import environment, provenance
@@ -57,7 +57,7 @@ class TestRefusals:
 
 
 def cell(seed=0, method="sgd"):
-    return Cell(suite="none", task=SPIRALS, method=method, backend="numpy", seed=seed, budget=Budget(steps=3))
+    return Training(suite="none", task=SPIRALS, method=method, backend="numpy", seed=seed, budget=Budget(steps=3))
 
 
 def introduction(**changes):

@@ -12,10 +12,10 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from rbench.cli import app
-from rbench.cost import COST_FIELDS
+from rbench.cost import StepTime
 from rbench.errors import SpecError
-from rbench.report.compare import compare_costs, compare_training
-from rbench.run import Budget, Cell, Record
+from rbench.report.compare import compare
+from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
 
 INF = math.inf
@@ -24,7 +24,7 @@ MACHINE = {"cpu": "Abacus", "rbench": "1.0", "libraries": {"numpy": "2.0"}}
 
 def record(seed=0, status="ok", method="sgd", reason=None, provenance=MACHINE, budget=5, **figures):
     """A record; a run that died knows no device."""
-    cell = Cell(suite="s", task="digits", method=method, backend="numpy", seed=seed, budget=Budget(steps=budget))
+    cell = Training(suite="s", task="digits", method=method, backend="numpy", seed=seed, budget=Budget(steps=budget))
     known = {"device": "cpu", "dataset_sha256": "ab" * 32} if status == "ok" else {}
     return Record(cell=cell, status=status, reason=reason, figures=known | figures, provenance=provenance)
 
@@ -35,7 +35,7 @@ def run(figure, *values, **settings):
 
 
 def change(a, b, figure, threshold=1.1):
-    (found,) = compare_training(a, b, [figure], threshold)
+    (found,) = compare(a, b, [figure], threshold)
     return found
 
 
@@ -113,7 +113,7 @@ def test_a_target_that_is_no_longer_reached():
 
 def test_seeds_are_paired_and_those_of_one_run_do_not_count():
     a, b = run("test_loss", 1.0, 10.0, 100.0, 7.0), run("test_loss", 1.3, 13.1, 129.0)
-    status, loss = compare_training(a, b, ["test_loss"], 1.1)
+    status, loss = compare(a, b, ["test_loss"], 1.1)
     assert (loss.verdict, loss.pairs) == ("worse", 3)
     assert (status.verdict, status.reason) == ("lost", "seed 3 missing")
 
@@ -121,16 +121,16 @@ def test_seeds_are_paired_and_those_of_one_run_do_not_count():
 def test_the_order_of_records_changes_nothing():
     a = [*run("test_loss", 1.0, 2.0, 3.0), *run("test_loss", 4.0, 5.0, 6.0, method="adam")]
     b = [*run("test_loss", 1.4, 2.9, 4.1), *run("test_loss", 4.1, 4.9, 6.1, method="adam")]
-    found = {str(change.line()) for change in compare_training(a, b, (), 1.1)}
+    found = {str(change.line()) for change in compare(a, b, (), 1.1)}
     for seed in range(5):
         mixed = [[records[i] for i in np.random.default_rng(seed).permutation(6)] for records in (a, b)]
-        assert {str(change.line()) for change in compare_training(*mixed, (), 1.1)} == found
+        assert {str(change.line()) for change in compare(*mixed, (), 1.1)} == found
 
 
 def test_seconds_are_compared_only_when_asked_for():
     a = [record(step_seconds=1.0, train_seconds=1.0, seconds_to_target=1.0, step_ratio_to_sgd=1.0, test_loss=1.0)]
-    assert [found.figure for found in compare_training(a, a, (), 1.1)] == ["step_ratio_to_sgd", "test_loss"]
-    assert [found.figure for found in compare_training(a, a, ["train_seconds"], 1.1)] == ["train_seconds"]
+    assert [found.figure for found in compare(a, a, (), 1.1)] == ["step_ratio_to_sgd", "test_loss"]
+    assert [found.figure for found in compare(a, a, ["train_seconds"], 1.1)] == ["train_seconds"]
 
 
 @pytest.mark.parametrize(
@@ -148,16 +148,14 @@ def test_seconds_are_compared_only_when_asked_for():
 )
 def test_what_cannot_be_compared_is_refused(b, names, threshold, words):
     with pytest.raises(SpecError, match=words):
-        compare_training(run("test_loss", 1.0), b, names, threshold)
+        compare(run("test_loss", 1.0), b, names, threshold)
 
 
 def cost(middle, low, high, method="sgd", status="ok", reason=None, **figures):
-    known = {"suite": "step-time", "network": "4-3-2", "batch_size": 8, "method": method, "backend": "numpy",
-             "dtype": "float32", "threads": 1, "status": status, "reason": reason}  # fmt: skip
+    cell = StepTime(suite="step-time", network="4-3-2", batch_size=8, method=method, backend="numpy")
     if status == "ok":
-        known |= {"device": "cpu", **figures}
-        known |= {"step_ratio_to_sgd": middle, "step_ratio_low": low, "step_ratio_high": high}
-    return {name: known.get(name) for name in COST_FIELDS}
+        figures |= {"device": "cpu", "step_ratio_to_sgd": middle, "step_ratio_low": low, "step_ratio_high": high}
+    return Record(cell=cell, status=status, reason=reason, figures=figures)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +163,7 @@ def cost(middle, low, high, method="sgd", status="ok", reason=None, **figures):
     [((3, 2.6, 3.5), "worse"), ((3, 2.4, 3.5), "noise"), ((1, 0.9, 1.4), "better"), ((2.7, 2.6, 3.5), "worse")],
 )
 def test_of_costs_quartiles_must_not_overlap(b, verdict):
-    (found,) = compare_costs([cost(2, 1.5, 2.5)], [cost(*b)], (), 1.1)
+    (found,) = compare([cost(2, 1.5, 2.5)], [cost(*b)], (), 1.1)
     assert (found.verdict, found.pairs) == (verdict, 1)
     assert found.ratio[:3] == pytest.approx((b[0] / 2, b[1] / 2.5, b[2] / 1.5))
 
@@ -173,7 +171,7 @@ def test_of_costs_quartiles_must_not_overlap(b, verdict):
 def test_costs_are_matched_by_what_they_are_of():
     a = [cost(2, 1.5, 2.5), cost(4, 3, 5, method="adam"), cost(1, 1, 1, method="kfac")]
     b = [cost(2, 1.5, 2.5, method="new"), cost(4, 3, 5, method="adam"), cost(0, 0, 0, "sgd", "crashed", "boom")]
-    found = {(change.row["method"], change.figure): change for change in compare_costs(a, b, (), 1.1)}
+    found = {(change.row["method"], change.figure): change for change in compare(a, b, (), 1.1)}
     assert found.keys() == {("sgd", "status"), ("adam", "step_ratio_to_sgd"), ("kfac", "status")}
     assert (found["sgd", "status"].reason, found["kfac", "status"].reason) == ("crashed: boom", "missing")
     assert found["adam", "step_ratio_to_sgd"].ratio.middle == 1
@@ -181,7 +179,7 @@ def test_costs_are_matched_by_what_they_are_of():
 
 def test_memory_of_costs_is_compared_without_quartiles():
     a, b = ([cost(2, 1.5, 2.5, peak_host_bytes=size)] for size in (1000, 1300))
-    found = {change.figure: change.verdict for change in compare_costs(a, b, (), 1.1)}
+    found = {change.figure: change.verdict for change in compare(a, b, (), 1.1)}
     assert found == {"step_ratio_to_sgd": "noise", "peak_host_bytes": "worse"}
 
 
@@ -274,14 +272,15 @@ def test_what_differs_between_the_machines_is_named(call):
 
 def test_wrong_requests_are_one_message_and_status_2(call, tmp_path):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "costs").mkdir()
-    (tmp_path / "costs" / "run.json").write_text('{"places": []}')
+    write_record(tmp_path / "costs", cost(1.0, 1.0, 1.0))
     assert call(SAME, SAME).exit_code == 0
     for words, message in {
         ("A", "empty"): "empty holds no run",
         ("nowhere", "A"): "nowhere holds no run",
-        ("A", "costs"): "A and costs: one measures costs and the other does not",
-        ("costs", "costs"): "no cell in common",
+        (
+            "A",
+            "costs",
+        ): "no cell in common: one is of training and the other of step-time",
         ("A", "B", "--figure", "speed"): "no figure to compare here is called speed",
         ("A", "B", "--threshold", "0.5"): "threshold 0.5",
     }.items():

@@ -1,7 +1,12 @@
 """Costs: operations against counts of what a step computes, and `rbench run step-time` on tiny cases."""
 
+import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,15 +17,14 @@ from typer.testing import CliRunner
 from counting import CountingBackend, counted
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
 from rbench.cli import app
-from rbench.cost import COST_FIELDS, CostRequest, network, parts, places, step_operations
+from rbench.cost import COST_FIELDS, PartTime, StepTime, network, parts, step_operations
 from rbench.cost.operations import layer_works
-from rbench.errors import PluginError, SpecError
+from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import plugins
-from rbench.run import CostSuite, Request
-from rbench.run.provenance import cost_environment
-from rbench.run.run_file import kind
+from rbench.run import Request, read_records
+from rbench.run.provenance import environment
 from rbench.tasks import Dataset
 from rbench.train.cell import configured
 from rbench.train.feed import Feed
@@ -150,21 +154,22 @@ def test_a_network_of_too_many_layers_is_refused_before_it_is_made(name):
 
 def test_the_suite_plans_every_method_on_every_network_and_the_parts():
     suite = plugins().find("suites", "step-time")
-    (plan,) = CostRequest(threads=1).plans()
-    steps = [case for case in plan.cases if case.method]
+    cells = Request(suites=("step-time",), threads=1).cells()
+    steps = [cell for cell in cells if isinstance(cell, StepTime)]
     assert len(steps) == len(suite.networks) * len(suite.methods)
-    assert [case.part for case in plan.cases if case.part] == list(parts.PARTS)
-    assert {case.batch_size for case in steps} == {128}
+    assert [cell.part for cell in cells if isinstance(cell, PartTime)] == list(parts.PARTS)
+    assert {cell.batch_size for cell in steps} == {128}
 
 
 def test_a_bare_method_is_each_of_the_suites_own():
-    request = CostRequest(networks=("4-3-2",), methods=("kfac", "sgd[lr=[0.1,0.2]]"), dtypes=("float64", "float32"))
-    plans = request.plans()
-    assert [case.method for case in plans[0].cases] == [
+    methods = ("kfac", "sgd[lr=[0.1,0.2]]")
+    asked = Request(suites=("step-time",), tasks=("4-3-2",), methods=methods, dtypes=("float64", "float32"))
+    cells = asked.cells()
+    assert [cell.method for cell in cells] == 2 * [
         "kfac[lr=0.01,damping=0.1,decay=0]", "kfac[lr=0.01,damping=0.1,refresh=10]", "kfac[lr=0.01,damping=0.1]",
         "sgd[lr=0.1]", "sgd[lr=0.2]",
     ]  # fmt: skip
-    assert [plan.name for plan in plans] == ["step-time-numpy-float64", "step-time-numpy"]
+    assert [cell.dtype for cell in cells] == 5 * ["float64"] + 5 * ["float32"]
 
 
 @pytest.fixture
@@ -176,7 +181,7 @@ def call(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """A run of tiny cases on NumPy, and what the command printed."""
+    """A run of tiny steps on NumPy, and what the command printed."""
     folder = tmp_path_factory.mktemp("cost") / "run"
     methods = ("-m", "sgd", "-m", "kfac[refresh=3]")
     done = CliRunner().invoke(app, ["run", "step-time", *TINY, *methods, "-o", str(folder)])
@@ -184,29 +189,44 @@ def measured(tmp_path_factory):
     return SimpleNamespace(folder=folder, done=done, words=("run", "step-time", *TINY, *methods, "-o", folder))
 
 
-def test_a_run_leaves_entries_the_request_and_what_they_were_measured_with(measured):
+def test_a_run_leaves_records_and_what_pytest_benchmark_has_of_them(measured):
+    records = read_records(measured.folder)[0]
+    assert {record.cell.method for record in records} == {"sgd[lr=0.1]", "kfac[lr=0.01,damping=0.1,refresh=3]"}
+    for record in records:
+        assert record.environment == environment(record.cell)
+        assert record.gate.misses == ()
+        assert record.figures["n_parameters"] == 16 * 8 + 8 + 8 * 4 + 4
     entries = json.loads((measured.folder / "step-time-numpy.json").read_text())["benchmarks"]
-    assert [entry["extra_info"]["method"] for entry in entries] == [
-        "sgd[lr=0.1]",
-        "kfac[lr=0.01,damping=0.1,refresh=3]",
-    ]
-    for entry in entries:
-        assert entry["extra_info"]["n_parameters"] == 16 * 8 + 8 + 8 * 4 + 4
-        assert entry["stats"]["rounds"] >= 5
+    rounds = {entry["extra_info"]["method"]: entry["stats"]["rounds"] for entry in entries}
+    assert rounds == {record.cell.method: record.figures["rounds"] for record in records}
+    assert min(rounds.values()) >= 5
     whole = json.loads((measured.folder / "run.json").read_text())
-    assert whole["request"]["networks"] == ["16-8-4"]
+    assert whole["request"]["tasks"] == ["16-8-4"]
     assert whole["provenance"]["python"]
-    assert whole["places"][0]["gate"]["misses"] == []
-    assert whole["places"][0]["environment"] == cost_environment(["sgd", "kfac"], "numpy", None)
-    names = {".lock", "run.json", "step-time-numpy.json", "step-time-numpy.log"}
-    assert {path.name for path in measured.folder.iterdir()} == names
+
+
+def test_pytest_benchmark_reads_what_is_published(measured):
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(measured.folder / "step-time-numpy.json")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "16-8-4 batch 8 sgd[lr=0.1] numpy float32" in shown
+
+
+def test_the_benchmarks_run_under_pytest_alone(measured, tmp_path):
+    cell = next(record.cell for record in read_records(measured.folder)[0] if record.cell.method == "sgd[lr=0.1]")
+    environ = {**os.environ, "RBENCH_CELL": cell.model_dump_json(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environ.pop("PYTEST_XDIST_WORKER", None)
+    command = [sys.executable, "-P", "-m", "pytest", "-c", os.devnull, "-p", "pytest_benchmark.plugin"]
+    command += [f"--benchmark-json={tmp_path / 'out.json'}", "--pyargs", "rbench.cost.step_time_benchmarks"]
+    subprocess.run(command, env=environ, check=True, capture_output=True, cwd=tmp_path)
+    (entry,) = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
+    assert entry["extra_info"]["method"] == "sgd[lr=0.1]"
 
 
 def test_a_run_says_how_it_goes_on_and_ends_with_the_table(measured):
     lines = measured.done.stderr.splitlines()
     assert lines[0].startswith("equivalence gate, numpy float32 on cpu")
-    assert re.fullmatch(r"\[1/2\] numpy float32 16-8-4 batch 8 sgd\[lr=0.1\]: \S+ ms, \S+ × sgd", lines[1])
-    assert lines[-1] == f"results: {measured.folder}"
+    assert re.fullmatch(r"\[1/2\] 16-8-4 batch 8 sgd\[lr=0.1\] numpy float32: ok, \S+ ms, \S+ × sgd", lines[1])
+    assert lines[-1] == f"records: {measured.folder}"
     head, _, sgd, kfac, *notes = measured.done.stdout.splitlines()
     titles = ["network", "batch", "method", "backend", "device", "dtype", "step ms", "over sgd", "floor"]
     assert [word.strip() for word in head.split("|")[1:-1]] == titles
@@ -233,80 +253,79 @@ def test_the_rows_hold_ordered_quartiles(call, measured):
     assert (rows[0]["part"], rows[0]["status"], rows[0]["floor"], rows[0]["compile_seconds"]) == (None, "ok", 1, None)
 
 
-def test_what_is_measured_is_kept_until_it_is_forced(call, measured):
-    before = (measured.folder / "step-time-numpy.json").stat().st_mtime_ns
+def test_what_is_measured_is_kept(call, measured):
+    before = {path.name: path.stat().st_mtime_ns for path in (measured.folder / "cells").iterdir()}
     done = call(*measured.words, "--json")
-    assert done.stderr.splitlines()[0] == "step-time-numpy: kept from an earlier run"
+    assert done.stderr.splitlines()[0] == "cells from an earlier run: 2; to run: 0"
     assert len(json.loads(done.stdout)) == 2
-    assert (measured.folder / "step-time-numpy.json").stat().st_mtime_ns == before
+    assert {path.name: path.stat().st_mtime_ns for path in (measured.folder / "cells").iterdir()} == before
 
 
-def test_runs_of_both_kinds_in_one_table(call, measured):
+def test_runs_of_two_experiments_in_one_table_and_one_directory(call, measured):
     spirals = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
     assert call("run", "-t", spirals, "-m", "sgd", "--steps", 3, "-o", "trained").exit_code == 0
-    done = call("table", measured.folder, "trained")
+    done = call("table", "trained", measured.folder)
     assert done.exit_code == 0
     assert done.stdout.index("two-spirals") < done.stdout.index("16-8-4")
     rows = json.loads(call("table", "trained", measured.folder, "--format", "json").stdout)
     assert [row.get("task") is None for row in rows] == [False, True, True]
-    for words, message in {
-        ("run", "step-time", *TINY, "-o", "trained"): "trained holds a run that trains",
-        ("run", "-t", spirals, "-m", "sgd", "--steps", 3, "-o", measured.folder): "holds a run that measures costs",
-        ("table", measured.folder, "--history"): "has no history",
-    }.items():
-        refused = call(*words)
-        assert (refused.exit_code, refused.stdout) == (2, "")
-        assert message in refused.stderr
-    assert (kind(Path("trained")), kind(measured.folder), kind(Path())) == ("training", "cost", None)
+    refused = call("table", measured.folder, "--history")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "history, ranks and profile are of training, and there are records of step-time" in refused.stderr
+    assert call("run", "memory", *TINY, "-m", "sgd", "-o", "trained").exit_code == 0
+    rows = json.loads(call("table", "trained", "--format", "json").stdout)
+    assert {row["suite"] for row in rows} == {"quick", "memory"}
 
 
-def test_cases_without_figures_are_rows_with_their_reason(call, measured, tmp_path):
-    place = json.loads((measured.folder / "run.json").read_text())["places"][0]
-    sgd, kfac = place["plan"]["cases"]
-    failures = {f"16-8-4 batch 8 {sgd['method']}": ["out_of_memory", "too large"]}
-    (tmp_path / "run.json").write_text(json.dumps({"places": [{**place, "failures": failures}]}))
-    (found,) = places(tmp_path)
-    assert [(row["status"], row["reason"]) for row in found.rows(tmp_path)] == [
-        ("out_of_memory", "too large"),
-        ("crashed", "step-time-numpy.json does not have it"),
-    ]
-    assert not found.complete(tmp_path)
-    table = call("table", tmp_path).stdout
-    assert "out_of_memory: too large" in table
-    assert kfac["method"] in table
+def test_parts_of_a_step_are_cells_of_their_own(call):
+    done = call("run", "step-time", "-n")
+    assert "step-time gram product numpy float32" in done.stdout.splitlines()
 
 
-def test_a_case_that_fails_takes_no_other_down(call):
+def test_a_step_that_fails_takes_no_other_down(call):
     done = call("run", "step-time", *TINY, "-m", "naive[mass=0.1]", "-m", "sgd", "-t", "20000-2000-4", "-o", "run")
     assert done.exit_code == 1
-    rows = {(row["network"], row["method"].partition("[")[0]): row for row in places(Path("run"))[0].rows(Path("run"))}
-    assert rows["20000-2000-4", "naive"]["status"] == "skipped"
-    assert "GiB" in rows["20000-2000-4", "naive"]["reason"]
-    assert {key for key, row in rows.items() if row["status"] == "ok"} == {
+    records = {(one.cell.network, one.cell.method.partition("[")[0]): one for one in read_records(Path("run"))[0]}
+    assert records["20000-2000-4", "naive"].status == "skipped"
+    assert "GiB" in records["20000-2000-4", "naive"].reason
+    assert {key for key, record in records.items() if record.status == "ok"} == {
         ("16-8-4", "naive"), ("16-8-4", "sgd"), ("20000-2000-4", "sgd"),
     }  # fmt: skip
     assert "skipped: would need" in done.stdout
 
 
-def test_a_backend_that_misses_the_gate_is_not_timed(call, monkeypatch):
-    from rbench.cost import session
-    from rbench.run.gate import Gate
-
-    missed = Gate(backend="numpy", device="cpu", dtype="float32", cases=3, misses=("gram: 1e-1",))
-    monkeypatch.setattr(session, "gate", lambda *place: missed)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import no_such_package\n", "crashed: RbenchError: the_module has no benchmark of it"),
+        ("def test_something_else():\n    pass\n", "crashed: RbenchError: the_module has no benchmark of it"),
+        (
+            "import pytest\nfrom rbench.cost.step_time_benchmarks import CELLS\n"
+            "@pytest.mark.parametrize('cell', CELLS)\n"
+            "def test_step(benchmark, cell):\n    raise OverflowError('big')\n",
+            "crashed: OverflowError: big",
+        ),
+    ],
+)
+def test_a_module_of_benchmarks_that_measures_nothing_is_a_row(call, tmp_path, monkeypatch, text, words):
+    (tmp_path / "the_module.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    suite = replace(plugins().find("suites", "step-time"), benchmarks="the_module")
+    monkeypatch.setitem(plugins().registered("suites"), "step-time", suite)
     done = call("run", "step-time", *TINY, "-m", "sgd", "-o", "run")
     assert done.exit_code == 1
-    assert "skipped: not timed: equivalence gate" in done.stdout
+    assert words in done.stdout
 
 
 REFUSED = {
-    "run step-time --epochs 1": "suite 'step-time' measures costs and trains nothing: leave out --epochs",
-    "run step-time --seeds 2 -j 2 --timeout 5m --unofficial-data": "--seeds, --timeout, --jobs, --unofficial-data",
-    "run step-time quick": "step-time, quick: a suite that measures costs runs alone",
+    "run step-time --epochs 1": "suite 'step-time' trains nothing: leave out --steps, --epochs, --seconds",
+    "run step-time --seeds 2 --unofficial-data": "leave out --seeds, --unofficial-data",
+    "run quick step-time --seeds 2": "suite 'step-time' trains nothing: leave out --seeds",
     "run step-time -t 784": "no network is called '784'",
     "run step-time -m nope": "no method is called 'nope'",
     "run step-time -b nope": "no backend is called 'nope'",
     "run step-time --dtype float16": "'numpy' has no dtype 'float16'",
+    "tune step-time -m sgd --trials 2": "suite 'step-time' trains nothing, and has no settings to tune",
 }
 
 
@@ -320,36 +339,21 @@ def test_a_wrong_request_is_one_message_and_status_2(call, tmp_path, words):
 
 
 def test_without_pytest_benchmark_it_says_what_to_install(call, tmp_path, monkeypatch):
-    from rbench.cost import session
-
-    find = session.importlib.util.find_spec
-    monkeypatch.setattr(
-        session.importlib.util, "find_spec", lambda name: None if name == "pytest_benchmark" else find(name)
-    )
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pytest_benchmark" else find(name))
     done = call("run", "step-time", *TINY, "-o", "run")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "pip install 'rbench[bench]'" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_lists_the_cases(call, tmp_path):
+def test_a_dry_run_lists_the_cells(call, tmp_path):
     lines = call("run", "step-time", "-t", "16-8-4", "-m", "sgd", "-m", "adam", "-n").stdout.splitlines()
     assert lines == [
         "step-time 16-8-4 batch 128 sgd[lr=0.1] numpy float32",
         "step-time 16-8-4 batch 128 adam[lr=0.001] numpy float32",
-        "cases: 2",
+        "cells: 2",
     ]
-    (plan,) = json.loads(call("run", "step-time", "-t", "16-8-4", "-m", "sgd", "-n", "--json").stdout)
-    case = {"network": "16-8-4", "batch_size": 128, "method": "sgd[lr=0.1]", "part": "", "sweep": "", "size": 0}
-    assert plan["cases"] == [case]
+    (cell,) = json.loads(call("run", "step-time", "-t", "16-8-4", "-m", "sgd", "-n", "--json").stdout)
+    assert (cell["experiment"], cell["network"], cell["method"]) == ("step-time", "16-8-4", "sgd[lr=0.1]")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_suites_of_the_other_kind_are_refused():
-    with pytest.raises(SpecError, match="'step-time' measures costs"):
-        Request(suites=("quick", "step-time")).cells()
-    with pytest.raises(SpecError, match="'quick' trains"):
-        CostRequest(suite="quick").plans()
-    with pytest.raises(PluginError, match="no suite"):
-        CostRequest(suite="nope").plans()
-    assert isinstance(plugins().find("suites", "step-time"), CostSuite)

@@ -65,25 +65,24 @@ def test_what_is_not_a_runs_is_refused_and_left_as_it_is(tmp_path, words, name):
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
-        ({}, ("training", "cost", "tune")),
-        ({".DS_Store": "x", "lost+found/x": "x", ".nfs0001": "x"}, ("training", "cost", "tune")),
-        ({".lock": "process 5 on host\n"}, ("training", "cost", "tune")),
-        ({".lock": ""}, ("training", "cost", "tune")),
-        ({".lock": "process 5 on host\n", "trials/optuna.log": "x"}, ("training", "cost", "tune")),
-        ({"run.json": '{"cells": []}', "notes.txt": "x", "table.md": "x", "plot.png": "x"}, ("training",)),
-        ({"run.json": '{"cells": 5, "provenance": {"rbench": "0.1"}}', "notes.txt": "x"}, ("training",)),
-        ({"run.json": "{", ".lock": "process 5 on host\n", "notes.txt": "x"}, ("training", "cost")),
-        ({"run.json": '{"places": []}', "scaling.png": "x", "step-time-numpy.log": "x"}, ("cost",)),
+        ({}, ("run", "tune")),
+        ({".DS_Store": "x", "lost+found/x": "x", ".nfs0001": "x"}, ("run", "tune")),
+        ({".lock": "process 5 on host\n"}, ("run", "tune")),
+        ({".lock": ""}, ("run", "tune")),
+        ({".lock": "process 5 on host\n", "trials/optuna.log": "x"}, ("run", "tune")),
+        ({"run.json": '{"cells": []}', "notes.txt": "x", "table.md": "x", "plot.png": "x"}, ("run",)),
+        ({"run.json": '{"cells": 5, "provenance": {"rbench": "0.1"}}', "notes.txt": "x"}, ("run",)),
+        ({"run.json": "{", ".lock": "process 5 on host\n", "notes.txt": "x"}, ("run",)),
         ({"tune.json": '{"trials": 2, "facts": {}, "provenance": {"rbench": "0.1"}}', "tuned.json": "{}"},
-         ("training", "tune")),
-        ({"cells/a--b--numpy--s0--0123456789.json": "{}"}, ("training",)),
-        ({"cells/.a--b--numpy--s0--0123456789.json.77": "{}"}, ("training",)),
-        ({"one/run.json": '{"cells": []}', "two/run.json": '{"places": []}'}, ("training", "cost", "tune")),
+         ("run", "tune")),
+        ({"cells/a--b--numpy--s0--0123456789.json": "{}"}, ("run",)),
+        ({"cells/.a--b--numpy--s0--0123456789.json.77": "{}"}, ("run",)),
+        ({"one/run.json": '{"cells": []}', "two/run.json": '{"cells": []}'}, ("run", "tune")),
     ],
 )  # fmt: skip
 def test_what_a_run_leaves_may_be_run_into(tmp_path, files, wanted):
     fill(tmp_path, files)
-    for kind in ("training", "cost", "tune"):
+    for kind in ("run", "tune"):
         if kind in wanted:
             check_directory(tmp_path, kind)
         else:
@@ -110,8 +109,8 @@ def test_places_that_are_no_directory_are_named(tmp_path):
     }
     for name, words in cases.items():
         with pytest.raises(RbenchError, match=rf"cannot write into .*{words}; name another directory with -o"):
-            check_directory(tmp_path / name, "training")
-    check_directory(tmp_path / "link", "training")
+            check_directory(tmp_path / name, "run")
+    check_directory(tmp_path / "link", "run")
 
 
 def test_only_halves_of_rbenchs_own_files_go_and_only_where_their_writer_is_gone(tmp_path):
@@ -121,14 +120,14 @@ def test_only_halves_of_rbenchs_own_files_go_and_only_where_their_writer_is_gone
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as alive:
-        gone = [tmp_path / f".run.json.{ended.pid}", tmp_path / f".step-time-numpy.json.{ended.pid}"]
+        gone = [tmp_path / f".run.json.{ended.pid}"]
         gone += [cells / f".{key}.{ended.pid}", cells / f".{key}.1", tmp_path / f".tuned.json.{'9' * 40}"]
         stay = [tmp_path / name for name in (".package.json.swp", f".package.json.{ended.pid}", ".run.json.swp")]
         stay += [tmp_path / f".run.json.{alive.pid}", cells / f".{key}.{alive.pid}", cells / f".mine.json.{ended.pid}"]
         for path in (*gone, *stay):
             path.touch()
         for folder in (tmp_path, cells):
-            remove_halves(folder, ("step-time-numpy",))
+            remove_halves(folder)
         assert [path for path in gone if path.exists()] == []
         assert [path for path in stay if not path.exists()] == []
         alive.communicate(b"\n")

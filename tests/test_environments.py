@@ -5,19 +5,16 @@ import io
 import json
 
 import pytest
-from rbench.cost.request import Case, CostRequest
-from rbench.cost.results import store_entry, write_places
 from typer.testing import CliRunner
 
 from rbench.cli import app
-from rbench.cost import Place, Plan
+from rbench.cost import StepCost
 from rbench.errors import DataError
 from rbench.report import comparison, footnotes, history, render, render_history
 from rbench.report.environments import told_apart
 from rbench.report.profile import render_profiles
 from rbench.report.ranking import render_ranking
-from rbench.run import FIELDS, Budget, Cell, Record
-from rbench.run.gate import Gate
+from rbench.run import FIELDS, Budget, Record, Training
 from rbench.run.record import write_record
 
 HERE = {"rbench": "1", "source of rbench": "aa", "numpy": "2.0", "cpu": "Abacus"}
@@ -25,7 +22,7 @@ THERE = HERE | {"cpu": "Sliderule"}
 
 
 def record(method="sgd", seed=0, environment=HERE, factor=1.0, *, task="t", sha="ab", threads=1, **others):
-    cell = Cell(
+    cell = Training(
         suite="s", task=task, method=method, backend="numpy", seed=seed, budget=Budget(steps=5), threads=threads
     )
     figures = {"device": "cpu", "dataset_sha256": sha * 32, "test_loss": factor * (1 + seed), "target_reached": True}
@@ -180,26 +177,18 @@ def test_a_seed_that_occurs_twice_counts_once(tmp_path):
     assert "diverged 1 of 2: late" in call("table", tmp_path / "a", tmp_path / "b").stdout
 
 
-def costs(folder, environment, seconds, *, sweep="", sizes=(0,)):
-    """A run that measured steps of sgd."""
-    cases = tuple(
-        Case(network="4-3", batch_size=2, method=m, sweep=sweep, size=n) for n in sizes for m in ("sgd", "adam")
-    )
-    place = Place(
-        plan=Plan(suite="step-time", backend="numpy", cases=cases),
-        gate=Gate(backend="numpy", dtype="float32", device="cpu", cases=1, worst=0.0, misses=()),
-        environment=environment,
-    )
-    folder.mkdir()
-    write_places(folder, CostRequest(), [place])
-    for case in cases:
-        extra = case.model_dump() | {"peak_host_bytes": round(seconds * 2**20) * (1 + (case.method == "adam"))}
-        entry = {"extra_info": extra | {"libraries": {}}, "stats": dict.fromkeys(("median", "q1", "q3"), seconds)}
-        entry["stats"]["rounds"] = 3
-        store_entry(folder, place, case, entry, environment=environment, provenance={})
+def costs(folder, environment, seconds, *, sweep=None, networks=("4-3",)):
+    """A run that measured steps."""
+    where = {"suite": "memory", "backend": "numpy", "batch_size": 2, "sweep": sweep}
+    cells = [StepCost(network=name, method=method, **where) for name in networks for method in ("sgd", "adam")]
+    figures = {"device": "cpu", "step_seconds": seconds, "rounds": 3}
+    peaks = [round(seconds * 2**20) * (1 + (cell.method == "adam")) for cell in cells]
+    found = [figures | {"peak_host_bytes": peak} for peak in peaks]
+    made = [Record(cell=c, status="ok", figures=f, environment=environment) for c, f in zip(cells, found, strict=True)]
+    write(folder, made)
 
 
-@pytest.mark.parametrize(("other", "words"), [(THERE, "cpu Sliderule"), (HERE, "run ")])
+@pytest.mark.parametrize(("other", "words"), [(THERE, "cpu Sliderule")])
 def test_two_runs_of_costs_are_told_apart(tmp_path, other, words):
     costs(tmp_path / "a", HERE, 1.0)
     costs(tmp_path / "b", other, 100.0)
@@ -214,7 +203,7 @@ def test_two_runs_of_costs_are_told_apart(tmp_path, other, words):
 
 def test_two_runs_of_a_series_are_two_series(tmp_path):
     for name, environment, seconds in (("a", HERE, 1.0), ("b", THERE, 100.0)):
-        costs(tmp_path / name, environment, seconds, sweep="n", sizes=(1, 10, 100))
+        costs(tmp_path / name, environment, seconds, sweep="n", networks=("4-3", "12-10", "100-30"))
     text = call("table", tmp_path / "a", tmp_path / "b").stdout
     assert "numpy cpu float32 A" in text
     assert "numpy cpu float32 B" in text

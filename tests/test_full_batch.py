@@ -6,14 +6,14 @@ from typer.testing import CliRunner
 
 from rbench import get_backend
 from rbench.cli import app
-from rbench.run import Budget, Cell, read_records
+from rbench.run import Budget, Training, read_records
 from rbench.run.worker import run_cell
 from rbench.train.loop import set_up
 
 
 def cell(task, **options):
     kept = {"suite": "none", "method": "sgd[lr=0.1]", "backend": "numpy", "dtype": "float64", "budget": Budget(steps=4)}
-    return Cell(task=task, **kept | options)
+    return Training(task=task, **kept | options)
 
 
 @pytest.mark.parametrize(

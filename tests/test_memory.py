@@ -12,7 +12,7 @@ from rbench import Linear, get_backend
 from rbench.errors import Skip
 from rbench.losses import get_loss
 from rbench.methods import Method, Problem, Step
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.run.ask import ask
 from rbench.run.isolate import run_isolated
 from rbench.run.memory_worker import cell_peaks
@@ -119,7 +119,7 @@ def test_what_is_taken_once_and_kept_is_not_of_a_step():
 
 
 def test_the_pass_of_a_cell_repeats_exactly():
-    cell = Cell(
+    cell = Training(
         suite="none", task="two-spirals[n_train=600,n_test=20,batch_size=200,hidden=[64]]",
         method="riemannian[output_metric=ggn]", backend="numpy", dtype="float64", budget=Budget(steps=5),
     )  # fmt: skip
@@ -132,7 +132,7 @@ def test_the_pass_of_a_cell_repeats_exactly():
 
 
 def test_a_cell_that_needs_more_memory_than_there_is_has_no_peak():
-    cell = Cell(
+    cell = Training(
         suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8,300000]]", method="naive[mass=1]",
         backend="numpy", dtype="float64", budget=Budget(steps=5),
     )  # fmt: skip
@@ -173,7 +173,7 @@ def test_a_step_must_fit_into_what_is_free_and_into_what_the_limit_leaves(
 
 def test_a_cell_that_its_limit_has_no_room_for_is_skipped_before_it_starts(tmp_path):
     """Of the inverse of 3,000 × 3,000 numbers and what it is made of: some 200 MiB."""
-    cell = Cell(
+    cell = Training(
         suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[1000]]", method="naive[mass=1]",
         backend="numpy", dtype="float64", budget=Budget(steps=1),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.solvers import check_health
 from rbench.train.loop import Outcome, train
 
@@ -93,7 +93,7 @@ def test_predicted_memory_follows_the_metrics_data_and_what_is_kept(backend):
 
 
 def cell(method, task="two-spirals[hidden=[40000],n_train=20,n_test=10,batch_size=10]"):
-    return Cell(suite="none", task=task, method=method, backend="numpy", dtype="float64", budget=Budget(steps=1))
+    return Training(suite="none", task=task, method=method, backend="numpy", dtype="float64", budget=Budget(steps=1))
 
 
 def test_a_large_network_is_refused_before_anything_is_allocated(backend):

@@ -3,7 +3,7 @@
 import pytest
 
 from rbench import Linear
-from rbench.cost import CostRequest, network
+from rbench.cost import network
 from rbench.cost.parts import get_part
 from rbench.errors import PluginError, RbenchError
 from rbench.losses import get_loss
@@ -66,7 +66,7 @@ def test_a_value_that_cannot_be_written_is_named_by_its_type():
         ),
         (lambda: fetch("mnits"), r"no data set is called 'mnits' \(did you mean 'mnist'\?\)"),
         (lambda: network("resnet-8"), r"no network is called 'resnet-8' \(did you mean 'resnet8'\?\)"),
-        (lambda: CostRequest(suite="scaling", networks=("dept",)).plans(), r"no sweep is called .*mean 'depth'\?"),
+        (lambda: Request(suites=("scaling",), tasks=("dept",)).cells(), r"no sweep is called .*mean 'depth'\?"),
         (lambda: Request(suites=("quik",)).cells(), r"no suite is called 'quik' \(did you mean 'quick'\?\)"),
         (lambda: Request(tasks=("digit",)).cells(), r"no task is called 'digit' \(did you mean 'digits'\?\)"),
         (lambda: Request(tasks=("digit[hidden=[3]]",)).cells(), r"no task is called .* \(did you mean 'digits'\?\)"),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rbench.cli import app
 from rbench.report import plot
-from rbench.run import Budget, Cell, Record
+from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
@@ -21,7 +21,7 @@ def write_run(folder):
     """A run of two methods with a target."""
     keys = []
     for method, seconds in (("a", 1.0), ("b", 2.0)):
-        cell = Cell(suite="s", task="t", method=method, backend="numpy", budget=Budget(steps=5))
+        cell = Training(suite="s", task="t", method=method, backend="numpy", budget=Budget(steps=5))
         figures = {"device": "cpu", "test_loss": seconds, "target_reached": True, "seconds_to_target": seconds}
         write_record(folder, Record(cell=cell, status="ok", figures=figures))
         keys.append(cell.key)

@@ -13,7 +13,6 @@ import rbench.plugins
 from plugin_folder import install
 from rbench import hookspecs
 from rbench.backend import BackendPlugin
-from rbench.cost import CostRequest
 from rbench.errors import BackendError, PluginError, SpecError
 from rbench.hookspecs import hookimpl
 from rbench.plugins import Plugins, backend_specs, get_backend, plugins
@@ -219,8 +218,9 @@ def test_every_hook_is_documented_and_in_use(hook):
         assert item.summary.strip(), f"{item.name} has no summary"
 
 
-def test_the_hooks_are_the_four_kinds():
-    assert sorted(HOOKS) == ["rbench_backends", "rbench_methods", "rbench_suites", "rbench_tasks"]
+def test_the_hooks_are_these():
+    kinds = ["backends", "experiments", "methods", "suites", "tasks"]
+    assert sorted(HOOKS) == [f"rbench_{kind}" for kind in kinds]
 
 
 def test_get_backend():
@@ -318,8 +318,5 @@ def test_runs_keep_backends_of_other_options_apart(abacus):
     cells = Request(backends=asked, tasks=("digits",), methods=("sgd",)).cells()
     assert [cell.backend for cell in cells] == ["abacus[fast=true]", "abacus"]
     assert len({cell.key for cell in cells}) == 2
-    plans = CostRequest(suite="step-time", backends=asked, networks=("4-3",)).plans()
-    assert [(plan.backend, plan.name) for plan in plans] == [
-        ("abacus[fast=true]", "step-time-abacus-fast-true"),
-        ("abacus", "step-time-abacus"),
-    ]
+    steps = Request(suites=("memory",), backends=asked, tasks=("4-3",), methods=("sgd",), batch_size=2).cells()
+    assert [step.backend for step in steps] == ["abacus[fast=true]", "abacus"]

@@ -16,7 +16,7 @@ from rbench.errors import DataError, RbenchError
 from rbench.report.problems import problems, untuned
 from rbench.report.profile import draw_profiles, profile, ratios, render_profiles, timed_problems
 from rbench.report.ranking import ranking, render_ranking
-from rbench.run import Budget, Cell, Record
+from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
 
 INF = math.inf
@@ -24,7 +24,7 @@ FORMS = ["markdown", "latex", "csv", "html", "json"]
 
 
 def record(task, method, seed=0, status="ok", backend="numpy", **figures):
-    cell = Cell(suite="s", task=task, method=method, backend=backend, seed=seed, budget=Budget(steps=5))
+    cell = Training(suite="s", task=task, method=method, backend=backend, seed=seed, budget=Budget(steps=5))
     return Record(cell=cell, status=status, figures={"device": "cpu"} | figures)
 
 

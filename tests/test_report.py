@@ -8,7 +8,7 @@ import math
 import pytest
 
 from rbench.report import comparison, footnotes, render, rows, summary
-from rbench.run import FIELDS, Budget, Cell, Record
+from rbench.run import FIELDS, Budget, Record, Training
 
 FORMS = ["markdown", "latex", "csv", "json", "html"]
 BUDGET = Budget(steps=5)
@@ -16,7 +16,7 @@ BUDGET = Budget(steps=5)
 
 def record(method, seed=0, status="ok", reason=None, task="digits", budget=BUDGET, provenance=(), **figures):
     """A record as a worker leaves it, or for failures without figures as the executor does, which knows no device."""
-    cell = Cell(suite="s", task=task, method=method, backend="numpy", seed=seed, budget=budget)
+    cell = Training(suite="s", task=task, method=method, backend="numpy", seed=seed, budget=budget)
     if figures:
         figures = {"device": "cpu", "dataset_sha256": "ab" * 32, "dataset_official": None} | figures
     return Record(cell=cell, status=status, reason=reason, figures=figures, provenance=dict(provenance))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rbench.plugins import plugins
-from rbench.run import FIELDS, Budget, Cell, Record, read_records
+from rbench.run import FIELDS, Budget, Record, Training, read_records
 from rbench.run.record import read_record, write_json, write_record
 from rbench.run.worker import run_cell
 
@@ -23,7 +23,7 @@ METHODS = ["sgd", "adam", "riemannian[rank=2]", "riemannian[output_metric=ggn,ba
 
 def cell(method, task=SPIRALS, budget=None, **options):
     kept = {"suite": "none", "backend": "numpy", "dtype": "float64"} | options
-    return Cell(task=task, method=method, budget=budget or Budget(steps=5), **kept)
+    return Training(task=task, method=method, budget=budget or Budget(steps=5), **kept)
 
 
 def course(record):

@@ -20,7 +20,7 @@ from faults import first_number
 from rbench.errors import DataError, SpecError
 from rbench.methods import Riemannian
 from rbench.plugins import plugins
-from rbench.run import Budget, Cell, check, read_records
+from rbench.run import Budget, Training, check, read_records
 from rbench.run.ask import Stopped, ask
 from rbench.run.data import Wanted, find_data, wanted
 
@@ -162,7 +162,7 @@ class TestFinding:
 
     def test_the_narrowest_dtype_counts(self):
         made = [
-            Cell(suite="none", task="digits", method="sgd", backend="numpy", dtype=dtype, budget=Budget(steps=1))
+            Training(suite="none", task="digits", method="sgd", backend="numpy", dtype=dtype, budget=Budget(steps=1))
             for dtype in ("float64", "float32")
         ]
         assert {one.dtype for one in wanted(made).values()} == {"float32"}
@@ -237,7 +237,7 @@ class TestMetricBatch:
     def made(self, batch, metric_batch=30):
         method = Riemannian(metric_batch=metric_batch).spec
         spec = f"two-spirals[n_train=60,batch_size={batch}]"
-        return Cell(suite="none", task=spec, method=method, backend="numpy", budget=Budget(steps=1))
+        return Training(suite="none", task=spec, method=method, backend="numpy", budget=Budget(steps=1))
 
     def test_it_is_at_most_the_batch(self):
         check([self.made(30), self.made("none", 60)])

@@ -1,7 +1,7 @@
 """Sweeps and the memory suite: fits of known laws, crossings of known lines, and runs of tiny series."""
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,14 +10,13 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from rbench.cli import app
-from rbench.cost import COST_FIELDS, CostRequest, points, request, session
+from rbench.cost import COST_FIELDS, CostSuite, Sweep
 from rbench.errors import SpecError
 from rbench.plugins import plugins
 from rbench.report import scaling
 from rbench.report.scaling import Series, crossover, exponent, paper_operations, series_of
-from rbench.run import CostSuite
-from rbench.run.suite import Sweep
-from rbench.train.memory import VARIABLES
+from rbench.run import Request, isolate, memory_pass
+from rbench.run.ask import Answer
 
 SIZES = 10.0 ** np.arange(0, 4.1, 0.25)
 
@@ -119,18 +118,15 @@ TINY = CostSuite(
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """A tiny suite in place of the real one; returns a function that runs it with words, and its directory."""
-    suite = {"scaling": TINY}
+    suites, folder = plugins().registered("suites"), tmp_path / "run"
 
     def use(**changes):
-        suite["scaling"] = CostSuite(**{**vars(TINY), **changes})
-
-    for module in (request, session):
-        monkeypatch.setattr(module, "find_cost_suite", lambda name: suite["scaling"])
-    folder = tmp_path / "run"
+        monkeypatch.setitem(suites, "scaling", replace(TINY, **changes))
 
     def run(*words):
         return CliRunner().invoke(app, ["run", "scaling", "-o", str(folder), *words])
 
+    use()
     return SimpleNamespace(run=run, folder=folder, use=use)
 
 
@@ -150,32 +146,48 @@ def test_a_run_measures_time_and_memory_of_every_size(tiny):
     assert (tiny.folder / "scaling.png").read_bytes()[:4] == b"\x89PNG"
     for words in ("gram | inverse".replace("|", "\\|"), "gram", "counted", "Σ n³ for dense and inverse"):
         assert words in done.stdout
-    assert "[12/12] numpy float32 batch = 8: 4-4-3 batch 8" in done.stderr
+    assert "[12/12] batch = 8: 4-4-3 batch 8" in done.stderr
 
 
-def test_what_was_measured_is_kept_when_a_run_is_ended_in_between(tiny, monkeypatch):
-    measured, asked = points.ask, []
+@pytest.fixture
+def asked(monkeypatch):
+    """In place of processes for cells: what they are asked for, and the answers of `answers` where there are any."""
+    measured, told = isolate.ask, SimpleNamespace(cells=[], answers={})
 
-    def ended(module, question, **options):
-        asked.append(json.loads(question)["memory"])
-        if len(asked) == 6:
-            raise KeyboardInterrupt
-        return measured(module, question, **options)
+    def ask(module, question, **options):
+        cell = json.loads(question)["cell"]
+        told.cells.append(cell["batch_size"])
+        answer = told.answers.get(len(told.cells))
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer or measured(module, question, **options)
 
-    monkeypatch.setattr(points, "ask", ended)
+    monkeypatch.setattr(isolate, "ask", ask)
+    return told
+
+
+def test_what_was_measured_is_kept_when_a_run_is_ended_in_between(tiny, asked):
+    asked.answers[4] = KeyboardInterrupt()
     assert tiny.run("-t", "batch").exit_code == 130
-    assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "ok", *["crashed"] * 4]
+    before = len(asked.cells)
+    kept = len(rows_of(tiny.folder))
+    assert 0 < kept < 6
+    asked.answers.clear()
     assert tiny.run("-t", "batch").exit_code == 0
-    assert asked == [False, True] * (3 + 4)
-    assert {one["status"] for one in rows_of(tiny.folder)} == {"ok"}
+    assert len(asked.cells) - before == 6 - kept
+    assert [one["status"] for one in rows_of(tiny.folder)] == ["ok"] * 6
 
 
-def test_a_series_ends_at_the_first_size_above_the_bound(tiny):
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_series_ends_at_the_first_size_above_the_bound(tiny, jobs):
     tiny.use(most_seconds=0.0)
-    done = tiny.run("-t", "n")
+    done = tiny.run("-t", "n", "-j", jobs)
     assert done.exit_code == 1
     assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "skipped", "skipped"] * 2
     assert "n = 35 took 0.0 s a step, above the bound of 0 s" in done.stdout
+    again = tiny.run("-t", "n")  # what is there says so, too
+    assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "skipped", "skipped"] * 2
+    assert "cells from an earlier run: 2; to run: 4" in again.stderr
 
 
 def test_a_size_that_does_not_fit_ends_its_series(tiny):
@@ -187,38 +199,33 @@ def test_a_size_that_does_not_fit_ends_its_series(tiny):
     assert third["reason"].startswith("n = 9,012,003 has no figure: would need")
 
 
-def test_a_process_that_dies_is_a_row(tiny, monkeypatch):
-    monkeypatch.setattr(points, "ask", lambda *a, **k: SimpleNamespace(status="crashed", reason="SIGSEGV", text=""))
+def test_a_process_that_dies_is_a_row(tiny, asked):
+    asked.answers |= dict.fromkeys(range(1, 9), Answer("", "crashed", "SIGSEGV", ""))
     assert tiny.run("-t", "batch").exit_code == 1
     assert [one["reason"] for one in rows_of(tiny.folder)][:2] == ["SIGSEGV", "batch = 2 has no figure: SIGSEGV"]
 
 
-def test_a_process_that_dies_of_the_memory_alone_is_a_row(tiny, monkeypatch):
-    measured = points.ask
-
-    def dies(module, question, variables, **options):
-        if variables == VARIABLES:
-            return SimpleNamespace(status="out_of_memory", reason="memory ran out", text="")
-        return measured(module, question, variables=variables, **options)
-
-    monkeypatch.setattr(points, "ask", dies)
-    assert tiny.run("-t", "batch").exit_code == 1
-    assert [one["status"] for one in rows_of(tiny.folder)][:2] == ["out_of_memory", "skipped"]
+def test_a_process_that_dies_of_the_memory_alone_leaves_the_seconds(tiny, monkeypatch):
+    dead = Answer("", "out_of_memory", "memory ran out", "")
+    monkeypatch.setattr(memory_pass, "ask", lambda *words, **options: dead)
+    tiny.run("-t", "batch")
+    first = rows_of(tiny.folder)[0]
+    assert (first["status"], first["peak_host_bytes"], first["step_seconds"] > 0) == ("ok", None, True)
+    assert first["memory_reason"] == "tried 2 times: memory ran out"
 
 
 def test_sweeps_are_named_like_networks():
     with pytest.raises(SpecError, match="no sweep is called 'width'; there are: n, d, batch, depth"):
-        CostRequest(suite="scaling", networks=("width",)).plans()
-    (plan,) = CostRequest(suite="scaling", networks=("depth",)).plans()
-    assert {case.sweep for case in plan.cases} == {"depth"}
+        Request(suites=("scaling",), tasks=("width",)).cells()
+    assert {cell.sweep for cell in Request(suites=("scaling",), tasks=("depth",)).cells()} == {"depth"}
 
 
 def test_the_sweeps_of_the_suite_grow_in_what_they_say():
-    (plan,) = CostRequest(suite="scaling").plans()
+    cells = Request(suites=("scaling",)).cells()
     suite = plugins().find("suites", "scaling")
-    assert len(plan.cases) == len(suite.methods) * sum(len(s.networks) * len(s.batch_sizes) for s in suite.sweeps)
+    assert len(cells) == len(suite.methods) * sum(len(s.networks) * len(s.batch_sizes) for s in suite.sweeps)
     for sweep in suite.sweeps:
-        sizes = [case.size for case in plan.cases if case.sweep == sweep.size and "rows" in case.method]
+        sizes = [cell.size for cell in cells if cell.sweep == sweep.size and "rows" in cell.method]
         assert sizes == sorted(set(sizes))
         assert stats.gmean(np.divide(sizes[1:], sizes[:-1])) > 1.5
 
@@ -235,4 +242,3 @@ def test_the_memory_suite_stands_beside_sgd(tmp_path):
     head = done.stdout.splitlines()[0]
     assert "host above sgd MiB" in head
     assert "step ms" not in head
-    assert (Path(folder) / "memory-numpy.json").exists()

@@ -14,9 +14,9 @@ from rbench.hookspecs import hookimpl
 from rbench.plugins import plugins
 from rbench.report import comparison, footnotes, history, rows
 from rbench.report.changes import change_notes
-from rbench.report.compare import compare_training
+from rbench.report.compare import compare
 from rbench.report.problems import place_columns, problems
-from rbench.run import Budget, Cell, Entry, Record, Request, Suite
+from rbench.run import Budget, Entry, Record, Request, Training, TrainingSuite
 from rbench.run.record import read_records, write_record
 from rbench.run.worker import run_cell
 from rbench.tasks import Dataset, Task
@@ -49,7 +49,7 @@ class Plugin:
 
     @hookimpl
     def rbench_suites(self):
-        return [Suite("pair", "one task at two seeds", (Entry(SPIRALS, ("sgd",)),), seeds=2)]
+        return [TrainingSuite("pair", "one task at two seeds", (Entry(SPIRALS, ("sgd",)),), seeds=2)]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def plugin():
 
 def cell(seed, fixed=(), method=DRAWS, task=SPIRALS):
     kept = {"suite": "none", "backend": "numpy", "dtype": "float64", "budget": Budget(steps=5)}
-    return Cell(task=task, method=method, seed=seed, fixed=fixed, **kept)
+    return Training(task=task, method=method, seed=seed, fixed=fixed, **kept)
 
 
 def ingredients(of):
@@ -120,19 +120,12 @@ def test_training_at_two_seeds_differs_by_what_is_not_fixed(method, fixed, begin
         assert one == course(cell(0, (), method))
 
 
-def test_cells_where_nothing_is_fixed_have_the_keys_that_they_always_had():
-    usual = cell(3, method="sgd[lr=0.1]")
-    assert usual.key == "two-spirals-n-train-60-n-test-20-batch-size-20-h--sgd-lr-0.1--numpy--s3--9dd136c1e6"
-    assert "fixed" not in usual.model_dump_json()
-    assert Cell.model_validate_json(usual.model_dump_json()) == usual
-
-
 def test_a_cell_has_its_sources_in_one_order_and_a_key_of_its_own():
     ways = [cell(3, fixed) for fixed in (("weights", "order"), ("order", "weights"), ("order", "weights", "order"))]
     assert {one.fixed for one in ways} == {("order", "weights")}
     assert len({one.key for one in ways}) == 1
     assert len({cell(3, fixed).key for fixed in SUBSETS}) == len(SUBSETS)
-    assert Cell.model_validate_json(ways[0].model_dump_json()) == ways[0]
+    assert Training.model_validate_json(ways[0].model_dump_json()) == ways[0]
 
 
 def test_records_keep_what_was_fixed(tmp_path):
@@ -195,7 +188,9 @@ class TestRequests:
 
 
 def record(seed, fixed=(), loss=1.0, method="sgd", task="digits", **figures):
-    cell = Cell(suite="s", task=task, method=method, backend="numpy", seed=seed, fixed=fixed, budget=Budget(steps=5))
+    cell = Training(
+        suite="s", task=task, method=method, backend="numpy", seed=seed, fixed=fixed, budget=Budget(steps=5)
+    )
     return Record(cell=cell, status="ok", figures={"device": "cpu", "test_loss": loss} | figures, history=[{"step": 0}])
 
 
@@ -239,15 +234,15 @@ class TestTables:
     def test_compare_pairs_no_cells_with_other_sources(self):
         free, held = [record(0), record(1)], [record(0, ("order",)), record(1, ("order",))]
         with pytest.raises(SpecError, match=r"no cell in common: none agrees in all of .*fixed"):
-            compare_training(free, held, ["test_loss"], 1.1)
-        (found,) = compare_training([*free, *held], held, ["test_loss"], 1.1)[1:]
+            compare(free, held, ["test_loss"], 1.1)
+        (found,) = compare([*free, *held], held, ["test_loss"], 1.1)[1:]
         assert (found.row["fixed"], found.pairs) == ("order", 2)
 
     def test_what_is_lost_says_what_was_fixed(self):
         held = [record(0, ("order", "weights")), record(0)]
-        changes = compare_training(held, held[1:], ["test_loss"], 1.1)
+        changes = compare(held, held[1:], ["test_loss"], 1.1)
         assert any("numpy cpu float32 threads 1 fixed order, weights 5 steps: " in note
-                   for note in change_notes(changes, 1.1, costs=False))  # fmt: skip
+                   for note in change_notes(changes, 1.1))  # fmt: skip
 
 
 def test_a_run_with_fixed_sources_from_the_command_to_the_table(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from rbench import Linear, hookimpl
 from rbench.errors import DataError, RbenchError
 from rbench.plugins import plugins
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
 from rbench.tasks import Dataset, Task, fingerprint
 from rbench.tasks.base import checksum
@@ -106,7 +106,7 @@ def given(monkeypatch):
 
 
 def cell(task, backend="numpy", dtype="float32"):
-    return Cell(suite="none", task=task.spec, method="sgd", backend=backend, dtype=dtype, budget=Budget(steps=3))
+    return Training(suite="none", task=task.spec, method="sgd", backend=backend, dtype=dtype, budget=Budget(steps=3))
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -17,7 +17,7 @@ from rbench.cli import app
 from rbench.report import footnotes, render, render_history, written_notes
 from rbench.report.display import PlainDisplay, print_table
 from rbench.report.ranking import render_ranking
-from rbench.run import Budget, Cell, Record
+from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
 
 LOOKS = ["markdown", "latex", "html"]
@@ -62,7 +62,7 @@ CODE = [
 
 
 def record(words, seed=0, method=None, **figures):
-    cell = Cell(suite="s", task=words, method=method or words, backend="numpy", seed=seed, budget=Budget(steps=5))
+    cell = Training(suite="s", task=words, method=method or words, backend="numpy", seed=seed, budget=Budget(steps=5))
     figures = {"device": "cpu", "test_loss": 1.0 + seed} | figures
     history = [{"step": 0, "seconds": 0.0, "test_loss": 1.0}]
     machine = {"cpu": words, "rbench": words, "libraries": {"numpy": words}}
@@ -158,7 +158,7 @@ def test_a_row_of_latex_does_not_begin_with_what_ends_the_last():
 def test_the_marks_read_as_they_are_in_markdown():
     records = [
         Record(
-            cell=Cell(suite="s", task="t", method=method, backend="numpy", seed=seed, budget=Budget(steps=5)),
+            cell=Training(suite="s", task="t", method=method, backend="numpy", seed=seed, budget=Budget(steps=5)),
             status="ok", figures={"device": "cpu", "test_loss": value + 0.1 * seed},
         )
         for method, value in (("a", 1.0), ("b", 1.001), ("c", 9.0)) for seed in range(3)

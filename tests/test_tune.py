@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from rbench.cli import app
 from rbench.errors import RbenchError
-from rbench.run import Budget, Cell, Record, read_records
+from rbench.run import Budget, Record, Training, read_records
 from rbench.run.worker import run_cell
 from rbench.train.cell import configured
 from rbench.tune import Plan, Search, rerun, search
@@ -130,7 +130,7 @@ class TestSearch:
 
 
 class TestJudging:
-    SEARCH = Search(Cell(suite="s", task=SPIRALS, method="sgd", backend="numpy", budget=Budget(steps=1)), {})
+    SEARCH = Search(Training(suite="s", task=SPIRALS, method="sgd", backend="numpy", budget=Budget(steps=1)), {})
 
     def best_of(self, *ends):
         """The index of the best of records with a status, an accuracy and a loss."""

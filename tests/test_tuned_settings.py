@@ -12,7 +12,18 @@ from rbench.errors import DataError
 from rbench.hookspecs import hookimpl
 from rbench.plugins import plugins
 from rbench.report import footnotes
-from rbench.run import Budget, Cell, Entry, Record, Request, Suite, Tuned, TunedFile, read_records, read_tuned
+from rbench.run import (
+    Budget,
+    Entry,
+    Record,
+    Request,
+    Training,
+    TrainingSuite,
+    Tuned,
+    TunedFile,
+    read_records,
+    read_tuned,
+)
 from rbench.run.gate import Gate
 from rbench.run.provenance import environment
 from rbench.run.record import write_json, write_record
@@ -55,8 +66,8 @@ def suites(path):
     """A plugin with a suite of hand-written settings, and one that has a file beside them."""
     entries = (Entry(TASK, HAND, 3), Entry("two-spirals", ("sgd[lr=2]",), 1))
     found = [
-        Suite("hand", "by hand", entries, threads=1, tuning="by hand"),
-        Suite("beside", "with a file", entries, threads=1, tuning="by hand", tuned=path),
+        TrainingSuite("hand", "by hand", entries, threads=1, tuning="by hand"),
+        TrainingSuite("beside", "with a file", entries, threads=1, tuning="by hand", tuned=path),
     ]
     plugin = SimpleNamespace(rbench_suites=hookimpl(lambda: found))
     plugins().manager.register(plugin)
@@ -150,7 +161,7 @@ class TestRecords:
         """A run with a file, whose cells are not computed."""
 
         def executor(directory, **options):
-            def run(cells, lacking):
+            def run(cells, lacking, series):
                 for cell, _ in cells:
                     record = Record(
                         cell=cell, status="ok", figures={"test_accuracy": 0.5}, environment=environment(cell)
@@ -195,7 +206,7 @@ class TestRecords:
 
 
 def record(tuning, seed=0, epochs=3):
-    cell = Cell(
+    cell = Training(
         suite="none", task=TASK, method=tuning.settings, backend="numpy", seed=seed, budget=Budget(epochs=epochs)
     )
     return Record(cell=cell, status="ok", figures={"test_accuracy": 0.5}, tuning=tuning)

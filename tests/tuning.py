@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from rbench import errors
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD, Choice, LogUniform
-from rbench.run import Entry, Record, Suite, data_worker
+from rbench.run import Entry, Record, TrainingSuite, data_worker
 from rbench.run.gate import Gate
 from rbench.run.provenance import environment
 from rbench.run.record import write_record
@@ -66,7 +66,7 @@ class Plugin:
     @hookimpl
     def rbench_suites(self):
         own = ("sgd[lr=0.5,schedule=linear]", "adam[lr=0.3]", "riemannian[output_metric=[ggn,empirical_fisher]]")
-        return [Suite("toy", "two small tasks", (Entry(SPIRALS, own, 2), Entry(LANCZOS, own[:2], 1)), seeds=2)]
+        return [TrainingSuite("toy", "two small tasks", (Entry(SPIRALS, own, 2), Entry(LANCZOS, own[:2], 1)), seeds=2)]
 
 
 class Silent:
@@ -111,7 +111,7 @@ class Bench:
     def executor(self, directory, **options):
         self.options = options
 
-        def run(cells, lacking):
+        def run(cells, lacking, series):
             for cell, _ in cells:
                 self.ran.append(cell)
                 record = self.outcome(cell).model_copy(update={"environment": environment(cell)})

@@ -7,11 +7,21 @@ import typer
 
 from rbench.cli import options
 from rbench.cli.output import end, new_folder, tell_broken_plugins
-from rbench.cli.program import app, errors, show, stoppable
+from rbench.cli.program import app, errors, fail, show, stoppable
 from rbench.text import json_text, visible
 
 if TYPE_CHECKING:
     from rbench.run import Cell
+
+OPTIONS = {
+    "seeds": "--seeds",
+    "fixed": "--fix",
+    "budget": "--steps, --epochs, --seconds",
+    "evaluations": "--evaluations",
+    "unofficial_data": "--unofficial-data",
+    "tuned": "--tuned",
+}
+"""Options that set the fields of a request that a suite may have no use for."""
 
 
 @app.command()
@@ -57,6 +67,7 @@ def run(
         from rbench.report.display import display
         from rbench.run import Request, check
         from rbench.run import run as run_request
+        from rbench.run.request import find_suite
 
         tell_broken_plugins()
         request = Request(
@@ -77,6 +88,9 @@ def run(
             tuned=None if tuned is None else str(tuned),
             **({} if max_cells is None else {"max_cells": max_cells}),
         )
+        for name in request.suites:
+            if unused := request.unused_by(find_suite(name)):
+                fail(f"suite {name!r} trains nothing: leave out {', '.join(OPTIONS[field] for field in unused)}")
         limits: dict[str, Any] = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
         cluster = options.cluster(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
         if dry_run:

@@ -39,7 +39,7 @@ def backend() -> Iterator[Backend]:
         yield made
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, StepTime)], ids=str)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, StepTime)], ids=lambda cell: cell.title)
 def test_step(benchmark: Any, backend: Backend, cell: StepTime) -> None:
     """A synchronised step, or where steps differ a cycle of them; its ratio to SGD's, in turn; its operations."""
     with _ends(backend):
@@ -50,7 +50,7 @@ def test_step(benchmark: Any, backend: Backend, cell: StepTime) -> None:
         benchmark.pedantic(prepared.step, rounds=rounds, iterations=prepared.cycle, warmup_rounds=1)
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, PartTime)], ids=str)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, PartTime)], ids=lambda cell: cell.title)
 def test_part(benchmark: Any, backend: Backend, cell: PartTime) -> None:
     """A synchronised part of a step."""
     with _ends(backend):

@@ -116,7 +116,10 @@ def compare(first: Sequence[Record], second: Sequence[Record], names: Sequence[s
     shared = [fields for fields in kinds[0] if fields in kinds[1]]
     if not shared:
         ran = [", ".join(sorted({record.cell.name for record in half})) or "nothing" for half in (first, second)]
-        raise SpecError(f"one run is of {ran[0]} and the other of {ran[1]}; compare runs of one experiment")
+        raise SpecError(
+            f"the runs have no cell in common: one is of {ran[0]} and the other of {ran[1]}; compare runs of one "
+            "experiment"
+        )
     changes = []
     for fields in shared:
         a, b = ([_with_misses(record.row()) for record in kind[fields]] for kind in kinds)

@@ -78,7 +78,8 @@ class Request(Checked):
             find_backend(*place, here=here)
         suites = [find_suite(name) for name in dict.fromkeys(self.suites)]
         for suite in suites:
-            self._refuse_unused(suite)
+            if unused := self.unused_by(suite):
+                raise SpecError(f"suite {suite.name!r} has no use for {', '.join(unused)}: leave it out")
         check_count(len(places) * sum(suite.count(self) for suite in suites), self.max_cells)
         for suite in suites:
             if not here and self.threads is None and suite.threads is None:
@@ -107,10 +108,10 @@ class Request(Checked):
         """Threads of the numerical libraries for a cell of a suite."""
         return self.threads or suite.threads or max(1, (os.cpu_count() or 1) // self.jobs)
 
-    def _refuse_unused(self, suite: Suite) -> None:
+    def unused_by(self, suite: Suite) -> list[str]:
+        """Fields that were given, and mean nothing to a suite."""
         usual = {name: field.get_default() for name, field in type(self).model_fields.items()}
-        if given := [name for name in suite.unused if getattr(self, name) != usual[name]]:
-            raise SpecError(f"{', '.join(given)}: suite {suite.name!r} has no use for it; leave it out")
+        return [name for name in suite.unused if getattr(self, name) != usual[name]]
 
 
 def find_suite(name: str) -> Suite:

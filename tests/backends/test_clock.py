@@ -15,7 +15,7 @@ from rbench.errors import DivergedError
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
 from rbench.plugins import plugins
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
 from rbench.train.clock import Clock, Phase, paired_seconds, timed
 from rbench.train.evaluate import Evaluator
@@ -101,7 +101,7 @@ def lagging(watch):
     def run(method="sgd[lr=0.1]", budget=None, backend="lagging", **options):
         made.options = options
         kept = {"suite": "none", "task": TASK, "dtype": "float64", "budget": budget or Budget(steps=STEPS)}
-        record = run_cell(Cell(method=method, backend=backend, **kept))
+        record = run_cell(Training(method=method, backend=backend, **kept))
         return SimpleNamespace(record=record, backend=made.backend, **record.figures)
 
     manager = plugins().manager
@@ -287,7 +287,7 @@ class TestPhases:
                 reports.append(step)
 
             budget = budget or Budget(steps=STEPS)
-            cell = Cell(suite="none", task=TASK, method=method, backend="numpy", dtype="float64", budget=budget)
+            cell = Training(suite="none", task=TASK, method=method, backend="numpy", dtype="float64", budget=budget)
             begun = watch.now
             train(cell, backend, outcome, report)
             return SimpleNamespace(seconds=watch.now - begun, reports=len(reports), outcome=outcome, **outcome.figures)

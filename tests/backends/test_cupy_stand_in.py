@@ -16,7 +16,7 @@ import scipy.special
 
 from rbench.errors import BackendError
 from rbench.plugins import get_backend
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.testing import cases, short_cases, verify
 from rbench.train.loop import Outcome, train
 
@@ -210,7 +210,7 @@ def test_training_on_the_stand_in_mixes_no_host_arrays_in(backend_class, method)
     histories = []
     for backend in (backend_class("float64"), get_backend("numpy", dtype="float64")):
         outcome = Outcome()
-        train(Cell(backend=backend.name, **kept), backend, outcome)
+        train(Training(backend=backend.name, **kept), backend, outcome)
         histories.append([[entry["step"], entry["train_loss"], entry["test_loss"]] for entry in outcome.history])
     assert len(histories[0]) == 7
     np.testing.assert_allclose(*histories, rtol=1e-10)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rbench
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
 from rbench.testing import cases, short_cases, verify
 
@@ -84,7 +84,7 @@ def test_a_scaled_array_is_added_to_a_product(compiled, rng, spare):
 def test_a_record_names_it_and_holds_the_seconds_to_compile():
     task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
     common = {"suite": "none", "task": task, "method": "sgd", "budget": Budget(steps=2)}
-    rows = [run_cell(Cell(backend=name, **common)).row() for name in (SPEC, "torch")]
+    rows = [run_cell(Training(backend=name, **common)).row() for name in (SPEC, "torch")]
     assert [row["backend"] for row in rows] == [SPEC, "torch"]
     assert [row["status"] for row in rows] == ["ok", "ok"]
     assert rows[0]["compile_seconds"] > 0
