@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
-from pydantic_core import to_json
+from pydantic_core import PydanticCustomError, to_json
 
 from rbench.backend import Backend
 from rbench.checked import Checked
@@ -55,6 +55,8 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits()
+NO_EXPERIMENT = "no_experiment"
+"""The type of pydantic's error for a cell of an experiment that is not registered here."""
 
 
 class Cell(Checked):
@@ -218,7 +220,7 @@ def _read(value: Any) -> Cell:
     try:
         kind = experiment(value["experiment"])
     except RbenchError as error:
-        raise ValueError(str(error)) from None
+        raise PydanticCustomError(NO_EXPERIMENT, "{words}", {"words": str(error)}) from None
     return kind.model_validate_json(to_json(value), strict=True)
 
 

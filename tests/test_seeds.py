@@ -184,7 +184,7 @@ class TestRequests:
     def test_a_suite_that_measures_costs_has_nothing_to_fix(self):
         done = CliRunner().invoke(app, ["run", "step-time", "--fix", "order"])
         assert done.exit_code == 2
-        assert "leave out --fix" in done.stderr
+        assert "has no use for --fix" in done.stderr
 
 
 def record(seed, fixed=(), loss=1.0, method="sgd", task="digits", **figures):

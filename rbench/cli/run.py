@@ -14,13 +14,10 @@ if TYPE_CHECKING:
     from rbench.run import Cell
 
 OPTIONS = {
-    "seeds": "--seeds",
-    "fixed": "--fix",
-    "budget": "--steps, --epochs, --seconds",
-    "evaluations": "--evaluations",
-    "unofficial_data": "--unofficial-data",
-    "tuned": "--tuned",
-}
+    "tasks": "--task", "methods": "--method", "seeds": "--seeds", "fixed": "--fix",
+    "budget": "--steps, --epochs, --seconds", "evaluations": "--evaluations", "batch_size": "--batch-size",
+    "dtypes": "--dtype", "devices": "--device", "unofficial_data": "--unofficial-data", "tuned": "--tuned",
+}  # fmt: skip
 """Options that set the fields of a request that a suite may have no use for."""
 
 
@@ -90,7 +87,8 @@ def run(
         )
         for name in request.suites:
             if unused := request.unused_by(find_suite(name)):
-                fail(f"suite {name!r} trains nothing: leave out {', '.join(OPTIONS[field] for field in unused)}")
+                given = ", ".join(OPTIONS[field] for field in unused)
+                fail(f"suite {name!r} has no use for {given}: leave that out")
         limits: dict[str, Any] = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
         cluster = options.cluster(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
         if dry_run:

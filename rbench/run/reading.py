@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 import rbench
 from rbench.errors import DataError
+from rbench.experiment import NO_EXPERIMENT
 from rbench.names import shown
 
 LARGEST = 2**28
@@ -86,7 +87,8 @@ def parsed(text: bytes, kind: type[M], path: Path) -> M:
 
     Raises:
         DamagedError: it is no JSON, or not of that type.
-        NewerError: it has a field, or a word in place of another, that the type does not know.
+        NewerError: it has a field, or a word in place of another, that the type does not know; or it is of an
+            experiment that is not registered here.
     """
     try:
         return kind.model_validate_json(text, strict=True)
@@ -94,6 +96,8 @@ def parsed(text: bytes, kind: type[M], path: Path) -> M:
         faults = error.errors(include_url=False)
     except ValueError as error:
         raise DamagedError(f"{path} is damaged: {error}") from None
+    if missing := [fault["msg"] for fault in faults if fault["type"] == NO_EXPERIMENT]:
+        raise NewerError(f"{path} cannot be read here: {missing[0]}; install what registers it")
     unknown = [fault for fault in faults if _is_unknown(fault)]
     version = _version(text) if unknown else None
     if unknown and (version or all(fault["type"] != "missing" for fault in faults)):

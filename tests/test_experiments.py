@@ -1,0 +1,104 @@
+"""An experiment of a plugin is run, killed, resumed, set aside where damaged, and tabled like those of rbench."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from plugin_folder import install
+
+
+@pytest.fixture(scope="module")
+def rbench(tmp_path_factory):
+    """The command, where the plugin is installed; `start` returns the process at once."""
+    folder = tmp_path_factory.mktemp("plugin")
+    env = install(folder, "rbench_sums", Path(__file__).with_name("toy_experiment.py").read_text())
+
+    def start(*words):
+        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(*words):
+        process = start(*words)
+        out, err = process.communicate()
+        return SimpleNamespace(code=process.returncode, out=out, err=err)
+
+    return SimpleNamespace(run=run, start=start, folder=folder)
+
+
+def rows(rbench, directory):
+    return json.loads(rbench.run("table", directory, "--format", "json").out)
+
+
+def test_it_is_killed_and_goes_on_like_any_other(rbench, tmp_path):
+    directory = tmp_path / "run"
+    words = ("run", "sums", "-o", directory)
+    process = rbench.start(*words)
+    while len(list(rbench.folder.glob("pid-*"))) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(rows(rbench, directory)) == 2
+    (rbench.folder / "go").touch()
+    done = rbench.run(*words)
+    assert done.code == 1, done.err
+    assert "cells from an earlier run: 2; to run: 2" in done.err
+    assert "partial-sum 0 numpy: crashed, ValueError: a sum needs a term" in done.err
+    assert "crashed: " not in done.out.partition("a sum needs a term")[2]
+    by_terms = {row["terms"]: row for row in rows(rbench, directory)}
+    for terms in (10, 100, 1000):
+        assert by_terms[terms]["total"] == pytest.approx(np.sum(1 / np.arange(1, terms + 1) ** 2), rel=1e-6)
+    assert (by_terms[0]["status"], by_terms[0]["total"]) == ("crashed", None)
+
+
+def test_a_damaged_record_is_set_aside_and_made_again(rbench, tmp_path):
+    (rbench.folder / "go").touch()
+    words = ("run", "sums", "-o", tmp_path)
+    assert rbench.run(*words).code == 1
+    (path,) = (tmp_path / "cells").glob("partial-sum--100--*.json")
+    path.write_text(path.read_text().replace('"terms": 100', '"terms": 101'))
+    done = rbench.run(*words)
+    assert "is damaged: it is now" in done.err
+    assert "cells from an earlier run: 2; to run: 2" in done.err
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "json"])
+def test_every_form_of_its_table(rbench, tmp_path_factory, form):
+    (rbench.folder / "go").touch()
+    directory = tmp_path_factory.getbasetemp() / "sums"
+    if not directory.exists():
+        rbench.run("run", "sums", "-o", directory)
+    done = rbench.run("table", directory, "--format", form)
+    assert (done.code, done.err) == (0, "")
+    for words in ("terms", "total", "1.6", "crashed"):
+        assert words in done.out
+
+
+def test_records_of_an_experiment_that_is_not_installed_are_left_as_they_are(rbench, tmp_path):
+    (rbench.folder / "go").touch()
+    rbench.run("run", "sums", "-o", tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
+    for words in (("table", tmp_path), ("run", "-t", "digits", "-m", "sgd", "--steps", "1", "-o", tmp_path)):
+        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "no experiment is called 'partial-sum'" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("-m", "sgd"), "has no use for"), (("-t", "digits"), "has no use for"), (("-b", "nope"), "no backend is called")],
+)
+def test_options_that_mean_nothing_to_it_are_refused(rbench, tmp_path, words, message):
+    done = rbench.run("run", "sums", *words, "-o", tmp_path / "run")
+    assert done.code == 2
+    assert message in done.err
