@@ -11,7 +11,6 @@ from rbench.errors import CapacitanceError, MetricError, NotFiniteError
 from rbench.losses import Loss, get_loss
 from rbench.metrics import (
     TREATMENTS,
-    LayerRows,
     Mass,
     Treatment,
     get_output_metric,
@@ -21,7 +20,7 @@ from rbench.metrics import (
     pull_metric,
 )
 from rbench.metrics.mass import MassLike
-from rbench.modules import Module, Params
+from rbench.modules import LayerPullback, Module, Params
 from rbench.names import shown
 from rbench.random import check_seed, generator
 from rbench.solvers import check_health, check_solver, solve_layers
@@ -139,7 +138,7 @@ def layer_metrics(
     backend = check_backend(backend, params)
     with backend.inference():
         pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, solver, backend, seed)
-        metrics = [layer_metric(backend, rows, m)[0] for rows, m in zip(pulled, masses, strict=True)]
+        metrics = [layer_metric(backend, rows, m) for rows, m in zip(pulled, masses, strict=True)]
     return [backend.to_numpy(metric).astype(np.float64) for metric in metrics]
 
 
@@ -169,7 +168,7 @@ def _pull(
     solver: str,
     backend: Backend,
     seed: int,
-) -> tuple[list[LayerRows], list[Mass]]:
+) -> tuple[list[LayerPullback], list[Mass]]:
     if not isinstance(batch, str) or batch not in TREATMENTS:
         raise MetricError(f"batch is {shown(batch)}; choose 'stack' or 'mean'")
     check_seed(seed)

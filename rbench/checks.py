@@ -11,7 +11,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import DtypeError, ParameterError, ShapeError
 from rbench.losses import Loss
 from rbench.modules import Layer, Module, Params
-from rbench.modules.base import describe
+from rbench.modules.space import describe
 from rbench.names import shown
 from rbench.plugins import as_backend
 

@@ -83,8 +83,8 @@ def test_every_form_is_the_oracle_s_solution(name, kind, metric, treatment, back
     ):
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
         for name, form in forms(backend, rows, entries).items():
-            found = form.solve(backend, rows, entries)
-            block = layer.block(found.weight, found.bias, backend)
+            found = form.factor(backend, rows, entries).solve()
+            block = layer.block(*found.weights, backend)
             assert np.isfinite(found.health), name
             assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (name, layer)
             assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (name, layer)
@@ -109,14 +109,15 @@ def test_every_form_solves_for_the_gradient_of_other_data(name, kind, metric, tr
         gradient = np.concatenate([weight.ravel(), *([bias] if layer.bias else [])])
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
         for form_name, form in forms(backend, rows, entries).items():
-            factored = form.factor(backend, rows, entries)
-            size = LayerSize.of(rows)
-            assert sum(array.size for array in factored[:3]) <= form.kept_numbers(size), form_name
-            found = form.solve_with(backend, factored, rows.source, entries, (weight, bias))
-            block = layer.block(found.weight, found.bias, backend)
-            assert np.isfinite(found.health), form_name
-            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
-            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
+            factored = form.factor(backend, rows, entries, (weight, bias))
+            kept = factored.keep()
+            assert sum(array.size for array in kept) <= form.kept_numbers(LayerSize.of(rows)), form_name
+            restored = form.restore(backend, kept, rows.source, entries, (weight, bias))
+            for found in (factored.solve(), restored.solve()):
+                block = layer.block(*found.weights, backend)
+                assert np.isfinite(found.health), form_name
+                assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
+                assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -128,8 +129,8 @@ def test_all_solvers_agree_in_float32(metric, single):
     ):
         expected = np.linalg.solve(matrix + 0.3 * np.eye(len(matrix)), gradient)
         for name, form in forms(single, rows, mass).items():
-            found = form.solve(single, rows, mass)
-            block = layer.block(found.weight, found.bias, single)
+            found = form.factor(single, rows, mass).solve()
+            block = layer.block(*found.weights, single)
             assert {array.dtype for array in block.values()} == {np.dtype(np.float32)}
             assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, name
 
@@ -138,12 +139,14 @@ def test_all_solvers_agree_in_float32(metric, single):
 def test_not_a_number_is_an_unhealthy_layer(name, backend):
     given = pulled(backend, NETS["strides"], *METRICS["ggn"])
     rows = given.rows[0]
-    rows.rows[1, 0, 2, 1] = rows.rows[1, 1, 2, 1] = np.nan
+    rows.cotangents[1, 0, 2, 1] = rows.cotangents[1, 1, 2, 1] = np.nan
     mass = KroneckerMass(0.3, 1.0, 1.0)
     form = forms(backend, rows, mass)[name]
-    for health in (form.solve(backend, rows, mass).health, form.factor(backend, rows, mass).health):
+    factored = form.factor(backend, rows, mass)
+    restored = form.restore(backend, factored.keep(), rows.source, mass, rows.gradient)
+    for found in (factored.solve(), restored.solve()):
         with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
-            check_health(np.array([health]))
+            check_health(np.array([found.health]))
 
 
 @pytest.mark.parametrize("metric", ["ggn", "true_vs_rest"])

@@ -10,8 +10,8 @@ from rbench import api
 from rbench.losses import CrossEntropy, SquaredError
 from rbench.methods import KFAC, Adam, Descent, Method, kfac, kronecker, preconditioned
 from rbench.metrics import KroneckerMass, pullback
-from rbench.modules import GELU, Tanh
-from rbench.solvers import capacitance, gram
+from rbench.modules import GELU, LayerPullback, Tanh
+from rbench.solvers import gram, woodbury
 from rbench.testing import cases, relative_error, short_cases, verify
 from rbench_numpy.backend import NumpyBackend
 
@@ -190,7 +190,8 @@ def enlarged(rows, factor):
     """The same gradient, and rows of the metric `factor` times as long."""
     if rows.scale is not None:
         return replace(rows, scale=rows.scale * factor)
-    return replace(rows, rows=np.concatenate([rows.rows[:, :1], rows.rows[:, 1:] * factor], axis=1))
+    longer = np.concatenate([rows.cotangents[:, :1], rows.cotangents[:, 1:] * factor], axis=1)
+    return replace(rows, cotangents=longer)
 
 
 def times(factor):
@@ -247,11 +248,11 @@ MATHEMATICS = {
     "mass of the bias": (
         (KroneckerMass, "block"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
     ),
-    "gram without mass": ((gram, "_divide"), lambda real: lambda array, mass: array, {"solver gram"}),
-    "a kept metric's products": ((capacitance, "products"), times(2.0), {"trajectory riemannian"}),
-    "a kept metric's correction": ((capacitance, "combine"), times(2.0), {"trajectory riemannian"}),
+    "gram without mass": ((gram, "divided"), lambda real: lambda array, mass: array, {"solver gram"}),
+    "a kept metric's products": ((woodbury, "inner_products"), times(2.0), {"trajectory riemannian"}),
+    "corrected cotangents": ((woodbury, "combine"), times(2.0), {"trajectory riemannian"}),
     "gram without correction": (
-        (gram, "corrected"), lambda real: lambda b, rows, solution: rows.gradient_rows,
+        (LayerPullback, "coefficients"), lambda real: lambda layer, weights: real(layer, 0 * weights),
         {"solver gram", "solver auto", "trajectory riemannian"},
     ),
     "damping split swapped": (

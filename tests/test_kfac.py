@@ -8,7 +8,7 @@ from rbench import Conv2d, Flatten, Linear, Sigmoid, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem
 from rbench.methods.kronecker import gradient_covariance, in_points, input_covariance
-from rbench.metrics import LayerRows
+from rbench.modules import LayerPullback
 from rbench.modules.inputs import Vectors
 from rbench.random import generator
 from rbench.testing import oracle
@@ -176,8 +176,8 @@ def test_every_form_of_the_solve_is_the_same(net, shape, size, kl_clip, sharing,
 
 def test_reduced_factors_are_of_means_and_sums_over_positions(backend, rng):
     source = Vectors(rng.normal(size=(6, 3))).one_sample(backend)
-    rows = LayerRows(source, rng.normal(size=(1, 2, 6, 4)), None, True)
-    mean, total = rows.inputs[0].mean(axis=0), rows.rows[0, 1].sum(axis=0)
+    rows = LayerPullback(backend, source, rng.normal(size=(1, 2, 6, 4)), True)
+    mean, total = rows.inputs[0].mean(axis=0), rows.cotangents[0, 1].sum(axis=0)
     with_one = np.append(mean, 1)
     np.testing.assert_allclose(input_covariance(backend, rows, "reduce"), np.outer(with_one, with_one), rtol=1e-12)
     np.testing.assert_allclose(gradient_covariance(backend, rows, "reduce"), np.outer(total, total), rtol=1e-12)

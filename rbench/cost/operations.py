@@ -14,9 +14,8 @@ from rbench.methods.kronecker import in_points
 from rbench.methods.preconditioned import Preconditioned
 from rbench.metrics import get_output_metric, layer_masses
 from rbench.modules import Conv2d, Linear, Module
-from rbench.modules.base import Space
-from rbench.modules.compose import Parallel, Sequential
-from rbench.modules.layer import Layer
+from rbench.modules.module import Layer, Parallel, Sequential
+from rbench.modules.space import Space
 from rbench.solvers import choose_form
 from rbench.train.step_time import WINDOW
 

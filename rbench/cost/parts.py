@@ -10,7 +10,7 @@ from rbench.cost.operations import layer_works
 from rbench.errors import SpecError
 from rbench.modules.inputs import Patches
 from rbench.names import unknown
-from rbench.solvers.capacitance import solve_capacitance
+from rbench.solvers.cholesky import solve_cholesky
 from rbench.tasks.networks import mlp
 from rbench.windows import Window
 
@@ -39,8 +39,8 @@ def gram_product(backend: Backend, rows: int = 1280, width: int = 1024) -> Part:
 def capacitance_solve(backend: Backend, rows: int = 1280) -> Part:
     """(I + X Xᵀ)⁻¹ b by Cholesky, X Xᵀ at hand: rows³/6 + rows² pairs."""
     vectors = _random(backend, rows, rows)
-    inner, load = vectors @ vectors.T / rows, vectors[0, :]
-    function = backend.compile(lambda matrix, rhs: solve_capacitance(backend, matrix, rhs))
+    inner, load = vectors @ vectors.T / rows, vectors[:, :1]
+    function = backend.compile(lambda matrix, rhs: solve_cholesky(backend, backend.cholesky(matrix, 1.0), rhs))
     return Part(lambda: function(inner, load), f"{rows} rows", rows**3 / 6 + rows**2)
 
 

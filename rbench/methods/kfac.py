@@ -11,20 +11,18 @@ from rbench.methods.descent import Descent, clip_step
 from rbench.methods.kronecker import (
     Factor,
     Form,
-    Gradient,
     Sharing,
     gradient_covariance,
-    inner,
     input_covariance,
-    layer_gradient,
     prepare,
+    slope,
     solve,
     solve_with_batch,
     zero_factor,
 )
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import LayerRows, get_output_metric, pull_gradient, pull_metric
-from rbench.modules import Params
+from rbench.metrics import get_output_metric, pull_gradient, pull_metric
+from rbench.modules import LayerPullback, Params
 
 _METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
 
@@ -138,11 +136,7 @@ class KFAC(Descent):
             metric = get_output_metric(_METRICS[self.factors], self.rank)
             loss, pulled = pull_metric(*common, metric, "stack", batch.x, batch.y, batch.noise)
         else:
-            loss, plain = pull_gradient(*common, batch.x, batch.y)
-            pulled = [LayerRows(pair.source, pair.cotangents, None, pair.bias) for pair in plain]
-        gradients: list[Gradient] = []
-        if not self.forgets or self.kl_clip is not None:
-            gradients = [layer_gradient(backend, rows) for rows in pulled]
+            loss, pulled = pull_gradient(*common, batch.x, batch.y)
         if self.forgets:
             solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
             directions, health = [d for d, _ in solved], backend.xp.stack([h for _, h in solved])
@@ -150,21 +144,21 @@ class KFAC(Descent):
             if phase:
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])
             directions = [
-                solve(backend, pair, gradient, self.damping, self.form)
-                for pair, gradient in zip(factors, gradients, strict=True)
+                solve(backend, pair, layer, self.damping, self.form)
+                for pair, layer in zip(factors, pulled, strict=True)
             ]
         blocks = tuple(
             layer.block(direction[:, : layer.fan_in], direction[:, -1], backend)
             for layer, direction in zip(layers, directions, strict=True)
         )
         if self.kl_clip is not None:
-            products = [inner(backend, gradient, d) for gradient, d in zip(gradients, directions, strict=True)]
-            blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(products)), lr, self.kl_clip)
+            slopes = [slope(backend, layer, d) for layer, d in zip(pulled, directions, strict=True)]
+            blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(slopes)), lr, self.kl_clip)
         params, velocity = self.descend(backend, params, velocity, blocks, lr)
         return Step(params, (velocity, factors, health), loss, health)
 
     def _refreshed(
-        self, backend: Backend, pulled: list[LayerRows], factors: Any, decay: float
+        self, backend: Backend, pulled: list[LayerPullback], factors: Any, decay: float
     ) -> tuple[tuple[tuple[Factor, Factor], ...], Array]:
         """New running averages and what is solved with; and the numbers that are not finite where that failed."""
         prepared = []

@@ -3,7 +3,8 @@
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
-from rbench.metrics import LayerRows, weight_product
+from rbench.modules import LayerPullback, Weights
+from rbench.solvers.cholesky import health_of, solve_cholesky
 
 Sharing: TypeAlias = Literal["expand", "reduce"]
 """How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""
@@ -26,44 +27,32 @@ class Factor(NamedTuple):
     values: Array
 
 
-def input_points(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+def input_points(backend: Backend, layer: LayerPullback, sharing: Sharing = "expand") -> Array:
     """Inputs with the bias's 1, (points, fan_in [+1]): of all positions, or their mean over a datum's positions."""
     xp = backend.xp
-    inputs = xp.mean(rows.inputs, axis=1) if sharing == "reduce" else rows.inputs
-    flat = xp.reshape(inputs, (-1, rows.source.shape[2]))
-    return xp.concat([flat, xp.ones_like(flat[:, :1])], axis=1) if rows.bias else flat
+    inputs = xp.mean(layer.inputs, axis=1) if sharing == "reduce" else layer.inputs
+    flat = xp.reshape(inputs, (-1, layer.source.shape[2]))
+    return xp.concat([flat, xp.ones_like(flat[:, :1])], axis=1) if layer.bias else flat
 
 
-def gradient_points(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+def gradient_points(backend: Backend, layer: LayerPullback, sharing: Sharing = "expand") -> Array:
     """The metric's rows at the outputs, (points, fan_out): of all positions, or their sum over a datum's positions."""
-    cotangents = rows.factor_rows
+    cotangents = layer.factor_rows
     if sharing == "reduce":
         cotangents = backend.xp.sum(cotangents, axis=2)
-    return backend.xp.reshape(cotangents, (-1, rows.rows.shape[3]))
+    return backend.xp.reshape(cotangents, (-1, layer.fan_out))
 
 
-def input_covariance(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+def input_covariance(backend: Backend, layer: LayerPullback, sharing: Sharing = "expand") -> Array:
     """A = E[ā āᵀ] over data and positions, (fan_in [+1], fan_in [+1])."""
-    points = input_points(backend, rows, sharing)
+    points = input_points(backend, layer, sharing)
     return points.T @ points / points.shape[0]
 
 
-def gradient_covariance(backend: Backend, rows: LayerRows, sharing: Sharing = "expand") -> Array:
+def gradient_covariance(backend: Backend, layer: LayerPullback, sharing: Sharing = "expand") -> Array:
     """G = E[Σ_kt δ_kt δ_ktᵀ] over data, (fan_out, fan_out); the rows carry the 1/√B of the mean."""
-    points = gradient_points(backend, rows, sharing)
+    points = gradient_points(backend, layer, sharing)
     return points.T @ points
-
-
-class Gradient(NamedTuple):
-    """A layer's gradient (fan_out, fan_in [+1]): leftᵀ right; where left is None, right itself.
-
-    Attributes:
-        left: cotangents (points, fan_out), or None.
-        right: inputs with the bias's 1, (points, fan_in [+1]); or the gradient.
-    """
-
-    left: Array | None
-    right: Array
 
 
 def in_points(points: int, fan_out: int, width: int) -> bool:
@@ -77,20 +66,28 @@ def in_points(points: int, fan_out: int, width: int) -> bool:
     return points * (fan_out**2 + width**2) < fan_out * width * (fan_out + width)
 
 
-def layer_gradient(backend: Backend, rows: LayerRows) -> Gradient:
-    """The gradient of a layer: a product that is not formed, where it is quicker to solve with its points."""
-    samples, positions, fan_out = rows.gradient_rows.shape
-    if in_points(samples * positions, fan_out, rows.source.shape[2] + rows.bias):
-        return Gradient(backend.xp.reshape(rows.gradient_rows, (-1, fan_out)), input_points(backend, rows))
-    weight, bias = weight_product(backend, rows.source, rows.gradient_rows)
-    return Gradient(None, backend.xp.concat([weight, bias[:, None]], axis=1) if rows.bias else weight)
+def as_matrix(backend: Backend, weights: Weights) -> Array:
+    """Weights with the bias as a last column, (fan_out, fan_in [+1])."""
+    weight, bias = weights
+    return weight if bias is None else backend.xp.concat([weight, bias[:, None]], axis=1)
 
 
-def inner(backend: Backend, gradient: Gradient, direction: Array) -> Array:
-    """gᵀΔ."""
-    if gradient.left is None:
-        return backend.xp.sum(gradient.right * direction)
-    return backend.xp.sum(gradient.left * (gradient.right @ direction.T))
+def gradient_product(backend: Backend, layer: LayerPullback) -> tuple[Array | None, Array]:
+    """The gradient leftᵀ right (fan_out, fan_in [+1]) in points, where that is quicker to solve with; else None and it.
+
+    Returns:
+        Cotangents (points, fan_out), or None; and inputs with the bias's 1, (points, fan_in [+1]), or the gradient.
+    """
+    samples, positions, fan_in = layer.source.shape
+    if in_points(samples * positions, layer.fan_out, fan_in + layer.bias):
+        return backend.xp.reshape(layer.gradient_rows, (-1, layer.fan_out)), input_points(backend, layer)
+    return None, as_matrix(backend, layer.gradient)
+
+
+def slope(backend: Backend, layer: LayerPullback, direction: Array) -> Array:
+    """gᵀΔ, a scalar."""
+    left, right = gradient_product(backend, layer)
+    return backend.xp.sum(right * direction if left is None else left * (right @ direction.T))
 
 
 def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) -> tuple[Array, Array]:
@@ -115,27 +112,26 @@ def prepare(
     first, second = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
     dampings = split_damping(backend, (first, second), damping)
     lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
-    health = sum(lower[0, 0] + lower[-1, -1] for lower in lowers)
     matrices = lowers if form == "cholesky" else [_inverse(backend, lower) for lower in lowers]
     a, g = (Factor(c, matrix, c[0, :] * 0) for c, matrix in zip(covariances, matrices, strict=True))
-    return (a, g), health
+    return (a, g), health_of(*lowers)
 
 
-def solve(backend: Backend, pair: tuple[Factor, Factor], gradient: Gradient, damping: float, form: Form) -> Array:
+def solve(backend: Backend, pair: tuple[Factor, Factor], layer: LayerPullback, damping: float, form: Form) -> Array:
     """Δ with (A ⊗ G damped) Δ = g, (fan_out, fan_in [+1])."""
     a, g = pair
-    left, right = gradient
+    left, right = gradient_product(backend, layer)
     if form == "eigen":
         rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
         return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
     if form == "inverse":
         return g.matrix @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
     if left is None:
-        return _solve(backend, a.matrix, _solve(backend, g.matrix, right).T).T
-    return _solve(backend, g.matrix, left.T) @ _solve(backend, a.matrix, right.T).T
+        return solve_cholesky(backend, a.matrix, solve_cholesky(backend, g.matrix, right).T).T
+    return solve_cholesky(backend, g.matrix, left.T) @ solve_cholesky(backend, a.matrix, right.T).T
 
 
-def solve_with_batch(backend: Backend, rows: LayerRows, damping: float, sharing: Sharing) -> tuple[Array, Array]:
+def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sharing: Sharing) -> tuple[Array, Array]:
     """Δ for factors of this batch alone, π-damped: what has fewer points than its size is solved in its points.
 
     With points X, A = XᵀX/P and g = ΓᵀX, the push-through identity gives X (A + α)⁻¹ = (XXᵀ/P + α)⁻¹ X; with points D,
@@ -146,37 +142,31 @@ def solve_with_batch(backend: Backend, rows: LayerRows, damping: float, sharing:
         Δ (fan_out, fan_in [+1]), and a number that is not finite where a matrix could not be factored.
     """
     xp = backend.xp
-    x, d = input_points(backend, rows, sharing), gradient_points(backend, rows, sharing)
+    x, d = input_points(backend, layer, sharing), gradient_points(backend, layer, sharing)
     count = x.shape[0]
     mean_a, mean_g = xp.sum(x * x) / (count * x.shape[1]), xp.sum(d * d) / d.shape[1]
     alpha, beta = split_damping(backend, (mean_a, mean_g), damping)
     few_x, few_d = sharing == "expand" and count < x.shape[1], d.shape[0] < d.shape[1]
-    gamma = xp.reshape(rows.gradient_rows, (-1, d.shape[1]))
-    health = []
+    gamma = xp.reshape(layer.gradient_rows, (-1, d.shape[1]))
+    lowers = []
     if few_d:
         lower = backend.cholesky(d @ d.T, beta)
-        gamma = (gamma - _solve(backend, lower, d @ gamma.T).T @ d) / beta
-        health.append(lower)
+        gamma = (gamma - solve_cholesky(backend, lower, d @ gamma.T).T @ d) / beta
+        lowers.append(lower)
     if few_x:
         lower = backend.cholesky(x @ x.T / count, alpha)
-        direction = gamma.T @ _solve(backend, lower, x)
-        health.append(lower)
+        direction = gamma.T @ solve_cholesky(backend, lower, x)
+        lowers.append(lower)
     else:
-        weight, bias = weight_product(backend, rows.source, xp.reshape(gamma, rows.gradient_rows.shape))
-        gradient = xp.concat([weight, bias[:, None]], axis=1) if rows.bias else weight
+        gradient = as_matrix(backend, layer.product(xp.reshape(gamma, layer.gradient_rows.shape)))
         lower = backend.cholesky(x.T @ x / count, alpha)
-        direction = _solve(backend, lower, gradient.T).T
-        health.append(lower)
+        direction = solve_cholesky(backend, lower, gradient.T).T
+        lowers.append(lower)
     if not few_d:
         lower = backend.cholesky(d.T @ d, beta)
-        direction = _solve(backend, lower, direction)
-        health.append(lower)
-    return direction, sum(lower[0, 0] + lower[-1, -1] for lower in health)
-
-
-def _solve(backend: Backend, lower: Array, rhs: Array) -> Array:
-    """Solve L Lᵀ x = rhs."""
-    return backend.solve_triangular(lower, backend.solve_triangular(lower, rhs), transpose=True)
+        direction = solve_cholesky(backend, lower, direction)
+        lowers.append(lower)
+    return direction, health_of(*lowers)
 
 
 def _inverse(backend: Backend, lower: Array) -> Array:

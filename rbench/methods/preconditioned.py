@@ -2,36 +2,20 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
+from functools import reduce
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from rbench.backend import Array, Backend
+from rbench.backend import Array
 from rbench.errors import SpecError
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import (
-    LayerRows,
-    OutputMetric,
-    get_output_metric,
-    layer_masses,
-    pull_gradient,
-    pull_metric,
-    weight_product,
-)
-from rbench.modules import Params
+from rbench.metrics import OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
+from rbench.modules import LayerPullback, Params, Weights
 from rbench.random import generator
-from rbench.solvers import (
-    Block,
-    Factored,
-    Form,
-    LayerSize,
-    Update,
-    choose_form,
-    solve_factored_layers,
-    solve_layers,
-)
+from rbench.solvers import Form, Kept, LayerSize, Update, choose_form, gathered
 
 
 class Preconditioned(Descent):
@@ -150,68 +134,66 @@ class Preconditioned(Descent):
         ]
 
     def init(self, problem: Problem, params: Params) -> State:
-        velocity = super().init(problem, params)
-        return (velocity, ()) if self.refresh > 1 else velocity
+        return super().init(problem, params), ()
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
-        state = self.init(problem, params)
-        if self.refresh == 1:
-            return state
-        backend, size = problem.backend, batch.y.shape[0]
-        if self.samples:
-            draws = problem.loss.noise(generator(0, "samples"), size, self.samples, _outputs(problem, batch.x))
-            batch = batch._replace(noise=backend.asarray(draws))
-        renew = backend.compile(lambda params, batch: self._apart(problem, params, batch, (), renew=True)[2])
-        return state[0], renew(params, batch)
+        velocity, kept = self.init(problem, params)
+        if self.refresh > 1:
+            backend, size = problem.backend, batch.y.shape[0]
+            if self.samples:
+                draws = problem.loss.noise(generator(0, "samples"), size, self.samples, _outputs(problem, batch.x))
+                batch = batch._replace(noise=backend.asarray(draws))
+            kept = backend.compile(lambda params, batch: self._solve(problem, params, batch, (), renew=True)[2])(
+                params, batch
+            )
+        return velocity, kept
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        backend, layers, lr = problem.backend, problem.net.layers, scalars["lr"]
-        velocity, kept = state if self.refresh > 1 else (state, ())
-        if self.refresh == 1 and self.metric_data(batch.y.shape[0]) == batch.y.shape[0]:
-            loss, pulled = self._pull(problem, params, batch)
-            masses = layer_masses(backend, layers, self.mass)
-            update = solve_layers(backend, layers, pulled, masses, self.solver_name, self.workspace_mb * 2**20)
-        else:
-            loss, update, kept = self._apart(problem, params, batch, kept, renew=bool(phase))
+        (velocity, kept), lr = state, scalars["lr"]
+        loss, update, kept = self._solve(problem, params, batch, kept, renew=bool(phase))
         direction = update.blocks
         if self.kl_clip is not None:
             direction = clip_step(problem, direction, update.slope(), lr, self.kl_clip)
-        params, velocity = self.descend(backend, params, velocity, direction, lr)
-        return Step(params, (velocity, kept) if self.refresh > 1 else velocity, loss, update.health)
+        params, velocity = self.descend(problem.backend, params, velocity, direction, lr)
+        return Step(params, (velocity, kept), loss, update.health)
 
-    def _pull(self, problem: Problem, params: Params, batch: Batch, total: int | None = None) -> Any:
-        common = problem.backend, problem.net, params, problem.loss
-        return pull_metric(*common, self.metric, self.batch, batch.x, batch.y, batch.noise, total)
-
-    def _apart(
-        self, problem: Problem, params: Params, batch: Batch, kept: tuple[Factored, ...], *, renew: bool
-    ) -> tuple[Array, Update, tuple[Factored, ...]]:
-        """Mean loss, directions and metric, where the metric's data are not the gradient's: fewer, or earlier ones."""
+    def _solve(
+        self, problem: Problem, params: Params, batch: Batch, kept: tuple[Kept, ...], *, renew: bool
+    ) -> tuple[Array, Update, tuple[Kept, ...]]:
+        """Mean loss, directions, and what is kept of the metrics, which may be those of fewer or earlier data."""
         backend, net, size = problem.backend, problem.net, batch.y.shape[0]
-        first, rest = _split(batch, self.metric_data(size) if renew else 0)
-        loss, gradients, pulled = 0.0, [], []
+        common, masses = (backend, net, params, problem.loss), layer_masses(backend, net.layers, self.mass)
+        of_metric, rest = _split(batch, self.metric_data(size) if renew else 0)
+        pulled: list[tuple[Array, list[LayerPullback]]] = []
+        if of_metric is not None:
+            pulled.append(pull_metric(*common, self.metric, self.batch, *of_metric, size))
+        if rest is not None:
+            pulled.append(pull_gradient(*common, rest.x, rest.y, size))
+        loss, layers = pulled[0]
+        if of_metric is not None and rest is not None:
+            shares = of_metric.y.shape[0] / size, rest.y.shape[0] / size
+            loss = shares[0] * loss + shares[1] * pulled[1][0]
         if renew:
-            loss, pulled = self._pull(problem, params, first, size)
-            loss = loss * (first.y.shape[0] / size)
-            gradients = [_gradient(backend, rows) for rows in pulled]
-        if rest.y.shape[0]:
-            rest_loss, pairs = pull_gradient(backend, net, params, problem.loss, rest.x, rest.y, size)
-            loss = loss + rest_loss * (rest.y.shape[0] / size)
-            others = [_gradient(backend, LayerRows(p.source, p.cotangents, None, p.bias)) for p in pairs]
-            gradients = [_sum(*each) for each in zip(gradients, others, strict=True)] if renew else others
-        if renew:
-            sizes, sources = [LayerSize.of(rows) for rows in pulled], [rows.source for rows in pulled]
+            sizes = [LayerSize.of(layer) for layer in layers]
         else:
-            sizes = self.sizes(problem, _outputs(problem, batch.x), [p.source.shape[1] for p in pairs], size)
-            mean = self.batch == "mean"
-            sources = [p.source.one_sample(backend) if mean else p.source for p in pairs]
-        forms, masses = self._forms(problem, sizes), layer_masses(backend, net.layers, self.mass)
-        if renew:
-            each = zip(forms, pulled, masses, strict=True)
-            kept = tuple(form.factor(backend, rows, mass) for form, rows, mass in each)
-        return loss, solve_factored_layers(backend, net.layers, forms, kept, sources, masses, gradients), kept
+            positions = [layer.source.shape[1] for layer in layers]
+            sizes = self.sizes(problem, _outputs(problem, batch.x), positions, size)
+        directions, metrics = [], []
+        for index, (form, layer, mass) in enumerate(zip(self._forms(problem, sizes), layers, masses, strict=True)):
+            others = [part[index].gradient for _, part in pulled[1:]]
+            if not renew:
+                source = layer.source.one_sample(backend) if self.batch == "mean" else layer.source
+                factored = form.restore(backend, kept[index], source, mass, layer.gradient)
+            elif others or self.refresh > 1:
+                factored = form.factor(backend, layer, mass, reduce(_add, others, layer.gradient))
+            else:
+                factored = form.factor(backend, layer, mass)
+            directions.append(factored.solve())
+            if self.refresh > 1:
+                metrics.append(factored.keep())
+        return loss, gathered(backend, net.layers, directions), tuple(metrics)
 
 
 def _outputs(problem: Problem, x: Array | tuple[Array, ...]) -> int:
@@ -221,8 +203,10 @@ def _outputs(problem: Problem, x: Array | tuple[Array, ...]) -> int:
     return int(d or 0)
 
 
-def _split(batch: Batch, size: int) -> tuple[Batch, Batch]:
-    """The first data of a batch, with their noise; and the others, without."""
+def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
+    """The first data of a batch, with their noise; and the others, without; None where there are none."""
+    if size in (0, batch.y.shape[0]):
+        return (batch, None) if size else (None, batch)
 
     def part(array: Any, place: slice) -> Any:
         if isinstance(array, tuple):
@@ -233,10 +217,5 @@ def _split(batch: Batch, size: int) -> tuple[Batch, Batch]:
     return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest), None)
 
 
-def _gradient(backend: Backend, rows: LayerRows) -> Block:
-    weight, bias = weight_product(backend, rows.source, rows.gradient_rows)
-    return weight, bias if rows.bias else None
-
-
-def _sum(one: Block, other: Block) -> Block:
+def _add(one: Weights, other: Weights) -> Weights:
     return one[0] + other[0], None if one[1] is None else one[1] + other[1]

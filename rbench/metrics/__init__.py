@@ -1,15 +1,13 @@
 """Output metrics, masses, and the metric pulled back to the layers."""
 
-from rbench.metrics.mass import DiagonalMass, KroneckerMass, Mass, layer_masses
+from rbench.metrics.mass import DiagonalMass, KroneckerMass, Mass, divided, layer_masses
 from rbench.metrics.output import OUTPUT_METRICS, OutputMetric, get_output_metric
 from rbench.metrics.pullback import (
     TREATMENTS,
-    LayerRows,
     Treatment,
     gradient_blocks,
     pull_gradient,
     pull_metric,
-    weight_product,
 )
 
 __all__ = [
@@ -17,14 +15,13 @@ __all__ = [
     "TREATMENTS",
     "DiagonalMass",
     "KroneckerMass",
-    "LayerRows",
     "Mass",
     "OutputMetric",
     "Treatment",
+    "divided",
     "get_output_metric",
     "gradient_blocks",
     "layer_masses",
     "pull_gradient",
     "pull_metric",
-    "weight_product",
 ]

@@ -44,6 +44,11 @@ class KroneckerMass:
         row = self.row[start:stop]
         return row[:, None] * self.column, row * self.bias_column
 
+    @property
+    def parts(self) -> tuple[Array | float, Array | float, Array | float]:
+        """What divides cotangents at the outputs, and then their products with the inputs and with the bias's 1."""
+        return self.row, self.column, self.bias_column
+
     def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
         """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
         ones = backend.xp.ones((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
@@ -67,12 +72,22 @@ class DiagonalMass:
         """Entries of the outputs from `start` to `stop`: (outputs, fan_in), and (outputs,)."""
         return self.weight[start:stop, :], self.bias[start:stop]
 
+    @property
+    def parts(self) -> tuple[float, Array, Array]:
+        """What divides cotangents at the outputs, and then their products with the inputs and with the bias's 1."""
+        return 1.0, self.weight, self.bias
+
     def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
         """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
         return self.weight, self.bias
 
 
 Mass: TypeAlias = KroneckerMass | DiagonalMass
+
+
+def divided(array: Array, mass: Array | float) -> Array:
+    """An array over a mass that broadcasts to it; the array itself where that is the number 1."""
+    return array if isinstance(mass, float) and mass == 1 else array / mass
 
 
 def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> list[Mass]:

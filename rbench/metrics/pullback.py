@@ -5,58 +5,20 @@ R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean outp
 of arXiv 2603.03610). These are different metrics; they agree for a single datum.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.losses import Loss
 from rbench.metrics.output import OutputFactor, OutputMetric
 from rbench.modules import Module, Params
-from rbench.modules.base import Block, LayerPullback, Wires
-from rbench.modules.inputs import Inputs
-from rbench.modules.layer import Layer
+from rbench.modules.module import Layer, Wires
+from rbench.modules.pullback import LayerPullback
 
 Treatment: TypeAlias = Literal["stack", "mean"]
 """How the batch enters the metric."""
 
 TREATMENTS: tuple[Treatment, ...] = ("stack", "mean")
-
-
-@dataclass(frozen=True)
-class LayerRows:
-    """A layer's gradient g and its metric's factor V, as products that need not be formed.
-
-    g = Σ_(s,t) gradient_rows[s, t] ⊗ [inputs[s, t]; 1], and row (s, k) of V is
-    Σ_t factor_rows[s, k, t] ⊗ [inputs[s, t]; 1], the 1 where the layer has a bias. A sample s is a datum; where the
-    batch is treated by its mean, the whole batch is one sample and its data are positions.
-
-    Attributes:
-        source: the layer's inputs, what multiplies the weights.
-        rows: (samples, 1 + rank, positions, fan_out), the gradient's row first; or (samples, 1, positions, fan_out)
-            where V's row is the gradient's, rescaled.
-        scale: (samples,) by which the gradient's rows become V's, in the rescaled case; else None.
-        bias: whether the layer has a bias.
-    """
-
-    source: Inputs
-    rows: Array
-    scale: Array | None
-    bias: bool
-
-    @property
-    def inputs(self) -> Array:
-        """(samples, positions, fan_in)."""
-        return self.source.matrix
-
-    @property
-    def gradient_rows(self) -> Array:
-        """(samples, positions, fan_out)."""
-        return self.rows[:, 0, :, :]
-
-    @property
-    def factor_rows(self) -> Array:
-        """(samples, rank, positions, fan_out)."""
-        return self.rows[:, 1:, :, :] if self.scale is None else self.rows * self.scale[:, None, None, None]
 
 
 def pull_metric(
@@ -70,7 +32,7 @@ def pull_metric(
     y: Array,
     noise: Array | None = None,
     total: int | None = None,
-) -> tuple[Array, list[LayerRows]]:
+) -> tuple[Array, list[LayerPullback]]:
     """One forward pass, and one pullback of the loss cotangent together with the metric factor's rows.
 
     Args:
@@ -105,8 +67,10 @@ def pull_metric(
         rows, scale = gradient_row, factor.scale * (total / batch**0.5)
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     if treatment == "mean":
-        layers = [_one_sample(backend, layer) for layer in layers]
-    return xp.mean(values), [LayerRows(layer.source, layer.cotangents, scale, layer.bias) for layer in layers]
+        layers = [layer.one_sample() for layer in layers]
+    elif scale is not None:
+        layers = [replace(layer, scale=scale) for layer in layers]
+    return xp.mean(values), layers
 
 
 def pull_gradient(
@@ -129,23 +93,9 @@ def pull_gradient(
     return backend.xp.mean(values), layers
 
 
-def weight_product(backend: Backend, source: Inputs, cotangents: Array) -> tuple[Array, Array]:
-    """Σ_(s,t) cotangents[s, t] ⊗ [inputs[s, t]; 1]: the weight's part (fan_out, fan_in) and the bias's (fan_out,).
-
-    Args:
-        backend: the arrays' backend.
-        source: the layer's inputs.
-        cotangents: (samples, positions, fan_out).
-    """
-    return source.product(cotangents), backend.xp.sum(cotangents, axis=(0, 1))
-
-
-def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[LayerPullback]) -> tuple[Block, ...]:
+def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[LayerPullback]) -> Params:
     """The gradient in the structure of the parameters, from what `pull_gradient` returned."""
-    return tuple(
-        layer.block(*weight_product(backend, pair.source, pair.cotangents[:, 0, :, :]), backend)
-        for layer, pair in zip(layers, pulled, strict=True)
-    )
+    return tuple(layer.block(*pair.gradient, backend) for layer, pair in zip(layers, pulled, strict=True))
 
 
 def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> Array:
@@ -158,11 +108,3 @@ def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> A
         return flat
     values, vectors = backend.eigh(flat.T @ flat)
     return xp.sqrt(xp.maximum(values, xp.zeros_like(values)))[:, None] * vectors.T
-
-
-def _one_sample(backend: Backend, layer: LayerPullback) -> LayerPullback:
-    """The batch as one sample, its data as positions."""
-    xp = backend.xp
-    batch, count, positions, fan_out = layer.cotangents.shape
-    rows = xp.reshape(xp.permute_dims(layer.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))
-    return LayerPullback(layer.source.one_sample(backend), rows, layer.bias)

@@ -1,13 +1,12 @@
 """The algebra of Riemannian modules."""
 
-from rbench.modules.affine import ScaleShift
-from rbench.modules.base import LayerPullback, Module, Params
-from rbench.modules.compose import Parallel, Sequential
 from rbench.modules.conv import Conv2d
-from rbench.modules.layer import Layer
 from rbench.modules.linear import Linear
+from rbench.modules.module import Layer, Module, Parallel, Params, Sequential
 from rbench.modules.pointwise import GELU, Exp, ReLU, Sigmoid, Tanh
 from rbench.modules.pool import AvgPool2d, MaxPool2d
+from rbench.modules.pullback import LayerPullback, Weights
+from rbench.modules.scale_shift import ScaleShift
 from rbench.modules.wiring import Add, Copy, Flatten, Identity
 
 __all__ = [
@@ -31,4 +30,5 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "Weights",
 ]

@@ -5,9 +5,10 @@ from typing import Any
 
 from rbench.backend import Backend
 from rbench.errors import ShapeError
-from rbench.modules.base import LayerPullback, Params, Space, Wires, describe, one_shape, unify
 from rbench.modules.inputs import Patches
-from rbench.modules.layer import Layer, settle_sizes
+from rbench.modules.module import Layer, Params, Wires
+from rbench.modules.pullback import LayerPullback
+from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
 from rbench.windows import Window
 
 
@@ -85,7 +86,7 @@ class Conv2d(Layer):
         (rows,), (block,) = cotangents, params
         batch, count, channels, height, width = rows.shape
         by_position = xp.permute_dims(xp.reshape(rows, (batch, count, channels, height * width)), (0, 1, 3, 2))
-        layer = LayerPullback(tape, by_position, self.bias)
+        layer = LayerPullback(backend, tape, by_position, self.bias)
         if not need_input:
             return None, [layer]
         pulled = tape.pull(xp.reshape(rows, (batch * count, channels, height, width)), block["weight"])

@@ -5,9 +5,10 @@ from typing import Any
 
 from rbench.backend import Backend
 from rbench.errors import ShapeError
-from rbench.modules.base import LayerPullback, Params, Space, Wires, describe, one_shape, unify
 from rbench.modules.inputs import Vectors
-from rbench.modules.layer import Layer, settle_sizes
+from rbench.modules.module import Layer, Params, Wires
+from rbench.modules.pullback import LayerPullback
+from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Linear(Layer):
         xp = backend.xp
         (rows,), (block,) = cotangents, params
         batch, count, _ = rows.shape
-        layer = LayerPullback(Vectors(tape), rows[:, :, None, :], self.bias)
+        layer = LayerPullback(backend, Vectors(tape), rows[:, :, None, :], self.bias)
         if not need_input:
             return None, [layer]
         # One product over all rows: a batch of small ones is many times slower.

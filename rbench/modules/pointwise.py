@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbench.backend import Array, Backend
-from rbench.modules.base import LayerPullback, Module, Params, Space, Wires, one_shape
+from rbench.modules.module import Module, Params, Wires
+from rbench.modules.pullback import LayerPullback
+from rbench.modules.space import Space, one_shape
 
 
 class Pointwise(Module):

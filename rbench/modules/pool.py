@@ -6,8 +6,8 @@ from typing import Any
 
 from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
-from rbench.modules.base import Space, Wires, describe, one_shape, unify
-from rbench.modules.layer import settle_sizes
+from rbench.modules.module import Wires
+from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
 from rbench.modules.wiring import Wiring
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from rbench.backend import Backend
 from rbench.errors import ShapeError
-from rbench.modules.base import LayerPullback, Module, Params, Space, Wires, describe, one_shape, unify
+from rbench.modules.module import Module, Params, Wires
+from rbench.modules.pullback import LayerPullback
+from rbench.modules.space import Space, describe, one_shape, unify
 
 
 class Wiring(Module):

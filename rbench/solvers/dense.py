@@ -1,54 +1,86 @@
-"""`dense`: the layer metric G formed, and solved by Cholesky."""
+"""`dense` and `inverse`: the layer metric G formed, and solved by Cholesky or by its inverse."""
+
+from abc import abstractmethod
+from functools import partial
 
 from rbench.backend import Array, Backend
-from rbench.metrics import LayerRows, Mass
+from rbench.metrics import Mass
+from rbench.modules import LayerPullback, Weights
 from rbench.modules.inputs import Inputs
-from rbench.solvers.base import Block, Direction, Factored, Form, LayerSize
-from rbench.solvers.capacitance import factor_definite, solve_factored
-from rbench.solvers.rows import as_direction, flat_gradient, layer_matrices
+from rbench.solvers.base import Direction, Factored, Form, Kept, inner_product
+from rbench.solvers.cholesky import health_of, solve_cholesky
+from rbench.solvers.cost import MetricCost
+from rbench.solvers.rows import row_matrix
 
 
-class Dense(Form):
-    """Solve (M + VᵀV) Δ = g with the (n, n) matrix in memory; cheapest where n is below the number of V's rows."""
+class _OfMetric(MetricCost, Form):
+    """Solve (M + VᵀV) Δ = g with the (n, n) matrix in memory."""
+
+    @abstractmethod
+    def prepare(self, backend: Backend, metric: Array) -> Array:
+        """The matrix that is solved with, of G."""
+
+    @abstractmethod
+    def apply(self, backend: Backend, matrix: Array, rhs: Array) -> Array:
+        """G⁻¹ rhs, (n, 1), with that matrix."""
+
+    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
+        matrix = self.prepare(backend, layer_metric(backend, layer, mass))
+        kept = Kept(matrix, matrix[:0, 0], matrix[:0, 0])
+        return self._system(backend, kept, gradient or layer.gradient)
+
+    def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
+        return self._system(backend, kept, gradient)
+
+    def _system(self, backend: Backend, kept: Kept, gradient: Weights) -> Factored:
+        return Factored(partial(self._solve, backend, kept, gradient), lambda: kept)
+
+    def _solve(self, backend: Backend, kept: Kept, gradient: Weights) -> Direction:
+        xp, (weight, bias) = backend.xp, gradient
+        flat = xp.concat([xp.reshape(part, (-1,)) for part in gradient if part is not None])
+        solution = self.apply(backend, kept.matrix, flat[:, None])[:, 0]
+        size = weight.shape[0] * weight.shape[1]
+        direction = xp.reshape(solution[:size], weight.shape), None if bias is None else solution[size:]
+        return Direction(direction, lambda: inner_product(backend, gradient, direction), health_of(kept.matrix))
+
+
+class Dense(_OfMetric):
+    """By the Cholesky factor; cheapest where n is below the number of V's rows."""
 
     name = "dense"
+    cubic = 1 / 6
+    matrices = 2.0
 
-    def operations(self, size: LayerSize) -> float:
-        forming = (size.rows + size.samples) * size.positions * size.fan_out * size.fan_in
-        return forming + size.n**2 * size.rows / 2 + size.n**3 / 6
+    def prepare(self, backend: Backend, metric: Array) -> Array:
+        return backend.cholesky(metric)
 
-    def factoring(self, size: LayerSize) -> float:
-        return self.operations(size)
-
-    def applying(self, size: LayerSize) -> float:
-        return float(size.n**2)
-
-    def kept_numbers(self, size: LayerSize) -> float:
-        return float(size.n**2)
-
-    def numbers(self, size: LayerSize) -> float:
-        return 2.0 * size.n**2 + size.rows * size.n
-
-    def factor(self, backend: Backend, rows: LayerRows, mass: Mass) -> Factored:
-        matrix, gradient = layer_metric(backend, rows, mass)
-        lower, health = factor_definite(backend, matrix)
-        return Factored(lower, gradient[:0], gradient[:0], health)
-
-    def solve_with(
-        self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Block
-    ) -> Direction:
-        flat = flat_gradient(backend, gradient)
-        direction = solve_factored(backend, factored.matrix, flat)
-        return as_direction(backend, flat, direction, gradient[0].shape, factored.health)
-
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
-        matrix, gradient = layer_metric(backend, rows, mass)
-        lower, health = factor_definite(backend, matrix)
-        shape = rows.rows.shape[3], rows.source.shape[2]
-        return as_direction(backend, gradient, solve_factored(backend, lower, gradient), shape, health)
+    def apply(self, backend: Backend, matrix: Array, rhs: Array) -> Array:
+        return solve_cholesky(backend, matrix, rhs)
 
 
-def layer_metric(backend: Backend, rows: LayerRows, mass: Mass) -> tuple[Array, Array]:
-    """G = M + VᵀV of shape (n, n), and the gradient (n,), in the order weight then bias."""
-    factor, gradient, entries = layer_matrices(backend, rows, mass)
-    return factor.T @ factor + backend.eye(entries.shape[0]) * entries, gradient
+class Inverse(_OfMetric):
+    """The naive baseline, with G⁻¹ formed: O(n³) time, O(n²) memory."""
+
+    name = "inverse"
+    cubic = 1.0
+    matrices = 3.0
+
+    def prepare(self, backend: Backend, metric: Array) -> Array:
+        return backend.inverse(metric)
+
+    def apply(self, backend: Backend, matrix: Array, rhs: Array) -> Array:
+        return matrix @ rhs
+
+
+def layer_metric(backend: Backend, layer: LayerPullback, mass: Mass) -> Array:
+    """G = M + VᵀV of shape (n, n), in the order weight then bias (Sec. 3.1 of arXiv 2603.03610)."""
+    xp, rows = backend.xp, layer.factor_rows
+    weights = row_matrix(backend, layer.inputs, rows)
+    count, fan_out, fan_in = weights.shape
+    of_weight, of_bias = mass.block(backend, fan_out, fan_in)
+    factor, entries = [xp.reshape(weights, (count, -1))], [xp.reshape(of_weight, (-1,))]
+    if layer.bias:
+        factor.append(xp.reshape(xp.sum(rows, axis=2), (count, fan_out)))
+        entries.append(of_bias)
+    v, diagonal = xp.concat(factor, axis=1), xp.concat(entries)
+    return v.T @ v + backend.eye(diagonal.shape[0]) * diagonal

@@ -3,10 +3,12 @@
 from typing import cast
 
 from rbench.backend import Array, Backend
-from rbench.metrics import KroneckerMass, LayerRows, Mass, weight_product
-from rbench.solvers.base import Direction, Form, LayerSize, corrected
-from rbench.solvers.capacitance import Woodbury, solve_capacitance
-from rbench.solvers.rows import ByChannels, channel_numbers
+from rbench.metrics import KroneckerMass, Mass, divided
+from rbench.modules import LayerPullback
+from rbench.solvers.base import Form
+from rbench.solvers.cost import LayerSize, PositionsCost, channel_numbers
+from rbench.solvers.rows import ByChannels
+from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
 
 
 def gram_forms(size: LayerSize, workspace: float) -> list[Form]:
@@ -17,70 +19,44 @@ def gram_forms(size: LayerSize, workspace: float) -> list[Form]:
     return [ByPositions(), ByChannels("gram", max(1, channels))]
 
 
-class ByPositions(Woodbury):
+class ByPositions(PositionsCost, Woodbury):
     """Rows that are sums of δ_t ⊗ a_t have ⟨row, row'⟩_{M⁻¹} = Σ_tt' (a_t C⁻¹ a'_t')(δ_t R⁻¹ δ'_t') for a mass R ⊗ C.
 
-    So K, and V M⁻¹ g, come from Gram matrices. With c = K⁻¹ V M⁻¹ g the direction is one weight product on corrected
-    cotangents, Δ = M⁻¹ Σ_st (γ_st − Σ_k c_sk F_skt) ⊗ a_st. It takes (samples · positions)² products.
+    So V M⁻¹Vᵀ and V M⁻¹g come from Gram matrices. That takes (samples · positions)² products.
     """
 
     name = "gram"
     rank_first = True
 
-    def operations(self, size: LayerSize) -> float:
-        points, rows = size.samples * size.positions, size.rows * size.positions
-        beside = 0 if size.rescaled else rows * points * size.fan_out  # the gradient's
-        return self.factoring(size) + beside + size.rows**2 + points * size.fan_out * size.fan_in
+    def products(self, backend: Backend, layer: LayerPullback, mass: Mass) -> tuple[Array, Gradient]:
+        xp, mass = backend.xp, cast(KroneckerMass, mass)  # `Solver.serves` says so
+        of_inputs = _input_gram(backend, layer, mass)
+        factor = _by_rank(backend, layer.unscaled_rows, mass)
 
-    def factoring(self, size: LayerSize) -> float:
-        points, rows = size.samples * size.positions, size.rows * size.positions
-        return (points**2 * (size.fan_in + size.bias) + rows**2 * size.fan_out) / 2 + size.rows**3 / 6
+        def gradient() -> Array:
+            return _by_rank(backend, layer.cotangents[:, :1, :, :], mass)
 
-    def numbers(self, size: LayerSize) -> float:
-        points, rows = size.samples * size.positions, size.rows * size.positions
-        vectors = points * size.fan_in + (rows + points) * size.fan_out
-        return 2.0 * rows**2 + 2 * points**2 + 2 * size.rows**2 + vectors
+        def load() -> Array:
+            totals = xp.sum(_row_products(backend, factor, gradient(), of_inputs), axis=1)
+            return xp.reshape(totals, factor.shape[:2]).T
 
-    def inner(self, backend: Backend, rows: LayerRows, mass: Mass) -> Array:
-        mass = cast(KroneckerMass, mass)  # `Solver.serves` says so
-        factor = _by_rank(backend, rows.factor_rows, mass)
-        return _row_products(backend, factor, factor, _input_gram(backend, rows, mass))
+        def square() -> Array:
+            rows = gradient()
+            return xp.sum(_row_products(backend, rows, rows, of_inputs))
 
-    def solve(self, backend: Backend, rows: LayerRows, mass: Mass) -> Direction:
-        xp, mass = backend.xp, cast(KroneckerMass, mass)
-        of_inputs = _input_gram(backend, rows, mass)
-        gradient, factor = (_by_rank(backend, some, mass) for some in (rows.rows[:, :1, :, :], rows.rows[:, 1:, :, :]))
-        if rows.scale is None:
-            inner = _row_products(backend, factor, factor, of_inputs)
-            load = xp.sum(_row_products(backend, factor, gradient, of_inputs), axis=1)
-        else:
-            products = _row_products(backend, gradient, gradient, of_inputs)
-            inner = products * rows.scale[:, None] * rows.scale[None, :]
-            load = xp.sum(products, axis=1) * rows.scale
-        solution, health = solve_capacitance(backend, inner, load)
-
-        def slope() -> Array:
-            # A difference of like numbers, so rounding may leave it a little below zero.
-            value = xp.sum(_row_products(backend, gradient, gradient, of_inputs)) - xp.sum(load * solution)
-            return xp.maximum(value, xp.zeros_like(value))
-
-        samples = rows.source.shape[0]
-        by_sample = xp.reshape(xp.reshape(solution, (-1, samples)).T, (-1,))
-        # Divided by the mass of the outputs before the product: the cotangents are fewer than the weights.
-        cotangents = corrected(backend, rows, by_sample, mass.row)
-        weight, bias = weight_product(backend, rows.source, cotangents)
-        return Direction(_divide(weight, mass.column), bias / mass.bias_column, slope, health)
+        inner = _row_products(backend, factor, factor, of_inputs)
+        return inner, pulled_back(backend, layer, mass, load, square)
 
 
-def _input_gram(backend: Backend, rows: LayerRows, mass: KroneckerMass) -> Array:
+def _input_gram(backend: Backend, layer: LayerPullback, mass: KroneckerMass) -> Array:
     """a C⁻¹ a' of all inputs with the bias's 1, (samples · positions, samples · positions)."""
-    samples, positions, fan_in = rows.source.shape
-    flat = backend.xp.reshape(rows.inputs, (samples * positions, fan_in))
+    samples, positions, fan_in = layer.source.shape
+    flat = backend.xp.reshape(layer.inputs, (samples * positions, fan_in))
     if isinstance(mass.column, float):
-        products = _divide(backend.gram(flat), mass.column)
+        products = divided(backend.gram(flat), mass.column)
     else:
         products = backend.gram(flat / mass.column**0.5)
-    return products + 1 / mass.bias_column if rows.bias else products
+    return products + 1 / mass.bias_column if layer.bias else products
 
 
 def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
@@ -89,7 +65,7 @@ def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
     Samples stand behind the rank, so that products with the inputs' run over long axes: a short one is many times
     slower.
     """
-    return _divide(backend.xp.permute_dims(rows, (1, 0, 2, 3)), mass.row**0.5)
+    return divided(backend.xp.permute_dims(rows, (1, 0, 2, 3)), mass.row**0.5)
 
 
 def _row_products(backend: Backend, one: Array, other: Array, of_inputs: Array) -> Array:
@@ -104,7 +80,3 @@ def _row_products(backend: Backend, one: Array, other: Array, of_inputs: Array) 
     if shapes[0][2] > 1:
         products = xp.sum(products, axis=(2, 5))
     return xp.reshape(products, (shapes[0][0] * shapes[0][1], shapes[1][0] * shapes[1][1]))
-
-
-def _divide(array: Array, mass: Array | float) -> Array:
-    return array if isinstance(mass, float) and mass == 1 else array / mass

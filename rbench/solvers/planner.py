@@ -6,10 +6,10 @@ from rbench.backend import Backend
 from rbench.errors import SolverError
 from rbench.metrics import Mass
 from rbench.names import unknown
-from rbench.solvers.base import Form, LayerSize, Solver
-from rbench.solvers.dense import Dense
+from rbench.solvers.base import Form, Solver
+from rbench.solvers.cost import LayerSize
+from rbench.solvers.dense import Dense, Inverse
 from rbench.solvers.gram import gram_forms
-from rbench.solvers.inverse import Inverse
 from rbench.solvers.rows import ByChannels
 
 SOLVERS: dict[str, Solver] = {

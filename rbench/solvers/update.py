@@ -8,10 +8,10 @@ import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.errors import CapacitanceError
-from rbench.metrics import LayerRows, Mass
-from rbench.modules import Layer, Params
-from rbench.modules.inputs import Inputs
-from rbench.solvers.base import Block, Direction, Factored, Form, LayerSize
+from rbench.metrics import Mass
+from rbench.modules import Layer, LayerPullback, Params
+from rbench.solvers.base import Direction
+from rbench.solvers.cost import LayerSize
 from rbench.solvers.planner import WORKSPACE_BYTES, choose_form
 
 
@@ -32,7 +32,7 @@ class Update(NamedTuple):
 def solve_layers(
     backend: Backend,
     layers: Sequence[Layer],
-    pulled: Sequence[LayerRows],
+    pulled: Sequence[LayerPullback],
     masses: Sequence[Mass],
     solver: str = "auto",
     workspace_bytes: float = WORKSPACE_BYTES,
@@ -42,38 +42,25 @@ def solve_layers(
     Args:
         backend: the arrays' backend.
         layers: the network's layers.
-        pulled: their pulled-back rows.
+        pulled: their pulled-back gradients and metrics.
         masses: their masses.
         solver: a solver's name, or `auto` for the planner's choice layer by layer.
         workspace_bytes: memory that a layer's solve may take beyond its rows, where another way takes less.
     """
-    directions = [
-        choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes).solve(backend, rows, mass)
-        for rows, mass in zip(pulled, masses, strict=True)
-    ]
-    return _update(backend, layers, directions)
+    return gathered(
+        backend,
+        layers,
+        [
+            choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes).factor(backend, rows, mass).solve()
+            for rows, mass in zip(pulled, masses, strict=True)
+        ],
+    )
 
 
-def solve_factored_layers(
-    backend: Backend,
-    layers: Sequence[Layer],
-    forms: Sequence[Form],
-    factored: Sequence[Factored],
-    sources: Sequence[Inputs],
-    masses: Sequence[Mass],
-    gradients: Sequence[Block],
-) -> Update:
-    """Δ_l = G_l⁻¹ g_l for every layer, for metrics that were factored before; see `Form.solve_with`."""
-    directions = [
-        form.solve_with(backend, metric, source, mass, gradient)
-        for form, metric, source, mass, gradient in zip(forms, factored, sources, masses, gradients, strict=True)
-    ]
-    return _update(backend, layers, directions)
-
-
-def _update(backend: Backend, layers: Sequence[Layer], directions: list[Direction]) -> Update:
+def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Direction]) -> Update:
+    """The directions of all layers as one."""
     xp = backend.xp
-    blocks = tuple(layer.block(d.weight, d.bias, backend) for layer, d in zip(layers, directions, strict=True))
+    blocks = tuple(layer.block(*d.weights, backend) for layer, d in zip(layers, directions, strict=True))
 
     def slope() -> Array:
         return xp.sum(xp.stack([direction.slope() for direction in directions]))

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from rbench.backend import Backend
 from rbench.modules import Module, Params
-from rbench.modules.base import Scheme
+from rbench.modules.module import Scheme
 from rbench.tasks.base import BatchSize, Dataset, Target, Task
 from rbench.tasks.mnist import N_DATA, SIDE, load_mnist
 from rbench.tasks.networks import Activation, Widths, mlp

@@ -36,7 +36,7 @@ from rbench.modules import (
     Sigmoid,
     Tanh,
 )
-from rbench.modules.base import Block
+from rbench.modules.module import Block
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
 """A NumPy array of real or complex numbers."""

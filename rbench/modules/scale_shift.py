@@ -9,9 +9,10 @@ import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.errors import ParameterError, ShapeError
-from rbench.modules.base import Block, LayerPullback, Params, Scheme, Space, Wires, describe, one_shape
 from rbench.modules.inputs import Vectors
-from rbench.modules.layer import Layer, settle_sizes
+from rbench.modules.module import Block, Layer, Params, Scheme, Wires
+from rbench.modules.pullback import LayerPullback
+from rbench.modules.space import Space, describe, one_shape, settle_sizes
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ScaleShift(Layer):
         flat = xp.reshape(rows, (*rows.shape[:3], -1))
         x = xp.reshape(tape, (tape.shape[0], 1, self.channels, -1))
         both = xp.concat([xp.sum(flat * x, axis=3), xp.sum(flat, axis=3)], axis=2)
-        layer = LayerPullback(Vectors(xp.ones_like(x[:, 0, :1, 0])), both[:, :, None, :], False)
+        layer = LayerPullback(backend, Vectors(xp.ones_like(x[:, 0, :1, 0])), both[:, :, None, :], False)
         if not need_input:
             return None, [layer]
         return (rows * xp.reshape(block["weight"], (self.channels, *[1] * (rows.ndim - 3))),), [layer]

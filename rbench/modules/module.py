@@ -1,0 +1,315 @@
+"""What a module of the algebra is: spaces, parameters, forward, pullback; layers, which have weights; composition.
+
+Layouts, here and everywhere:
+
+- an activation is (batch, *shape); a value on several wires is a tuple of activations;
+- cotangents, and the rows of a metric factor F with metric G_b = F_bᵀ F_b, are (batch, rows, *shape);
+- a layer block is all parameters of one layer: its weight and its bias.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import InitVar, dataclass, field
+from itertools import accumulate
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import ParameterError, ShapeError
+from rbench.modules.pullback import LayerPullback
+from rbench.modules.space import Space, describe
+from rbench.names import shown, unknown
+from rbench.plugins import as_backend
+from rbench.random import check_seed, generator
+
+Wires: TypeAlias = tuple[Array, ...]
+"""One array a wire."""
+
+Block: TypeAlias = dict[str, Array]
+"""Parameters of one layer: `weight`, and `bias` where it has one."""
+
+Scheme: TypeAlias = Literal["glorot", "lecun", "he"]
+"""How large initial weights are."""
+
+Params: TypeAlias = tuple[Block, ...]
+"""One block for each layer that has weights, in order."""
+
+
+class Module(ABC):
+    """A Riemannian module (Def. 2 of arXiv 2603.03610): a smooth map f(w, x) between spaces, and how metrics pull back.
+
+    Structure is static and hashable, weights are an argument. `f >> g` composes in sequence (Def. 3), `f * g` in
+    parallel (Def. 4).
+    """
+
+    @property
+    @abstractmethod
+    def in_space(self) -> Space:
+        """Shapes that the module takes, one a wire; None where it takes any."""
+
+    @abstractmethod
+    def out_space(self, space: Space) -> Space:
+        """Shapes that it returns when it is given `space`.
+
+        Raises:
+            ShapeError: `space` does not fit; the message holds both shapes.
+        """
+
+    @abstractmethod
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        """Compute f(w, x); returns the outputs and the tape that `pullback` needs."""
+
+    @abstractmethod
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        """Apply Jᵀ to every row of the cotangents at the outputs.
+
+        Args:
+            backend: the arrays' backend.
+            params: one block a layer.
+            tape: what `forward` returned.
+            cotangents: one array a wire, each (batch, rows, *shape).
+            need_input: whether the cotangents at the inputs are wanted; a first layer saves a product without.
+
+        Returns:
+            Cotangents at the inputs (None where not needed), and for each layer with weights, in order, the pair of
+            matrices that its rows are made of.
+        """
+
+    @property
+    def layers(self) -> "tuple[Layer, ...]":
+        """The modules inside that have weights, in order of their blocks."""
+        return ()
+
+    def apply(self, backend: Backend, params: Params, x: Array | Wires) -> Array | Wires:
+        """f(w, x) for one array, or a tuple of one array a wire; returns likewise."""
+        outputs, _ = self.forward(backend, params, x if isinstance(x, tuple) else (x,))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def init(self, backend: Backend | str, seed: int = 0, scheme: Scheme = "glorot") -> Params:
+        """Draw initial parameters on the host, the same numbers for every backend.
+
+        Weights are uniform with mean zero, biases zero, gains of `ScaleShift` as it says.
+
+        Args:
+            backend: where the arrays are put; a name stands for that backend in float32.
+            seed: any integer ≥ 0; every layer draws from a stream of its own.
+            scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); or `lecun`,
+                1 / fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; `he`,
+                2 / fan_in (He et al. 2015), which does so behind ReLUs. A convolution's fans count its kernel's pixels.
+        """
+        check_seed(seed)
+        at = as_backend(backend)
+        return tuple(layer.draw(at, seed, index, scheme) for index, layer in enumerate(self.layers))
+
+    def __rshift__(self, other: "Module") -> "Module":
+        known = self.spaces if isinstance(self, Sequential) else ()
+        return Sequential(_parts(Sequential, self, other), known)
+
+    def __mul__(self, other: "Module") -> "Module":
+        return Parallel(_parts(Parallel, self, other))
+
+
+class Layer(Module):
+    """A module with one block of parameters, that is linear in them.
+
+    The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): fan_out · (fan_in + bias) numbers.
+
+    Attributes:
+        bias: whether there is a bias.
+    """
+
+    bias: bool
+
+    @property
+    @abstractmethod
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weight, outputs first."""
+
+    @property
+    def fan_out(self) -> int:
+        """Number of outputs a position."""
+        return self.weight_shape[0]
+
+    @property
+    def fan_in(self) -> int:
+        """Number of inputs a position, without the 1 of the bias."""
+        return int(np.prod(self.weight_shape[1:]))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of the block, by name."""
+        return {"weight": self.weight_shape, **({"bias": (self.fan_out,)} if self.bias else {})}
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """Weights at each output, and weights at each input: what initial weights are scaled by."""
+        return self.fan_in, self.fan_out
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in the block."""
+        return self.fan_out * (self.fan_in + self.bias)
+
+    @property
+    def layers(self) -> "tuple[Layer, ...]":
+        return (self,)
+
+    def draw(self, backend: Backend, seed: int, index: int, scheme: Scheme) -> Block:
+        """Initial parameters of the layer that stands at `index` in its network; see `Module.init`."""
+        into, out_of = self.fans
+        variances = {"glorot": 2 / (into + out_of), "lecun": 1 / into, "he": 2 / into}
+        if scheme not in variances:
+            raise ParameterError(unknown("initial scheme", scheme, variances))
+        bound = np.sqrt(3 * variances[scheme])
+        weight = generator(seed, "weights", index).uniform(-bound, bound, (self.fan_out, self.fan_in))
+        return self.block(backend.asarray(weight), backend.asarray(np.zeros(self.fan_out)), backend)
+
+    def block(self, weight: Array, bias: Array | None, backend: Backend) -> Block:
+        """Parameters from a (fan_out, fan_in) matrix and a (fan_out,) vector, which is dropped without a bias."""
+        shaped = {"weight": backend.xp.reshape(weight, self.weight_shape)}
+        return {**shaped, "bias": bias} if self.bias else shaped
+
+
+class _Compound(Module):
+    """Modules in order; their blocks stand one after the other."""
+
+    modules: tuple[Module, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(layer for module in self.modules for layer in module.layers)
+
+    def blocks(self, params: Params) -> Iterator[tuple[Module, Params]]:
+        """Each module with its own blocks."""
+        start = 0
+        for module in self.modules:
+            stop = start + len(module.layers)
+            yield module, params[start:stop]
+            start = stop
+
+    def joined(self, sign: str) -> str:
+        """The expression that makes this compound."""
+        return sign.join(f"({module!r})" if isinstance(module, _Compound) else repr(module) for module in self.modules)
+
+
+@dataclass(frozen=True, repr=False)
+class Sequential(_Compound):
+    """f >> g >> …: each module takes what the one before returns; metrics pull back from the last to the first.
+
+    Attributes:
+        modules: two or more modules, in order of application.
+        spaces: what each of them returns when the first is given its `in_space`.
+        known: the first of these, where they have been found before, so that a chain of `>>` is checked once.
+    """
+
+    modules: tuple[Module, ...]
+    spaces: tuple[Space, ...] = field(init=False, compare=False)
+    known: InitVar[tuple[Space, ...]] = ()
+
+    def __post_init__(self, known: tuple[Space, ...]) -> None:
+        space = known[-1] if known else self.in_space
+        spaces = (*known, *self._through(space, len(known)))
+        object.__setattr__(self, "spaces", spaces)
+
+    def __repr__(self) -> str:
+        return self.joined(" >> ")
+
+    @property
+    def in_space(self) -> Space:
+        return self.modules[0].in_space
+
+    def out_space(self, space: Space) -> Space:
+        *_, last = self._through(space)
+        return last
+
+    def _through(self, space: Space, start: int = 0) -> Iterator[Space]:
+        """What each module from `start` on returns when that one is given `space`."""
+        for index in range(start, len(self.modules)):
+            module = self.modules[index]
+            try:
+                space = module.out_space(space)
+            except ShapeError as error:
+                before = f" after {self.modules[index - 1]!r}" if index else ""
+                raise ShapeError(f"cannot put {module!r}{before}: {error}") from None
+            yield space
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        tapes = []
+        for module, blocks in self.blocks(params):
+            wires, tape = module.forward(backend, blocks, wires)
+            tapes.append(tape)
+        return wires, tuple(tapes)
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        rows: Wires | None = cotangents
+        found: list[list[LayerPullback]] = []
+        has_layers = [need_input, *(bool(module.layers) for module in self.modules[:-1])]
+        steps = zip(self.blocks(params), tape, accumulate(has_layers, max), strict=True)
+        for (module, blocks), part, need in reversed(list(steps)):
+            if rows is None:  # nothing with weights stands below
+                break
+            rows, layers = module.pullback(backend, blocks, part, rows, need_input=need)
+            found.append(layers)
+        return (rows if need_input else None), [layer for layers in reversed(found) for layer in layers]
+
+
+@dataclass(frozen=True, repr=False)
+class Parallel(_Compound):
+    """f * g * …: the product of inputs, parameters, outputs and metrics; the wires stand side by side.
+
+    Attributes:
+        modules: two or more modules, in order of their wires.
+    """
+
+    modules: tuple[Module, ...]
+
+    def __repr__(self) -> str:
+        return self.joined(" * ")
+
+    @property
+    def in_space(self) -> Space:
+        return tuple(shape for module in self.modules for shape in module.in_space)
+
+    def out_space(self, space: Space) -> Space:
+        if len(space) != len(self.in_space):
+            raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but {len(space)} come: {describe(space)}")
+        parts = self._split(space, [len(module.in_space) for module in self.modules])
+        return tuple(s for module, part in zip(self.modules, parts, strict=True) for s in module.out_space(part))
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        parts = self._split(wires, [len(module.in_space) for module in self.modules])
+        results = [
+            m.forward(backend, blocks, part) for (m, blocks), part in zip(self.blocks(params), parts, strict=True)
+        ]
+        return tuple(wire for wires_, _ in results for wire in wires_), tuple(tape for _, tape in results)
+
+    def pullback(
+        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
+    ) -> tuple[Wires | None, list[LayerPullback]]:
+        widths = [len(module.out_space(module.in_space)) for module in self.modules]
+        parts = self._split(cotangents, widths)
+        results = [
+            module.pullback(backend, blocks, piece, part, need_input=need_input)
+            for (module, blocks), piece, part in zip(self.blocks(params), tape, parts, strict=True)
+        ]
+        found = [layer for _, layers in results for layer in layers]
+        if not need_input:
+            return None, found
+        return tuple(wire for wires, _ in results if wires is not None for wire in wires), found
+
+    @staticmethod
+    def _split(wires: tuple[Any, ...], widths: list[int]) -> list[tuple[Any, ...]]:
+        return [wires[end - width : end] for end, width in zip(accumulate(widths), widths, strict=True)]
+
+
+def _parts(kind: type[_Compound], *modules: Module) -> tuple[Module, ...]:
+    for module in modules:
+        if not isinstance(module, Module):
+            raise ShapeError(f"only modules can be composed, not {type(module).__name__} {shown(module)}")
+    first, second = (m.modules if isinstance(m, kind) else (m,) for m in modules)
+    return first + second

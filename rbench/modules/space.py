@@ -1,0 +1,61 @@
+"""Spaces: the shapes of a module's wires, before any array is there."""
+
+from collections.abc import Sequence
+from operator import index as as_int
+from typing import TypeAlias
+
+from rbench.errors import ShapeError
+
+Shape: TypeAlias = tuple[int | None, ...] | None
+"""Shape of one wire without the batch; None for any size of an axis, or for any shape at all."""
+
+Space: TypeAlias = tuple[Shape, ...]
+"""Shapes of a module's wires, in order."""
+
+
+def one_shape(module: object, space: Space) -> Shape:
+    """The shape of the only wire of `space`.
+
+    Raises:
+        ShapeError: there are more or fewer wires.
+    """
+    if len(space) != 1:
+        raise ShapeError(f"{module!r} takes one wire, but {len(space)} come: {describe(space)}")
+    return space[0]
+
+
+def unify(first: Shape, second: Shape) -> Shape | bool:
+    """The shape that satisfies both, or False where they contradict each other."""
+    if first is None or second is None:
+        return second if first is None else first
+    if len(first) != len(second) or any(a != b for a, b in zip(first, second, strict=True) if None not in (a, b)):
+        return False
+    return tuple(b if a is None else a for a, b in zip(first, second, strict=True))
+
+
+def describe(space: Sequence[Shape]) -> str:
+    """A space in words for an error message: `(20)`, `(3, any, any)`, `(20) and (20)`."""
+
+    def words(shape: Shape) -> str:
+        if shape is None:
+            return "any"
+        return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+    return " and ".join(map(words, space))
+
+
+def settle_sizes(module: object, *names: str, least: int = 1) -> None:
+    """Make the named sizes of a frozen module plain integers, whatever kind of integer came.
+
+    Raises:
+        ShapeError: one is no integer, or below the least.
+    """
+    for name in names:
+        size = getattr(module, name)
+        try:
+            number = least - 1 if isinstance(size, bool) else as_int(size)
+        except TypeError:
+            number = least - 1
+        if number < least:
+            raise ShapeError(f"{type(module).__name__}: {name} is {size!r}; give an integer of at least {least}")
+        object.__setattr__(module, name, number)

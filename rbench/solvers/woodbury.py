@@ -1,0 +1,173 @@
+"""Woodbury's identity: Lemma 1 and eqs. 2-3 of arXiv 2603.03610.
+
+A layer's metric is G = M + VᵀV with a diagonal mass M, and its direction is Δ = G⁻¹g. With the capacitance
+K = I + V M⁻¹Vᵀ, which has a row for each row of V,
+
+    G⁻¹ = M⁻¹ − M⁻¹Vᵀ K⁻¹ V M⁻¹          (Lemma 1 and eq. 2),
+    Δ = M⁻¹(g − Vᵀc)  for c = K⁻¹ V M⁻¹g  (eq. 3).
+
+g and the rows of V are sums of cotangents ⊗ inputs, all of the same inputs, so g − Vᵀc is one weight product of the
+corrected cotangents γ − Σ_k c_k F_k. Neither g nor V need be formed.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from rbench.backend import Array, Backend
+from rbench.metrics import Mass, divided
+from rbench.modules import LayerPullback, Weights
+from rbench.modules.inputs import Inputs
+from rbench.solvers.base import Direction, Factored, Form, Kept, inner_product
+from rbench.solvers.cholesky import health_of, solve_cholesky
+
+
+class Gradient(NamedTuple):
+    """A gradient g beside V, seen through M⁻¹.
+
+    Attributes:
+        load: computes V M⁻¹g, (samples, rank).
+        plus: computes M⁻¹(g + Vᵀw), given w (samples, rank).
+        slope: computes gᵀΔ, given Δ and (V M⁻¹g)ᵀc.
+    """
+
+    load: Callable[[], Array]
+    plus: Callable[[Array], Weights]
+    slope: Callable[[Weights, Array], Array]
+
+
+class Woodbury(Form):
+    """A form that factors the capacitance.
+
+    In exact arithmetic the eigenvalues of K are at least 1. Where rounding loses definiteness nonetheless
+    (‖K‖ ε > 1), `Backend.cholesky` adds the rounding level to the diagonal; where that fails too the factor is NaN.
+
+    Attributes:
+        rank_first: whether V's rows are ordered by their rank, then by their sample; else by sample, then by rank.
+    """
+
+    rank_first: bool = False
+
+    @abstractmethod
+    def products(self, backend: Backend, layer: LayerPullback, mass: Mass) -> tuple[Array, Gradient]:
+        """How V M⁻¹Vᵀ (rows, rows) is made, and the like products with g: all that a form supplies.
+
+        They are of the layer's `unscaled_rows`. Where these are the loss's own, `plus` has 0 in place of g, and neither
+        `load` nor `slope` is asked for.
+        """
+
+    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
+        inner, g = self.products(backend, layer, mass)
+        if layer.scale is not None:
+            inner, g = rescaled(backend, inner, g, layer.scale)
+        lower = backend.cholesky(inner, shift=1.0)  # K = L Lᵀ
+        if gradient is not None:
+            g = at_hand(backend, layer.source, layer.factor_rows, mass, gradient)
+        solve = partial(self.solve, backend, lower, g)
+        return Factored(solve, lambda: Kept(lower, layer.source.data, layer.factor_rows))
+
+    def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
+        g = at_hand(backend, source.with_data(kept.data), kept.rows, mass, gradient)
+        return Factored(partial(self.solve, backend, kept.matrix, g), lambda: kept)
+
+    def solve(self, backend: Backend, lower: Array, g: Gradient) -> Direction:
+        """Eq. 3, for a capacitance that is factored."""
+        xp, load, slope = backend.xp, g.load(), g.slope  # V M⁻¹g
+        ordered = xp.reshape(load.T if self.rank_first else load, (-1, 1))
+        solution = solve_cholesky(backend, lower, ordered)
+        c = xp.reshape(solution, load.shape[::-1]).T if self.rank_first else xp.reshape(solution, load.shape)
+        direction = g.plus(-c)  # M⁻¹(g − Vᵀc)
+        return Direction(direction, lambda: slope(direction, xp.sum(load * c)), health_of(lower))
+
+
+def pulled_back(
+    backend: Backend, layer: LayerPullback, mass: Mass, load: Callable[[], Array], square: Callable[[], Array]
+) -> Gradient:
+    """The gradient that was pulled back beside V, which is never formed.
+
+    Args:
+        backend: the arrays' backend.
+        layer: the layer that both were pulled back to.
+        mass: M.
+        load: see `Gradient`.
+        square: computes gᵀM⁻¹g.
+    """
+
+    def plus(weights: Array) -> Weights:
+        # M divides the cotangents where it can, for they are fewer than the weights; a number divides their
+        # coefficients, which are fewer still.
+        of_outputs, of_weight, of_bias = mass.parts
+        number, array = (of_outputs, 1.0) if isinstance(of_outputs, float) else (1.0, of_outputs)
+        coefficients = divided(layer.coefficients(weights), number)
+        weight, bias = layer.product(divided(combine(backend, coefficients, layer.cotangents), array))
+        return divided(weight, of_weight), None if bias is None else divided(bias, of_bias)
+
+    return Gradient(load, plus, difference(backend, square))
+
+
+def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple[Array, Gradient]:
+    """The products of V = diag(s) U and g = Uᵀ1, from those of U and 0."""
+    xp, totals = backend.xp, backend.xp.sum(inner, axis=1)
+    own = Gradient(
+        load=lambda: (totals * scale)[:, None],
+        plus=lambda weights: g.plus(1 + scale[:, None] * weights),
+        slope=difference(backend, lambda: xp.sum(totals)),
+    )
+    return inner * scale[:, None] * scale[None, :], own
+
+
+def at_hand(backend: Backend, source: Inputs, rows: Array, mass: Mass, gradient: Weights) -> Gradient:
+    """Any gradient, beside V as inputs and cotangents (samples, rank, positions, fan_out)."""
+    weight, bias = gradient
+    weight_mass, bias_mass = mass.entries(0, weight.shape[0])
+
+    def load() -> Array:
+        # V's rows are cotangents ⊗ inputs: M⁻¹g as a layer applied to the inputs, times the cotangents.
+        outputs = source.apply(weight / weight_mass)
+        return inner_products(backend, rows, outputs if bias is None else outputs + bias / bias_mass)
+
+    def plus(weights: Array) -> Weights:
+        cotangents = combine(backend, weights, rows)
+        new_bias = None if bias is None else (bias + backend.xp.sum(cotangents, axis=(0, 1))) / bias_mass
+        return (weight + source.product(cotangents)) / weight_mass, new_bias
+
+    return Gradient(load, plus, lambda direction, _: inner_product(backend, gradient, direction))
+
+
+def difference(backend: Backend, square: Callable[[], Array]) -> Callable[[Weights, Array], Array]:
+    """`Gradient.slope` as gᵀM⁻¹g − (V M⁻¹g)ᵀc, of like numbers, so that rounding may leave it a little below zero."""
+
+    def slope(direction: Weights, removed: Array) -> Array:
+        value = square() - removed
+        return backend.xp.maximum(value, backend.xp.zeros_like(value))
+
+    return slope
+
+
+def combine(backend: Backend, weights: Array, rows: Array) -> Array:
+    """Σ_k weights[s, k] rows[s, k], (samples, positions, fan_out), of rows (samples, count, positions, fan_out)."""
+    xp, samples = backend.xp, rows.shape[0]
+    if rows.shape[1] == 1:
+        return rows[:, 0, :, :] * weights[:, :, None]
+    order = _memory_order(samples)
+    ordered = xp.permute_dims(rows, order)
+    flat = weights[:, None, :] @ xp.reshape(ordered, (*rows.shape[:2], -1))
+    return xp.permute_dims(xp.reshape(flat, (samples, 1, *ordered.shape[2:])), order)[:, 0, :, :]
+
+
+def inner_products(backend: Backend, rows: Array, outputs: Array) -> Array:
+    """⟨rows[s, k], outputs[s]⟩, (samples, count), of outputs (samples, positions, fan_out)."""
+    xp, samples = backend.xp, rows.shape[0]
+    order = _memory_order(samples)
+    first = xp.reshape(xp.permute_dims(rows, order), (*rows.shape[:2], -1))
+    second = xp.reshape(xp.permute_dims(outputs[:, None, :, :], order), (samples, -1, 1))
+    return (first @ second)[:, :, 0]
+
+
+def _memory_order(samples: int) -> tuple[int, int, int, int]:
+    """Axes of rows as they lie in memory, so that nothing is copied when the last two become one.
+
+    A convolution's positions stand behind its outputs; those of a whole batch that is one sample stand before them.
+    """
+    return (0, 1, 2, 3) if samples == 1 else (0, 1, 3, 2)
