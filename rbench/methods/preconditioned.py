@@ -38,8 +38,8 @@ class Preconditioned(Descent):
     """Descent along Δ_l = (M_l + V_lᵀ V_l)⁻¹ g_l (eqs. 2-3 of arXiv 2603.03610).
 
     Attributes:
-        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest` or `empirical_fisher`; from Python also a matrix.
-        rank: samples a datum, for `ggn_mc`.
+        output_metric: name of an output metric, as `rbench list output_metrics` shows them; or a matrix.
+        rank: samples a datum, for a metric that draws them.
         mass: M; a float, or one entry a layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
@@ -57,9 +57,7 @@ class Preconditioned(Descent):
         "kl_clip": Choice(None, 0.001, 0.01),
     }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
-    output_metric: (
-        Literal["identity", "ggn", "ggn_mc", "true_vs_rest", "empirical_fisher"] | tuple[tuple[float, ...], ...]
-    ) = "ggn_mc"
+    output_metric: str | tuple[tuple[float, ...], ...] = "ggn_mc"
     rank: int = Field(1, ge=1)
     mass: float | tuple[Any, ...] = 0.1
     batch: Literal["stack", "mean"] = "stack"
@@ -67,6 +65,13 @@ class Preconditioned(Descent):
     workspace_mb: float = Field(1024, gt=0)
     metric_batch: int | None = Field(None, ge=1)
     refresh: int = Field(1, ge=1)
+
+    @field_validator("output_metric")
+    @classmethod
+    def _output_metric_is_registered(cls, metric: Any) -> Any:
+        if isinstance(metric, str):
+            get_output_metric(metric)
+        return metric
 
     @field_validator("mass")
     @classmethod

@@ -1,7 +1,17 @@
-"""Output metrics, masses, and the metric pulled back to the layers."""
+"""Output metrics and their registration, masses, and the metric pulled back to the layers."""
 
+from rbench.hookspecs import hookimpl
 from rbench.metrics.mass import DiagonalMass, KroneckerMass, Mass, layer_masses
-from rbench.metrics.output import OUTPUT_METRICS, OutputMetric, get_output_metric
+from rbench.metrics.output import (
+    GGN,
+    EmpiricalFisher,
+    Identity,
+    OutputFactor,
+    OutputMetric,
+    SampledGGN,
+    TrueVsRest,
+    get_output_metric,
+)
 from rbench.metrics.pullback import (
     TREATMENTS,
     LayerRows,
@@ -13,12 +23,12 @@ from rbench.metrics.pullback import (
 )
 
 __all__ = [
-    "OUTPUT_METRICS",
     "TREATMENTS",
     "DiagonalMass",
     "KroneckerMass",
     "LayerRows",
     "Mass",
+    "OutputFactor",
     "OutputMetric",
     "Treatment",
     "get_output_metric",
@@ -28,3 +38,9 @@ __all__ = [
     "pull_metric",
     "weight_product",
 ]
+
+
+@hookimpl
+def rbench_output_metrics() -> list[OutputMetric]:
+    """Register the built-in output metrics."""
+    return [Identity(), GGN(), SampledGGN(), TrueVsRest(), EmpiricalFisher()]
