@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from counting import CountingBackend, counted
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
 from rbench.cli import app
-from rbench.cost import COST_FIELDS, CostRequest, network, parts, places, step_operations
-from rbench.cost.operations import layer_works
+from rbench.cost import COST_FIELDS, Case, CostRequest, network, parts, places, timing
 from rbench.errors import PluginError, SpecError
 from rbench.losses import get_loss
-from rbench.methods import Problem
+from rbench.methods import Method, Problem
+from rbench.methods.operations import layer_works
 from rbench.plugins import plugins
 from rbench.run import CostSuite, Request
 from rbench.run.provenance import cost_environment
@@ -79,7 +79,7 @@ def step_pairs(problem, shape, batch, method):
 def test_the_operations_of_a_step_are_those_that_it_computes(name, spec):
     net, shape, batch = NETWORKS[name]
     (method,), problem = configured("methods", spec), problem_of(net)
-    predicted = step_operations(method, problem, (shape,), batch)
+    predicted = method.operations(problem, (shape,), batch)
     assert step_pairs(problem, shape, batch, method) == pytest.approx(predicted, rel=0.03)
 
 
@@ -89,7 +89,7 @@ def test_the_gram_product_has_at_most_the_gradients_rows_beside_those_predicted(
     net, shape, batch = NETWORKS[name]
     (method,), problem = configured("methods", spec), problem_of(net)
     predicted, found = (
-        step_operations(method, problem, (shape,), batch),
+        method.operations(problem, (shape,), batch),
         step_pairs(problem, shape, batch, method),
     )
     ((d,),) = net.out_space((shape,))
@@ -105,7 +105,7 @@ def test_the_gram_product_has_at_most_the_gradients_rows_beside_those_predicted(
 def test_the_operations_of_solvers_in_the_weights(solver):
     net, shape = network("12-10-5")
     (method,), problem = configured("methods", f"riemannian[output_metric=ggn,solver={solver}]"), problem_of(net)
-    predicted = step_operations(method, problem, (shape,), 12)
+    predicted = method.operations(problem, (shape,), 12)
     assert step_pairs(problem, shape, 12, method) == pytest.approx(predicted, rel=0.05)
 
 
@@ -124,9 +124,30 @@ def test_the_operations_of_parts_are_those_that_they_compute(name, sizes):
     assert counted(part.call) == pytest.approx(part.operations, rel=1e-9)
 
 
-def test_a_method_of_a_plugin_has_no_floor():
-    net, shape = network("4-3-2")
-    assert step_operations(SimpleNamespace(), problem_of(net), (shape,), 4) is None
+class Silent(Method):
+    """A method that does not say what its step computes."""
+
+    name, summary, step = "silent", "", None
+
+    def init(self, problem, params):
+        return ()
+
+
+class Twice(Silent):
+    """One that says it of itself."""
+
+    def operations(self, problem, space, batch):
+        return 2.0 * batch
+
+
+@pytest.mark.parametrize(
+    ("method", "floor"), [(Silent(), None), (Twice(), 2 * 8 / (8 * 2 * (16 * 8 + 8 * 4) + 8 * 8 * 4))]
+)
+def test_a_method_of_a_plugin_has_the_floor_that_it_says(method, floor, monkeypatch):
+    monkeypatch.setattr(timing, "configured", lambda kind, spec: (method,))
+    case = Case(network="16-8-4", batch_size=8, method="own")
+    step = timing.PreparedStep(CountingBackend(), case)
+    assert step.counted()["floor"] == (floor and pytest.approx(floor))
 
 
 def test_networks_by_name():

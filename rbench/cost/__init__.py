@@ -1,7 +1,6 @@
 """Measuring costs: the time and memory of a step and of its parts, with pytest-benchmark or each in a process alone."""
 
 from rbench.cost.networks import network
-from rbench.cost.operations import step_operations
 from rbench.cost.parts import PARTS
 from rbench.cost.request import Case, CostRequest, Plan, find_cost_suite
 from rbench.cost.results import COST_FIELDS, Place, places
@@ -18,5 +17,4 @@ __all__ = [
     "measure",
     "network",
     "places",
-    "step_operations",
 ]

@@ -10,6 +10,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import SpecError
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
+from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import (
     LayerRows,
@@ -21,6 +22,7 @@ from rbench.metrics import (
     weight_product,
 )
 from rbench.modules import Params
+from rbench.modules.base import Space
 from rbench.random import generator
 from rbench.solvers import (
     Block,
@@ -153,6 +155,27 @@ class Preconditioned(Descent):
             choose_form(self.solver_name, backend, size, mass, workspace)
             for size, mass in zip(sizes, masses, strict=True)
         ]
+
+    def operations(self, problem: Problem, space: Space, batch: int) -> float:
+        """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve for each layer.
+
+        V's rows are pulled back beside the gradient's: rank rows a datum, none where they are the gradient's, rescaled,
+        and d with `batch=mean`. With `metric_batch` or `refresh` they are those of the metric's data alone, at every
+        `refresh`-th step, when the metric is factored; every step then has weight products and solves with that.
+        """
+        works, ((d,),) = layer_works(problem.net, space), problem.net.out_space(space)  # type: ignore[misc]
+        sizes = self.sizes(problem, int(d or 0), [work.positions for work in works], batch)
+        each = list(zip(self._forms(problem, sizes), sizes, strict=True))
+        data, rank = self.metric_data(batch), self.metric.rank(problem.loss, int(d or 0))
+        rows = sizes[0].rank * (not sizes[0].rescaled)
+        metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
+        if self.batch == "mean" and rank * data > int(d or 0):
+            metric += rank * data * int(d or 0) ** 2 / 2 + EIGEN * int(d or 0) ** 3
+        if self.refresh == 1 and data == batch:
+            return pass_operations(works, batch, 1) + metric + sum(form.operations(size) for form, size in each)
+        metric += sum(form.factoring(size) for form, size in each)
+        applying = sum(form.applying(size) for form, size in each)
+        return gradient_operations(works, batch) + metric / self.refresh + applying
 
     def init(self, problem: Problem, params: Params) -> State:
         velocity = super().init(problem, params)

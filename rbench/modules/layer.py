@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from operator import index as as_int
+from typing import ClassVar
 
 import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.errors import ParameterError, ShapeError
-from rbench.modules.base import Block, Module, Scheme
+from rbench.modules.base import Block, Module, Scheme, Space
 from rbench.names import unknown
 from rbench.random import generator
 
@@ -19,9 +20,15 @@ class Layer(Module):
 
     Attributes:
         bias: whether there is a bias.
+        entrywise: whether its outputs are its inputs scaled entry by entry, so that no product takes rows through it.
     """
 
+    entrywise: ClassVar[bool] = False
     bias: bool
+
+    def positions(self, space: Space) -> int:
+        """Positions that share the weights, for inputs of these shapes."""
+        return 1
 
     @property
     @abstractmethod

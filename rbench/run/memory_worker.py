@@ -8,12 +8,12 @@ import os
 import sys
 
 from rbench.errors import Skip
+from rbench.methods.base import WINDOW
 from rbench.plugins import get_backend
 from rbench.run.ask import answer_channel
 from rbench.train.cell import Cell
 from rbench.train.loop import set_up
 from rbench.train.memory import Peaks, check_memory, step_peaks
-from rbench.train.step_time import WINDOW
 
 
 def cell_peaks(cell: Cell) -> Peaks:

@@ -9,6 +9,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import DataError, DivergedError
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
+from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
@@ -19,7 +20,7 @@ from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.memory import check_memory
 from rbench.train.pace import Pace
-from rbench.train.step_time import WINDOW, side_by_side
+from rbench.train.step_time import side_by_side
 from rbench.train.stepper import STEPS_PER_CALL, Stepper, Steps
 
 Report = Callable[[int, int], None]

@@ -14,6 +14,7 @@ from rbench.backend import BackendPlugin
 from rbench.errors import DivergedError
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
+from rbench.methods.base import WINDOW
 from rbench.plugins import plugins
 from rbench.run import Budget, Cell
 from rbench.run.worker import run_cell
@@ -22,7 +23,6 @@ from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.loop import Outcome, train
 from rbench.train.pace import Pace
-from rbench.train.step_time import WINDOW
 from rbench.train.stepper import STEPS_PER_CALL, Stepper
 from rbench_numpy.backend import NumpyBackend
 
