@@ -21,7 +21,7 @@ from rbench.train.feed import Feed
 from rbench.train.memory import check_memory
 from rbench.train.pace import Pace
 from rbench.train.step_time import side_by_side
-from rbench.train.stepper import STEPS_PER_CALL, Stepper, Steps
+from rbench.train.stepper import Stepper, Steps
 
 Report = Callable[[int, int], None]
 
@@ -187,7 +187,7 @@ class _Loop:
         if first is not None:
             clock.move(max(0.0, first - seconds), "warm_up", "compile")
             _add(outcome.figures, "compile_seconds", max(0.0, first - seconds))
-        return _Made(STEPS_PER_CALL if several else 1, result, seconds)
+        return _Made(stepper.steps_per_call if several else 1, result, seconds)
 
     def _check(self, first: int, losses: Array, healths: Array | None) -> None:
         """Raise for the first step of a call that failed or whose loss is not finite."""

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from lagging import COMPILING, LAUNCH, WORK, LaggingBackend, RealWatch, Watch, leaves
+from lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
 from rbench.backend import BackendPlugin
 from rbench.errors import DivergedError
 from rbench.hookspecs import hookimpl
@@ -23,7 +23,7 @@ from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.loop import Outcome, train
 from rbench.train.pace import Pace
-from rbench.train.stepper import STEPS_PER_CALL, Stepper
+from rbench.train.stepper import Stepper
 from rbench_numpy.backend import NumpyBackend
 
 STEPS, PER_EPOCH = 400, 40
