@@ -35,7 +35,7 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
         params: one block per layer, native arrays in the backend's dtype.
         x: inputs (batch, *shape), native or whatever NumPy reads as numbers; a tuple for several wires.
         y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
-        loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
+        loss: name of a loss, such as `cross_entropy` or `squared_error` (½‖z − y‖²); `rbench list losses` shows them.
         backend: the backend to compute on; or its name, then in the dtype of `params`.
 
     Returns:
@@ -79,16 +79,16 @@ def riemannian_gradient(
         params: one block per layer, native arrays in the backend's dtype.
         x: inputs (batch, *shape), native or whatever NumPy reads as numbers; a tuple for several wires.
         y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
-        loss: `cross_entropy`, `squared_error` (½‖z − y‖²) or `binary_cross_entropy`.
-        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest`, `empirical_fisher`, or a positive definite
-            (d, d) matrix.
-        rank: samples per datum, for `ggn_mc`.
+        loss: name of a loss, as for `loss_gradient`.
+        output_metric: name of an output metric, such as `ggn`; `rbench list output_metrics` shows them; or a positive
+            definite (d, d) matrix.
+        rank: samples per datum, for a metric that draws them, such as `ggn_mc`.
         mass: a float; or a list with one entry per layer: a float, a pair (row (out,), column (in [+1],)) for
             m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
         batch: `stack` (every datum's rows) or `mean` (the batch-mean Jacobian and metric): different metrics.
         solver: `gram`, `rows`, `dense`, `inverse`, or `auto`, which chooses for each layer.
         backend: the backend to compute on; or its name, then in the dtype of `params`.
-        seed: of the samples of `ggn_mc`.
+        seed: of the metric's samples.
 
     Returns:
         The direction in the structure of `params`.

@@ -17,6 +17,7 @@ from rbench import windows
 from rbench.windows import Window
 
 if TYPE_CHECKING:
+    from rbench.modules import Module
     from rbench.spec import Configurable
 
 Array: TypeAlias = Any
@@ -181,6 +182,10 @@ class Backend(ABC):
             carry and the results with a leading axis; it is compiled once for each number of items.
         """
         return None
+
+    def steps_per_call(self, net: "Module") -> int:
+        """Training steps of a network to make in one call, by `compile_loop`; 1 where a call for each costs no more."""
+        return 1
 
     def inference(self) -> AbstractContextManager[Any]:
         """A context in which the library computes as the backend means it, whatever the process has set.

@@ -12,7 +12,9 @@ import pluggy
 if TYPE_CHECKING:
     from rbench.backend import BackendPlugin
     from rbench.experiment import Cell
+    from rbench.losses import Loss
     from rbench.methods.base import Method
+    from rbench.metrics import OutputMetric
     from rbench.run.suite import Suite
     from rbench.tasks.base import Task
 
@@ -24,6 +26,16 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 @hookspec
 def rbench_backends() -> "list[BackendPlugin]":  # type: ignore[empty-body]
     """Array backends: `rbench.backend.BackendPlugin`s, each says how to make one and whether it can run."""
+
+
+@hookspec
+def rbench_losses() -> "list[Loss]":  # type: ignore[empty-body]
+    """Losses: objects of subclasses of `rbench.losses.Loss`, each with a dense definition for the equivalence gate."""
+
+
+@hookspec
+def rbench_output_metrics() -> "list[OutputMetric]":  # type: ignore[empty-body]
+    """Output metrics: objects of subclasses of `rbench.metrics.OutputMetric`, each with its dense definition."""
 
 
 @hookspec

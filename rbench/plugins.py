@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 NEEDED = {
     "backends": ("create", "unavailable", "devices", "dtypes"),
+    "losses": ("values_and_cotangents", "hessian_factor", "noise", "sampled_factor", "predictions", "dense"),
+    "output_metrics": ("check", "rank", "factor", "dense"),
     "methods": ("step",),
     "tasks": ("load", "loss", "epochs"),
     "experiments": ("fields", "run"),
     "suites": ("threads",),
 }
 """What an entry of each kind has, beside a name and a summary; those of methods and tasks are classes."""
+
+ONE_OF = {"losses": "loss", "output_metrics": "output metric"}
+"""What an entry of a kind is called, where that is more than the kind without its s."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Plugins:
                 self.failures.append(Failure(name, entry.value, _words(error)))
 
     def registered(self, kind: str) -> dict[str, Any]:
-        """All that was registered as `kind`: such as `backends` or `methods`, by name, in order of name.
+        """All that was registered as `kind`, one of `NEEDED`, by name, in order of name.
 
         Raises:
             PluginError: two plugins register one name; the message names both.
@@ -111,17 +116,28 @@ class Plugins:
                 self.failures.append(failure)
             return []
 
-    def find(self, kind: str, name: str) -> Any:
+    def find(self, kind: str, name: Any, error: type[RbenchError] = PluginError) -> Any:
         """The one thing of `kind` called `name`.
 
+        Args:
+            kind: one of `NEEDED`.
+            name: its name.
+            error: what to raise where there is none.
+
         Raises:
-            PluginError: there is none; the message lists what there is, and the plugins that failed to load.
+            PluginError: there is none, unless `error` is another class; the message lists what there is, and the
+                plugins that failed to load.
         """
         items = self.registered(kind)
-        if name not in items:
+        if not isinstance(name, str) or name not in items:
             failed = "".join(f"; plugin {f.name!r} failed to load: {f.error}" for f in self.failures)
-            raise PluginError(unknown(kind[:-1], name, items) + failed)
+            raise error(unknown(one_of(kind), name, items) + failed)
         return items[name]
+
+
+def one_of(kind: str) -> str:
+    """What an entry of a kind is called: `loss` for `losses`."""
+    return ONE_OF.get(kind, kind[:-1])
 
 
 def _called(entry: EntryPoint) -> str:
@@ -168,6 +184,8 @@ def _check_item(kind: str, item: Any) -> None:
         raise PluginError(f"it registers {item.name!r} with the summary {shown(item.summary)}; give one line of text")
     if kind in ("methods", "tasks") and not (isinstance(item, type) and issubclass(item, Configurable)):
         raise PluginError(f"it registers {shown(item)} among the {kind}; give a subclass of {kind[:-1].title()}")
+    if kind in ("losses", "output_metrics") and isinstance(item, type):
+        raise PluginError(f"it registers the class {item.__name__} among the {kind}; give an object, {item.__name__}()")
     if isabstract(item):
         lacking = ", ".join(sorted(item.__abstractmethods__))
         raise PluginError(f"it registers {item.name!r} among the {kind}, which lacks {lacking}")

@@ -11,6 +11,7 @@ import numpy as np
 from rbench_numpy.backend import NumpyBackend
 
 LAUNCH, WORK, COMPILING = 0.001, 0.02, 0.3
+STEPS_PER_CALL = 10
 
 
 class Watch:
@@ -81,10 +82,10 @@ class LaggingBackend(NumpyBackend):
 
         return queued
 
-    def compile_loop(self, function):
-        if not self.loops:
-            return None
+    def steps_per_call(self, net):
+        return STEPS_PER_CALL if self.loops else 1
 
+    def compile_loop(self, function):
         def loop(carry, items):
             if not self.loop_calls:
                 self.watch.now += COMPILING

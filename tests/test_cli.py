@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rbench.cli import app
-from rbench.plugins import plugins
+from rbench.plugins import NEEDED, plugins
 from rbench.run import FIELDS, Request, read_records
 from rbench.run.record import write_record
 
@@ -77,7 +77,7 @@ REFUSED = {
     "run --batch-size 10000 -t two-spirals -m sgd": "batch_size=10000 is more than n_train=1000; lower it",
     "run --output a-file --steps 1 -t two-spirals -m sgd": "a-file",
     "run mnist": "absent and could not be fetched",
-    "list nope": "'nope'.*backends.*methods.*tasks.*suites",
+    "list nope": "'nope'.*backends.*methods.*output_metrics.*losses.*tasks.*suites",
     "table .": "holds no run.*run.json",
     "data check nope": "no data set is called 'nope'; there are: mnist",
     "data fetch nope": "no data set is called 'nope'; there are: mnist",
@@ -169,7 +169,8 @@ def test_every_form_of_the_table(call, directory, form):
 
 def test_lists_name_everything_that_is_registered(call):
     found = json.loads(call("list", "--json").stdout)
-    for kind in ("backends", "methods", "tasks", "suites"):
+    assert set(found) == set(NEEDED)
+    for kind in NEEDED:
         assert [item["name"] for item in found[kind]] == list(plugins().registered(kind))
         assert all(item["summary"] for item in found[kind])
         text = call("list", kind).stdout

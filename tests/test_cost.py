@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from counting import CountingBackend, counted
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
 from rbench.cli import app
-from rbench.cost import COST_FIELDS, PartTime, StepTime, network, parts, step_operations
-from rbench.cost.operations import layer_works
+from rbench.cost import COST_FIELDS, PartTime, StepTime, network, parts, timing
 from rbench.errors import SpecError
 from rbench.losses import get_loss
-from rbench.methods import Problem
+from rbench.methods import Method, Problem
+from rbench.methods.operations import layer_works
 from rbench.plugins import plugins
 from rbench.run import Request, read_records
 from rbench.run.provenance import environment
@@ -83,7 +83,7 @@ def step_pairs(problem, shape, batch, method):
 def test_the_operations_of_a_step_are_those_that_it_computes(name, spec):
     net, shape, batch = NETWORKS[name]
     (method,), problem = configured("methods", spec), problem_of(net)
-    predicted = step_operations(method, problem, (shape,), batch)
+    predicted = method.operations(problem, (shape,), batch)
     assert step_pairs(problem, shape, batch, method) == pytest.approx(predicted, rel=0.03)
 
 
@@ -93,7 +93,7 @@ def test_the_gram_product_has_at_most_the_gradients_rows_beside_those_predicted(
     net, shape, batch = NETWORKS[name]
     (method,), problem = configured("methods", spec), problem_of(net)
     predicted, found = (
-        step_operations(method, problem, (shape,), batch),
+        method.operations(problem, (shape,), batch),
         step_pairs(problem, shape, batch, method),
     )
     ((d,),) = net.out_space((shape,))
@@ -109,7 +109,7 @@ def test_the_gram_product_has_at_most_the_gradients_rows_beside_those_predicted(
 def test_the_operations_of_solvers_in_the_weights(solver):
     net, shape = network("12-10-5")
     (method,), problem = configured("methods", f"riemannian[output_metric=ggn,solver={solver}]"), problem_of(net)
-    predicted = step_operations(method, problem, (shape,), 12)
+    predicted = method.operations(problem, (shape,), 12)
     assert step_pairs(problem, shape, 12, method) == pytest.approx(predicted, rel=0.05)
 
 
@@ -128,9 +128,32 @@ def test_the_operations_of_parts_are_those_that_they_compute(name, sizes):
     assert counted(part.call) == pytest.approx(part.operations, rel=1e-9)
 
 
-def test_a_method_of_a_plugin_has_no_floor():
-    net, shape = network("4-3-2")
-    assert step_operations(SimpleNamespace(), problem_of(net), (shape,), 4) is None
+class Silent(Method):
+    """A method that does not say what its step computes."""
+
+    name, summary = "silent", ""
+
+    def init(self, problem, params):
+        return ()
+
+    def step(self, *arguments):
+        raise NotImplementedError
+
+
+class Telling(Silent):
+    """One that does."""
+
+    def operations(self, problem, space, batch):
+        return 2 * batch
+
+
+@pytest.mark.parametrize(("method", "operations"), [(Silent(), None), (Telling(), 16)])
+def test_a_method_of_a_plugin_has_the_floor_that_it_says(method, operations, monkeypatch):
+    monkeypatch.setattr(timing, "configured", lambda kind, spec: (method,))
+    counted = timing.PreparedStep(CountingBackend(), "16-8-4", 8, "own").counted()
+    of_sgd = 8 * (2 * 16 * 8 + 3 * 8 * 4)  # forward and weight products at both layers, a pullback through the second
+    assert counted["operations"] == operations
+    assert counted["floor"] == (operations and operations / of_sgd)
 
 
 def test_networks_by_name():

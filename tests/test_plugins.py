@@ -15,6 +15,8 @@ from rbench import hookspecs
 from rbench.backend import BackendPlugin
 from rbench.errors import BackendError, PluginError, SpecError
 from rbench.hookspecs import hookimpl
+from rbench.losses import CrossEntropy
+from rbench.metrics.output import GGN
 from rbench.plugins import Plugins, backend_specs, get_backend, plugins
 from rbench.run import Request
 from rbench.spec import Configurable
@@ -133,6 +135,26 @@ def test_a_plugin_that_fails_is_named_and_alone(bad, words, discover):
     assert len(found.failures) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "item", "words"),
+    [
+        ("losses", CrossEntropy, "the class CrossEntropy among the losses; give an object, CrossEntropy()"),
+        ("output_metrics", GGN, "the class GGN among the output_metrics; give an object, GGN()"),
+        ("losses", type("Own", (CrossEntropy,), {"name": 5})(), "with the name 5; a name is letters"),
+        ("losses", SimpleNamespace(name="own", summary="", noise=None), "among the losses, which has no values_and"),
+        ("output_metrics", SimpleNamespace(name="a", summary="", check=1, rank=1, factor=1), "which has no dense"),
+    ],
+    ids=lambda value: "",
+)
+def test_a_loss_or_metric_that_cannot_be_used_is_named_and_alone(kind, item, words, discover):
+    found = discover(
+        Entry("bad", module([item], f"rbench_{kind}")), Entry("good", module([GGN()], "rbench_output_metrics"))
+    )
+    assert list(found.registered("losses")) == []
+    assert list(found.registered("output_metrics")) == ["ggn"]
+    assert [(failure.name, words in failure.error) for failure in found.failures] == [("bad", True)], found.failures
+
+
 def test_the_failure_of_loading_names_the_target(discover):
     (failure,) = discover(Entry("bad", ImportError("x"))).failures
     assert (failure.name, failure.target, failure.error) == ("bad", "package.bad", "ImportError: x")
@@ -171,7 +193,7 @@ def test_ctrl_c_while_a_plugin_loads_is_ctrl_c(discover):
         discover(Entry("slow", KeyboardInterrupt()))
 
 
-@pytest.mark.parametrize("entry", ["numpy", "methods", "tasks", "suites"])
+@pytest.mark.parametrize("entry", ["numpy", "losses", "metrics", "methods", "tasks", "suites"])
 def test_a_package_whose_entries_are_called_like_the_built_in_ones_takes_none_away(entry, tmp_path):
     source = "raise SystemExit('not today')" if entry == "suites" else THIRD_PARTY
     environment = install(tmp_path, "a_third_party", source, entry)
@@ -179,7 +201,7 @@ def test_a_package_whose_entries_are_called_like_the_built_in_ones_takes_none_aw
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)
-    for kind in ("backends", "methods", "tasks", "suites"):
+    for kind in rbench.plugins.NEEDED:
         assert set(plugins().registered(kind)) <= {item["name"] for item in listed[kind]}
     assert ("third" in [item["name"] for item in listed["methods"]]) == (entry != "suites")
     failed = [f["name"] for f in listed.get("failed plugins", [])]
@@ -218,9 +240,8 @@ def test_every_hook_is_documented_and_in_use(hook):
         assert item.summary.strip(), f"{item.name} has no summary"
 
 
-def test_the_hooks_are_these():
-    kinds = ["backends", "experiments", "methods", "suites", "tasks"]
-    assert sorted(HOOKS) == [f"rbench_{kind}" for kind in kinds]
+def test_every_kind_has_a_hook():
+    assert sorted(HOOKS) == sorted(f"rbench_{kind}" for kind in rbench.plugins.NEEDED)
 
 
 def test_get_backend():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_folder import install
+from rbench.plugins import one_of, plugins
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -21,6 +22,12 @@ USES = {
 
 def test_each_kind_of_plugin_has_an_example():
     assert sorted(PLUGINS) == sorted(USES)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("losses", ()), ("output_metrics", ("your matrix",))])
+def test_the_choices_are_those_that_are_registered(kind, more):
+    words = [f"`{item.name}`: {item.summary}" for item in plugins().registered(kind).values()]
+    assert f"| {one_of(kind)} | {'; '.join([*words, *more])} |\n" in README
 
 
 def installed(kind, folder):

@@ -6,13 +6,13 @@ import typer
 
 from rbench.cli.program import app, errors, fail, show
 
-KINDS = ("backends", "methods", "tasks", "suites")
+KINDS = ("backends", "methods", "output_metrics", "losses", "tasks", "suites")
 
 
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[backends|methods|tasks|suites]", help="What to list; all if left out.")
+        str | None, typer.Argument(metavar=f"[{'|'.join(KINDS)}]", help="What to list; all if left out.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

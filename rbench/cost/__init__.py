@@ -2,7 +2,6 @@
 
 from rbench.cost.cells import COST_FIELDS, PartTime, StepCost, StepTime
 from rbench.cost.networks import network
-from rbench.cost.operations import step_operations
 from rbench.cost.parts import PARTS
 from rbench.cost.suite import CostSuite, Sweep
 from rbench.experiment import Cell
@@ -17,7 +16,6 @@ __all__ = [
     "StepTime",
     "Sweep",
     "network",
-    "step_operations",
 ]
 
 

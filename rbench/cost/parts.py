@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rbench.backend import Array, Backend
-from rbench.cost.operations import layer_works
 from rbench.errors import SpecError
+from rbench.methods.operations import layer_works
 from rbench.modules.inputs import Patches
 from rbench.names import unknown
 from rbench.solvers.cholesky import solve_cholesky
@@ -21,7 +21,7 @@ class Part(NamedTuple):
     Attributes:
         call: computes it.
         sizes: in words.
-        operations: multiply-add pairs, counted as `rbench.cost.operations` does.
+        operations: multiply-add pairs, counted as `rbench.methods.operations` does.
     """
 
     call: Callable[[], Any]

@@ -7,15 +7,15 @@ import numpy as np
 
 from rbench.backend import Backend
 from rbench.cost.networks import network
-from rbench.cost.operations import step_operations
 from rbench.losses import get_loss
 from rbench.methods import SGD, Problem
+from rbench.methods.base import WINDOW
 from rbench.tasks import Dataset
 from rbench.train.cell import configured
 from rbench.train.clock import arrays_of, timed
 from rbench.train.feed import Feed
 from rbench.train.memory import Peaks, check_memory, step_peaks
-from rbench.train.step_time import WINDOW, Variant, paired_steps
+from rbench.train.step_time import Variant, paired_steps
 from rbench.train.stepper import Stepper
 
 LOSS = "cross_entropy"
@@ -85,7 +85,7 @@ class PreparedStep:
     def counted(self) -> dict[str, Any]:
         """Parameters, operations of the step, and the floor: their ratio to those of SGD's step."""
         common = self._stepper.problem, (self._shape,), self._batch
-        own, others = (step_operations(method, *common) for method in (self._method, SGD()))
+        own, others = (method.operations(*common) for method in (self._method, SGD()))
         return {
             "n_parameters": sum(layer.n_parameters for layer in self._net.layers),
             "operations": own,

@@ -8,21 +8,27 @@ import numpy as np
 from rbench.arrays import ANY_NUMBER, Bounds
 from rbench.backend import Array, Backend
 from rbench.errors import MetricError
+from rbench.losses.dense import DenseLoss
 
 
 class Loss(ABC):
     """ℓ(z, y) for one datum, with z (batch, d) the network's outputs; E = (1/B) Σ_b ℓ(z_b, y_b).
 
     Each is the negative log likelihood of a distribution p(y | z) up to a constant, so that its Hessian in z (the
-    GGN's) is the Fisher metric of that distribution.
+    GGN's) is the Fisher metric of that distribution, and does not depend on y. Register one with the `rbench_losses`
+    hook.
 
     Attributes:
         name: how the loss is asked for.
+        summary: its formula, for `rbench list` and the README.
+        dense: the loss once more, by which the equivalence gate judges it.
         integer_targets: whether y are class labels (batch,); else real numbers (batch, d).
         bounds: where real targets must lie.
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
+    dense: ClassVar[DenseLoss]
     integer_targets: ClassVar[bool] = False
     bounds: ClassVar[Bounds] = ANY_NUMBER
 
@@ -48,7 +54,7 @@ class Loss(ABC):
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Numbers drawn on the host from which `sampled_factor` makes its samples, float64."""
+        """Numbers (batch, samples, …) drawn on the host from which `sampled_factor` makes its samples, float64."""
 
     @abstractmethod
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:

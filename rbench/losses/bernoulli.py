@@ -5,13 +5,25 @@ import numpy as np
 from rbench.arrays import Bounds
 from rbench.backend import Array, Backend
 from rbench.losses.base import Loss
+from rbench.losses.dense import DenseLoss, Numbers
 from rbench.modules.pointwise import sigmoid
+
+
+def _dense_mean(z: Numbers) -> Numbers:
+    return np.asarray(1 / (1 + np.exp(-z)))
 
 
 class BinaryCrossEntropy(Loss):
     """ℓ = Σ_i log(1 + e^{z_i}) − y_i z_i with y in [0, 1]: independent Bernoulli outputs of probability sigmoid(z)."""
 
     name = "binary_cross_entropy"
+    summary = "Σ log(1 + exp z) − y z for y from 0 to 1, independent Bernoulli outputs"
+    dense = DenseLoss(
+        value=lambda z, y: (np.log(1 + np.exp(z)) - y * z).sum(),
+        cotangent=lambda z, y: _dense_mean(z) - y,
+        mean=_dense_mean,
+        draw=lambda random, z, samples: random.random((len(z), samples, z.shape[1])) < _dense_mean(z)[:, None],
+    )
     bounds = Bounds(0, 1, "a target of loss 'binary_cross_entropy' is a probability, from 0 to 1")
 
     def values(self, backend: Backend, z: Array, y: Array) -> Array:

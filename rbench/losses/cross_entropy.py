@@ -1,15 +1,42 @@
 """Softmax cross-entropy."""
 
+from typing import Any
+
 import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.losses.base import Loss, one_hot
+from rbench.losses.dense import DenseLoss, Numbers
+
+
+def _dense_mean(z: Numbers) -> Numbers:
+    weights = np.exp(z - z.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _dense_cotangent(z: Numbers, y: Any) -> Numbers:
+    """p − e_y, with −Σ p_i over the others for the label, whose digits are kept as p_y → 1."""
+    others = _dense_mean(z) * (np.arange(len(z)) != y)
+    return np.asarray(others - others.sum() * np.eye(len(z))[y])
+
+
+def _dense_draw(random: np.random.Generator, z: Numbers, samples: int) -> Numbers:
+    """The label up to which the cumulated probabilities do not exceed a uniform number."""
+    pairs = zip(z, random.random((len(z), samples)), strict=True)
+    return np.stack([np.searchsorted(np.cumsum(_dense_mean(row)), uniform, side="right") for row, uniform in pairs])
 
 
 class CrossEntropy(Loss):
     """ℓ = −log p_y with p = softmax(z), y a class label: the categorical distribution."""
 
     name = "cross_entropy"
+    summary = "−log p_y with p = softmax(z), for class labels"
+    dense = DenseLoss(
+        value=lambda z, y: np.log(np.exp(z).sum()) - z[y],
+        cotangent=_dense_cotangent,
+        mean=_dense_mean,
+        draw=_dense_draw,
+    )
     integer_targets = True
 
     def values(self, backend: Backend, z: Array, y: Array) -> Array:

@@ -4,12 +4,20 @@ import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.losses.base import Loss
+from rbench.losses.dense import DenseLoss
 
 
 class SquaredError(Loss):
     """ℓ = ½ ‖z − y‖²: the normal distribution with unit covariance."""
 
     name = "squared_error"
+    summary = "½ ‖z − y‖², a normal distribution"
+    dense = DenseLoss(
+        value=lambda z, y: ((z - y) ** 2).sum() / 2,
+        cotangent=lambda z, y: z - y,
+        mean=np.array,
+        draw=lambda random, z, samples: z[:, None] - random.standard_normal((len(z), samples, z.shape[1])),
+    )
 
     def values(self, backend: Backend, z: Array, y: Array) -> Array:
         return 0.5 * backend.xp.sum((z - y) ** 2, axis=1)

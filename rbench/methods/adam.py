@@ -6,8 +6,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, map_blocks
+from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.modules import Params
+from rbench.modules.space import Space
 
 
 class Adam(Method):
@@ -42,6 +44,9 @@ class Adam(Method):
     def init(self, problem: Problem, params: Params) -> State:
         zeros = map_blocks(problem.backend.xp.zeros_like, params)
         return (zeros, zeros)
+
+    def operations(self, problem: Problem, space: Space, batch: int) -> float:
+        return gradient_operations(layer_works(problem.net, space), batch)
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable

@@ -13,10 +13,14 @@ from rbench.losses import Loss
 from rbench.methods.space import Dimension
 from rbench.metrics import gradient_blocks, pull_gradient
 from rbench.modules import Module, Params
+from rbench.modules.space import Space
 from rbench.spec import Configurable
 
 State: TypeAlias = Any
 """Whatever arrays a method keeps between steps: a tuple, dict or array, or nested ones."""
+
+WINDOW = 1000
+"""Steps over which the variants of a step are counted."""
 
 Scalars: TypeAlias = dict[str, float]
 """Numbers that a step takes and that change from step to step, such as the rate; computed on the host."""
@@ -116,6 +120,19 @@ class Method(Configurable):
             batch_size: size of the batches to come.
         """
         return 0.0, ""
+
+    def operations(self, problem: Problem, space: Space, batch: int) -> float | None:
+        """Multiply-add pairs of a step, the mean over its variants, as `rbench.methods.operations` counts them.
+
+        Their ratio to SGD's is the floor under the step's time over SGD's; None, and no floor, where a method does not
+        say.
+
+        Args:
+            problem: with a network of one output wire, of shape (d,).
+            space: shapes of its inputs, without the batch.
+            batch: B.
+        """
+        return None
 
     def check(self, problem: Problem) -> None:
         """Raise an `RbenchError` where the method cannot train on the problem, before any work starts."""

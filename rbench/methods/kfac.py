@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from rbench.backend import Array, Backend
-from rbench.methods.base import Batch, Problem, Scalars, State, Step
+from rbench.methods.base import WINDOW, Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.kronecker import (
     Factor,
     Form,
     Sharing,
     gradient_covariance,
+    in_points,
     input_covariance,
     prepare,
     slope,
@@ -20,9 +21,11 @@ from rbench.methods.kronecker import (
     solve_with_batch,
     zero_factor,
 )
+from rbench.methods.operations import EIGEN, LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import get_output_metric, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params
+from rbench.modules.space import Space
 
 _METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
 
@@ -72,7 +75,7 @@ class KFAC(Descent):
     def samples_in(self, phase: Hashable) -> int:
         return self.samples if phase else 0
 
-    def phase(self, step: int) -> Hashable:
+    def phase(self, step: int) -> bool:
         return step % self.refresh == 0
 
     def scalars(self, step: int, total: int) -> Scalars:
@@ -102,6 +105,56 @@ class KFAC(Descent):
         # A running average and what is solved with, of now and of before; of one layer also what they are made of.
         numbers += 2 * max(factors) if self.forgets else 4 * sum(factors) + 3 * max(factors)
         return backend.itemsize * numbers, f"the Kronecker factors and {rank} rows a datum of every layer"
+
+    def operations(self, problem: Problem, space: Space, batch: int) -> float:
+        """Pairs of a step: a pullback of 1 row a datum, 1 + rank where factors are due, and `_layer_operations`."""
+        works, ((d,),) = layer_works(problem.net, space), problem.net.out_space(space)  # type: ignore[misc]
+        rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, int(d or 0))
+        phases = [self.phase(index) for index in range(WINDOW)]
+        return sum(
+            phases.count(phase)
+            / WINDOW
+            * (
+                pass_operations(works, batch, 1 + rank * (phase and self.factors != "empirical"))
+                + sum(self._layer_operations(work, batch, rank, refreshes=phase) for work in works)
+            )
+            for phase in set(phases)
+        )
+
+    def _layer_operations(self, work: LayerWork, batch: int, rank: int, *, refreshes: bool) -> float:
+        """Pairs of a layer's step beyond the pullback.
+
+        With p points of inputs and q of cotangents (B P and B P rank, or B and B rank with `sharing=reduce`):
+
+        - weight product B P o i;
+        - on a refresh, covariances (a² p + o² q) / 2 and a factorisation of each: Cholesky n³/6, and n³ more where the
+          inverse is kept; or an eigendecomposition;
+        - the solve o a (o + a); or with the gradient's B P points, B P (o² + a²), where that is less; in eigenbases
+          o a (o + a) more.
+
+        Where the factors are those of the batch alone, a factor with fewer points than its size is solved in its
+        points. G so: q² o / 2, q³/6, o q B P, q² B P, B P q o. A so: p² a / 2, p³/6, p² a, o p a, without the weight
+        product.
+        """
+        o, a = work.layer.fan_out, work.layer.fan_in + work.layer.bias
+        points = batch * work.positions
+        p = batch if self.sharing == "reduce" else points
+        q = p * rank
+        if self.forgets:
+            by_points = self.sharing == "expand" and p < a
+            # A clip needs the gradient itself beside the direction.
+            total = float(batch * work.weights) * ((not by_points) + (self.kl_clip is not None))
+            total += p * p * a * 1.5 + p**3 / 6 + o * p * a if by_points else a * a * p / 2 + a**3 / 6 + a * a * o
+            if q < o:
+                return total + q * q * o / 2 + q**3 / 6 + 2 * q * o * points + q * q * points
+            return total + o * o * q / 2 + o**3 / 6 + o * o * a
+        total = float(batch * work.weights)
+        total += points * (o * o + a * a) if in_points(points, o, a) else o * a * (o + a)
+        total += o * a * (o + a) * (self.form == "eigen")
+        if refreshes:
+            factor = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "eigen": EIGEN}[self.form]
+            total += (a * a * p + o * o * q) / 2 + factor * (a**3 + o**3)
+        return total
 
     @property
     def form(self) -> Form:

@@ -11,9 +11,11 @@ from rbench.backend import Array
 from rbench.errors import SpecError
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
+from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params, Weights
+from rbench.modules.space import Space
 from rbench.random import generator
 from rbench.solvers import Form, Kept, LayerSize, Update, choose_form, gathered
 
@@ -22,8 +24,8 @@ class Preconditioned(Descent):
     """Descent along Δ_l = (M_l + V_lᵀ V_l)⁻¹ g_l (eqs. 2-3 of arXiv 2603.03610).
 
     Attributes:
-        output_metric: `identity`, `ggn`, `ggn_mc`, `true_vs_rest` or `empirical_fisher`; from Python also a matrix.
-        rank: samples a datum, for `ggn_mc`.
+        output_metric: name of an output metric, as `rbench list output_metrics` shows them; or a matrix.
+        rank: samples a datum, for a metric that draws them.
         mass: M; a float, or one entry a layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
@@ -41,9 +43,7 @@ class Preconditioned(Descent):
         "kl_clip": Choice(None, 0.001, 0.01),
     }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
-    output_metric: (
-        Literal["identity", "ggn", "ggn_mc", "true_vs_rest", "empirical_fisher"] | tuple[tuple[float, ...], ...]
-    ) = "ggn_mc"
+    output_metric: str | tuple[tuple[float, ...], ...] = "ggn_mc"
     rank: int = Field(1, ge=1)
     mass: float | tuple[Any, ...] = 0.1
     batch: Literal["stack", "mean"] = "stack"
@@ -51,6 +51,13 @@ class Preconditioned(Descent):
     workspace_mb: float = Field(1024, gt=0)
     metric_batch: int | None = Field(None, ge=1)
     refresh: int = Field(1, ge=1)
+
+    @field_validator("output_metric")
+    @classmethod
+    def _output_metric_is_registered(cls, metric: Any) -> Any:
+        if isinstance(metric, str):
+            get_output_metric(metric)
+        return metric
 
     @field_validator("mass")
     @classmethod
@@ -132,6 +139,27 @@ class Preconditioned(Descent):
             choose_form(self.solver_name, backend, size, mass, workspace)
             for size, mass in zip(sizes, masses, strict=True)
         ]
+
+    def operations(self, problem: Problem, space: Space, batch: int) -> float:
+        """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve for each layer.
+
+        V's rows are pulled back beside the gradient's: rank rows a datum, none where they are the gradient's, rescaled,
+        and d with `batch=mean`. With `metric_batch` or `refresh` they are those of the metric's data alone, at every
+        `refresh`-th step, when the metric is factored; every step then has weight products and solves with that.
+        """
+        works, ((d,),) = layer_works(problem.net, space), problem.net.out_space(space)  # type: ignore[misc]
+        sizes = self.sizes(problem, int(d or 0), [work.positions for work in works], batch)
+        each = list(zip(self._forms(problem, sizes), sizes, strict=True))
+        data, rank = self.metric_data(batch), self.metric.rank(problem.loss, int(d or 0))
+        rows = sizes[0].rank * (not sizes[0].rescaled)
+        metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
+        if self.batch == "mean" and rank * data > int(d or 0):
+            metric += rank * data * int(d or 0) ** 2 / 2 + EIGEN * int(d or 0) ** 3
+        if self.refresh == 1 and data == batch:
+            return pass_operations(works, batch, 1) + metric + sum(form.operations(size) for form, size in each)
+        metric += sum(form.factoring(size) for form, size in each)
+        applying = sum(form.applying(size) for form, size in each)
+        return gradient_operations(works, batch) + metric / self.refresh + applying
 
     def init(self, problem: Problem, params: Params) -> State:
         return super().init(problem, params), ()

@@ -5,8 +5,10 @@ from typing import ClassVar
 
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent
+from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.modules import Params
+from rbench.modules.space import Space
 
 
 class SGD(Descent):
@@ -24,6 +26,9 @@ class SGD(Descent):
         "nesterov": Choice(False, True),
     }
     nesterov: bool = False
+
+    def operations(self, problem: Problem, space: Space, batch: int) -> float:
+        return gradient_operations(layer_works(problem.net, space), batch)
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable

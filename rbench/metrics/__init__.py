@@ -1,7 +1,17 @@
-"""Output metrics, masses, and the metric pulled back to the layers."""
+"""Output metrics and their registration, masses, and the metric pulled back to the layers."""
 
+from rbench.hookspecs import hookimpl
 from rbench.metrics.mass import DiagonalMass, KroneckerMass, Mass, divided, layer_masses
-from rbench.metrics.output import OUTPUT_METRICS, OutputMetric, get_output_metric
+from rbench.metrics.output import (
+    GGN,
+    EmpiricalFisher,
+    Identity,
+    OutputFactor,
+    OutputMetric,
+    SampledGGN,
+    TrueVsRest,
+    get_output_metric,
+)
 from rbench.metrics.pullback import (
     TREATMENTS,
     Treatment,
@@ -11,11 +21,11 @@ from rbench.metrics.pullback import (
 )
 
 __all__ = [
-    "OUTPUT_METRICS",
     "TREATMENTS",
     "DiagonalMass",
     "KroneckerMass",
     "Mass",
+    "OutputFactor",
     "OutputMetric",
     "Treatment",
     "divided",
@@ -25,3 +35,9 @@ __all__ = [
     "pull_gradient",
     "pull_metric",
 ]
+
+
+@hookimpl
+def rbench_output_metrics() -> list[OutputMetric]:
+    """Register the built-in output metrics."""
+    return [Identity(), GGN(), SampledGGN(), TrueVsRest(), EmpiricalFisher()]

@@ -11,7 +11,9 @@ from rbench.arrays import read
 from rbench.backend import Array, Backend
 from rbench.errors import DtypeError, MetricError
 from rbench.losses import Loss
-from rbench.names import shown, unknown
+from rbench.losses.dense import Numbers
+from rbench.names import shown
+from rbench.plugins import plugins
 
 MOST_SAMPLES = 2**31 - 1
 """Samples per datum that an array may have to hold."""
@@ -33,13 +35,18 @@ class OutputFactor:
 class OutputMetric(ABC):
     """A metric on the output space, chosen by name or given as a matrix.
 
+    Register one with the `rbench_output_metrics` hook. For each datum it is RᵀR: `factor` computes R for a batch on any
+    backend, and `dense` is the metric itself, once more, by which the equivalence gate judges the factor.
+
     Attributes:
         name: how the metric is asked for.
+        summary: what it is in a few words, for `rbench list` and the README.
         samples: how many samples it draws per datum; 0 where it draws none.
         rescales: whether its rows are loss cotangents, rescaled.
     """
 
     name: str
+    summary: str
     samples: int = 0
     rescales: bool = False
 
@@ -54,12 +61,28 @@ class OutputMetric(ABC):
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
         """The factor at outputs z (batch, d), targets y, and the loss's noise where the metric draws samples."""
 
+    @abstractmethod
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        """RᵀR (d, d) of one datum in plain NumPy, float64, from `loss.dense`; it shares no code with `factor`.
+
+        Args:
+            loss: the loss.
+            z: the datum's outputs (d,).
+            y: its target.
+            drawn: targets (samples, …) from `loss.dense.draw` where the metric draws samples, else None.
+        """
+
+    def with_samples(self, samples: int) -> "OutputMetric":
+        """The metric that draws so many samples per datum; itself where it draws none."""
+        return self
+
 
 @dataclass(frozen=True)
 class Identity(OutputMetric):
     """R = I."""
 
     name = "identity"
+    summary = "the Euclidean metric"
 
     def rank(self, loss: Loss, d: int) -> int:
         return d
@@ -68,18 +91,25 @@ class Identity(OutputMetric):
         eye = backend.eye(z.shape[1])
         return OutputFactor(backend.xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape)))
 
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        return np.eye(len(z))
+
 
 @dataclass(frozen=True)
 class GGN(OutputMetric):
     """RᵀR = ∂²ℓ/∂z², the generalised Gauss-Newton metric (Schraudolph 2002); for these losses the Fisher metric."""
 
     name = "ggn"
+    summary = "the loss's Hessian"
 
     def rank(self, loss: Loss, d: int) -> int:
         return loss.hessian_rank(d)
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
         return OutputFactor(loss.hessian_factor(backend, z))
+
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        return loss.dense.hessian(z, y)
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,7 @@ class SampledGGN(OutputMetric):
 
     samples: int = 1
     name = "ggn_mc"
+    summary = "the loss's Hessian, sampled"
 
     def __post_init__(self) -> None:
         integer = isinstance(self.samples, Integral) and not isinstance(self.samples, bool)
@@ -107,6 +138,13 @@ class SampledGGN(OutputMetric):
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
         return OutputFactor(loss.sampled_factor(backend, z, noise))
 
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        rows = np.stack([loss.dense.cotangent(z, target) for target in drawn])
+        return np.asarray(rows.T @ rows / len(rows))
+
+    def with_samples(self, samples: int) -> OutputMetric:
+        return SampledGGN(samples)
+
 
 @dataclass(frozen=True)
 class TrueVsRest(OutputMetric):
@@ -116,6 +154,7 @@ class TrueVsRest(OutputMetric):
     """
 
     name = "true_vs_rest"
+    summary = "the label or another class, one row a datum"
     rescales = True
 
     def check(self, loss: Loss) -> None:
@@ -128,12 +167,17 @@ class TrueVsRest(OutputMetric):
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
         return OutputFactor(scale=loss.true_vs_rest_scale(backend, z, y))
 
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        row = loss.dense.cotangent(z, y)  # its entry −row_y = 1 − p_y keeps its digits as p_y → 1
+        return np.asarray(loss.dense.mean(z)[y] / -row[y] * np.outer(row, row))
+
 
 @dataclass(frozen=True)
 class EmpiricalFisher(OutputMetric):
     """Row ∂ℓ/∂z at the data's own target; not the Fisher metric (Kunstner et al. 2019)."""
 
     name = "empirical_fisher"
+    summary = "the gradient's outer product, one row a datum"
     rescales = True
 
     def rank(self, loss: Loss, d: int) -> int:
@@ -141,6 +185,10 @@ class EmpiricalFisher(OutputMetric):
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
         return OutputFactor(scale=backend.xp.ones_like(z[:, 0]))
+
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        row = loss.dense.cotangent(z, y)
+        return np.outer(row, row)
 
 
 @dataclass(frozen=True)
@@ -153,6 +201,7 @@ class Fixed(OutputMetric):
 
     factor_rows: tuple[tuple[float, ...], ...]
     name = "fixed"
+    summary = "a matrix"
 
     @classmethod
     def of(cls, matrix: Any) -> "Fixed":
@@ -195,26 +244,26 @@ class Fixed(OutputMetric):
         rows = backend.asarray(factor)
         return OutputFactor(backend.xp.broadcast_to(rows[None, :, :], (z.shape[0], *rows.shape)))
 
-
-_NAMED: dict[str, OutputMetric] = {
-    m.name: m for m in (Identity(), GGN(), SampledGGN(), TrueVsRest(), EmpiricalFisher())
-}
-OUTPUT_METRICS = tuple(_NAMED)
+    def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
+        rows = np.asarray(self.factor_rows)
+        return np.asarray(rows.T @ rows)
 
 
 def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
     """The output metric of a name, or of a positive definite (d, d) matrix.
 
     Args:
-        metric: one of `OUTPUT_METRICS`, or a matrix.
-        samples: samples per datum for `ggn_mc`; the others draw none.
+        metric: a registered name, or a matrix.
+        samples: samples per datum, for a metric that draws them.
 
     Raises:
         MetricError: no metric has that name, or the matrix is not positive definite.
     """
     if not isinstance(metric, str):
         return Fixed.of(metric)
-    if metric not in _NAMED:
-        raise MetricError(f"{unknown('output metric', metric, OUTPUT_METRICS)}, or give a matrix")
-    sampled = SampledGGN(samples)  # checks the number, whatever the metric
-    return sampled if metric == "ggn_mc" else _NAMED[metric]
+    try:
+        named: OutputMetric = plugins().find("output_metrics", metric, MetricError)
+    except MetricError as error:
+        raise MetricError(f"{error}; or give a matrix") from None
+    SampledGGN(samples)  # checks the number, whatever the metric
+    return named.with_samples(samples)

@@ -73,6 +73,10 @@ class Conv2d(Layer):
             )
         return ((self.out_channels, *grid),)
 
+    def positions(self, space: Space) -> int:
+        ((_, rows, columns),) = self.out_space(space)  # type: ignore[misc]
+        return int(rows or 0) * int(columns or 0)
+
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         (x,), (block,) = wires, params
         source = Patches(backend, x, self.window)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
 from itertools import accumulate
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -119,9 +119,15 @@ class Layer(Module):
 
     Attributes:
         bias: whether there is a bias.
+        entrywise: whether its outputs are its inputs scaled entry by entry, so that no product takes rows through it.
     """
 
+    entrywise: ClassVar[bool] = False
     bias: bool
+
+    def positions(self, space: Space) -> int:
+        """Positions that share the weights, for inputs of these shapes."""
+        return 1
 
     @property
     @abstractmethod

@@ -30,6 +30,8 @@ class ScaleShift(Layer):
     channels: int
     scale: float = 1.0
     bias = False
+    entrywise = True
+    entrywise = True
 
     def __post_init__(self) -> None:
         settle_sizes(self, "channels")

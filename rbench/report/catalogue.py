@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from rbench.losses import Loss
+from rbench.metrics import OutputMetric
 from rbench.plugins import plugins, unavailable, version_of
 from rbench.run import Suite
 from rbench.spec import Configurable
@@ -14,6 +16,8 @@ def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
     describe_one: dict[str, Callable[[Any], dict[str, Any]]] = {
         "backends": _backend,
         "methods": _configurable,
+        "output_metrics": _summarised,
+        "losses": _summarised,
         "tasks": _configurable,
         "suites": _suite,
     }
@@ -65,6 +69,10 @@ def _backend(plugin: Any) -> dict[str, Any]:
 
 def _configurable(cls: type[Configurable]) -> dict[str, Any]:
     return {"name": cls.name, "summary": cls.summary, "settings": _settings(cls)}
+
+
+def _summarised(item: OutputMetric | Loss) -> dict[str, Any]:
+    return {"name": item.name, "summary": item.summary}
 
 
 def _settings(cls: type[Configurable]) -> dict[str, str]:

@@ -5,14 +5,14 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.errors import RbenchError
-from rbench.plugins import plugins
+from rbench.plugins import one_of, plugins
 from rbench.probe import cuda_device
 from rbench.spec import parse
 
@@ -67,9 +67,10 @@ def environment(cell: "Cell") -> dict[str, str]:
 
     Returns:
         rbench's version; a sum of the source of rbench (but for what only asks and shows) and of the packages that the
-        cell's experiment, its parts such as task and method, and its backend come from; the versions of Python, NumPy
-        and its BLAS, SciPy, array-api-compat, memray, the backend's library and those that the experiment names; the
-        model of the CPU, and of the GPU where the cell runs on one. A plugin that is not there is `absent`.
+        cell's experiment, its parts such as task and method, a task's loss and a method's output metric, and its
+        backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat, memray, the backend's
+        library and those that the experiment names; the model of the CPU, and of the GPU where the cell runs on one. A
+        plugin that is not there is `absent`.
     """
     found = _environment((("experiments", cell.name), *cell.parts, ("backends", cell.backend)), cell.device)
     return found | {name: _version(name) or "absent" for name in cell.libraries}
@@ -94,12 +95,11 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
     found |= {"python": sys.version.split()[0]}
     found |= {name: _version(name) or "absent" for name in EVERYWHERE}
     found |= {"blas": _blas(), "cpu": _cpu_model()}
-    for kind, spec in asked:
-        name = parse(spec)[0]
+    for kind, name in _with_parts(asked):
         try:
             owner = plugins().find(kind, name)
         except RbenchError:
-            found[f"{kind[:-1]} {name}"] = "absent"
+            found[f"{one_of(kind)} {name}"] = "absent"
             continue
         if kind == "backends":
             device = device or owner.devices[0]
@@ -111,6 +111,17 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
         package = owner.__module__.partition(".")[0]
         found[f"source of {package}"] = _source(package, owner.__module__)
     return found
+
+
+def _with_parts(asked: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Kinds and names of the plugins that SPECs name: their own, a task's loss, and a method's output metric."""
+    for kind, spec in asked:
+        name, settings = parse(spec)
+        yield kind, name
+        if kind == "methods" and isinstance(metric := settings.get("output_metric"), str):
+            yield "output_metrics", metric
+        if kind == "tasks" and (task := plugins().registered(kind).get(name)):
+            yield "losses", task.loss
 
 
 @cache

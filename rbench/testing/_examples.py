@@ -8,6 +8,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from rbench.losses import Loss, get_loss
 from rbench.modules import (
     GELU,
     Add,
@@ -26,11 +27,14 @@ from rbench.modules import (
     Sigmoid,
     Tanh,
 )
+from rbench.plugins import plugins
 from rbench.random import generator
 from rbench.testing import oracle
 from rbench.testing._networks import Numbers
 
 LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
+"""Losses that the tables of cases name."""
+
 BATCH, WIDTH, OUTPUTS = 6, 4, 3
 SEED = 4
 """Of all random numbers; no draw is so close to its threshold, or ReLU or MaxPool2d to a kink, that rounding tells."""
@@ -173,9 +177,19 @@ def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Pa
 
 
 def draw_targets(shape: tuple[int, ...], rng: np.random.Generator, d: int = OUTPUTS) -> dict[str, Numbers]:
-    """Targets of d outputs for every loss, arrays (*shape) of labels or (*shape, d)."""
-    return {
-        "cross_entropy": rng.integers(0, d, shape),
-        "squared_error": rng.normal(size=(*shape, d)),
-        "binary_cross_entropy": rng.random((*shape, d)),
-    }
+    """Targets of d outputs for every registered loss, arrays (*shape) of labels or (*shape, d)."""
+    names = dict.fromkeys((*LOSSES, *plugins().registered("losses")))  # first those whose numbers the tables rely on
+    return {name: _targets(get_loss(name), shape, rng, d) for name in names}
+
+
+def _targets(loss: Loss, shape: tuple[int, ...], rng: np.random.Generator, d: int) -> Numbers:
+    """Labels; or numbers within the loss's bounds: uniform between two, normal on one side of one, or else normal."""
+    if loss.integer_targets:
+        return rng.integers(0, d, shape)
+    least, most = loss.bounds.least, loss.bounds.most
+    if np.isfinite(least) and np.isfinite(most):
+        return np.asarray(least + (most - least) * rng.random((*shape, d)))
+    numbers: Numbers = rng.normal(size=(*shape, d))
+    if np.isfinite(least):
+        return np.asarray(least + abs(numbers))
+    return np.asarray(most - abs(numbers)) if np.isfinite(most) else numbers

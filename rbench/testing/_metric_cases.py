@@ -17,7 +17,7 @@ from rbench.testing._examples import CONVOLUTIONS, FIXED, LOSSES, SEED, example
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case, native, on_host
 
-_METRICS = {
+METRICS = {
     "ggn": [1],
     "ggn_mc": [1, 3],
     "identity": [1],
@@ -34,7 +34,7 @@ _MASSES = {"scalar": "scalar", "list": "scalar", "pair": "separable"} | dict.fro
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """The arguments of `rbench.riemannian_gradient`, asked of a backend and of the oracle."""
 
     network: str
@@ -48,7 +48,8 @@ class _Question:
     workspace_bytes: float | None = None
 
     def __str__(self) -> str:
-        words = [self.network, self.loss, self.metric + (f" rank {self.rank}" if self.metric == "ggn_mc" else "")]
+        samples = self.metric != "fixed" and get_output_metric(self.metric).samples
+        words = [self.network, self.loss, self.metric + (f" rank {self.rank}" if samples else "")]
         if self.workspace_bytes is not None:
             words.append(f"workspace {self.workspace_bytes:g}")
         return ", ".join([*words, f"mass {self.mass}", self.batch, *(["confident"] if self.scale > 1 else [])])
@@ -58,6 +59,7 @@ class _Question:
         return np.asarray(FIXED) if self.metric == "fixed" else self.metric
 
     def draw_mass(self) -> Any:
+        """The mass in the form that `mass` names."""
         layers = example(self.network).net.layers
         return oracle.draw_mass(self.mass, layers, generator(SEED, "data", 3))
 
@@ -98,6 +100,10 @@ class _Question:
             update = solve_layers(backend, net.layers, pulled, masses, self.solver, self.workspace_bytes or 0)
         return on_host(backend, update.blocks)
 
+    def metric_case(self, check: str) -> Case:
+        """The case of `metrics`."""
+        return Case(check, str(self), self.metrics, self.dense_metrics)
+
     def dense_metrics(self) -> list[Numbers]:
         """`metrics`, by the oracle."""
         given = example(self.network, self.scale)
@@ -120,44 +126,42 @@ def metric_cases() -> Iterator[Case]:
 
     One layer asks most; several layers follow where the pullback through them differs.
     """
-
-    def case(check: str, question: _Question) -> Case:
-        return Case(check, str(question), question.metrics, question.dense_metrics)
-
-    for metric, ranks in _METRICS.items():
+    for metric, ranks in METRICS.items():
         for loss in LOSSES[:1] if metric == "true_vs_rest" else LOSSES:
             for rank in ranks:
-                yield case(f"metric {metric}", _Question("one layer", loss, metric, rank))
+                yield Question("one layer", loss, metric, rank).metric_case(f"metric {metric}")
                 if loss == "cross_entropy":
-                    yield case("batch mean", _Question("one layer", loss, metric, rank, batch="mean"))
-        yield case(f"metric {metric}", _Question("residual", "cross_entropy", metric, 3))
-    yield case("batch mean", _Question("residual", "binary_cross_entropy", batch="mean"))
-    yield case("metric ggn", _Question("branches"))
-    yield case("metric true_vs_rest", _Question("one layer", metric="true_vs_rest", scale=4.0))
+                    yield Question("one layer", loss, metric, rank, batch="mean").metric_case("batch mean")
+        yield Question("residual", "cross_entropy", metric, 3).metric_case(f"metric {metric}")
+    yield Question("residual", "binary_cross_entropy", batch="mean").metric_case("batch mean")
+    yield Question("branches").metric_case("metric ggn")
+    yield Question("one layer", metric="true_vs_rest", scale=4.0).metric_case("metric true_vs_rest")
     for mass, kind in _MASSES.items():
         for network in ("one layer", "no bias"):
-            yield case(f"mass {kind}", _Question(network, metric="empirical_fisher", mass=mass))
+            yield Question(network, metric="empirical_fisher", mass=mass).metric_case(f"mass {kind}")
     for metric, rank in (("ggn", 1), ("ggn_mc", 3), ("true_vs_rest", 1)):
-        yield case(f"metric {metric}", _Question("strided images", metric=metric, rank=rank, mass="pair"))
-        yield case("batch mean", _Question("strided images", metric=metric, rank=rank, mass="mapping", batch="mean"))
+        yield Question("strided images", metric=metric, rank=rank, mass="pair").metric_case(f"metric {metric}")
+        yield Question("strided images", metric=metric, rank=rank, mass="mapping", batch="mean").metric_case(
+            "batch mean"
+        )
 
 
 def solver_cases() -> Iterator[Case]:
     """`convolutions`; `solver …`, every solver with every mass that it serves, and with every way that rows come in."""
     for network in CONVOLUTIONS:
-        question = _Question(network)
+        question = Question(network)
         yield Case("convolutions", str(question), question.directions, question.dense_directions)
     for solver in ("auto", "gram", "rows", "dense", "inverse"):
         masses = [mass for mass, kind in _MASSES.items() if (solver, kind) != ("gram", "diagonal")]
-        questions = [_Question("one layer", mass=mass, solver=solver) for mass in masses]
+        questions = [Question("one layer", mass=mass, solver=solver) for mass in masses]
         questions += [
-            _Question("one layer", metric="true_vs_rest", mass="pair", solver=solver),
-            _Question("one layer", metric="ggn_mc", rank=3, mass="pair", solver=solver),
-            _Question("one layer", mass="pair", batch="mean", solver=solver),
-            _Question("no bias", mass="pair", solver=solver),
-            _Question("strided images", metric="true_vs_rest", mass="list", solver=solver),
-            _Question("strided images", mass="pair", solver=solver),
-            *(_Question("strided images", mass=mass, solver=solver) for mass in masses if mass == "mapping"),
+            Question("one layer", metric="true_vs_rest", mass="pair", solver=solver),
+            Question("one layer", metric="ggn_mc", rank=3, mass="pair", solver=solver),
+            Question("one layer", mass="pair", batch="mean", solver=solver),
+            Question("no bias", mass="pair", solver=solver),
+            Question("strided images", metric="true_vs_rest", mass="list", solver=solver),
+            Question("strided images", mass="pair", solver=solver),
+            *(Question("strided images", mass=mass, solver=solver) for mass in masses if mass == "mapping"),
         ]
         for question in questions:
             yield Case(f"solver {solver}", str(question), question.directions, question.dense_directions)
@@ -165,9 +169,9 @@ def solver_cases() -> Iterator[Case]:
         yield Case("solver gram", str(question), question.bounded_directions, question.dense_directions)
 
 
-def _one_channel_at_a_time() -> Iterator[_Question]:
+def _one_channel_at_a_time() -> Iterator[Question]:
     """A workspace that holds nothing; elsewhere there is room for all channels of examples as small as these."""
     for metric in ("ggn", "true_vs_rest"):
-        yield _Question("strided images", metric=metric, mass="pair", solver="gram", workspace_bytes=0)
-    yield _Question("strided images", mass="pair", batch="mean", solver="gram", workspace_bytes=0)
-    yield _Question("largest pixels", solver="gram", workspace_bytes=0)
+        yield Question("strided images", metric=metric, mass="pair", solver="gram", workspace_bytes=0)
+    yield Question("strided images", mass="pair", batch="mean", solver="gram", workspace_bytes=0)
+    yield Question("largest pixels", solver="gram", workspace_bytes=0)

@@ -59,15 +59,20 @@ def network_cases() -> Iterator[Case]:
         yield Case("pullback", name, partial(_pullback, case), partial(_expected_pullback, case))
     for loss in LOSSES:
         for name, scale in {"moderate outputs": 1.0, "outputs of up to 80": 40.0}.items():
-            yield Case("loss", f"{loss}, {name}", partial(_loss, loss, scale), partial(_expected_loss, loss, scale))
+            yield loss_case("loss", loss, name, scale)
     for name in [*NETWORKS, "residual images"]:
         for loss in LOSSES if name in ("residual", "one layer") else LOSSES[:1]:
             case = example(name)
-            yield Case("gradient", f"{name}, {loss}", partial(_gradient, case, loss), partial(case.gradients, loss))
+            yield Case("gradient", f"{name}, {loss}", partial(gradient, case, loss), partial(case.gradients, loss))
     for loss in LOSSES:
         case = example("no bias", 8.0)
         name = f"no bias, {loss}, large parameters"
-        yield Case("gradient", name, partial(_gradient, case, loss), partial(case.gradients, loss))
+        yield Case("gradient", name, partial(gradient, case, loss), partial(case.gradients, loss))
+
+
+def loss_case(check: str, loss: str, name: str, scale: float = 1.0) -> Case:
+    """Values, cotangents, Hessians and predictions of a loss, at outputs of up to two and of up to 2 · `scale`."""
+    return Case(check, f"{loss}, {name}", partial(_loss, loss, scale), partial(_expected_loss, loss, scale))
 
 
 def _window_data(window: Window, sizes: tuple[int, int]) -> tuple[Numbers, Numbers]:
@@ -164,7 +169,7 @@ def _expected_pullback(case: Example) -> Arrays:
     ]
 
 
-def _loss_data(loss: str, scale: float) -> tuple[Numbers, Numbers]:
+def loss_data(loss: str, scale: float = 1.0) -> tuple[Numbers, Numbers]:
     """Outputs (batch, 3), the first half of the batch of size 1 and the second half of size `scale`, and targets."""
     rng = generator(SEED, "data", 2)
     sizes = np.repeat([1.0, scale], BATCH // 2)
@@ -172,8 +177,7 @@ def _loss_data(loss: str, scale: float) -> tuple[Numbers, Numbers]:
 
 
 def _loss(name: str, scale: float, backend: Backend) -> Arrays:
-    """Values, cotangents, Hessians and predictions."""
-    z, y = _loss_data(name, scale)
+    z, y = loss_data(name, scale)
     loss = get_loss(name)
     outputs, targets = backend.asarray(z), backend.labels(y) if loss.integer_targets else backend.asarray(y)
     factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
@@ -183,16 +187,17 @@ def _loss(name: str, scale: float, backend: Backend) -> Arrays:
 
 
 def _expected_loss(name: str, scale: float) -> Arrays:
-    z, y = _loss_data(name, scale)
+    z, y = loss_data(name, scale)
     pairs = list(zip(z, y, strict=True))
     return [
         np.array([oracle.value(name, *pair) for pair in pairs]),
-        np.stack([oracle.cotangent(name, *pair) for pair in pairs]),
+        np.stack([get_loss(name).dense.slope(*pair) for pair in pairs]),
         np.stack([oracle.hessian(name, row) for row in z]),
         np.stack([oracle.predictions(name, row) for row in z]),
     ]
 
 
-def _gradient(case: Example, loss: str, backend: Backend) -> Arrays:
+def gradient(case: Example, loss: str, backend: Backend) -> Arrays:
+    """Of every layer (n,)."""
     params, y = native(backend, case.params), case.targets[loss]
     return on_host(backend, loss_gradient(case.net, params, case.x, y, loss=loss, backend=backend))

@@ -9,11 +9,12 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Method, Naive, Riemannian
-from rbench.metrics import OUTPUT_METRICS, get_output_metric
+from rbench.metrics import get_output_metric
 from rbench.random import generator
 from rbench.testing import oracle
 from rbench.testing._examples import BATCH, SEED, draw_targets, example
 from rbench.testing._method_cases import FEW, Training
+from rbench.testing._metric_cases import METRICS
 from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case
 
@@ -26,7 +27,7 @@ _SIZES = (0.01, 0.03, 0.1, 0.3, 1.0, 1.0)
 _COUNTS = ((10, "cross_entropy"), (2, "cross_entropy"), (3, "squared_error"), (3, "binary_cross_entropy"))
 """Numbers of outputs, with the losses."""
 
-_METRICS = sorted(OUTPUT_METRICS, key=lambda name: name != "true_vs_rest")
+_METRICS = ("true_vs_rest", *(name for name in METRICS if name not in ("true_vs_rest", "fixed")))
 """Output metrics; the first is the short gate's."""
 
 _RANK = 2

@@ -1,17 +1,19 @@
 """A dense float64 oracle: outputs, Jacobians, losses, metrics and masses from their formulas, in plain NumPy.
 
-It shares nothing with rbench but the structure of networks and the random numbers drawn on the host: it has a forward
-pass of its own, Jacobians are complex steps through that, and losses and metrics are written out datum by datum.
+It shares nothing with what it judges but the structure of networks and the random numbers drawn on the host: it has a
+forward pass of its own, Jacobians are complex steps through that, and losses and output metrics are their dense
+definitions, datum by datum.
 
 Layouts: parameters are a tuple with one dict of arrays a layer, as everywhere; a flat block (n,) is the weight in C
 order, then the bias. Losses take z (d,) of one datum, metrics z (batch, d).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from rbench.losses import get_loss
+from rbench.metrics import get_output_metric
 from rbench.modules import Module, Params
 from rbench.random import generator
 from rbench.testing._masses import draw_mass, mass_diagonals
@@ -30,6 +32,7 @@ from rbench.testing._networks import (
 __all__ = [
     "cotangent",
     "draw_mass",
+    "drawn",
     "flat",
     "forward",
     "gradient",
@@ -41,71 +44,34 @@ __all__ = [
     "mass_diagonals",
     "output_metrics",
     "predictions",
-    "sampled_rows",
     "shaped",
-    "sigmoid",
-    "softmax",
-    "true_vs_rest",
     "value",
     "windows",
 ]
 
 
-def softmax(z: Numbers) -> Numbers:
-    """p_i = e^{z_i} / Σ_j e^{z_j}, shape (d,)."""
-    e = np.exp(z - z.max())
-    return np.asarray(e / e.sum())
-
-
-def sigmoid(z: Numbers) -> Numbers:
-    """p_i = 1 / (1 + e^{−z_i})."""
-    return np.asarray(1 / (1 + np.exp(-z)))
-
-
-def other_classes(z: Numbers, y: Any) -> Numbers:
-    """The probabilities p with the label's set to zero, (d,), whose sum 1 − p_y keeps its digits as p_y → 1."""
-    return np.asarray(softmax(z) * (np.arange(len(z)) != y))
-
-
 def value(loss: str, z: Numbers, y: Any) -> Any:
     """ℓ(z, y) of one datum, a number; holomorphic in z, for complex steps."""
-    formulas: dict[str, Callable[[], Any]] = {
-        "cross_entropy": lambda: np.log(np.exp(z).sum()) - z[y],
-        "squared_error": lambda: ((z - y) ** 2).sum() / 2,
-        "binary_cross_entropy": lambda: (np.log(1 + np.exp(z)) - y * z).sum(),
-    }
-    return formulas[loss]()
+    return get_loss(loss).dense.value(z, y)
 
 
 def cotangent(loss: str, z: Numbers, y: Any) -> Numbers:
     """∂ℓ/∂z of one datum, (d,)."""
-    formulas: dict[str, Callable[[], Numbers]] = {
-        "cross_entropy": lambda: other_classes(z, y) - other_classes(z, y).sum() * np.eye(len(z))[y],
-        "squared_error": lambda: z - y,
-        "binary_cross_entropy": lambda: sigmoid(z) - y,
-    }
-    return formulas[loss]()
+    return get_loss(loss).dense.cotangent(z, y)
 
 
 def predictions(loss: str, z: Numbers) -> Numbers:
     """The mean of p(y | z) of one datum, (d,)."""
-    means: dict[str, Callable[[Numbers], Numbers]]
-    means = {"cross_entropy": softmax, "binary_cross_entropy": sigmoid, "squared_error": np.array}
-    return means[loss](z)
+    return get_loss(loss).dense.mean(z)
 
 
 def hessian(loss: str, z: Numbers) -> Numbers:
-    """∂²ℓ/∂z² of one datum, (d, d)."""
-    formulas: dict[str, Callable[[], Numbers]] = {
-        "cross_entropy": lambda: np.stack([-softmax(z)[i] * cotangent(loss, z, i) for i in range(len(z))]),
-        "squared_error": lambda: np.eye(len(z)),
-        "binary_cross_entropy": lambda: np.diag(sigmoid(z) * sigmoid(-z)),
-    }
-    return formulas[loss]()
+    """∂²ℓ/∂z² of one datum, (d, d), which is the same for every target."""
+    return get_loss(loss).dense.hessian(z, 0 if get_loss(loss).integer_targets else predictions(loss, z))
 
 
-def sampled_rows(loss: str, z: Numbers, rank: int, seed: int, step: int = 0) -> Numbers:
-    """∂ℓ(z, ŷ)/∂z for `rank` targets ŷ ~ p(· | z) a datum, (batch, rank, d), by inverting distribution functions.
+def drawn(loss: str, z: Numbers, rank: int, seed: int, step: int = 0) -> Numbers:
+    """Targets ŷ ~ p(· | z), `rank` of them per datum, (batch, rank, …).
 
     Args:
         loss: the loss's name.
@@ -114,16 +80,7 @@ def sampled_rows(loss: str, z: Numbers, rank: int, seed: int, step: int = 0) -> 
         seed: of the run.
         step: 0-based index of the training step.
     """
-    random = generator(seed, "samples", step)
-    batch, d = z.shape
-    if loss == "squared_error":
-        return random.standard_normal((batch, rank, d))
-    if loss == "binary_cross_entropy":
-        uniform = random.random((batch, rank, d))
-        return np.stack([sigmoid(z[b]) - (uniform[b] < sigmoid(z[b])) for b in range(batch)])
-    uniform = random.random((batch, rank))
-    labels = [np.searchsorted(np.cumsum(softmax(z[b])), uniform[b], side="right") for b in range(batch)]
-    return np.stack([[cotangent(loss, z[b], label) for label in labels[b]] for b in range(batch)])
+    return get_loss(loss).dense.draw(generator(seed, "samples", step), z, rank)
 
 
 def output_metrics(
@@ -136,29 +93,15 @@ def output_metrics(
         loss: the loss's name.
         z: outputs (batch, d).
         y: targets, one a datum.
-        rank: samples a datum, for `ggn_mc`.
+        rank: samples a datum, for a metric that draws them.
         seed: of the samples.
         step: 0-based index of the training step, for the samples.
     """
-    batch, d = z.shape
     if not isinstance(metric, str):
-        return np.stack([np.asarray(metric, np.float64)] * batch)
-    if metric == "ggn_mc":
-        rows = sampled_rows(loss, z, rank, seed, step)
-        return np.asarray(np.einsum("bki,bkj->bij", rows, rows) / rank)
-    formulas: dict[str, Callable[[Numbers, Any], Numbers]] = {
-        "identity": lambda z, y: np.eye(d),
-        "ggn": lambda z, y: hessian(loss, z),
-        "empirical_fisher": lambda z, y: np.outer(cotangent(loss, z, y), cotangent(loss, z, y)),
-        "true_vs_rest": true_vs_rest,
-    }
-    return np.stack([formulas[metric](z[b], y[b]) for b in range(batch)])
-
-
-def true_vs_rest(z: Numbers, y: Any) -> Numbers:
-    """p_y / (1 − p_y) · (p − e_y)(p − e_y)ᵀ of one datum, (d, d)."""
-    row = cotangent("cross_entropy", z, y)
-    return np.asarray(softmax(z)[y] / other_classes(z, y).sum() * np.outer(row, row))
+        return np.stack([np.asarray(metric, np.float64)] * len(z))
+    chosen = get_output_metric(metric, rank)
+    targets = drawn(loss, z, rank, seed, step) if chosen.samples else [None] * len(z)
+    return np.stack([chosen.dense(get_loss(loss), *datum) for datum in zip(z, y, targets, strict=True)])
 
 
 def layer_metric(jacobian: Numbers, metrics: Numbers, mass: Numbers, treatment: str) -> Numbers:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from rbench.backend import Backend
 from rbench.experiment import Cell, Limits, Outcome, Report
-from rbench.methods.base import Method
+from rbench.methods.base import WINDOW, Method
 from rbench.plugins import plugins
 from rbench.spec import Configurable, expansions, parse
 from rbench.tasks.base import Task
@@ -15,7 +15,6 @@ from rbench.train.budget import Budget
 from rbench.train.check import check_batch, check_cells
 from rbench.train.loop import set_up, train
 from rbench.train.memory import Peaks, check_memory, step_peaks
-from rbench.train.step_time import WINDOW
 
 Source: TypeAlias = Literal["weights", "order", "samples"]
 """What of a run is random: initial weights; the order of batches, and their augmentation; the samples of the metric."""

@@ -8,6 +8,7 @@ from rbench.errors import DataError, DivergedError
 from rbench.experiment import NO_LIMITS, Limits, Outcome, Report
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
+from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
@@ -17,8 +18,8 @@ from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.memory import check_memory
 from rbench.train.pace import Pace
-from rbench.train.step_time import WINDOW, side_by_side
-from rbench.train.stepper import STEPS_PER_CALL, Stepper, Steps
+from rbench.train.step_time import side_by_side
+from rbench.train.stepper import Stepper, Steps
 
 if TYPE_CHECKING:
     from rbench.train.cell import Training
@@ -170,7 +171,7 @@ class _Loop:
         if first is not None:
             clock.move(max(0.0, first - seconds), "warm_up", "compile")
             _add(outcome.figures, "compile_seconds", max(0.0, first - seconds))
-        return _Made(STEPS_PER_CALL if several else 1, result, seconds)
+        return _Made(stepper.steps_per_call if several else 1, result, seconds)
 
     def _check(self, first: int, losses: Array, healths: Array | None) -> None:
         """Raise for the first step of a call that failed or whose loss is not finite."""

@@ -12,10 +12,10 @@ from time import sleep
 from pydantic import BaseModel
 
 from rbench.errors import Skip
+from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.train.clock import arrays_of
 from rbench.train.process import resident_bytes
-from rbench.train.step_time import WINDOW
 from rbench.train.stepper import Stepper
 
 SETTLE_SECONDS = 0.02

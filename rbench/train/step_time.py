@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rbench.methods import SGD, Step
+from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.train.clock import arrays_of, paired_seconds
 from rbench.train.stepper import Stepper
-
-WINDOW = 1000
-"""Steps over which the variants of a step are counted."""
 
 
 class Variant(NamedTuple):

@@ -8,12 +8,9 @@ import numpy as np
 
 from rbench.backend import Array
 from rbench.methods import Method, Problem, State, Step, compile_step
-from rbench.modules import Conv2d, Params
+from rbench.modules import Params
 from rbench.train.clock import arrays_of
 from rbench.train.feed import Feed
-
-STEPS_PER_CALL = 10
-"""Steps that a backend with loops makes in one call."""
 
 
 class Steps(NamedTuple):
@@ -39,13 +36,15 @@ class Stepper:
         problem: the problem.
         method: the method.
         feed: batches and noise.
+        steps_per_call: steps that `calls` makes, as the backend has it for the network.
     """
 
     def __init__(self, problem: Problem, method: Method, feed: Feed) -> None:
         self.problem, self.method, self.feed = problem, method, feed
+        self.steps_per_call = problem.backend.steps_per_call(problem.net)
         self._step = compile_step(problem, method)
         self._made: set[Hashable] = set()
-        self._loops: dict[Hashable, Callable[..., Any] | None] = {}
+        self._loops: dict[Hashable, Callable[..., Any]] = {}
 
     def start(self, params: Params) -> State:
         """The method's state before its first step on the feed's batches."""
@@ -62,7 +61,7 @@ class Stepper:
             total: steps of the run.
             params: the parameters before it.
             state: the method's state before it.
-            several: whether `STEPS_PER_CALL` steps are made in the call.
+            several: whether `steps_per_call` steps are made in the call.
         """
         if self.problem.backend.eager:
             return False
@@ -85,13 +84,13 @@ class Stepper:
         return one
 
     def calls(self, first: int, total: int) -> Callable[[Params, State], Steps]:
-        """Like `call`, for `STEPS_PER_CALL` steps from an index on; `loops_from` says whether there can be."""
+        """Like `call`, for `steps_per_call` steps from an index on; `loops_from` says whether there can be."""
         method, backend = self.method, self.problem.backend
-        indices = range(first, first + STEPS_PER_CALL)
+        indices = range(first, first + self.steps_per_call)
         batch, phase = self.feed.several(indices), method.phase(first)
         rows = [method.scalars(index, total) for index in indices]
         scalars = {name: backend.asarray(np.asarray([row[name] for row in rows])) for name in rows[0]}
-        loop = cast(Callable[..., Any], self._loop(phase))
+        loop = self._loop(phase)
 
         def many(params: Params, state: State) -> Steps:
             noise = self.feed.several_noise(indices, method.samples_in(phase))
@@ -102,8 +101,8 @@ class Stepper:
 
     def loops_from(self, first: int, stop: int) -> bool:
         """Whether the steps from an index on, `stop` excluded, begin with enough of one phase for one call."""
-        phases = {self.method.phase(index) for index in range(first, first + STEPS_PER_CALL)}
-        return first + STEPS_PER_CALL <= stop and len(phases) == 1 and self._loop(*phases) is not None
+        phases = {self.method.phase(index) for index in range(first, first + self.steps_per_call)}
+        return self.steps_per_call > 1 and first + self.steps_per_call <= stop and len(phases) == 1
 
     def compile_loops(self, params: Params, stops: Sequence[int], total: int) -> float:
         """Compile the calls of many steps on the way to the stops; the seconds beyond those of a later call."""
@@ -114,7 +113,7 @@ class Stepper:
                 loops = self.loops_from(index, stop)
                 if loops:
                     firsts.setdefault(self.method.phase(index), index)
-                index += STEPS_PER_CALL if loops else 1
+                index += self.steps_per_call if loops else 1
         seconds = 0.0
         for first in firsts.values():
             call, state = self.calls(first, total), self.start(params)
@@ -128,7 +127,7 @@ class Stepper:
         self.problem.backend.synchronize(arrays_of(call(params, state)))
         return perf_counter() - start
 
-    def _loop(self, phase: Hashable) -> Callable[..., Any] | None:
+    def _loop(self, phase: Hashable) -> Callable[..., Any]:
         if phase not in self._loops:
             problem, method = self.problem, self.method
 
@@ -137,7 +136,5 @@ class Stepper:
                 result = method.step(problem, params, state, batch, scalars, phase)
                 return (result.params, result.state), (result.loss, result.health)
 
-            # Within a loop XLA's convolutions on a CPU are tens of times slower; and such steps are long beside a call.
-            convolves = any(isinstance(layer, Conv2d) for layer in problem.net.layers)
-            self._loops[phase] = None if convolves else problem.backend.compile_loop(one)
+            self._loops[phase] = cast(Callable[..., Any], problem.backend.compile_loop(one))
         return self._loops[phase]

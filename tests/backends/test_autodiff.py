@@ -16,7 +16,7 @@ import rbench
 from autodiff import Problem, convolutions, each, networks
 from rbench import Add, Conv2d, Copy, Flatten, Identity, Linear, MaxPool2d, ScaleShift, Tanh
 from rbench.errors import BackendError, PluginError
-from rbench.losses import LOSSES, CrossEntropy
+from rbench.losses import CrossEntropy
 from rbench.modules import Module
 from rbench.modules.inputs import Patches
 from rbench.solvers import SOLVERS
@@ -170,7 +170,7 @@ def backend(name):
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module", params=list(LOSSES))
+@pytest.fixture(scope="module", params=autodiff.LOSSES)
 def loss(request):
     return request.param
 

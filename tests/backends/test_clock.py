@@ -9,11 +9,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from lagging import COMPILING, LAUNCH, WORK, LaggingBackend, RealWatch, Watch, leaves
+from lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
 from rbench.backend import BackendPlugin
 from rbench.errors import DivergedError
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
+from rbench.methods.base import WINDOW
 from rbench.plugins import plugins
 from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
@@ -22,8 +23,7 @@ from rbench.train.evaluate import Evaluator
 from rbench.train.feed import Feed
 from rbench.train.loop import Outcome, train
 from rbench.train.pace import Pace
-from rbench.train.step_time import WINDOW
-from rbench.train.stepper import STEPS_PER_CALL, Stepper
+from rbench.train.stepper import Stepper
 from rbench_numpy.backend import NumpyBackend
 
 STEPS, PER_EPOCH = 400, 40

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from rbench import Conv2d, Flatten, Linear, ReLU
 from rbench.errors import BackendError
 from rbench.losses import get_loss
 from rbench.methods import Problem
@@ -16,7 +17,7 @@ from rbench.plugins import find_backend, get_backend
 from rbench.run import Request
 from rbench.train.cell import configured
 from rbench.train.feed import Feed
-from rbench.train.stepper import STEPS_PER_CALL, Stepper
+from rbench.train.stepper import Stepper
 
 STEPS, SEED, TOLERANCE = 200, 3, 1e-8
 METHODS = ["riemannian[output_metric=ggn_mc,lr=0.3,mass=1]", "kfac[lr=0.3,damping=1]", "adam[lr=0.03]"]
@@ -68,7 +69,7 @@ def trained(name, spec, dtype="float64", several=False):
         loops = several and stepper.loops_from(done, STEPS)
         params, state, loss, _ = (stepper.calls if loops else stepper.call)(done, STEPS)(params, state)
         losses.append(problem.backend.to_numpy(loss).reshape(-1))
-        done += STEPS_PER_CALL if loops else 1
+        done += stepper.steps_per_call if loops else 1
     return arrays(problem.backend, params), np.concatenate(losses), len(losses)
 
 
@@ -129,6 +130,12 @@ def test_training_many_steps_a_call_ends_at_the_same_weights(name, spec):
     assert losses.shape == other_losses.shape == (STEPS,)
     assert calls < STEPS / 2
     assert apart(weights, other_weights) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", [pytest.param("jax", marks=pair("numpy", "jax").marks)])
+def test_networks_with_convolutions_make_a_step_a_call(name):
+    images = Conv2d(1, 2, 3) >> ReLU() >> Flatten() >> Linear(72, 10)
+    assert [get_backend(name).steps_per_call(net) for net in (task().network(), images)] == [10, 1]
 
 
 @pytest.mark.parametrize("spec", METHODS)

@@ -1,0 +1,71 @@
+"""The arithmetic of a step, counted: the floor under its time over SGD's, were every product as quick as any other.
+
+Counted are multiply-add pairs of matrix products, factorisations and triangular solves: r² n / 2 for a symmetric
+product of r vectors of size n, n³/6 for a Cholesky factorisation, n² k / 2 for a triangular solve with k right-hand
+sides, n³ for an inverse; what is done entry by entry is not counted. B is the batch, and a layer has P positions, and
+at each i inputs (a with the bias's 1) and o outputs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rbench.modules import Layer, Module, Parallel, Sequential
+from rbench.modules.space import Space
+
+EIGEN = 4.5
+"""Pairs of an eigendecomposition with vectors, over n³ (Golub and Van Loan, Matrix Computations, 8.3: 9 n³ flops)."""
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """A layer at its place in a network.
+
+    Attributes:
+        layer: the layer.
+        positions: P.
+        pulls: whether rows are pulled back through it, as they are not through a first layer.
+    """
+
+    layer: Layer
+    positions: int
+    pulls: bool
+
+    @property
+    def weights(self) -> int:
+        """P o i, the pairs of one row through the layer, and of one datum's weight product."""
+        return self.positions * self.layer.fan_out * self.layer.fan_in
+
+    @property
+    def product(self) -> int:
+        """The pairs of one row through the layer: none where its map is entry by entry."""
+        return 0 if self.layer.entrywise else self.weights
+
+
+def layer_works(net: Module, space: Space) -> list[LayerWork]:
+    """The layers of a network for inputs of these shapes, in order of their blocks."""
+    return list(_works(net, space, pulls=False))
+
+
+def _works(module: Module, space: Space, pulls: bool) -> Iterator[LayerWork]:
+    if isinstance(module, Sequential):
+        for part in module.modules:
+            yield from _works(part, space, pulls)
+            pulls, space = pulls or bool(part.layers), part.out_space(space)
+    elif isinstance(module, Parallel):
+        start = 0
+        for part in module.modules:
+            stop = start + len(part.in_space)
+            yield from _works(part, space[start:stop], pulls)
+            start = stop
+    elif isinstance(module, Layer):
+        yield LayerWork(module, module.positions(space), pulls)
+
+
+def pass_operations(works: list[LayerWork], batch: int, rows: float) -> float:
+    """Forward, and a pullback of some rows a datum: B Σ P o i, and rows · B Σ P o i but for the first layer."""
+    return batch * sum(work.product * (1 + rows * work.pulls) for work in works)
+
+
+def gradient_operations(works: list[LayerWork], batch: int) -> float:
+    """Forward, a pullback of 1 row a datum, and weight products B P o i: a step of a first-order method."""
+    return pass_operations(works, batch, 1) + batch * sum(work.weights for work in works)

@@ -1,0 +1,198 @@
+"""An output metric and a loss of a plugin, those of docs/plugins.md: run, listed, and judged by the gate."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import rbench
+from plugin_folder import install
+from rbench.errors import BackendError, MetricError, PluginError
+from rbench.losses import DenseLoss
+from rbench.methods import Riemannian
+from rbench.metrics import OutputFactor
+from rbench.plugins import plugins
+from rbench.testing import _examples as examples
+from rbench.testing import verify
+from rbench.testing._registered_cases import registered_cases
+
+PAGE = Path(__file__).parents[1] / "docs/plugins.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+CHECKS = ["loss scaled_error", "samples of scaled_error", "metric diagonal_ggn"]
+TASK = """
+from rbench.hookspecs import hookimpl as task_hook
+
+
+@task_hook
+def rbench_tasks():
+    from rbench.tasks.regression import Regression
+
+    class Scaled(Regression):
+        name, summary, loss, target = "scaled", "with a loss of a plugin", "scaled_error", None
+
+    return [Scaled]
+"""
+
+
+@pytest.fixture
+def own():
+    """The page's metric and loss, registered in this process; a module with their classes."""
+    module = ModuleType("own")
+    for block in BLOCKS:
+        exec(block, vars(module))
+    examples.example.cache_clear()
+    plugins().manager.register(module, name="own")
+    yield module
+    plugins().manager.unregister(name="own")
+    examples.example.cache_clear()
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Runs the command line in a process that finds the plugin."""
+    environment = install(tmp_path, "own", "\n".join([*BLOCKS, TASK]))
+
+    def run(*words):
+        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    return run
+
+
+def missed(backend="numpy", dtype="float64"):
+    """The checks of what is registered, each with whether it is missed."""
+    results = verify(rbench.get_backend(backend, dtype=dtype), list(registered_cases()))
+    return {check: not all(r.passed for r in results if r.case.check == check) for check in CHECKS}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "cupy"])
+def test_the_gate_passes_them_on(name, dtype, own):
+    try:
+        assert missed(name, dtype) == dict.fromkeys(CHECKS, False)
+    except (BackendError, PluginError) as error:
+        pytest.skip(str(error))
+
+
+def test_there_are_no_such_cases_without_a_plugin():
+    assert list(registered_cases()) == []
+
+
+DENSE = {"value": lambda z, y: ((z - y) ** 2).sum() / 8, "cotangent": lambda z, y: (z - y) / 4, "mean": lambda z: z}
+
+
+def wide_draws(random, z, samples):
+    return z[:, None] + 3 * random.standard_normal((len(z), samples, z.shape[1]))
+
+
+def without_root(self, backend, loss, z, y, noise):
+    diagonal = backend.xp.sum(loss.hessian_factor(backend, z) ** 2, axis=1)
+    return OutputFactor(diagonal[:, :, None] * backend.eye(z.shape[1]))
+
+
+def raises(*arguments):
+    raise RuntimeError("on purpose")
+
+
+LOSS = {"loss scaled_error"}
+METRIC = {"metric diagonal_ggn"}
+WRONG = {
+    "a factor without a root": ("DiagonalGGN", {"factor": without_root}, METRIC),
+    "another dense metric": ("DiagonalGGN", {"dense": lambda self, loss, z, y, drawn: np.eye(len(z))}, METRIC),
+    "a metric that raises": ("DiagonalGGN", {"factor": raises}, METRIC),
+    "a check that raises, and a wrong factor": ("DiagonalGGN", {"check": raises, "factor": without_root}, METRIC),
+    "values": ("ScaledError", {"values": lambda self, b, z, y: b.xp.sum((z - y) ** 2, axis=1)}, LOSS),
+    "cotangents": ("ScaledError", {"cotangents": lambda self, b, z, y: z - y}, LOSS),
+    "cotangents in both": (
+        "ScaledError",
+        {
+            "cotangents": lambda self, b, z, y: z - y,
+            "dense": DenseLoss(**DENSE | {"cotangent": lambda z, y: z - y}, draw=wide_draws),
+        },
+        LOSS,
+    ),
+    "a Hessian": (
+        "ScaledError",
+        {"hessian_factor": lambda self, b, z: b.eye(z.shape[1]) + b.xp.zeros_like(z)[:, :, None]},
+        LOSS | METRIC,
+    ),
+    "predictions": ("ScaledError", {"predictions": lambda self, b, z: 2 * z}, LOSS),
+    "samples in both": (
+        "ScaledError",
+        {
+            "sampled_factor": lambda self, b, z, noise: 3 * noise / (4 * noise.shape[1] ** 0.5),
+            "dense": DenseLoss(**DENSE, draw=wide_draws),
+        },
+        {"samples of scaled_error"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_gate_finds(name, own, monkeypatch):
+    cls, attributes, checks = WRONG[name]
+    for attribute, value in attributes.items():
+        monkeypatch.setattr(getattr(own, cls), attribute, value)
+    assert {check for check, is_missed in missed().items() if is_missed} >= checks
+
+
+def test_they_are_used_from_python(own, rng):
+    net = rbench.Linear(4, 3) >> rbench.Tanh() >> rbench.Linear(3, 2)
+    backend = rbench.get_backend("numpy", dtype="float64")
+    given = net, net.init(backend), rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
+    ours, theirs = (
+        rbench.loss_gradient(*given, loss=loss, backend=backend) for loss in ("scaled_error", "squared_error")
+    )
+    np.testing.assert_allclose(ours[0]["weight"], theirs[0]["weight"] / 4, rtol=1e-12)
+    common = {"loss": "scaled_error", "backend": backend, "mass": 0.1}
+    diagonal, whole = (rbench.layer_metrics(*given, output_metric=name, **common) for name in ("diagonal_ggn", "ggn"))
+    np.testing.assert_allclose(diagonal[0], whole[0], rtol=1e-12)
+    with pytest.raises(MetricError, match=r"'diagonal-gn' \(did you mean 'diagonal_ggn'\?\).*; or give a matrix"):
+        rbench.layer_metrics(*given, output_metric="diagonal-gn", **common)
+    assert Riemannian(output_metric="diagonal_ggn").spec.startswith("riemannian[output_metric=diagonal_ggn,")
+
+
+def test_they_are_run_and_listed(call, tmp_path):
+    method = "riemannian[output_metric=diagonal_ggn,lr=0.01]"
+    done = call("run", "-t", "scaled", "-m", method, "-m", "kfac", "--steps", 20, "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").glob("*.json")]
+    assert [record["status"] for record in records] == ["ok", "ok"]
+    assert all(record["history"][-1]["train_loss"] < record["history"][0]["train_loss"] for record in records)
+    assert all("source of own" in record["environment"] for record in records)
+    listed = json.loads(call("list", "--json").stdout)
+    assert "diagonal_ggn" in [item["name"] for item in listed["output_metrics"]]
+    assert "scaled_error" in [item["name"] for item in listed["losses"]]
+
+
+def test_a_plugin_s_metric_is_one_of_what_a_figure_depends_on(call, tmp_path):
+    words = (
+        "run",
+        "-t",
+        "digits[hidden=[4]]",
+        "-m",
+        "riemannian[output_metric=diagonal_ggn]",
+        "--steps",
+        2,
+        "-o",
+        "run",
+    )
+    assert call(*words).returncode == 0
+    file = tmp_path / "own.py"
+    file.write_text(file.read_text() + "\n# changed\n")
+    done = call(*words)
+    assert done.returncode == 2
+    assert "source of own" in done.stderr
+
+
+def test_the_gate_of_the_command_line_covers_them(call):
+    done = call("verify", "-b", "numpy", "--dtype", "float64")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(check in done.stdout for check in CHECKS)
+    short = call("verify", "-b", "numpy", "--dtype", "float64", "--short").stdout
+    assert not any(check in short for check in CHECKS)
