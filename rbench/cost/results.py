@@ -9,7 +9,8 @@ from pydantic_core import from_json
 
 from rbench.cost.request import Case, CostRequest, Plan
 from rbench.errors import DataError
-from rbench.run.declared import Provenance
+from rbench.figures import STEP_COST, fields
+from rbench.run.declared import Provenance, with_figures
 from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.provenance import provenance
@@ -18,22 +19,14 @@ from rbench.run.record import write_json
 from rbench.run.resume import ChangedError
 from rbench.run.run_file import kind
 
-COST_FIELDS = (
+CASE_FIELDS = (
     "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
-    "threads", "status", "reason", "rounds", "step_seconds", "step_seconds_low", "step_seconds_high",
-    "step_ratio_to_sgd", "step_ratio_low", "step_ratio_high", "floor", "operations", "n_parameters",
-    "compile_seconds", "peak_host_bytes", "peak_resident_bytes", "peak_device_bytes",
+    "threads",
 )  # fmt: skip
-"""Fields of a row, in order; what does not apply is null. A row is of a method's step, or of a part of a step.
+"""What a row is of: a method's step, or a part of one; `sweep` grows from row to row of a series, to `size`."""
 
-- `step_seconds` median over `rounds` of a synchronised step, or part, at the initial weights, with quartiles; where
-  steps differ, a round is the mean of a cycle of them;
-- `step_ratio_to_sgd` median of the ratio to a step of `sgd`, timed in turn with it in the same process, with quartiles;
-- `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`;
-- `sweep` what grows from row to row of a series, and `size` how large it is;
-- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters; see `rbench.train.memory.Peaks`.
-"""
+COST_FIELDS = (*CASE_FIELDS, "status", "reason", "rounds", *fields(STEP_COST))
+"""Fields of a row, in order; what does not apply is null. `rounds` are those that seconds are the median of."""
 
 
 class Place(BaseModel):
@@ -93,16 +86,6 @@ class _Facts(BaseModel):
     sizes: str | None = None
     device: str | None = None
     threads: Count | None = None
-    step_ratio_to_sgd: Number | None = None
-    step_ratio_low: Number | None = None
-    step_ratio_high: Number | None = None
-    floor: Number | None = None
-    operations: Number | None = None
-    n_parameters: Count | None = None
-    compile_seconds: Number | None = None
-    peak_host_bytes: Number | None = None
-    peak_resident_bytes: Number | None = None
-    peak_device_bytes: Number | None = None
     libraries: dict[str, str] = {}
 
 
@@ -116,7 +99,7 @@ class _Stats(BaseModel):
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="allow")
-    extra_info: _Facts
+    extra_info: with_figures(_Facts, STEP_COST)  # type: ignore[valid-type]
     stats: _Stats
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from rbench.report.compare import TRAINING_FIGURES, Change
+from rbench.figures import significant
+from rbench.report.compare import TITLES, Change
 from rbench.report.noise import WITHIN_NOISE
-from rbench.report.table import Format, raw, significant, with_interval, written
+from rbench.report.table import Format, raw, with_interval, written
 from rbench.run.record import plain
 
-TITLES = {figure.name: figure.title for figure in TRAINING_FIGURES}
 ALWAYS = ("task", "network", "method", "part")
 WORSE = "!"
 

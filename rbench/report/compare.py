@@ -8,52 +8,19 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from rbench.cost import COST_FIELDS
+from rbench.cost.results import CASE_FIELDS
 from rbench.errors import SpecError
+from rbench.figures import STEP_COST, TRAINING, Figure, compared
 from rbench.names import did_you_mean
+from rbench.report.frame import with_misses
 from rbench.report.noise import Ratio, paired_ratio
-from rbench.run.record import FIELDS, Record
+from rbench.run.record import CELL_FIELDS, Record
 
 Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure that runs are compared in. Of any, less is better.
-
-    Attributes:
-        name: its field.
-        title: head of its column.
-        default: whether it is compared where none is asked for. Seconds are not: two runs are made at two times, and a
-            machine that is slow throughout one of them is slow at every seed. What is timed in turn is.
-        repeats: whether a repeat gives it again, rounding of other libraries apart. Then one pair suffices where it is
-            beyond the square of the threshold; of others one pair says nothing.
-    """
-
-    name: str
-    title: str
-    default: bool = True
-    repeats: bool = True
-
-
-TRAINING_FIGURES = (
-    Figure("step_ratio_to_sgd", "step / SGD", repeats=False),
-    Figure("step_seconds", "step s", default=False, repeats=False),
-    Figure("train_seconds", "train s", default=False, repeats=False),
-    Figure("seconds_to_target", "to target s", default=False, repeats=False),
-    Figure("steps_to_target", "to target steps", default=False, repeats=False),
-    Figure("test_accuracy", "test error", repeats=False),
-    Figure("test_squared_error", "test squared error"),
-    Figure("test_loss", "test loss"),
-    Figure("peak_host_bytes", "peak host"),
-    Figure("peak_device_bytes", "peak device"),
-)
-COST_FIGURES = tuple(figure for figure in TRAINING_FIGURES if figure.name in COST_FIELDS)
-QUARTILES = {
-    "step_ratio_to_sgd": ("step_ratio_low", "step_ratio_high"),
-    "step_seconds": ("step_seconds_low", "step_seconds_high"),
-}
-"""Fields of a cost's row that hold the quartiles of a figure."""
+TITLES = {figure.name: figure.ratio_title or figure.head for figure in compared(TRAINING)}
+"""The heads of columns of ratios, in order; costs are compared in some of the same figures."""
 
 Row: TypeAlias = dict[str, Any]
 Cells: TypeAlias = dict[tuple[Any, ...], dict[int, Row]]
@@ -114,9 +81,9 @@ def compare_training(
     Raises:
         SpecError: a figure that does not exist, a threshold below 1, or runs that have no cell or no figure in common.
     """
-    a, b = ([_with_misses(record.row()) for record in half] for half in (first, second))
-    key = [name for name in FIELDS[: FIELDS.index("status")] if name != "seed"]
-    return _compare(a, b, key, _chosen(TRAINING_FIGURES, names), threshold)
+    a, b = ([with_misses(record.row()) for record in half] for half in (first, second))
+    key = [name for name in CELL_FIELDS if name != "seed"]
+    return _compare(a, b, key, _chosen(TRAINING, names), threshold)
 
 
 def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[str], threshold: float) -> list[Change]:
@@ -125,24 +92,19 @@ def compare_costs(first: Sequence[Row], second: Sequence[Row], names: Sequence[s
     Rows are matched by all that says what they are of. A timed figure has quartiles; it changed beyond noise where
     those of the two runs do not overlap.
     """
-    key = [name for name in COST_FIELDS[: COST_FIELDS.index("status")] if name != "sizes"]
-    return _compare(first, second, key, _chosen(COST_FIGURES, names), threshold)
-
-
-def _with_misses(row: Row) -> Row:
-    """A row in which a missed target takes forever."""
-    forever = dict.fromkeys(("seconds_to_target", "steps_to_target"), math.inf)
-    return row | forever if row["target_reached"] is False else row
+    key = [name for name in CASE_FIELDS if name != "sizes"]
+    return _compare(first, second, key, _chosen(STEP_COST, names), threshold)
 
 
 def _chosen(figures: Sequence[Figure], names: Sequence[str]) -> list[Figure]:
+    figures = compared(figures)
     known = [figure.name for figure in figures]
     for name in names:
         if name not in known:
             raise SpecError(
                 f"no figure to compare here is called {name}{did_you_mean(name, known)}; there are: {', '.join(known)}"
             )
-    return [figure for figure in figures if figure.name in names or (figure.default and not names)]
+    return [figure for figure in figures if figure.name in names or (figure.compared == "always" and not names)]
 
 
 def _compare(
@@ -202,26 +164,18 @@ def _end(line: Row | None) -> str:
 def _change(row: Row, figure: Figure, pairs: list[tuple[Row, Row]], threshold: float) -> Change:
     first, second = ([float(pair[side][figure.name]) for pair in pairs] for side in (0, 1))
     a, b = np.array(first), np.array(second)
-    ratio = paired_ratio(1 - a, 1 - b) if figure.name == "test_accuracy" else paired_ratio(a, b)
-    ends = QUARTILES.get(figure.name, ())
-    known = [[line[end] for end in ends if line.get(end) is not None] for line in pairs[0]]
+    ratio = paired_ratio(figure.minimised(a), figure.minimised(b))
+    known = [[line[end] for end in figure.quartiles if line.get(end) is not None] for line in pairs[0]]
     if all(len(quartiles) == 2 for quartiles in known):
         (low_a, high_a), (low_b, high_b) = known
         ratio = ratio._replace(low=low_b / high_a, high=high_b / low_a)
-    return Change(
-        row,
-        figure.name,
-        median(first),
-        median(second),
-        len(pairs),
-        ratio,
-        _verdict(figure, ratio, threshold),
-    )
+    verdict = _verdict(figure, ratio, threshold)
+    return Change(row, figure.name, median(first), median(second), len(pairs), ratio, verdict)
 
 
 def _verdict(figure: Figure, ratio: Ratio, threshold: float) -> Verdict:
     alone = math.isnan(ratio.low)
-    if alone and not figure.repeats:
+    if alone and not figure.exact:
         return "unknown"
     if ratio.low <= 1 <= ratio.high:
         return "noise"

@@ -7,10 +7,12 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from rbench.cost import COST_FIELDS, Place, places
+from rbench.cost.results import CASE_FIELDS
+from rbench.figures import RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
-from rbench.report.table import Format, csv_text, significant, written
+from rbench.report.table import Format, csv_text, with_interval, written
 from rbench.run.record import plain
 from rbench.run.run_file import kind
 from rbench.spec import parse
@@ -21,10 +23,13 @@ Row: TypeAlias = dict[str, Any]
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
 PART = {"part": "part of a step", "sizes": "sizes", **WHERE}
-RIGHT = (
-    "batch", "step ms", "over sgd", "floor", "ms", "pairs / ns", "host MiB", "host above sgd MiB", "resident MiB",
-    "device MiB", "device above sgd MiB",
-)  # fmt: skip
+_OVER_SGD = [figure for figure in STEP_COST if figure.measures == "memory" and figure.compared != "never"]
+"""Figures that a table shows as what they are above those of SGD, too."""
+
+RIGHT = {
+    "batch", "ms", "pairs / ns", *(figure.head for figure in STEP_COST),
+    *(f"{figure.title} above sgd {figure.unit.symbol}" for figure in _OVER_SGD),
+}  # fmt: skip
 
 
 def is_cost(directory: Path) -> bool:
@@ -43,11 +48,7 @@ def cost_rows(directories: list[Path]) -> list[Row]:
     if _repeated(rows, found.labels):
         said = [{"run": str(directory), **one} for (directory, _), one in zip(known, said, strict=True)]
         found = told_apart(said)
-    return [
-        plain(row) | ({} if label is None else {"environment": found.words[label]})
-        for own, label in zip(rows, found.labels, strict=True)
-        for row in own
-    ]
+    return [plain(row) for row in found.beside(rows)]
 
 
 def _facts(directory: Path, place: Place) -> dict[str, str]:
@@ -58,8 +59,9 @@ def _facts(directory: Path, place: Place) -> dict[str, str]:
 
 def _repeated(rows: list[list[Row]], labels: list[str | None]) -> bool:
     """Whether a figure was measured twice in one environment."""
-    of = COST_FIELDS[: COST_FIELDS.index("status")]
-    cases = [(label, *(row[name] for name in of)) for own, label in zip(rows, labels, strict=True) for row in own]
+    cases = [
+        (label, *(row[name] for name in CASE_FIELDS)) for own, label in zip(rows, labels, strict=True) for row in own
+    ]
     return len(set(cases)) < len(cases)
 
 
@@ -151,18 +153,15 @@ def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
     sgd = {tuple(row[name] for name in place): row for row in rows if parse(row["method"])[0] == "sgd"}
 
     def figures(row: Row) -> dict[str, str]:
-        ratio = "–"
-        if row["step_ratio_to_sgd"] is not None:
-            middle, low, high = (f"{row[f'step_ratio_{end}']:.2f}" for end in ("to_sgd", "low", "high"))
-            ratio = middle if low == high else f"{middle} ({low}–{high})"
-        floor = "–" if row["floor"] is None else f"{row['floor']:.2f}"
-        found = {"step ms": _milliseconds(row), "over sgd": ratio, "floor": floor} if timed else {}
-        for memory in ("host", "resident", "device"):
-            own, others = (one.get(f"peak_{memory}_bytes") for one in (row, sgd.get(tuple(row[n] for n in place), {})))
-            found[f"{memory} MiB"] = "–" if own is None else significant(own / 2**20)
-            if memory != "resident":
-                above = None if own is None or others is None else (own - others) / 2**20
-                found[f"{memory} above sgd MiB"] = "–" if above is None else significant(above)
+        beside = sgd.get(tuple(row[name] for name in place), {})
+        found = {}
+        for figure in columns(STEP_COST):
+            if timed or figure.measures == "memory":
+                found[figure.head] = _written(row, figure)
+            if figure in _OVER_SGD:
+                own, others = (one.get(figure.name) for one in (row, beside))
+                above = "–" if own is None or others is None else figure.unit.write(own - others)
+                found[f"{figure.title} above sgd {figure.unit.symbol}"] = above
         return found
 
     return figures
@@ -170,8 +169,15 @@ def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
 
 def _part_figures(row: Row) -> dict[str, str]:
     rate = row["operations"] / row["step_seconds"] / 1e9 if row["operations"] and row["step_seconds"] else None
-    return {"ms": _milliseconds(row), "pairs / ns": "–" if rate is None else significant(rate)}
+    return {
+        STEP_SECONDS.unit.symbol: _written(row, STEP_SECONDS),
+        "pairs / ns": "–" if rate is None else significant(rate),
+    }
 
 
-def _milliseconds(row: Row) -> str:
-    return "–" if row["step_seconds"] is None else significant(1e3 * row["step_seconds"])
+def _written(row: Row, figure: Figure) -> str:
+    """A figure, and the quartiles of a ratio."""
+    if row[figure.name] is None:
+        return "–"
+    low, high = figure.quartiles if figure.unit == RATIO and figure.quartiles else (figure.name, figure.name)
+    return with_interval(row[figure.name], row[low], row[high], figure.unit.write)

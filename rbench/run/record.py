@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from rbench.errors import DataError
+from rbench.figures import MEMORY, N_PARAMETERS, TRAINING, fields
 from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
 from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes
@@ -24,24 +25,18 @@ Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crash
 FINAL: tuple[Status, ...] = ("ok", "diverged")
 """What a resumed run does not repeat; the others may end differently on another day."""
 
-FIELDS = (
-    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget", "status", "reason",
-    "steps", "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
-    "compile_seconds", "train_seconds", "seconds_to_target", "steps_to_target", "target_reached", "peak_host_bytes",
-    "peak_resident_bytes", "peak_device_bytes", "memory_reason", "n_parameters", "dataset_sha256", "dataset_official",
-)  # fmt: skip
-"""Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
+CELL_FIELDS = ("suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget")
+"""What a row is of; `fixed` is what is random, and yet the same at every seed: such as `order, weights`."""
 
-- `fixed` what is random, and yet the same at every seed: such as `order, weights`;
-- `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
-- `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² a datum;
-- `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
-  of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
-- `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
-  and steps at the first that did;
-- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`;
-- `memory_reason` why they are missing, where the measurement did not end `ok`.
+_RESULTS = fields(figure for figure in TRAINING if figure.measures != "memory" and figure != N_PARAMETERS)
+FIELDS = (
+    *CELL_FIELDS, "status", "reason", *_RESULTS, "target_reached", *fields(MEMORY), "memory_reason", N_PARAMETERS.name,
+    "dataset_sha256", "dataset_official",
+)  # fmt: skip
+"""Fields of a table row, in order: a record's cell and how it ended, and the figures of `rbench.figures.TRAINING`.
+
+What does not apply is null. `target_reached` is whether an evaluation met the task's target; `memory_reason` why the
+figures of memory are missing, where their measurement did not end `ok`.
 """
 
 
