@@ -10,7 +10,6 @@ from rbench.figures import significant
 from rbench.report.compare import TITLES, Change
 from rbench.report.noise import WITHIN_NOISE
 from rbench.report.table import Format, raw, with_interval, written
-from rbench.run.record import plain
 
 ALWAYS = ("task", "network", "method", "part")
 WORSE = "!"
@@ -19,7 +18,7 @@ WORSE = "!"
 def render_changes(changes: Sequence[Change], form: Format) -> str:
     """`markdown`, `latex` and `html` a row a cell with a ratio a figure; `csv` and `json` the raw changes."""
     if form == "json" or form == "csv":
-        return raw([plain(change.line()) for change in changes], form)
+        return raw([change.line() for change in changes], form)
     found: dict[tuple[Any, ...], list[Change]] = {}
     for change in changes:
         found.setdefault(tuple(change.row.values()), []).append(change)

@@ -14,10 +14,10 @@ from rbench.figures import STEP_COST, TRAINING, Figure, compared
 from rbench.names import did_you_mean
 from rbench.report.frame import with_misses
 from rbench.report.noise import Ratio, paired_ratio
+from rbench.report.table import end_in_words
 from rbench.run.record import CELL_FIELDS, Record
 
 Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
-
 
 TITLES = {figure.name: figure.ratio_title or figure.head for figure in compared(TRAINING)}
 """The heads of columns of ratios, in order; costs are compared in some of the same figures."""
@@ -143,7 +143,7 @@ def _changes(
 ) -> Iterator[Change]:
     ended = sorted(seed for seed, line in first.items() if line["status"] == "ok")
     both = [seed for seed in ended if seed in second and second[seed]["status"] == "ok"]
-    lost = {seed: _end(second.get(seed)) for seed in ended if seed not in both}
+    lost = {seed: end_in_words(second[seed]) if seed in second else "missing" for seed in ended if seed not in both}
     if lost:
         words = "; ".join(f"seed {seed} {end}" if "seed" in first[seed] else end for seed, end in lost.items())
         nothing = Ratio(math.nan, math.nan, math.nan, math.nan)
@@ -153,12 +153,6 @@ def _changes(
         pairs = [pair for pair in pairs if all(line.get(figure.name) is not None for line in pair)]
         if pairs:
             yield _change(row, figure, pairs, threshold)
-
-
-def _end(line: Row | None) -> str:
-    if line is None:
-        return "missing"
-    return f"{line['status']}: {line['reason']}" if line["reason"] else str(line["status"])
 
 
 def _change(row: Row, figure: Figure, pairs: list[tuple[Row, Row]], threshold: float) -> Change:
@@ -180,4 +174,6 @@ def _verdict(figure: Figure, ratio: Ratio, threshold: float) -> Verdict:
     if ratio.low <= 1 <= ratio.high:
         return "noise"
     limit = threshold**2 if alone else threshold
-    return "worse" if ratio.middle > limit else "better" if ratio.middle < 1 / limit else "within"
+    if ratio.middle > limit:
+        return "worse"
+    return "better" if ratio.middle < 1 / limit else "within"

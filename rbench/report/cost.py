@@ -1,8 +1,8 @@
 """The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
@@ -12,11 +12,10 @@ from rbench.figures import RATIO, STEP_COST, STEP_SECONDS, Figure, columns, sign
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
-from rbench.report.table import Format, csv_text, with_interval, written
+from rbench.report.table import Look, csv_text, end_in_words, with_interval, written
 from rbench.run.record import plain
 from rbench.run.run_file import kind
 from rbench.spec import parse
-from rbench.text import json_text
 
 Row: TypeAlias = dict[str, Any]
 
@@ -37,7 +36,7 @@ def is_cost(directory: Path) -> bool:
     return kind(directory) == "cost"
 
 
-def cost_rows(directories: list[Path]) -> list[Row]:
+def cost_rows(directories: Sequence[Path]) -> list[Row]:
     """Rows with `rbench.cost.COST_FIELDS` of runs that measure costs.
 
     Where they differ in it, rows have an `environment` as well, in words; one that was measured twice, its run.
@@ -73,14 +72,10 @@ def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
     return lettered, {label: words for words, label in letters.items()}
 
 
-def render_costs(rows: list[Row], form: Format) -> str:
-    """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
-    if form == "json":
-        return json_text(rows)
+def render_costs(rows: list[Row], form: Look | Literal["csv"]) -> str:
+    """The tables as text: of steps, then of parts and of sweeps; `csv` the raw rows."""
     if form == "csv":
-        return csv_text(
-            pd.DataFrame(rows, columns=[*COST_FIELDS, *["environment"] * any("environment" in row for row in rows)])
-        )
+        return csv_text(pd.DataFrame(rows, columns=list(rows[0] if rows else COST_FIELDS)))
     rows, _ = _lettered(rows)
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
@@ -91,7 +86,7 @@ def render_costs(rows: list[Row], form: Format) -> str:
     return "\n\n".join(written(table, form, RIGHT) for table in shown if len(table))
 
 
-def cost_footnotes(directories: list[Path]) -> list[str]:
+def cost_footnotes(directories: Sequence[Path]) -> list[str]:
     """Sentences on timing, threads, machine and versions."""
     found = [(directory, place) for directory in directories for place in places(directory)]
     rows, words = _lettered(cost_rows(directories))
@@ -140,8 +135,7 @@ def _shown(rows: list[Row], names: dict[str, str], figures: Any) -> pd.DataFrame
         line |= {"threads": str(row["threads"])} if threads else {}
         line |= {"environment": row["environment"]} if row["environment"] else {}
         line |= figures(row)
-        end = row["status"] + (f": {row['reason']}" if row["reason"] else "")
-        lines.append(line | ({"status": end} if failed else {}))
+        lines.append(line | ({"status": end_in_words(row)} if failed else {}))
     table = pd.DataFrame(lines)
     return table[[name for name in table.columns if (table[name] != "–").any()]]
 

@@ -132,7 +132,8 @@ def _compared(groups: list[list[Line]]) -> list[Line]:
     """The rows of the methods that compete, each given by its records."""
     lines = [_ends(group) for group in groups]
     for figure in TRAINING:
-        values, name = [by_seed(group, figure.name) for group in groups], figure.name
+        name = figure.name
+        values = [_by_seed(group, name) for group in groups]
         for line, known, mark in zip(lines, values, marks(values, higher=figure.better == "higher"), strict=True):
             low, high = median_interval(list(known.values())) if known else (math.nan, math.nan)
             middle = median(known.values()) if known else math.nan
@@ -140,7 +141,7 @@ def _compared(groups: list[list[Line]]) -> list[Line]:
     return lines
 
 
-def by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
+def _by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
     """A figure of the records that ended `ok` and have it, by seed in increasing order; of repeats the median."""
     found: dict[int, list[float]] = {}
     for line in group:

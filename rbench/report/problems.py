@@ -12,6 +12,7 @@ from rbench.figures import SECONDS_TO_TARGET, TRAINING, judging
 from rbench.plugins import plugins
 from rbench.report.environments import environments
 from rbench.report.frame import located, rows, several_data
+from rbench.report.table import Look, with_notes, written
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
@@ -120,6 +121,21 @@ def place_columns(found: Sequence[Problems]) -> list[dict[str, str]]:
     return [{name: str(one.place[name] or "none") for name in several} for one in found]
 
 
-def left_out_note(found: Problems) -> list[str]:
-    """A sentence on the methods that were left out, if any."""
-    return [f"Left out, for not every task has them: {', '.join(found.left_out)}."] if found.left_out else []
+def place_tables(
+    found: Sequence[Problems], tables: Sequence[pd.DataFrame], notes: Sequence[list[str]], form: Look
+) -> str:
+    """A table for each place with its notes, as text.
+
+    Args:
+        found: what the tables are of.
+        tables: of text, a row a method.
+        notes: sentences on each.
+        form: how to write them.
+    """
+    parts = []
+    for one, place, table, said in zip(found, place_columns(found), tables, notes, strict=True):
+        lines = [{**place, "method": method, **row} for method, row in table.to_dict("index").items()]
+        if one.left_out:
+            said = [*said, f"Left out, for not every task has them: {', '.join(one.left_out)}."]
+        parts.append(with_notes(written(pd.DataFrame(lines), form, set(table.columns)), said, form))
+    return "\n\n".join(parts)

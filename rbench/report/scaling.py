@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from rbench.cost import network
 from rbench.figures import PEAK_HOST, STEP_SECONDS, significant
-from rbench.report.plot import new_figure, plain_label, save_plot
+from rbench.report.plot import new_plot, plain_label, save_plot
+from rbench.report.table import end_in_words
 from rbench.spec import parse
 
 FEWEST_POINTS = 3
@@ -70,7 +71,7 @@ class Crossover(NamedTuple):
 def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
     """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
     measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
-    labels = _labels(list(dict.fromkeys(row["method"] for row in measured)))
+    labels = _labels(measured)
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in measured:
         found.setdefault((row["sweep"], _place(row), labels[row["method"]]), []).append(row)
@@ -161,7 +162,8 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
 
 def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
     """A table a sweep and backend: a row a size, time and memory of each method."""
-    labels, tables = _labels(list(dict.fromkeys(row["method"] for row in rows))), []
+    labels = _labels(rows)
+    tables = []
     for sweep, place in dict.fromkeys((row["sweep"], _place(row)) for row in rows):
         own = [row for row in rows if (row["sweep"], _place(row)) == (sweep, place)]
         lines: dict[int, dict[str, str]] = {}
@@ -174,12 +176,12 @@ def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
 
 def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Where a series has no further figures, and why."""
-    labels = _labels(list(dict.fromkeys(row["method"] for row in rows)))
+    labels = _labels(rows)
     ends: dict[tuple[str, str, str], str] = {}
     for row in rows:
         if row["status"] != "ok":
             key = (row["sweep"], _place(row), labels[row["method"]])
-            words = f"no figure from {row['sweep']} = {row['size']:,} on: {row['status']}: {row['reason']}."
+            words = f"no figure from {row['sweep']} = {row['size']:,} on: {end_in_words(row)}."
             ends.setdefault(key, f"{key[2]}, {key[1]}: {words}")
     return list(ends.values())
 
@@ -192,8 +194,8 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     """
     sweeps, places = list(dict.fromkeys(s.sweep for s in found)), list(dict.fromkeys(s.backend for s in found))
     labels = list(dict.fromkeys(series.label for series in found))
-    figure = new_figure(3.4 * len(sweeps) + 1, 6.4)
-    axes = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
+    picture = new_plot(3.4 * len(sweeps) + 1, 6.4)
+    axes = picture.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
     titles = {STEP_SECONDS: f"{STEP_SECONDS.unit.symbol} per step", PEAK_HOST: f"peak {PEAK_HOST.unit.symbol}"}
     for row, (drawn, title) in enumerate(titles.items()):
         for column, sweep in enumerate(sweeps):
@@ -214,8 +216,8 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
             if column == 0:
                 part.set_ylabel(title)
     handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
-    save_plot(figure, path, dpi=150)
+    picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
+    save_plot(picture, path, dpi=150)
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -223,9 +225,9 @@ def _place(row: dict[str, Any]) -> str:
     return " ".join(row[name] for name in ("backend", "device", "dtype", "environment") if row.get(name))
 
 
-def _labels(specs: list[str]) -> dict[str, str]:
-    """Each SPEC by the values of the settings in which they differ; by its name where in none."""
-    parsed = {spec: parse(spec) for spec in specs}
+def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Each method of rows by the values of the settings in which they differ; by its name where in none."""
+    parsed = {spec: parse(spec) for spec in dict.fromkeys(row["method"] for row in rows)}
     keys = dict.fromkeys(key for _, settings in parsed.values() for key in settings)
     differ = [key for key in keys if len({str(settings.get(key)) for _, settings in parsed.values()}) > 1]
     return {

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
@@ -22,7 +22,7 @@ SUM = 8
 """Digits of a sum that a table shows."""
 
 
-def comparison(records: list[Record]) -> pd.DataFrame:
+def comparison(records: Sequence[Record]) -> pd.DataFrame:
     """The table to look at: text alone, a row a method, medians over seeds with their intervals and marks.
 
     Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
@@ -42,17 +42,14 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     for figure in columns(TRAINING):
         if table[figure.name].notna().any():
             shown[figure.head] = [_figure(line, figure) for line in lines]
-    shown["status"] = [
-        status if reason is None else f"{status}: {reason}"
-        for status, reason in zip(table["status"], table["reason"], strict=True)
-    ]
+    shown["status"] = [end_in_words(line) for line in lines]
     return shown
 
 
-def render(records: list[Record], form: Format) -> str:
+def render(records: Sequence[Record], form: Format) -> str:
     """The table as text: `markdown`, `latex` and `html` are the comparison, `csv` and `json` the raw rows."""
     if form == "json":
-        return raw([plain(line) for line in raw_rows(records)], form)
+        return raw(raw_rows(records), form)
     if form == "csv":
         frame, words = rows(records), environments(records).words
         return csv_text(frame.replace({"environment": words}) if words else frame.drop(columns="environment"))
@@ -62,11 +59,12 @@ def render(records: list[Record], form: Format) -> str:
 def render_history(records: list[Record], form: Literal["csv", "json"]) -> str:
     """Every evaluation of the records as text."""
     frame = history(records)
-    return csv_text(frame) if form == "csv" else raw([plain(line) for line in lines_of(frame)], form)
+    return csv_text(frame) if form == "csv" else raw(lines_of(frame), form)
 
 
 def raw(lines: Sequence[dict[str, Any]], form: Literal["csv", "json"]) -> str:
-    """Lines of plain data as text."""
+    """Lines of data as text; what is not finite is null."""
+    lines = [plain(line) for line in lines]
     return json_text(lines) if form == "json" else csv_text(pd.DataFrame(lines))
 
 
@@ -96,6 +94,11 @@ def written(shown: pd.DataFrame, form: Look, figures: Collection[str]) -> str:
     return str(shown.to_markdown(index=False, disable_numparse=True, colalign=alignment))
 
 
+def with_notes(table: str, notes: Sequence[str], form: Look) -> str:
+    """A written table and the notes below it."""
+    return f"{table}\n\n{written_notes(notes, form)}"
+
+
 def written_notes(notes: Sequence[str], form: Look) -> str:
     """Notes below a table: lines of Markdown, small print of LaTeX, paragraphs of HTML."""
     if form == "markdown":
@@ -110,6 +113,11 @@ def _figure(line: dict[Any, Any], figure: Figure) -> str:
     if math.isnan(middle):
         return "–"
     return f"{line[f'{figure.name}_mark']}{with_interval(middle, low, high, figure.unit.write)}"
+
+
+def end_in_words(row: Mapping[Any, Any]) -> str:
+    """How what a row is of ended, and why."""
+    return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
 
 
 def with_interval(middle: float, low: float, high: float, write: Callable[[float], str]) -> str:

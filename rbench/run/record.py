@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from rbench.errors import DataError
-from rbench.figures import MEMORY, N_PARAMETERS, TRAINING, fields
+from rbench.figures import N_PARAMETERS, TRAINING, fields
 from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
 from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes
@@ -28,10 +28,11 @@ FINAL: tuple[Status, ...] = ("ok", "diverged")
 CELL_FIELDS = ("suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget")
 """What a row is of; `fixed` is what is random, and yet the same at every seed: such as `order, weights`."""
 
-_RESULTS = fields(figure for figure in TRAINING if figure.measures != "memory" and figure != N_PARAMETERS)
+_MEMORY = [figure for figure in TRAINING if figure.measures == "memory"]
+_RESULTS = [figure for figure in TRAINING if figure not in (*_MEMORY, N_PARAMETERS)]
 FIELDS = (
-    *CELL_FIELDS, "status", "reason", *_RESULTS, "target_reached", *fields(MEMORY), "memory_reason", N_PARAMETERS.name,
-    "dataset_sha256", "dataset_official",
+    *CELL_FIELDS, "status", "reason", *fields(_RESULTS), "target_reached", *fields(_MEMORY), "memory_reason",
+    N_PARAMETERS.name, "dataset_sha256", "dataset_official",
 )  # fmt: skip
 """Fields of a table row, in order: a record's cell and how it ended, and the figures of `rbench.figures.TRAINING`.
 
