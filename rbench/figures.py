@@ -31,8 +31,13 @@ class Unit:
         return significant(value) if self.decimals is None or math.isinf(value) else f"{value:.{self.decimals}f}"
 
 
-NUMBER, RATIO, PERCENT, STEPS_MADE = Unit(), Unit(decimals=2), Unit("%", 100, 2), Unit("steps", decimals=0)
-SECONDS, MILLISECONDS, MIB = Unit("s"), Unit("ms", 1e3), Unit("MiB", 2.0**-20)
+NUMBER = Unit()
+RATIO = Unit(decimals=2)
+PERCENT = Unit("%", 100, 2)
+STEPS = Unit("steps", decimals=0)
+SECONDS = Unit("s")
+MILLISECONDS = Unit("ms", 1e3)
+MIB = Unit("MiB", 2.0**-20)
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,7 @@ def compared(figures: Iterable[Figure]) -> list[Figure]:
     return sorted(chosen, key=lambda one: (kinds.index(one.measures), one.compared == "when asked", one.judges))
 
 
-STEP_SECONDS = Figure(
-    "step_seconds", "time", "step", MILLISECONDS, compared="when asked", ratio_title="step s"
-)  # fmt: skip
+STEP_SECONDS = Figure("step_seconds", "time", "step", MILLISECONDS, compared="when asked", ratio_title="step s")
 """Median of a synchronised step at the initial weights; steps that differ count by their share."""
 
 STEP_RATIO = Figure("step_ratio_to_sgd", "time", "step / SGD", RATIO, compared="always")
@@ -129,16 +132,14 @@ it in the same process; steps that differ count by their share."""
 COMPILE_SECONDS = Figure("compile_seconds", "time")
 """What the first calls took beyond later ones, where the backend compiles."""
 
-SECONDS_TO_TARGET = Figure(
-    "seconds_to_target", "time", "to target", SECONDS, compared="when asked", until_target=True
-)  # fmt: skip
+SECONDS_TO_TARGET = Figure("seconds_to_target", "time", "to target", SECONDS, compared="when asked", until_target=True)
 """Training seconds at the first evaluation that met the task's target."""
 
 N_PARAMETERS = Figure("n_parameters", "size", better=None, whole=True, exact=True)
 
 PEAK_HOST = Figure(
     "peak_host_bytes", "memory", "peak host", MIB, exact=True, compared="always", ratio_title="peak host"
-)  # fmt: skip
+)
 
 MEMORY = (
     PEAK_HOST,
@@ -149,7 +150,7 @@ MEMORY = (
 
 TRAINING = (
     Figure("steps", "size", better=None, whole=True),
-    Figure("train_loss", "result", "train loss"),
+    Figure("train_loss", "result", "train loss", exact=True),
     Figure("test_loss", "result", "test loss", exact=True, compared="always", judges=3),
     Figure(
         "test_accuracy", "result", "test accuracy", PERCENT, "higher",
@@ -161,7 +162,7 @@ TRAINING = (
     COMPILE_SECONDS,
     Figure("train_seconds", "time", "train", SECONDS, compared="when asked"),
     SECONDS_TO_TARGET,
-    Figure("steps_to_target", "time", "to target", STEPS_MADE, compared="when asked", until_target=True),
+    Figure("steps_to_target", "time", "to target", STEPS, compared="when asked", until_target=True),
     *MEMORY,
     N_PARAMETERS,
 )  # fmt: skip
@@ -179,7 +180,7 @@ STEP_COST = (
     Figure("operations", "size", exact=True),
     N_PARAMETERS,
     COMPILE_SECONDS,
-    *(replace(figure, title=figure.name.split("_")[1]) for figure in MEMORY),
+    *(replace(figure, title=figure.name.split("_")[1]) for figure in MEMORY),  # host, resident, device
 )
 """Figures of the cost of a step, or of a part of one, whether a suite measures time, memory or a scaling sweep:
 

@@ -39,7 +39,7 @@ def compare(
     if json and format not in (None, TableFormat.json):
         fail(f"--json and --format {format.value} are two forms of one table; give one of them")
     with errors():
-        from rbench.report import cost_rows, is_cost, with_notes
+        from rbench.report import cost_rows, is_cost, written_notes
         from rbench.report.changes import change_notes, render_changes
         from rbench.report.compare import compare_costs, compare_training
         from rbench.report.load import load
@@ -62,6 +62,6 @@ def compare(
         form: Format = "json" if json else (format or TableFormat.markdown).value
         shown = render_changes(changes, form)
         if form != "csv" and form != "json":
-            shown = with_notes(shown, change_notes(changes, threshold, costs=costs), form)
+            shown += "\n\n" + written_notes(change_notes(changes, threshold, costs=costs), form)
         show(shown)
         raise typer.Exit(SOME_FAILED if any(change.fails for change in changes) else OK)

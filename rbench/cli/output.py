@@ -36,13 +36,15 @@ def end(run: "Run", *, json: bool) -> NoReturn:
     """Print a run's table with footnotes, or its rows as JSON, and end with the exit status that it deserves."""
     from rich.console import Console
 
-    from rbench.report import page
+    from rbench.report import footnotes, render, written_notes
     from rbench.report.display import print_table
 
     console, records = Console(), run.records
-    if console.is_terminal and not json:
+    if json:
+        show(render(records, "json"))
+    elif console.is_terminal:
         print_table(console, records)
     else:
-        show(page(records, [], "json" if json else "markdown"))
+        show(render(records, "markdown") + "\n\n" + written_notes(footnotes(records), "markdown"))
     tell(f"records: {run.directory}")
     raise typer.Exit(OK if run.ok else SOME_FAILED)

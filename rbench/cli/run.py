@@ -139,7 +139,7 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
 
     from rbench.cost import measure
     from rbench.errors import RbenchError
-    from rbench.report import cost_rows, page, plot_sweeps, series_of
+    from rbench.report import cost_footnotes, cost_rows, plot_sweeps, render_costs, series_of, written_notes
     from rbench.report.display import progress_bar
     from rbench.report.display import say as say_line
 
@@ -155,13 +155,15 @@ def _measure(request: "CostRequest", output: Path | None, *, force: bool, dry_ru
             bar.advance(ended)
 
         ok = measure(request, folder, say, force=force)
-    if series := series_of(cost_rows([folder])):
+    rows = cost_rows([folder])
+    if series := series_of(rows):
         try:
             plot_sweeps(series, folder / "scaling.png")
             tell(f"plot: {folder / 'scaling.png'}")
         except RbenchError as error:
             tell(f"rbench: {error}")
-    show(page([], [folder], "json" if json else "markdown"))
+    shown = render_costs(rows, "json" if json else "markdown")
+    show(shown if json else shown + "\n\n" + written_notes(cost_footnotes([folder]), "markdown"))
     tell(f"results: {folder}")
     raise typer.Exit(OK if ok else SOME_FAILED)
 

@@ -9,7 +9,10 @@ import typer
 from rbench.cli.program import app, errors, fail, show, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rbench.report import Format
+    from rbench.run import Record
 
 
 class TableFormat(StrEnum):
@@ -44,7 +47,7 @@ def table(
     if curves and format not in (None, TableFormat.csv, TableFormat.json):
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
     with errors():
-        from rbench.report import is_cost, page, render_history
+        from rbench.report import is_cost, render_history
         from rbench.report.load import load
         from rbench.report.plot import check_plot
         from rbench.report.profile import draw_profiles, render_profiles
@@ -69,7 +72,26 @@ def table(
             draw_profiles(records, profile)
             show(shown)
         else:
-            show(page(records, costs, form))
+            show(_tables(records, costs, form))
+
+
+def _tables(records: "list[Record]", costs: list[Path], form: "Format") -> str:
+    """The table of records and the tables of costs, with their notes where the form is one to look at."""
+    import json
+
+    from rbench.report import cost_footnotes, cost_rows, footnotes, render, render_costs, written_notes
+    from rbench.text import json_text
+
+    parts: list[tuple[str, Callable[[], list[str]]]] = []
+    if records or not costs:
+        parts.append((render(records, form), lambda: footnotes(records)))
+    if costs:
+        parts.append((render_costs(cost_rows(costs), form), lambda: cost_footnotes(costs)))
+    if form == "json":
+        return json_text([row for text, _ in parts for row in json.loads(text)])
+    if form == "csv":
+        return "\n\n".join(text for text, _ in parts)
+    return "\n\n".join(f"{text}\n\n{written_notes(notes(), form)}" for text, notes in parts)
 
 
 def _once(directories: list[Path]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from rbench.figures import RATIO, STEP_COST, STEP_SECONDS, Figure, columns, sign
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
-from rbench.report.table import Look, csv_text, end_in_words, with_interval, written
+from rbench.report.table import Format, csv_text, end_in_words, raw, with_interval, written
 from rbench.run.record import plain
 from rbench.run.run_file import kind
 from rbench.spec import parse
@@ -72,8 +72,10 @@ def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
     return lettered, {label: words for words, label in letters.items()}
 
 
-def render_costs(rows: list[Row], form: Look | Literal["csv"]) -> str:
-    """The tables as text: of steps, then of parts and of sweeps; `csv` the raw rows."""
+def render_costs(rows: list[Row], form: Format) -> str:
+    """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
+    if form == "json":
+        return raw(rows, form)
     if form == "csv":
         return csv_text(pd.DataFrame(rows, columns=list(rows[0] if rows else COST_FIELDS)))
     rows, _ = _lettered(rows)
