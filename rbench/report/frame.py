@@ -38,9 +38,8 @@ def rows(records: Sequence[Record]) -> pd.DataFrame:
 
 def with_misses(row: Line) -> Line:
     """A row of which a missed target takes forever."""
-    if row["target_reached"] is not False:
-        return row
-    return row | {figure.name: math.inf for figure in TRAINING if figure.until_target}
+    forever = {figure.name: math.inf for figure in TRAINING if figure.until_target}
+    return row | forever if row.get("target_reached") is False else row
 
 
 def raw_rows(records: Sequence[Record]) -> list[Line]:

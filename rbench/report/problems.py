@@ -12,7 +12,7 @@ from rbench.figures import SECONDS_TO_TARGET, TRAINING, judging
 from rbench.plugins import plugins
 from rbench.report.environments import environments
 from rbench.report.frame import located, rows, several_data
-from rbench.report.table import Look, with_notes, written
+from rbench.report.table import Look, written, written_notes
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
@@ -137,5 +137,5 @@ def place_tables(
         lines = [{**place, "method": method, **row} for method, row in table.to_dict("index").items()]
         if one.left_out:
             said = [*said, f"Left out, for not every task has them: {', '.join(one.left_out)}."]
-        parts.append(with_notes(written(pd.DataFrame(lines), form, set(table.columns)), said, form))
+        parts += [written(pd.DataFrame(lines), form, set(table.columns)), written_notes(said, form)]
     return "\n\n".join(parts)

@@ -94,11 +94,6 @@ def written(shown: pd.DataFrame, form: Look, figures: Collection[str]) -> str:
     return str(shown.to_markdown(index=False, disable_numparse=True, colalign=alignment))
 
 
-def with_notes(table: str, notes: Sequence[str], form: Look) -> str:
-    """A written table and the notes below it."""
-    return f"{table}\n\n{written_notes(notes, form)}"
-
-
 def written_notes(notes: Sequence[str], form: Look) -> str:
     """Notes below a table: lines of Markdown, small print of LaTeX, paragraphs of HTML."""
     if form == "markdown":
