@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError, to_json
 from rbench.backend import Backend
 from rbench.checked import Checked
 from rbench.errors import RbenchError
+from rbench.figures import Figure
 from rbench.plugins import plugins
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Cell(Checked):
         name: of the experiment, from its field `experiment`.
         summary: one line for `rbench list`.
         fields: of a row, in order; what a cell or its figures do not have is null.
+        figures: those of the fields that are measured, as `rbench.figures` declares them.
         kept_of_failures: figures that stay in the record of a cell that did not end `ok`.
         libraries: beside its backend's, that its figures depend on.
         experiment: the name, as it stands in records.
@@ -84,6 +86,7 @@ class Cell(Checked):
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     fields: ClassVar[tuple[str, ...]] = ()
+    figures: ClassVar[tuple[Figure, ...]] = ()
     kept_of_failures: ClassVar[tuple[str, ...]] = ("device",)
     libraries: ClassVar[tuple[str, ...]] = ()
     experiment: str

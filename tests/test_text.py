@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from rbench import text
 from rbench.cli import app
 from rbench.report import footnotes, render, render_history, written_notes
-from rbench.report.display import PlainDisplay, print_table
+from rbench.report.display import display, print_table
 from rbench.report.ranking import render_ranking
 from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
@@ -84,9 +84,9 @@ def test_what_is_not_seen_is_written_out_in_every_form(words):
 @pytest.mark.parametrize("words", UNSEEN.values(), ids=UNSEEN)
 def test_what_is_not_seen_is_written_out_on_a_terminal(words, terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=200)
-    display = PlainDisplay(console)
-    display.warn(words)
-    display.end(record(f"[bold]{words}"))
+    with display(console) as shown:
+        shown.warn(words)
+        shown.end(record(f"[bold]{words}"))
     print_table(console, [record(f"[bold]{words}")])
     found = console.file.getvalue()
     assert FORBIDDEN.findall(re.sub("\x1b\\[[0-9;]*m", "", found)) == []

@@ -11,6 +11,7 @@ from rbench.cost.networks import network
 from rbench.cost.timing import LOSS, PreparedStep, median_seconds
 from rbench.errors import RbenchError, SpecError
 from rbench.experiment import Cell, Limits, Outcome, Report
+from rbench.figures import STEP_COST, Figure, fields
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.modules import Module
@@ -19,23 +20,15 @@ from rbench.train.cell import configured
 from rbench.train.check import check_network
 from rbench.train.memory import Peaks
 
-COST_FIELDS = (
+CASE_FIELDS = (
     "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
-    "threads", "status", "reason", "rounds", "step_seconds", "step_seconds_low", "step_seconds_high",
-    "step_ratio_to_sgd", "step_ratio_low", "step_ratio_high", "floor", "operations", "n_parameters",
-    "compile_seconds", "peak_host_bytes", "peak_resident_bytes", "peak_device_bytes", "memory_reason",
+    "threads",
 )  # fmt: skip
-"""Fields of a row, in order; what does not apply is null. A row is of a method's step, or of a part of a step.
+"""What a row is of: a method's step, or a part of one; `sweep` grows from row to row of a series, to `size`."""
 
-- `step_seconds` median over `rounds` of a synchronised step, or part, at the initial weights, with quartiles; where
-  steps differ, a round is the mean of a cycle of them;
-- `step_ratio_to_sgd` median of the ratio to a step of `sgd`, timed in turn with it in the same process, with quartiles;
-- `floor` the ratio of `operations`, the step's multiply-add pairs, to those of a step of `sgd`;
-- `sweep` what grows from row to row of a series, and `size` how large it is;
-- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters; see `rbench.train.memory.Peaks`;
-- `memory_reason` why they are missing, where the measurement did not end `ok`.
-"""
+COST_FIELDS = (*CASE_FIELDS, "status", "reason", "rounds", *fields(STEP_COST), "memory_reason")
+"""Fields of a row, in order; what does not apply is null. `rounds` are those that seconds are the median of, and
+`memory_reason` is why the figures of memory are missing, where their measurement did not end `ok`."""
 
 SIZES: dict[str, Callable[[Module, int, int], int]] = {
     "n": lambda net, outputs, batch: sum(layer.n_parameters for layer in net.layers),
@@ -56,6 +49,7 @@ class StepCell(Cell):
     """
 
     fields: ClassVar[tuple[str, ...]] = COST_FIELDS
+    figures: ClassVar[tuple[Figure, ...]] = STEP_COST
     network: str
     batch_size: int
     method: str
@@ -119,6 +113,7 @@ class PartTime(Cell):
 
     summary: ClassVar[str] = "seconds of a part of a step, by pytest-benchmark"
     fields: ClassVar[tuple[str, ...]] = COST_FIELDS
+    figures: ClassVar[tuple[Figure, ...]] = STEP_COST
     libraries: ClassVar[tuple[str, ...]] = ("pytest-benchmark",)
     experiment: Literal["part-time"] = "part-time"
     part: str

@@ -83,13 +83,9 @@ def _settings(cls: type[Configurable]) -> dict[str, str]:
 
 
 def _word(value: Any) -> str:
-    return (
-        str(list(value)).replace(" ", "")
-        if isinstance(value, tuple)
-        else str(value).lower()
-        if isinstance(value, bool) or value is None
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return str(list(value)).replace(" ", "")
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 def _suite(suite: Suite) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from rbench.report.compare import FIGURES, Change
+from rbench.figures import compared, significant
+from rbench.report.compare import Change
 from rbench.report.noise import WITHIN_NOISE
-from rbench.report.table import Format, raw, significant, with_interval, written
-from rbench.run.record import plain
+from rbench.report.table import Format, raw, with_interval, written
 
-TITLES = {figure.name: figure.title for figure in FIGURES}
 ALWAYS = ("task", "network", "method", "part")
 WORSE = "!"
 
@@ -19,27 +18,26 @@ WORSE = "!"
 def render_changes(changes: Sequence[Change], form: Format) -> str:
     """`markdown`, `latex` and `html` a row a cell with a ratio a figure; `csv` and `json` the raw changes."""
     if form == "json" or form == "csv":
-        return raw([plain(change.line()) for change in changes], form)
+        return raw([change.line() for change in changes], form)
     found: dict[tuple[Any, ...], list[Change]] = {}
     for change in changes:
         found.setdefault(tuple(change.row.values()), []).append(change)
     names = [name for name in dict.fromkeys(name for change in changes for name in change.row) if _tells(name, changes)]
-    figures = [name for name in TITLES if any(change.figure == name for change in changes)]
+    titles = _titles(changes)
     shown = []
     for group in found.values():
         by_figure = {change.figure: change for change in group}
-        line = {name: "" if group[0].row[name] is None else str(group[0].row[name]) for name in names}
-        line |= {TITLES[name]: _ratio(by_figure[name]) if name in by_figure else "–" for name in figures}
+        line = {name: "" if group[0].row.get(name) is None else str(group[0].row[name]) for name in names}
+        line |= {title: _ratio(by_figure[name]) if name in by_figure else "–" for name, title in titles.items()}
         shown.append(line | {"status": f"{WORSE}{by_figure['status'].reason}" if "status" in by_figure else "ok"})
-    return written(pd.DataFrame(shown), form, set(TITLES.values()))
+    return written(pd.DataFrame(shown), form, set(titles.values()))
 
 
 def change_notes(changes: Sequence[Change], threshold: float) -> list[str]:
     """Sentences on what the ratios and marks are, and on everything that is worse or could not be judged."""
-    costs = not any("seed" in change.row or "budget" in change.row for change in changes)
     interval = (
         "In brackets the least and largest ratio of their quartiles"
-        if costs
+        if any(change.declared and change.declared.quartiles for change in changes)
         else "Geometric mean over paired seeds, and the 95 % interval of the t-test of logarithms; n/a: one seed"
     )
     notes = [
@@ -50,12 +48,18 @@ def change_notes(changes: Sequence[Change], threshold: float) -> list[str]:
     ]
     unknown = [change for change in changes if change.verdict == "unknown"]
     if unknown:
-        names = ", ".join(dict.fromkeys(TITLES[change.figure] for change in unknown))
+        names = ", ".join(dict.fromkeys(_titles(changes)[change.figure] for change in unknown))
         notes.append(f"No verdict on {names} where there is one pair: it shows no noise; run both with --seeds 3.")
     failing = [
         f"{'LOST' if change.verdict == 'lost' else 'WORSE'} {_words(change)}" for change in changes if change.fails
     ]
     return [*notes, *(failing or ["Nothing is worse."])]
+
+
+def _titles(changes: Sequence[Change]) -> dict[str, str]:
+    """The heads of columns of ratios, in order, by figure."""
+    declared = dict.fromkeys(change.declared for change in changes if change.declared is not None)
+    return {figure.name: figure.ratio_title or figure.head for figure in compared(declared)}
 
 
 def _tells(name: str, changes: Sequence[Change]) -> bool:
@@ -80,4 +84,4 @@ def _words(change: Change) -> str:
     known = {name: value for name, value in change.row.items() if value and name != "suite"}
     alone = {name for name, value in known.items() if isinstance(value, str) and name != "fixed"}
     where = " ".join(value if name in alone else f"{name} {value}" for name, value in known.items())
-    return f"{where}: " + (change.reason or f"{TITLES[change.figure]} {_ratio(change).lstrip(WORSE)}")
+    return f"{where}: " + (change.reason or f"{_titles([change])[change.figure]} {_ratio(change).lstrip(WORSE)}")

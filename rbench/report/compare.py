@@ -9,50 +9,15 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from rbench.errors import SpecError
+from rbench.figures import Figure, compared
 from rbench.names import did_you_mean
+from rbench.report.frame import with_misses
 from rbench.report.load import by_fields
 from rbench.report.noise import Ratio, paired_ratio
-from rbench.run import Record
+from rbench.report.table import end_in_words
+from rbench.run.record import Record
 
 Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure that runs are compared in. Of any, less is better.
-
-    Attributes:
-        name: its field.
-        title: head of its column.
-        default: whether it is compared where none is asked for. Seconds are not: two runs are made at two times, and a
-            machine that is slow throughout one of them is slow at every seed. What is timed in turn is.
-        repeats: whether a repeat gives it again, rounding of other libraries apart. Then one pair suffices where it is
-            beyond the square of the threshold; of others one pair says nothing.
-    """
-
-    name: str
-    title: str
-    default: bool = True
-    repeats: bool = True
-
-
-FIGURES = (
-    Figure("step_ratio_to_sgd", "step / SGD", repeats=False),
-    Figure("step_seconds", "step s", default=False, repeats=False),
-    Figure("train_seconds", "train s", default=False, repeats=False),
-    Figure("seconds_to_target", "to target s", default=False, repeats=False),
-    Figure("steps_to_target", "to target steps", default=False, repeats=False),
-    Figure("test_accuracy", "test error", repeats=False),
-    Figure("test_squared_error", "test squared error"),
-    Figure("test_loss", "test loss"),
-    Figure("peak_host_bytes", "peak host"),
-    Figure("peak_device_bytes", "peak device"),
-)
-QUARTILES = {
-    "step_ratio_to_sgd": ("step_ratio_low", "step_ratio_high"),
-    "step_seconds": ("step_seconds_low", "step_seconds_high"),
-}
-"""Fields of a cost's row that hold the quartiles of a figure."""
 
 Row: TypeAlias = dict[str, Any]
 Cells: TypeAlias = dict[tuple[Any, ...], dict[int, Row]]
@@ -73,6 +38,7 @@ class Change:
         verdict: `worse` or `better`, beyond the threshold and beyond noise; `within` the threshold; within `noise`;
             `unknown`, where one pair says nothing; `lost`, of cells that no longer end ok.
         reason: of those, how they ended.
+        declared: the figure itself; None of lost cells.
     """
 
     row: Row
@@ -83,6 +49,7 @@ class Change:
     ratio: Ratio
     verdict: Verdict
     reason: str | None = None
+    declared: Figure | None = None
 
     @property
     def fails(self) -> bool:
@@ -122,26 +89,22 @@ def compare(first: Sequence[Record], second: Sequence[Record], names: Sequence[s
         )
     changes = []
     for fields in shared:
-        a, b = ([_with_misses(record.row()) for record in kind[fields]] for kind in kinds)
+        a, b = ([with_misses(record.row()) for record in kind[fields]] for kind in kinds)
         key = [name for name in fields[: fields.index("status")] if name not in ("seed", "sizes")]
-        changes += _compare(a, b, key, _chosen([one for one in FIGURES if one.name in fields], names), threshold)
+        figures = _chosen(kinds[0][fields][0].cell.figures, names)
+        changes += _compare(a, b, key, figures, threshold)
     return changes
 
 
-def _with_misses(row: Row) -> Row:
-    """A row in which a missed target takes forever."""
-    forever = dict.fromkeys(("seconds_to_target", "steps_to_target"), math.inf)
-    return row | forever if row.get("target_reached") is False else row
-
-
 def _chosen(figures: Sequence[Figure], names: Sequence[str]) -> list[Figure]:
+    figures = compared(figures)
     known = [figure.name for figure in figures]
     for name in names:
         if name not in known:
             raise SpecError(
                 f"no figure to compare here is called {name}{did_you_mean(name, known)}; there are: {', '.join(known)}"
             )
-    return [figure for figure in figures if figure.name in names or (figure.default and not names)]
+    return [figure for figure in figures if figure.name in names or (figure.compared == "always" and not names)]
 
 
 def _compare(
@@ -180,7 +143,7 @@ def _changes(
 ) -> Iterator[Change]:
     ended = sorted(seed for seed, line in first.items() if line["status"] == "ok")
     both = [seed for seed in ended if seed in second and second[seed]["status"] == "ok"]
-    lost = {seed: _end(second.get(seed)) for seed in ended if seed not in both}
+    lost = {seed: end_in_words(second[seed]) if seed in second else "missing" for seed in ended if seed not in both}
     if lost:
         words = "; ".join(f"seed {seed} {end}" if "seed" in first[seed] else end for seed, end in lost.items())
         nothing = Ratio(math.nan, math.nan, math.nan, math.nan)
@@ -192,37 +155,25 @@ def _changes(
             yield _change(row, figure, pairs, threshold)
 
 
-def _end(line: Row | None) -> str:
-    if line is None:
-        return "missing"
-    return f"{line['status']}: {line['reason']}" if line["reason"] else str(line["status"])
-
-
 def _change(row: Row, figure: Figure, pairs: list[tuple[Row, Row]], threshold: float) -> Change:
     first, second = ([float(pair[side][figure.name]) for pair in pairs] for side in (0, 1))
     a, b = np.array(first), np.array(second)
-    ratio = paired_ratio(1 - a, 1 - b) if figure.name == "test_accuracy" else paired_ratio(a, b)
-    ends = QUARTILES.get(figure.name, ())
-    known = [[line[end] for end in ends if line.get(end) is not None] for line in pairs[0]]
+    ratio = paired_ratio(figure.minimised(a), figure.minimised(b))
+    known = [[line[end] for end in figure.quartiles if line.get(end) is not None] for line in pairs[0]]
     if all(len(quartiles) == 2 for quartiles in known):
         (low_a, high_a), (low_b, high_b) = known
         ratio = ratio._replace(low=low_b / high_a, high=high_b / low_a)
-    return Change(
-        row,
-        figure.name,
-        median(first),
-        median(second),
-        len(pairs),
-        ratio,
-        _verdict(figure, ratio, threshold),
-    )
+    verdict = _verdict(figure, ratio, threshold)
+    return Change(row, figure.name, median(first), median(second), len(pairs), ratio, verdict, declared=figure)
 
 
 def _verdict(figure: Figure, ratio: Ratio, threshold: float) -> Verdict:
     alone = math.isnan(ratio.low)
-    if alone and not figure.repeats:
+    if alone and not figure.exact:
         return "unknown"
     if ratio.low <= 1 <= ratio.high:
         return "noise"
     limit = threshold**2 if alone else threshold
-    return "worse" if ratio.middle > limit else "better" if ratio.middle < 1 / limit else "within"
+    if ratio.middle > limit:
+        return "worse"
+    return "better" if ratio.middle < 1 / limit else "within"

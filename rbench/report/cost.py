@@ -6,36 +6,35 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from rbench.cost import COST_FIELDS
+from rbench.figures import RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
-from rbench.report.table import Format, csv_text, significant, written
+from rbench.report.table import Format, csv_text, end_in_words, raw, with_interval, written
 from rbench.run.record import Record, plain
 from rbench.spec import parse
-from rbench.text import json_text
 
 Row: TypeAlias = dict[str, Any]
 
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
 PART = {"part": "part of a step", "sizes": "sizes", **WHERE}
-RIGHT = (
-    "batch", "step ms", "over sgd", "floor", "ms", "pairs / ns", "host MiB", "host above sgd MiB", "resident MiB",
-    "device MiB", "device above sgd MiB",
-)  # fmt: skip
+_OVER_SGD = [figure for figure in STEP_COST if figure.measures == "memory" and figure.compared != "never"]
+"""Figures that a table shows as what they are above those of SGD, too."""
+
+RIGHT = {
+    "batch", "ms", "pairs / ns", *(figure.head for figure in STEP_COST),
+    *(f"{figure.title} above sgd {figure.unit.symbol}" for figure in _OVER_SGD),
+}  # fmt: skip
 
 
 def cost_rows(records: Sequence[Record]) -> list[Row]:
     """Rows with `rbench.cost.COST_FIELDS`.
 
-    Where they differ in it, rows have an `environment` as well, in words; of figures that were measured twice in one,
-    each has its threads among these.
+    Where they differ in it, rows have an `environment` as well, in words; of series their threads are among these.
     """
     found = told_apart([_facts(record) for record in records])
-    return [
-        plain(record.row()) | ({} if label is None else {"environment": found.words[label]})
-        for record, label in zip(records, found.labels, strict=True)
-    ]
+    return [plain(row) for row in found.beside([[record.row()] for record in records])]
 
 
 def _facts(record: Record) -> dict[str, str]:
@@ -55,11 +54,9 @@ def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
 def render_costs(rows: list[Row], form: Format) -> str:
     """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
     if form == "json":
-        return json_text(rows)
+        return raw(rows, form)
     if form == "csv":
-        return csv_text(
-            pd.DataFrame(rows, columns=[*COST_FIELDS, *["environment"] * any("environment" in row for row in rows)])
-        )
+        return csv_text(pd.DataFrame(rows, columns=list(rows[0] if rows else COST_FIELDS)))
     rows, _ = _lettered(rows)
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
@@ -118,8 +115,7 @@ def _shown(rows: list[Row], names: dict[str, str], figures: Any) -> pd.DataFrame
         line |= {"threads": str(row["threads"])} if threads else {}
         line |= {"environment": row["environment"]} if row["environment"] else {}
         line |= figures(row)
-        end = row["status"] + (f": {row['reason']}" if row["reason"] else "")
-        lines.append(line | ({"status": end} if failed else {}))
+        lines.append(line | ({"status": end_in_words(row)} if failed else {}))
     table = pd.DataFrame(lines)
     return table[[name for name in table.columns if (table[name] != "–").any()]]
 
@@ -131,18 +127,15 @@ def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
     sgd = {tuple(row[name] for name in place): row for row in rows if parse(row["method"])[0] == "sgd"}
 
     def figures(row: Row) -> dict[str, str]:
-        ratio = "–"
-        if row["step_ratio_to_sgd"] is not None:
-            middle, low, high = (f"{row[f'step_ratio_{end}']:.2f}" for end in ("to_sgd", "low", "high"))
-            ratio = middle if low == high else f"{middle} ({low}–{high})"
-        floor = "–" if row["floor"] is None else f"{row['floor']:.2f}"
-        found = {"step ms": _milliseconds(row), "over sgd": ratio, "floor": floor} if timed else {}
-        for memory in ("host", "resident", "device"):
-            own, others = (one.get(f"peak_{memory}_bytes") for one in (row, sgd.get(tuple(row[n] for n in place), {})))
-            found[f"{memory} MiB"] = "–" if own is None else significant(own / 2**20)
-            if memory != "resident":
-                above = None if own is None or others is None else (own - others) / 2**20
-                found[f"{memory} above sgd MiB"] = "–" if above is None else significant(above)
+        beside = sgd.get(tuple(row[name] for name in place), {})
+        found = {}
+        for figure in columns(STEP_COST):
+            if timed or figure.measures == "memory":
+                found[figure.head] = _written(row, figure)
+            if figure in _OVER_SGD:
+                own, others = (one.get(figure.name) for one in (row, beside))
+                above = "–" if own is None or others is None else figure.unit.write(own - others)
+                found[f"{figure.title} above sgd {figure.unit.symbol}"] = above
         return found
 
     return figures
@@ -150,8 +143,15 @@ def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
 
 def _part_figures(row: Row) -> dict[str, str]:
     rate = row["operations"] / row["step_seconds"] / 1e9 if row["operations"] and row["step_seconds"] else None
-    return {"ms": _milliseconds(row), "pairs / ns": "–" if rate is None else significant(rate)}
+    return {
+        STEP_SECONDS.unit.symbol: _written(row, STEP_SECONDS),
+        "pairs / ns": "–" if rate is None else significant(rate),
+    }
 
 
-def _milliseconds(row: Row) -> str:
-    return "–" if row["step_seconds"] is None else significant(1e3 * row["step_seconds"])
+def _written(row: Row, figure: Figure) -> str:
+    """A figure, and the quartiles of a ratio."""
+    if row[figure.name] is None:
+        return "–"
+    low, high = figure.quartiles if figure.unit == RATIO and figure.quartiles else (figure.name, figure.name)
+    return with_interval(row[figure.name], row[low], row[high], figure.unit.write)

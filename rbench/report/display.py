@@ -26,47 +26,22 @@ from rbench.run.record import Record
 from rbench.text import visible
 
 
-class PlainDisplay(Display):
-    """One line for each cell that ended, on standard error."""
+class RunDisplay(Display):
+    """A bar over all cells and one for each that runs; where the console is no terminal, a line for each that ended."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._cells, self._ended = console, 0, 0
-
-    def start(self, cells: int, kept: int) -> None:
-        self._cells, self._ended = cells, 0
-        if kept:
-            say(self._console, f"cells from an earlier run: {kept}; to run: {cells}")
-
-    def gate(self, gate: Gate) -> None:
-        say(self._console, str(gate))
-
-    def step(self, cell: Cell, done: int, total: int) -> None:
-        """Nothing: only ends are shown."""
-
-    def end(self, record: Record) -> None:
-        self._ended += 1
-        say(self._console, f"[{self._ended}/{self._cells}] {_line(record)}")
-
-    def warn(self, text: str) -> None:
-        say(self._console, f"warning: {text}")
-
-
-class BarDisplay(Display):
-    """A bar over all cells and one for each that runs, with elapsed and remaining time."""
-
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, progress: Progress) -> None:
         self._console = console
-        self._progress = _bars(console)
-        self._overall: TaskID | None = None
-        self._running: dict[str, TaskID] = {}
+        self._progress = progress
+        self._overall = progress.add_task("all cells")
+        self._cells = self._ended = 0
+        self._running: dict[Cell, TaskID] = {}
         self._lock = threading.Lock()
 
     def start(self, cells: int, kept: int) -> None:
         if kept:
             say(self._console, f"cells from an earlier run: {kept}; to run: {cells}")
-        if self._overall is not None:  # one bar after another
-            self._progress.remove_task(self._overall)
-        self._overall = self._progress.add_task("all cells", total=cells)
+        self._cells, self._ended = cells, 0
+        self._progress.reset(self._overall, total=cells)
         self._progress.start()
 
     def gate(self, gate: Gate) -> None:
@@ -74,30 +49,27 @@ class BarDisplay(Display):
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         with self._lock:
-            if cell.key not in self._running:
-                self._running[cell.key] = self._progress.add_task(_markup(cell.title))
-            self._progress.update(self._running[cell.key], completed=done, total=total)
+            if cell not in self._running:
+                self._running[cell] = self._progress.add_task(_markup(cell.title))
+            self._progress.update(self._running[cell], completed=done, total=total)
 
     def end(self, record: Record) -> None:
         with self._lock:
-            task = self._running.pop(record.cell.key, None)
-            if task is not None:
-                self._progress.remove_task(task)
-            if self._overall is not None:
-                self._progress.advance(self._overall)
-        if record.status != "ok":
+            if (bar := self._running.pop(record.cell, None)) is not None:
+                self._progress.remove_task(bar)
+            self._progress.advance(self._overall)
+            self._ended += 1
+        if not self._console.is_terminal:
+            say(self._console, f"[{self._ended}/{self._cells}] {_line(record)}")
+        elif record.status != "ok":
             say(self._console, _line(record))
 
     def warn(self, text: str) -> None:
         say(self._console, f"warning: {text}")
 
-    def stop(self) -> None:
-        """Take the bars away."""
-        self._progress.stop()
-
 
 def _bars(console: Console) -> Progress:
-    """Bars with counts, elapsed and remaining time, which go away at the end."""
+    """Bars with counts, elapsed and remaining time, which go away at the end; none where the console is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -107,6 +79,7 @@ def _bars(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -128,23 +101,18 @@ class Bar:
 @contextmanager
 def progress_bar(console: Console, total: int) -> Iterator[Bar]:
     """A bar while the block runs; nothing is shown where the console is no terminal."""
-    progress = _bars(console)
-    progress.disable = not console.is_terminal
-    with progress:
+    with _bars(console) as progress:
         yield Bar(progress, total)
 
 
 @contextmanager
-def display(console: Console) -> Iterator[PlainDisplay | BarDisplay]:
-    """The display that suits the console, taken away at the end."""
-    if not console.is_terminal:
-        yield PlainDisplay(console)
-        return
-    bars = BarDisplay(console)
+def display(console: Console) -> Iterator[RunDisplay]:
+    """How a run goes on, shown while the block runs; the bars come with the first cell."""
+    progress = _bars(console)
     try:
-        yield bars
+        yield RunDisplay(console, progress)
     finally:
-        bars.stop()
+        progress.stop()
 
 
 def print_table(console: Console, records: list[Record]) -> None:

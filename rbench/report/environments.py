@@ -25,6 +25,11 @@ class Environments(NamedTuple):
     labels: list[str | None]
     words: dict[str, str]
 
+    def beside(self, rows: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """The rows of all the things, each with its `environment` in words where these differ."""
+        known = [{} if label is None else {"environment": self.words[label]} for label in self.labels]
+        return [{**row, **own} for own, several in zip(known, rows, strict=True) for row in several]
+
 
 def environment_notes(words: Mapping[str, str]) -> list[str]:
     """A sentence on what tells environments apart, given by letter; none where there is but one."""

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from rbench.report.table import written
-from rbench.run.record import plain
+from rbench.report.table import raw, written
 from rbench.testing import TOLERANCE, Result
-from rbench.text import json_text
 
 
 def equivalence_table(results: Sequence[Result]) -> str:
@@ -67,4 +65,4 @@ def equivalence_json(results: Sequence[Result]) -> str:
         }
         for result in results
     ]
-    return json_text([plain(row) for row in rows])
+    return raw(rows, "json")

@@ -23,7 +23,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     places = environments(records)
     return [
         *_seeds(len({cell.seed for cell in cells})),
-        *["fixed: what is random, and yet as at seed 0 at every seed."] * any(cell.fixed for cell in cells),
+        *(["fixed: what is random, and yet as at seed 0 at every seed."] if any(cell.fixed for cell in cells) else []),
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
         "to target: training time and steps at the first evaluation that met the task's target.",
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",

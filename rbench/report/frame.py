@@ -6,32 +6,25 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from rbench.errors import SpecError
+from rbench.figures import TRAINING, judging
 from rbench.report.environments import environments
 from rbench.report.noise import marks, median_interval
 from rbench.run import FIELDS, Record
 from rbench.spec import parse
+from rbench.train.cell import CELL_FIELDS
 
 Line: TypeAlias = dict[str, Any]
 
-FIELD = [
+COMPETITION = [
     "suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official", "environment",
     "dataset_sha256",
 ]  # fmt: skip
 """What methods share that compete."""
 
-CELL = FIELDS[: FIELDS.index("status")]
-"""What a record is of."""
-
-GROUP = [*FIELD, "method"]
-FIGURES = [
-    "test_accuracy", "test_squared_error", "test_loss", "train_loss", "step_seconds", "step_ratio_to_sgd",
-    "train_seconds", "seconds_to_target", "steps_to_target", "peak_host_bytes", "peak_device_bytes", "n_parameters",
-    "steps",
-]  # fmt: skip
+GROUP = [*COMPETITION, "method"]
 
 
 def rows(records: Sequence[Record]) -> pd.DataFrame:
@@ -40,16 +33,19 @@ def rows(records: Sequence[Record]) -> pd.DataFrame:
     Returns:
         The columns `FIELDS`, and `environment`: the letter of the record's, None where all agree.
     """
-    frame = pd.DataFrame([record.row() for record in records], columns=list(FIELDS))
-    missed = frame["target_reached"].eq(False)
-    for figure in ("seconds_to_target", "steps_to_target"):
-        frame[figure] = pd.to_numeric(frame[figure]).mask(missed, np.inf)
+    frame = pd.DataFrame([with_misses(record.row()) for record in records], columns=list(FIELDS))
     return frame.assign(environment=pd.Series(environments(records).labels, index=frame.index, dtype=object))
+
+
+def with_misses(row: Line) -> Line:
+    """A row of which a missed target takes forever."""
+    forever = {figure.name: math.inf for figure in TRAINING if figure.until_target}
+    return row | forever if row.get("target_reached") is False else row
 
 
 def raw_rows(records: Sequence[Record]) -> list[Line]:
     """One plain row a record, with `FIELDS`, and `environment` in words where records differ in it."""
-    return _told_apart(records, [[record.row()] for record in records])
+    return environments(records).beside([[record.row()] for record in records])
 
 
 def history(records: Sequence[Record]) -> pd.DataFrame:
@@ -60,19 +56,9 @@ def history(records: Sequence[Record]) -> pd.DataFrame:
     lines = []
     for record in records:
         row = record.row()
-        cell = {name: row[name] for name in (*CELL, "dataset_sha256")}
+        cell = {name: row[name] for name in (*CELL_FIELDS, "dataset_sha256")}
         lines.append([{**cell, **point} for point in record.history])
-    return pd.DataFrame(_told_apart(records, lines))
-
-
-def _told_apart(records: Sequence[Record], lines: list[list[Line]]) -> list[Line]:
-    """The lines of records, each with its environment where these differ."""
-    labels, words = environments(records)
-    return [
-        {**line, **({} if label is None else {"environment": words[label]})}
-        for label, own in zip(labels, lines, strict=True)
-        for line in own
-    ]
+    return pd.DataFrame(environments(records).beside(lines))
 
 
 def name_of(spec: str) -> str:
@@ -106,24 +92,24 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The columns of `GROUP`; `seeds`, how many were run; `status` and `reason`, a failure where there is one, with
         how many failed; and for each figure the median over the seeds that ended `ok`, with `_low` and `_high` for its
-        interval as `median_interval` finds it, and `_mark` as `marks` gives it among methods that share a `FIELD`.
-        Within a task methods are in order of median test accuracy, squared error or loss; failures come last.
+        interval as `median_interval` finds it, and `_mark` as `marks` gives it among the methods that share a
+        `COMPETITION`. Within a task methods are in order of the figure that judges it; failures come last.
     """
     if frame.empty:
-        columns = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high", "_mark")]
+        columns = [f"{figure.name}{end}" for figure in TRAINING for end in ("", "_low", "_high", "_mark")]
         return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason", *columns])
     lines = []
-    for field in _grouped(lines_of(located(frame)), FIELD):
-        by_method = sorted(_grouped(field, ["method"]), key=lambda group: str(group[0]["method"]))
-        lines += _field(by_method)
+    for competition in _grouped(lines_of(located(frame)), COMPETITION):
+        lines += _compared(sorted(_grouped(competition, ["method"]), key=lambda group: str(group[0]["method"])))
     table = pd.DataFrame(lines)
     # pandas makes None among strings NaN.
     table["reason"] = table["reason"].astype(object).where(table["reason"].notna(), None)
-    rank = table["test_accuracy"].mul(-1).fillna(table["test_squared_error"]).fillna(table["test_loss"])
-    order = table.assign(_failed=~table["status"].eq("ok"), _rank=rank, _method=table["method"])
-    tasks = list(dict.fromkeys(frame["task"]))
-    order["_task"] = order["task"].map(tasks.index)
-    order = order.sort_values(["suite", "_task", "backend", "dtype", "_failed", "_rank", "_method"], kind="stable")
+    rank, *others = (figure.sign * table[figure.name] for figure in judging(TRAINING))
+    for other in others:
+        rank = rank.fillna(other)
+    place = table["task"].map(list(dict.fromkeys(frame["task"])).index)
+    order = table.assign(_failed=~table["status"].eq("ok"), _rank=rank, _task=place)
+    order = order.sort_values(["suite", "_task", "backend", "dtype", "_failed", "_rank", "method"], kind="stable")
     return table.loc[order.index].reset_index(drop=True)
 
 
@@ -142,21 +128,20 @@ def _grouped(lines: Iterable[Line], names: Sequence[str]) -> list[list[Line]]:
     return list(found.values())
 
 
-def _field(groups: list[list[Line]]) -> list[Line]:
-    """The rows of the methods that compete, each given with its records."""
-    lines = [_one(group) for group in groups]
-    for figure in FIGURES:
-        values = [by_seed(group, figure) for group in groups]
-        for line, known, mark in zip(lines, values, marks(values, higher=figure == "test_accuracy"), strict=True):
-            line[figure] = median(known.values()) if known else math.nan
-            line[f"{figure}_low"], line[f"{figure}_high"] = (
-                median_interval(list(known.values())) if known else (math.nan, math.nan)
-            )
-            line[f"{figure}_mark"] = mark
+def _compared(groups: list[list[Line]]) -> list[Line]:
+    """The rows of the methods that compete, each given by its records."""
+    lines = [_ends(group) for group in groups]
+    for figure in TRAINING:
+        name = figure.name
+        values = [_by_seed(group, name) for group in groups]
+        for line, known, mark in zip(lines, values, marks(values, higher=figure.better == "higher"), strict=True):
+            low, high = median_interval(list(known.values())) if known else (math.nan, math.nan)
+            middle = median(known.values()) if known else math.nan
+            line |= {name: middle, f"{name}_low": low, f"{name}_high": high, f"{name}_mark": mark}
     return lines
 
 
-def by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
+def _by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
     """A figure of the records that ended `ok` and have it, by seed in increasing order; of repeats the median."""
     found: dict[int, list[float]] = {}
     for line in group:
@@ -165,7 +150,8 @@ def by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
     return {seed: median(values) for seed, values in sorted(found.items())}
 
 
-def _one(group: list[Line]) -> Line:
+def _ends(group: list[Line]) -> Line:
+    """What the records of a method are of, and how they ended."""
     seeds = {line["seed"] for line in group}
     failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line["seed"]))
     kinds = Counter(status for _, status in dict.fromkeys((line["seed"], line["status"]) for line in failed))

@@ -125,10 +125,8 @@ def marks(figures: "Sequence[Mapping[int, float] | pd.Series[Any]]", *, higher: 
         if index != best and len(both) >= 2:
             p[index] = paired_ratio([known[best][seed] for seed in both], [values[seed] for seed in both]).p
     differ = _differ(p)
-    return [
-        BEST if index == best else "" if index in differ or not values else WITHIN_NOISE
-        for index, values in enumerate(known)
-    ]
+    like_best = ["" if index in differ or not values else WITHIN_NOISE for index, values in enumerate(known)]
+    return [BEST if index == best else mark for index, mark in enumerate(like_best)]
 
 
 def _differ(p: dict[int, float]) -> set[int]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_plot(width: float, height: float) -> "Figure":
     """An empty figure, in inches.
 
     Raises:
@@ -32,7 +32,7 @@ def check_plot(path: Path) -> None:
         RbenchError: matplotlib is not installed, or knows no form of this ending; the path is a folder, a device or
             another thing that is no file; its folder does not exist; or it cannot be written.
     """
-    known = new_figure(1, 1).canvas.get_supported_filetypes()
+    known = new_plot(1, 1).canvas.get_supported_filetypes()
     try:
         if path.is_dir():
             raise _refusal(path, f"it is a folder; name a file, such as {path / 'plot.png'}")

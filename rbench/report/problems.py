@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError, PluginError, SpecError
+from rbench.figures import SECONDS_TO_TARGET, TRAINING, judging
 from rbench.plugins import plugins
 from rbench.report.environments import environments
 from rbench.report.frame import located, rows, several_data
+from rbench.report.table import Look, written, written_notes
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
@@ -18,9 +20,6 @@ PLACE = ["backend", "device", "dtype", "threads", "fixed", "environment"]
 """Where methods compete."""
 
 TASK = ["suite", "task", "budget"]
-MAIN = {"test_accuracy": -1, "test_squared_error": 1, "test_loss": 1}
-"""A task is judged by the first of these that it has; times the factor, less is better."""
-
 By: TypeAlias = Literal["test figure", "seconds to target"]
 
 
@@ -30,7 +29,7 @@ class Problems:
 
     Attributes:
         place: the values of `PLACE`, by name; `environment`, in words, where records differ in it.
-        by: what was taken: the first of `MAIN` that a task has, or training seconds until its target.
+        by: what was taken: the first figure of `judging` that a task has, or training seconds until its target.
         scores: a row a problem, (task, seed); a column a method. Less is better, and infinite is a method that failed
             or missed the target.
         left_out: methods that were not run on every task.
@@ -88,13 +87,11 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
 
 def _scored(task: pd.DataFrame, by: By) -> pd.DataFrame:
     """Records of one task with a score each; empty where none of them has the figure."""
-    figure = next((name for name in MAIN if task[name].notna().any()), None)
-    factor = MAIN.get(figure or "", 1)
-    if by == "seconds to target":
-        figure, factor = "seconds_to_target", 1
-    if figure is None or task[figure].isna().all():
+    figures = [SECONDS_TO_TARGET] if by == "seconds to target" else judging(TRAINING)
+    figure = next((one for one in figures if task[one.name].notna().any()), None)
+    if figure is None:
         return task.iloc[:0]
-    scores = factor * pd.to_numeric(task[figure]).astype(float)
+    scores = figure.sign * pd.to_numeric(task[figure.name]).astype(float)
     return task.assign(score=scores.where(task["status"].eq("ok"), np.inf).fillna(np.inf))
 
 
@@ -124,6 +121,21 @@ def place_columns(found: Sequence[Problems]) -> list[dict[str, str]]:
     return [{name: str(one.place[name] or "none") for name in several} for one in found]
 
 
-def left_out_note(found: Problems) -> list[str]:
-    """A sentence on the methods that were left out, if any."""
-    return [f"Left out, for not every task has them: {', '.join(found.left_out)}."] if found.left_out else []
+def place_tables(
+    found: Sequence[Problems], tables: Sequence[pd.DataFrame], notes: Sequence[list[str]], form: Look
+) -> str:
+    """A table for each place with its notes, as text.
+
+    Args:
+        found: what the tables are of.
+        tables: of text, a row a method.
+        notes: sentences on each.
+        form: how to write them.
+    """
+    parts = []
+    for one, place, table, said in zip(found, place_columns(found), tables, notes, strict=True):
+        lines = [{**place, "method": method, **row} for method, row in table.to_dict("index").items()]
+        if one.left_out:
+            said = [*said, f"Left out, for not every task has them: {', '.join(one.left_out)}."]
+        parts += [written(pd.DataFrame(lines), form, set(table.columns)), written_notes(said, form)]
+    return "\n\n".join(parts)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError
-from rbench.report.plot import check_plot, new_figure, plain_label, save_plot
-from rbench.report.problems import Problems, left_out_note, place_columns, problems
-from rbench.report.table import Format, raw, written, written_notes
-from rbench.run.record import Record, plain
+from rbench.report.plot import check_plot, new_plot, plain_label, save_plot
+from rbench.report.problems import Problems, place_columns, place_tables, problems
+from rbench.report.table import Format, raw
+from rbench.run.record import Record
 
 TAUS = (1.0, 1.25, 1.5, 2.0, 4.0, 8.0, math.inf)
 """Where the table reads the profile; ∞ is whether the target is reached at all."""
@@ -62,22 +62,14 @@ def render_profiles(records: Sequence[Record], form: Format) -> str:
     found = timed_problems(records)
     if form == "json" or form == "csv":
         lines = [
-            plain({**one.place, "method": method, "tau": tau, "rho": rho, "problems": len(one.scores)})
+            {**one.place, "method": method, "tau": tau, "rho": rho, "problems": len(one.scores)}
             for one in found
             for method, shares in profile(one.scores).to_dict("index").items()
             for tau, rho in shares.items()
         ]
         return raw(lines, form)
-    parts = []
-    for one, place in zip(found, place_columns(found), strict=True):
-        table = profile(one.scores).rename(columns=_head)
-        shown = [
-            {**place, "method": method} | {str(head): f"{rho:.2f}" for head, rho in shares.items()}
-            for method, shares in table.to_dict("index").items()
-        ]
-        parts.append(written(pd.DataFrame(shown), form, set(table.columns)))
-        parts.append(written_notes([_note(one), *left_out_note(one)], form))
-    return "\n\n".join(parts)
+    tables = [profile(one.scores).rename(columns=_head).map("{:.2f}".format) for one in found]
+    return place_tables(found, tables, [[_note(one)] for one in found], form)
 
 
 def _head(tau: float) -> str:
@@ -101,21 +93,21 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
     """
     check_plot(path)
     found = timed_problems(records)
-    figure = new_figure(1.5 + 5.5 * len(found), 5)
-    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    picture = new_plot(1.5 + 5.5 * len(found), 5)
+    panels = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]
     methods = list(dict.fromkeys(method for one in found for method in profile(one.scores).index))
     for panel, one, place in zip(panels, found, place_columns(found), strict=True):
         _draw(panel, one.scores, methods)
         panel.set_title(plain_label(", ".join(f"{name} {value}" for name, value in place.items())), wrap=True)
     panels[0].set_ylabel("ρ(τ), share of problems solved")
     lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
-    figure.legend(
+    picture.legend(
         handles=[lines[plain_label(method)] for method in methods],
         loc="outside lower center",
         ncols=2,
         fontsize="small",
     )
-    save_plot(figure, path, dpi=110)
+    save_plot(picture, path, dpi=110)
 
 
 def _draw(panel: Any, scores: pd.DataFrame, methods: Sequence[str]) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError
+from rbench.figures import TRAINING, judging
 from rbench.report.noise import BEST, CONFIDENCE, WITHIN_NOISE
-from rbench.report.problems import By, Problems, left_out_note, place_columns, problems
-from rbench.report.table import Format, raw, written, written_notes
-from rbench.run.record import Record, plain
+from rbench.report.problems import By, Problems, place_tables, problems
+from rbench.report.table import Format, raw
+from rbench.run.record import Record
 
 FEWEST_TASKS, FEWEST_METHODS = 5, 3
 """Below five tasks the distribution that the test takes for granted is not near, and it finds next to nothing."""
@@ -78,22 +79,20 @@ def render_ranking(records: Sequence[Record], form: Format) -> str:
         raise DataError("nothing to rank: no method was run on every task, or none ended ok; rank fewer runs at a time")
     if form == "json" or form == "csv":
         return raw([line for one in found for line in _lines(one)], form)
-    parts = []
-    for one, place in zip(found, place_columns([one.problems for one in found]), strict=True):
-        title, ranks = f"mean rank by {one.problems.by}", one.ranks.to_dict("index")
-        shown = [
-            {**place, "method": method, title: f"{mark}{mean:.2f}"}
-            | {str(task): f"{rank:g}" for task, rank in ranks[method].items()}
-            for (method, mean), mark in zip(one.mean.items(), one.marks, strict=True)
-        ]
-        parts.append(written(pd.DataFrame(shown), form, {title, *one.problems.tasks}))
-        parts.append(written_notes(_notes(one), form))
-    return "\n\n".join(parts)
+    return place_tables([one.problems for one in found], list(map(_table, found)), list(map(_notes, found)), form)
+
+
+def _table(found: Ranking) -> pd.DataFrame:
+    """Mean ranks with their marks, and the rank on each task, in words."""
+    table = found.ranks.map("{:g}".format)
+    means = [f"{mark}{mean:.2f}" for mark, mean in zip(found.marks, found.mean, strict=True)]
+    table.insert(0, f"mean rank by {found.problems.by}", means)
+    return table
 
 
 def _lines(found: Ranking) -> list[dict[str, object]]:
     """One for each method on each task."""
-    test = plain({"friedman_p": found.p, "critical_difference": found.critical})
+    test = {"friedman_p": found.p, "critical_difference": found.critical}
     return [
         {"by": found.problems.by, **found.problems.place, "method": method, "mean_rank": mean}
         | {"task": task, "rank": rank, **test}
@@ -103,22 +102,21 @@ def _lines(found: Ranking) -> list[dict[str, object]]:
 
 
 def _notes(found: Ranking) -> list[str]:
-    what = {
-        "test figure": "medians over seeds of test accuracy, or else squared error, or else loss",
-        "seconds to target": "medians over seeds of the training seconds to the target",
-    }[found.problems.by]
-    notes = [f"Ranks of {what}; a method that failed on a task, or missed its target, is last there; equals share."]
+    judges = ", or else ".join(figure.title.removeprefix("test ") for figure in judging(TRAINING))
+    what = f"test {judges}" if found.problems.by == "test figure" else "the training seconds to the target"
     k, n = found.ranks.shape
+    test = f"Friedman's test over {n} tasks: p = {found.p:.2g}"
     if math.isnan(found.p):
-        notes.append(
-            f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. "
-            "The order may well be chance."
-        )
+        told = f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. "
+        told += "The order may well be chance."
     elif found.p >= 1 - CONFIDENCE:
-        notes.append(f"Friedman's test over {n} tasks: p = {found.p:.2g}, no method is shown to differ from another.")
+        told = f"{test}, no method is shown to differ from another."
     else:
-        notes.append(
-            f"Friedman's test over {n} tasks: p = {found.p:.2g}. ~ is not shown to differ from the best: its mean rank "
-            f"is less than {found.critical:.2f} away, Nemenyi's critical difference at 5 % (Demšar 2006)."
+        told = (
+            f"{test}. ~ is not shown to differ from the best: its mean rank is less than {found.critical:.2f} away, "
+            "Nemenyi's critical difference at 5 % (Demšar 2006)."
         )
-    return [*notes, *left_out_note(found.problems)]
+    ranks = (
+        f"Ranks of medians over seeds of {what}; a method that failed on a task, or missed its target, is last there"
+    )
+    return [f"{ranks}; equals share.", told]

@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rbench.cost import network
-from rbench.report.plot import new_figure, plain_label, save_plot
-from rbench.report.table import significant
+from rbench.figures import PEAK_HOST, STEP_SECONDS, significant
+from rbench.report.plot import new_plot, plain_label, save_plot
+from rbench.report.table import end_in_words
 from rbench.spec import parse
 
-FIGURES = {"step_seconds": "time", "peak_host_bytes": "memory"}
 FEWEST_POINTS = 3
 """Points of a fit; two have no uncertainty."""
 
@@ -71,7 +71,7 @@ class Crossover(NamedTuple):
 def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
     """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
     measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
-    labels = _labels(list(dict.fromkeys(row["method"] for row in measured)))
+    labels = _labels(measured)
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in measured:
         found.setdefault((row["sweep"], _place(row), labels[row["method"]]), []).append(row)
@@ -126,7 +126,7 @@ def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
     """A row a series: sizes measured, and exponents of time, counted operations, the paper's count and memory."""
     lines = []
     for series in found:
-        sizes, _ = series.points("step_seconds")
+        sizes, _ = series.points(STEP_SECONDS.name)
         papers = [paper_operations(row) for row in series.rows]
         lines.append(
             {
@@ -134,10 +134,10 @@ def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
                 "backend": series.backend,
                 "solver": series.label,
                 "measured": f"{sizes.min():,.0f}–{sizes.max():,.0f}",
-                "time": _exponent_words(exponent(*series.points("step_seconds"))),
+                "time": _exponent_words(exponent(*series.points(STEP_SECONDS.name))),
                 "counted": _slope(exponent(*series.points("operations"))),
                 "paper": _slope(exponent([row["size"] for row in series.rows], papers)),
-                "memory": _exponent_words(exponent(*series.points("peak_host_bytes"))),
+                "memory": _exponent_words(exponent(*series.points(PEAK_HOST.name))),
             }
         )
     return pd.DataFrame(lines)
@@ -153,16 +153,17 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
     for one, other in combinations(found, 2):
         if (one.sweep, one.backend) != (other.sweep, other.backend):
             continue
-        lower = {title: _lower(one, other, figure) for figure, title in FIGURES.items()}
-        if one is firsts[one.sweep, one.backend] or any(" from " in words for words in lower.values()):
+        quicker, less = (_lower(one, other, figure.name) for figure in (STEP_SECONDS, PEAK_HOST))
+        if one is firsts[one.sweep, one.backend] or " from " in quicker or " from " in less:
             names = {"grows": one.sweep, "backend": one.backend, "solvers": f"{one.label} | {other.label}"}
-            lines.append({**names, "quicker": lower["time"], "less memory": lower["memory"]})
+            lines.append({**names, "quicker": quicker, "less memory": less})
     return pd.DataFrame(lines)
 
 
 def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
     """A table a sweep and backend: a row a size, time and memory of each method."""
-    labels, tables = _labels(list(dict.fromkeys(row["method"] for row in rows))), []
+    labels = _labels(rows)
+    tables = []
     for sweep, place in dict.fromkeys((row["sweep"], _place(row)) for row in rows):
         own = [row for row in rows if (row["sweep"], _place(row)) == (sweep, place)]
         lines: dict[int, dict[str, str]] = {}
@@ -175,12 +176,12 @@ def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
 
 def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Where a series has no further figures, and why."""
-    labels = _labels(list(dict.fromkeys(row["method"] for row in rows)))
+    labels = _labels(rows)
     ends: dict[tuple[str, str, str], str] = {}
     for row in rows:
         if row["status"] != "ok":
             key = (row["sweep"], _place(row), labels[row["method"]])
-            words = f"no figure from {row['sweep']} = {row['size']:,} on: {row['status']}: {row['reason']}."
+            words = f"no figure from {row['sweep']} = {row['size']:,} on: {end_in_words(row)}."
             ends.setdefault(key, f"{key[2]}, {key[1]}: {words}")
     return list(ends.values())
 
@@ -193,19 +194,21 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     """
     sweeps, places = list(dict.fromkeys(s.sweep for s in found)), list(dict.fromkeys(s.backend for s in found))
     labels = list(dict.fromkeys(series.label for series in found))
-    figure = new_figure(3.4 * len(sweeps) + 1, 6.4)
-    axes = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
-    scales = {"step_seconds": (1e3, "ms per step"), "peak_host_bytes": (2.0**-20, "peak MiB")}
-    for row, (name, (scale, title)) in enumerate(scales.items()):
+    picture = new_plot(3.4 * len(sweeps) + 1, 6.4)
+    axes = picture.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
+    titles = {STEP_SECONDS: f"{STEP_SECONDS.unit.symbol} per step", PEAK_HOST: f"peak {PEAK_HOST.unit.symbol}"}
+    for row, (drawn, title) in enumerate(titles.items()):
         for column, sweep in enumerate(sweeps):
             part = axes[row][column]
             for series in found:
                 if series.sweep == sweep:
-                    sizes, values = series.points(name)
+                    sizes, values = series.points(drawn.name)
                     label = plain_label(series.label) + (f", {series.backend}" if len(places) > 1 else "")
                     style = ("o-", "s--", "^:", "v-.")[places.index(series.backend) % 4]
                     colour = f"C{labels.index(series.label)}"
-                    part.plot(sizes, values * scale, style, color=colour, label=label, markersize=4, linewidth=1.3)
+                    part.plot(
+                        sizes, values * drawn.unit.factor, style, color=colour, label=label, markersize=4, linewidth=1.3
+                    )
             part.set(xscale="log", yscale="log")
             part.grid(visible=True, which="major", alpha=0.3)
             if row == 1:
@@ -213,8 +216,8 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
             if column == 0:
                 part.set_ylabel(title)
     handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
-    save_plot(figure, path, dpi=150)
+    picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
+    save_plot(picture, path, dpi=150)
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -222,9 +225,9 @@ def _place(row: dict[str, Any]) -> str:
     return " ".join(row[name] for name in ("backend", "device", "dtype", "environment") if row.get(name))
 
 
-def _labels(specs: list[str]) -> dict[str, str]:
-    """Each SPEC by the values of the settings in which they differ; by its name where in none."""
-    parsed = {spec: parse(spec) for spec in specs}
+def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Each method of rows by the values of the settings in which they differ; by its name where in none."""
+    parsed = {spec: parse(spec) for spec in dict.fromkeys(row["method"] for row in rows)}
     keys = dict.fromkeys(key for _, settings in parsed.values() for key in settings)
     differ = [key for key in keys if len({str(settings.get(key)) for _, settings in parsed.values()}) > 1]
     return {
@@ -252,5 +255,5 @@ def _lower(one: Series, other: Series, figure: str) -> str:
 def _cell(row: dict[str, Any]) -> str:
     if row["status"] != "ok":
         return "–"
-    memory = "" if row["peak_host_bytes"] is None else f", {significant(row['peak_host_bytes'] / 2**20)} MiB"
-    return f"{significant(1e3 * row['step_seconds'])} ms{memory}"
+    known = [figure for figure in (STEP_SECONDS, PEAK_HOST) if row[figure.name] is not None]
+    return ", ".join(f"{figure.unit.write(row[figure.name])} {figure.unit.symbol}" for figure in known)

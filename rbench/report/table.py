@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
+from rbench.figures import TRAINING, Figure, columns
 from rbench.report.environments import environments
 from rbench.report.frame import history, lines_of, raw_rows, rows, several_data, summary
 from rbench.run.record import Record, plain
@@ -22,47 +22,7 @@ SUM = 8
 """Digits of a sum that a table shows."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A figure as a column of the table.
-
-    Attributes:
-        figure: its name in the frame.
-        title: head of the column.
-        write: a number in words.
-    """
-
-    figure: str
-    title: str
-    write: Callable[[float], str]
-
-
-def significant(value: float) -> str:
-    """Three significant digits, `never` for infinity."""
-    if math.isinf(value):
-        return "never"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:.{digits}f}"
-    return f"{value:.2e}"
-
-
-COLUMNS = (
-    Column("test_accuracy", "test accuracy %", lambda value: f"{100 * value:.2f}"),
-    Column("test_squared_error", "test squared error", significant),
-    Column("test_loss", "test loss", significant),
-    Column("train_loss", "train loss", significant),
-    Column("step_seconds", "step ms", lambda value: significant(1e3 * value)),
-    Column("step_ratio_to_sgd", "step / SGD", lambda value: f"{value:.2f}"),
-    Column("train_seconds", "train s", significant),
-    Column("seconds_to_target", "to target s", significant),
-    Column("steps_to_target", "to target steps", lambda value: "never" if math.isinf(value) else f"{value:.0f}"),
-    Column("peak_host_bytes", "peak host MiB", lambda value: significant(value / 2**20)),
-    Column("peak_device_bytes", "peak device MiB", lambda value: significant(value / 2**20)),
-)
-
-
-def comparison(records: list[Record]) -> pd.DataFrame:
+def comparison(records: Sequence[Record]) -> pd.DataFrame:
     """The table to look at: text alone, a row a method, medians over seeds with their intervals and marks.
 
     Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
@@ -79,34 +39,32 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     if table["seeds"].nunique() > 1:
         shown["seeds"] = table["seeds"].astype(str)
     lines = table.to_dict("records")
-    for column in COLUMNS:
-        if table[column.figure].notna().any():
-            shown[column.title] = [_figure(line, column) for line in lines]
-    shown["status"] = [
-        status if reason is None else f"{status}: {reason}"
-        for status, reason in zip(table["status"], table["reason"], strict=True)
-    ]
+    for figure in columns(TRAINING):
+        if table[figure.name].notna().any():
+            shown[figure.head] = [_figure(line, figure) for line in lines]
+    shown["status"] = [end_in_words(line) for line in lines]
     return shown
 
 
-def render(records: list[Record], form: Format) -> str:
+def render(records: Sequence[Record], form: Format) -> str:
     """The table as text: `markdown`, `latex` and `html` are the comparison, `csv` and `json` the raw rows."""
     if form == "json":
-        return raw([plain(line) for line in raw_rows(records)], form)
+        return raw(raw_rows(records), form)
     if form == "csv":
         frame, words = rows(records), environments(records).words
         return csv_text(frame.replace({"environment": words}) if words else frame.drop(columns="environment"))
-    return written(comparison(records), form, {column.title for column in COLUMNS})
+    return written(comparison(records), form, {figure.head for figure in columns(TRAINING)})
 
 
 def render_history(records: list[Record], form: Literal["csv", "json"]) -> str:
     """Every evaluation of the records as text."""
     frame = history(records)
-    return csv_text(frame) if form == "csv" else raw([plain(line) for line in lines_of(frame)], form)
+    return csv_text(frame) if form == "csv" else raw(lines_of(frame), form)
 
 
 def raw(lines: Sequence[dict[str, Any]], form: Literal["csv", "json"]) -> str:
-    """Lines of plain data as text."""
+    """Lines of data as text; what is not finite is null."""
+    lines = [plain(line) for line in lines]
     return json_text(lines) if form == "json" else csv_text(pd.DataFrame(lines))
 
 
@@ -145,11 +103,16 @@ def written_notes(notes: Sequence[str], form: Look) -> str:
     return "\n".join([r"{\footnotesize", *(rf"\par\noindent {latex(note)}" for note in notes), r"\par}"])
 
 
-def _figure(line: dict[Any, Any], column: Column) -> str:
-    middle, low, high = (line[f"{column.figure}{end}"] for end in ("", "_low", "_high"))
+def _figure(line: dict[Any, Any], figure: Figure) -> str:
+    middle, low, high = (line[f"{figure.name}{end}"] for end in ("", "_low", "_high"))
     if math.isnan(middle):
         return "–"
-    return f"{line[f'{column.figure}_mark']}{with_interval(middle, low, high, column.write)}"
+    return f"{line[f'{figure.name}_mark']}{with_interval(middle, low, high, figure.unit.write)}"
+
+
+def end_in_words(row: Mapping[Any, Any]) -> str:
+    """How what a row is of ended, and why."""
+    return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
 
 
 def with_interval(middle: float, low: float, high: float, write: Callable[[float], str]) -> str:

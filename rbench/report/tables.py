@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rbench.cost import COST_FIELDS
+from rbench.figures import significant
 from rbench.report.cost import cost_footnotes, cost_rows, render_costs
 from rbench.report.environments import environment_notes, environments
 from rbench.report.footnotes import footnotes, machines
 from rbench.report.frame import raw_rows
 from rbench.report.load import by_fields
-from rbench.report.table import Format, raw, render, significant, written, written_notes
+from rbench.report.table import Format, raw, render, written, written_notes
 from rbench.run.record import Record, plain
 from rbench.text import json_text
 from rbench.train.cell import FIELDS

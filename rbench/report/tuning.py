@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from rbench.report.table import significant
+from rbench.figures import significant
 from rbench.run import Record, Tuned
-
-FIGURES = {"accuracy": "accuracy", "squared_error": "squared error", "loss": "loss"}
+from rbench.run.tuned import judged
 
 
 def tuned_notes(records: Sequence[Record]) -> list[str]:
@@ -24,10 +23,11 @@ def tuned_notes(records: Sequence[Record]) -> list[str]:
 
 
 def _how(tuned: Tuned) -> str:
+    judged_by = tuned.figure.replace("_", " ")
     place = f"{tuned.backend} {tuned.dtype}" + (f" on {tuned.device}" if tuned.device else "")
     return (
-        f"Tuned by rbench tune on {tuned.task}, trials a method: {tuned.trials}, the best {FIGURES[tuned.figure]} on a "
-        f"validation split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}"
+        f"Tuned by rbench tune on {tuned.task}, trials a method: {tuned.trials}, the best {judged_by} on a validation "
+        f"split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}"
         f"{_again(tuned)}:"
     )
 
@@ -46,8 +46,7 @@ def _what(tuned: Tuned) -> str:
     failed = ", ".join(f"{count} {status}" for status, count in tuned.failures.items()) or "none failed"
     if tuned.score is None:
         reached = "nothing found"
-    elif tuned.figure == "accuracy":
-        reached = f"{100 * (1 - tuned.score):.2f} %"
     else:
-        reached = significant(tuned.score)
+        figure = judged(tuned.figure)
+        reached = f"{figure.unit.write(figure.minimised(tuned.score))} {figure.unit.symbol}".rstrip()
     return f"{tuned.method} ({space}): {failed}, {significant(tuned.seconds)} s, {reached}"

@@ -3,36 +3,33 @@
 In a process they are plain dictionaries; only what is read from a file is held to these types.
 """
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, create_model
 
+from rbench.figures import TRAINING, Figure
 from rbench.run.reading import Count, Number, Real
 
 _OPEN = ConfigDict(extra="allow", strict=True)
 
 
-class _Figures(BaseModel):
+M = TypeVar("M", bound=BaseModel)
+
+
+def with_figures(facts: type[M], figures: Iterable[Figure]) -> type[M]:
+    """The type of what a file holds of figures, each of which may be missing, and of the facts beside them."""
+    declared: dict[str, Any] = {one.name: (Count | None if one.whole else Number | None, None) for one in figures}
+    return create_model(facts.__name__, __base__=facts, **declared)
+
+
+class _Facts(BaseModel):
     model_config = _OPEN
     device: str | None = None
     dataset_sha256: str | None = None
     dataset_official: bool | None = None
     target_reached: bool | None = None
-    n_parameters: Count | None = None
-    steps: Count | None = None
-    train_loss: Number | None = None
-    test_loss: Number | None = None
-    test_accuracy: Number | None = None
     train_squared_error: Number | None = None
-    test_squared_error: Number | None = None
-    step_seconds: Number | None = None
-    step_ratio_to_sgd: Number | None = None
-    compile_seconds: Number | None = None
-    train_seconds: Number | None = None
-    seconds_to_target: Number | None = None
-    peak_host_bytes: Number | None = None
-    peak_resident_bytes: Number | None = None
-    peak_device_bytes: Number | None = None
     phase_seconds: dict[str, Real] = {}
 
 
@@ -69,7 +66,9 @@ def _held_to(kind: type[BaseModel]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Figures: TypeAlias = Annotated[dict[str, Number | str | bool | dict[str, Real] | None], _held_to(_Figures)]
+Figures: TypeAlias = Annotated[
+    dict[str, Number | str | bool | dict[str, Real] | None], _held_to(with_figures(_Facts, TRAINING))
+]
 """Figures by name: those that are known have their own types, others are single values or numbers by name."""
 
 History: TypeAlias = list[dict[str, Number | None]]

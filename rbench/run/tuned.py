@@ -2,17 +2,26 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import DataError
+from rbench.figures import TRAINING, Figure, judging
 from rbench.run.reading import Count, DamagedError, NewerError, Real, parsed, read_bytes
 from rbench.train.budget import Budget
 from rbench.train.cell import configured
 
-Figure: TypeAlias = Literal["accuracy", "squared_error", "loss"]
-"""What is judged on a validation split; the score of an accuracy is 1 − accuracy, of the others the figure itself."""
+if TYPE_CHECKING:
+    Judged: TypeAlias = str
+else:
+    Judged = Literal[tuple(figure.name.removeprefix("test_") for figure in judging(TRAINING))]
+"""What trials are judged by: a figure of the test set, here of a validation split, and so without its `test_`."""
+
+
+def judged(name: Judged) -> Figure:
+    """The figure that trials are judged by; its score is `Figure.minimised` of it."""
+    return next(figure for figure in judging(TRAINING) if figure.name == f"test_{name}")
 
 
 class Tuned(BaseModel):
@@ -43,7 +52,7 @@ class Tuned(BaseModel):
     task: str
     method: str
     settings: str
-    figure: Figure
+    figure: Judged
     score: Real | None
     trials: Count
     confirmed: Count = 0

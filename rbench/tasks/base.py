@@ -4,15 +4,17 @@ import hashlib
 import zlib
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from pydantic import PositiveInt
 
 from rbench.backend import Backend
 from rbench.errors import DataError, SpecError
+from rbench.figures import TRAINING, judging
 from rbench.losses import get_loss
 from rbench.modules import Module, Params
+from rbench.names import unknown
 from rbench.random import generator
 from rbench.spec import Configurable
 from rbench.tasks.check import DataCheck
@@ -52,19 +54,29 @@ class Target:
     """A figure on the test set to reach.
 
     Attributes:
-        figure: which figure of an evaluation.
-        value: what to reach: at least for an accuracy, at most for the others.
+        figure: which figure of an evaluation; one that judges a task.
+        value: what to reach: at least or at most, as the figure is better.
+
+    Raises:
+        SpecError: no such figure judges a task.
     """
 
-    figure: Literal["test_accuracy", "test_loss", "test_squared_error"]
+    figure: str
     value: float
+
+    def __post_init__(self) -> None:
+        """Check that the figure is one that judges a task."""
+        known = [figure.name for figure in judging(TRAINING)]
+        if self.figure not in known:
+            raise SpecError(unknown("figure to reach", self.figure, known))
 
     def reached(self, evaluation: dict[str, Any]) -> bool:
         """Whether an evaluation meets the target."""
         figure = evaluation[self.figure]
         if figure is None:
             return False
-        return bool(figure >= self.value if self.figure == "test_accuracy" else figure <= self.value)
+        sign = next(one.sign for one in judging(TRAINING) if one.name == self.figure)
+        return bool(sign * figure <= sign * self.value)
 
 
 class Task(Configurable):

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from rbench.backend import Backend
 from rbench.experiment import Cell, Limits, Outcome, Report
+from rbench.figures import N_PARAMETERS, TRAINING, Figure, fields
 from rbench.methods.base import WINDOW, Method
 from rbench.plugins import plugins
 from rbench.spec import Configurable, expansions, parse
@@ -21,24 +22,19 @@ Source: TypeAlias = Literal["weights", "order", "samples"]
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 
-FIELDS = (
-    "suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget", "status", "reason",
-    "steps", "train_loss", "test_loss", "test_accuracy", "test_squared_error", "step_seconds", "step_ratio_to_sgd",
-    "compile_seconds", "train_seconds", "seconds_to_target", "steps_to_target", "target_reached", "peak_host_bytes",
-    "peak_resident_bytes", "peak_device_bytes", "memory_reason", "n_parameters", "dataset_sha256", "dataset_official",
-)  # fmt: skip
-"""Fields of a table row, in order. Losses are means over the data; seconds are wall time; what does not apply is null:
+CELL_FIELDS = ("suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget")
+"""What a row is of; `fixed` is what is random, and yet the same at every seed: such as `order, weights`."""
 
-- `fixed` what is random, and yet the same at every seed: such as `order, weights`;
-- `steps` updates made; `train_seconds` their wall time, without data, warm-up and evaluation;
-- `train_loss` over the first 10,000 training data; `test_squared_error` ‖prediction − y‖² per datum;
-- `step_seconds` median of a synchronised step at the initial weights; `step_ratio_to_sgd` median of its ratio to a step
-  of `sgd` with default settings, timed in turn with it in the same process; steps that differ count by their share;
-- `target_reached` whether an evaluation met the task's target; `seconds_to_target` and `steps_to_target` training time
-  and steps at the first that did;
-- `peak_host_bytes`, `peak_resident_bytes`, `peak_device_bytes` what the method's state and one step take at once beyond
-  data and parameters, measured in a process of its own; see `rbench.train.memory.Peaks`;
-- `memory_reason` why they are missing, where the measurement did not end `ok`.
+_MEMORY = [figure for figure in TRAINING if figure.measures == "memory"]
+_RESULTS = [figure for figure in TRAINING if figure not in (*_MEMORY, N_PARAMETERS)]
+FIELDS = (
+    *CELL_FIELDS, "status", "reason", *fields(_RESULTS), "target_reached", *fields(_MEMORY), "memory_reason",
+    N_PARAMETERS.name, "dataset_sha256", "dataset_official",
+)  # fmt: skip
+"""Fields of a table row, in order: a record's cell and how it ended, and the figures of `rbench.figures.TRAINING`.
+
+What does not apply is null. `target_reached` is whether an evaluation met the task's target; `memory_reason` why the
+figures of memory are missing, where their measurement did not end `ok`.
 """
 
 
@@ -56,6 +52,7 @@ class Training(Cell):
 
     summary: ClassVar[str] = "a method trains a network on a task"
     fields: ClassVar[tuple[str, ...]] = FIELDS
+    figures: ClassVar[tuple[Figure, ...]] = TRAINING
     # What was measured on the way stays in the history; a row of a run that did not end holds no result.
     kept_of_failures: ClassVar[tuple[str, ...]] = (
         "device", "n_parameters", "dataset_sha256", "dataset_official", "step_seconds", "step_ratio_to_sgd", "steps",

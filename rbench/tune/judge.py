@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from rbench.run import Record
-from rbench.run.tuned import Figure, Tuned
+from rbench.run.tuned import Judged, Tuned, judged
 from rbench.tune.plan import Plan, Search
 
 
-def score(record: Record, figure: Figure) -> float:
+def score(record: Record, figure: Judged) -> float:
     """What is minimised: 1 − accuracy, the squared error or the loss, at the end of the budget on the validation split.
 
     Returns:
@@ -19,7 +19,7 @@ def score(record: Record, figure: Figure) -> float:
     value = record.figures.get(f"test_{figure}") if record.status == "ok" else None
     if value is None or not math.isfinite(value):
         return math.inf
-    return 1 - value if figure == "accuracy" else float(value)
+    return float(judged(figure).minimised(value))
 
 
 def ranked(search: Search, records: Sequence[Record]) -> list[Record]:

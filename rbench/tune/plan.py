@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from rbench.losses import get_loss
 from rbench.methods import Dimension
 from rbench.run import Training
-from rbench.run.tuned import Figure
+from rbench.run.tuned import Judged
 from rbench.tune.points import Point, points
-
-FIGURES: dict[str, Figure] = {"test_accuracy": "accuracy", "test_loss": "loss", "test_squared_error": "squared_error"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,11 @@ class Search:
         return f"{self.cell.method} on {self.cell.task}"
 
     @property
-    def figure(self) -> Figure:
+    def figure(self) -> Judged:
         """What trials are judged by: the figure of the task's target; without one, accuracy or squared error."""
         task = self.cell.make_task()
         if task.target is not None:
-            return FIGURES[task.target.figure]
+            return task.target.figure.removeprefix("test_")
         return "accuracy" if get_loss(task.loss).integer_targets else "squared_error"
 
     def words(self) -> dict[str, str]:
