@@ -107,6 +107,8 @@ def _asked(point: Point) -> Found:
         threads=point.plan.threads,
         variables=VARIABLES if point.memory else None,
         timeout=TIMEOUT,
+        backend=point.plan.backend,
+        device=point.plan.device,
     )
     if answer.status != "ok":
         return Found(status=answer.status, reason=answer.reason)

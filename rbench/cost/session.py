@@ -11,6 +11,7 @@ from rbench.cost.request import CostRequest, Plan, find_cost_suite
 from rbench.cost.results import Place, drop_entries, entries, entry_of, places, set_damaged_aside, write_places
 from rbench.errors import RbenchError
 from rbench.run.directory import WAY_OUT, check_directory, remove_halves, writing_into
+from rbench.run.fork import servers
 from rbench.run.gate import gate
 from rbench.run.lock import locked
 from rbench.run.provenance import cost_environment, look_again
@@ -18,6 +19,7 @@ from rbench.run.resume import ChangedError
 from rbench.run.suite import CostSuite
 
 
+@servers
 def measure(request: CostRequest, directory: Path, say: Say, *, force: bool = False) -> bool:
     """Measure what is not yet in `directory`.
 
