@@ -9,6 +9,7 @@ This is the idea of `multiprocessing.forkserver`, whose processes however share 
 streams, and do not tell the signal that ended them.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -48,6 +49,8 @@ class _Server:
             os._exit(0)
         os.waitpid(pid, 0)
         self._files = _files()
+        gc.collect()
+        gc.freeze()  # no process looks at all that was imported, and copies its pages, whenever it collects garbage
 
     def serve(self) -> list[str]:
         """Wait for requests; returns one in each process that is forked, and never in the server."""
