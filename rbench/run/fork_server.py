@@ -86,7 +86,8 @@ class _Server:
             os.setsid()
             self._leave(streams)
             np.random.seed()  # otherwise all processes would draw the same
-            reply.send(f"pid {os.getpid()}".encode())
+            with suppress(OSError):  # its client is gone, and the server kills it
+                reply.send(f"pid {os.getpid()}".encode())
             reply.close()
             return True
         for descriptor in streams:
