@@ -65,6 +65,8 @@ class BackendPlugin:
         version: returns the version of its library, None where that is not installed.
         device_unavailable: returns None where a device of `devices` can be used, else the reason and the way out.
         options: the settings that a SPEC such as `torch[compile=true]` can make, a class called `name`; None for none.
+        preload: module whose import loads the library, starts no thread that outlives a fork and touches no device: on
+            the CPU cells are then forked from a process that has imported it, where otherwise each imports it anew.
 
     `unavailable`, `version` and `device_unavailable` answer at once: they do not import the library; `rbench.probe`
     helps.
@@ -79,6 +81,7 @@ class BackendPlugin:
     version: Callable[[], str | None] = _no_version
     device_unavailable: Callable[[str], str | None] = _device_usable
     options: "type[Configurable] | None" = None
+    preload: str | None = None
 
 
 class Backend(ABC):

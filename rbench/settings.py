@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from threading import Lock
 from typing import TypeAlias
 
@@ -22,10 +22,10 @@ def at_level(level: int, *loggers: logging.Logger) -> Iterator[None]:
             logger.setLevel(own)
 
 
-class Setting:
+class Setting(ContextDecorator):
     """A context in which a setting of the process is changed; when the last block that needs it ends, it is as it was.
 
-    Blocks may be nested, and those of several threads may overlap.
+    It decorates functions, too, that run within it. Blocks may be nested, and those of several threads may overlap.
 
     Args:
         change: makes the change, and returns what takes it back.

@@ -33,5 +33,6 @@ def rbench_backends() -> list[BackendPlugin]:
             devices=("cpu", "cuda"),
             version=lambda: installed_version("jax"),
             device_unavailable=_device_unavailable,
+            preload="rbench_jax.backend",
         )
     ]

@@ -21,5 +21,6 @@ def rbench_backends() -> list[BackendPlugin]:
             lambda: None,
             "NumPy and SciPy on the CPU: the reference",
             version=lambda: installed_version("numpy"),
+            preload="rbench_numpy.backend",
         )
     ]

@@ -55,5 +55,6 @@ def rbench_backends() -> list[BackendPlugin]:
             version=lambda: installed_version("torch"),
             device_unavailable=_device_unavailable,
             options=Options,
+            preload="rbench_torch.backend",
         )
     ]

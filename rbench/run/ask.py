@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Literal, NamedTuple, TypeAlias, cast
 
+from rbench.run.fork import PYTHON, Forked, NotForked, Variables, fork
 from rbench.train.process import (
     PARENT,
     end_group,
@@ -26,6 +27,10 @@ INTERVAL = 0.05
 """Seconds between two looks at a process that says nothing."""
 
 End: TypeAlias = Literal["ok", "timeout", "out_of_memory", "crashed"]
+
+Started: TypeAlias = Literal["forked", "fresh"]
+
+Process: TypeAlias = "subprocess.Popen[bytes] | Forked"
 
 
 class Stopped(Exception):
@@ -42,12 +47,14 @@ class Answer(NamedTuple):
             status 0.
         reason: in words, where it did not end `ok`.
         errors: what it wrote to standard error.
+        started: whether it was forked from a server, or afresh.
     """
 
     text: str
     status: End
     reason: str | None
     errors: str
+    started: Started = "fresh"
 
 
 def ask(
@@ -65,11 +72,15 @@ def ask(
     for_each_line: bool = False,
     on_terminal: bool = False,
     grace: float = 0.0,
+    backend: str | None = None,
+    device: str | None = None,
 ) -> Answer:
     """Run a module as a program, in a process group of its own, which is ended with it.
 
+    Within `servers` it is forked, where it can be, from a process that has imported the library of its backend.
+
     Args:
-        module: its name, as for `python -m`.
+        module: its name, as for `python -m`; one that is forked runs the module's `main`.
         question: what it finds on standard input.
         threads: of its numerical libraries.
         arguments: of its command line.
@@ -84,22 +95,22 @@ def ask(
         for_each_line: whether the timeout begins anew with each line that it says.
         on_terminal: whether its standard error is this process's where that is a terminal, as for a progress bar.
         grace: seconds in which it may tidy up, after SIGTERM, where it is ended.
+        backend: SPEC of the backend whose library it needs; None where it is not to be forked.
+        device: the backend's name of the device, or None for its default.
 
     Raises:
         Stopped: `stop` was set.
     """
+    words = [module, *arguments]
+    environment = {**os.environ, **(variables or {}), **thread_variables(threads), PARENT: str(os.getpid())}
     try:
         with log.open("w+b") if log else tempfile.TemporaryFile() as errors:
-            return _asked(
-                [module, *arguments],
-                question,
-                {**(variables or {}), **thread_variables(threads)},
-                errors,
-                _Watch(timeout, memory_limit, stop, for_each_line),
-                heard,
-                on_terminal=on_terminal and os.isatty(2),
-                grace=grace,
-            )
+            said = 2 if on_terminal and os.isatty(2) else errors.fileno()
+            while True:
+                process = fork(words, environment, said, backend, device) or _fresh(words, environment, said)
+                watch = _Watch(timeout, memory_limit, stop, for_each_line)
+                with suppress(NotForked):  # then from another server, or afresh
+                    return _asked(process, question, errors, watch, heard, grace)
     except OSError as error:
         return Answer("", "crashed", f"its process could not be started: {error}", "")
 
@@ -150,27 +161,26 @@ class _Watch:
         return None
 
 
-def _asked(
-    words: Sequence[str],
-    question: str,
-    variables: Mapping[str, str],
-    errors: IO[bytes],
-    watch: _Watch,
-    heard: Callable[[bytes], None],
-    *,
-    on_terminal: bool,
-    grace: float,
-) -> Answer:
-    killed_before = kernel_kills()
-    process = subprocess.Popen(
-        # -P: the process imports what its parent does, not a checkout that it happens to stand in.
-        [sys.executable, "-P", "-X", "faulthandler", "-m", *words],
+def _fresh(words: Sequence[str], environment: Variables, errors: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [*PYTHON, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=None if on_terminal else errors,
-        env={**os.environ, **variables, PARENT: str(os.getpid())},
+        stderr=errors,
+        env=environment,
         start_new_session=True,
     )
+
+
+def _asked(
+    process: Process, question: str, errors: IO[bytes], watch: _Watch, heard: Callable[[bytes], None], grace: float
+) -> Answer:
+    """Put the question, listen, and end the process.
+
+    Raises:
+        NotForked: there is no process, as its server has not forked it.
+    """
+    killed_before = kernel_kills()
     text = bytearray()
     try:
         # A process that died at once has closed the pipe; its exit status says how.
@@ -182,18 +192,18 @@ def _asked(
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(grace)
-        end_group(process.pid)
-        process.wait()
+        if process.pid:
+            end_group(process.pid)
+        code = process.wait()
         cast(IO[bytes], process.stdout).close()
     errors.seek(0)
     said = errors.read().decode(errors="replace")
-    status, reason = verdict or _how(process.returncode, said, kernel_kills() > killed_before)
-    return Answer(text.decode(errors="replace"), status, reason, said)
+    status, reason = verdict or _how(code, said, kernel_kills() > killed_before)
+    started: Started = "forked" if isinstance(process, Forked) else "fresh"
+    return Answer(text.decode(errors="replace"), status, reason, said, started)
 
 
-def _listen(
-    process: "subprocess.Popen[bytes]", text: bytearray, watch: _Watch, heard: Callable[[bytes], None]
-) -> tuple[End, str] | None:
+def _listen(process: Process, text: bytearray, watch: _Watch, heard: Callable[[bytes], None]) -> tuple[End, str] | None:
     """Take in what a process says until it ends, or is to be ended; then the verdict.
 
     What it started and left behind may hold the pipe open: its own end is what counts.

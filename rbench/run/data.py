@@ -114,6 +114,7 @@ def find_data(
             for_each_line=True,
             on_terminal=True,
             grace=END_SECONDS,
+            backend="numpy",  # data are NumPy's
         )
         found |= dict(zip(together, answers, strict=False))
         for one in answers:

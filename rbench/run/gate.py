@@ -62,7 +62,15 @@ def gate(name: str, dtype: str, device: str | None, threads: int, stop: threadin
         Stopped: `stop` was set.
     """
     words = [name, dtype, *([device] if device else [])]
-    answer = ask("rbench.run.gate_worker", threads=threads, arguments=words, timeout=TIMEOUT, stop=stop)
+    answer = ask(
+        "rbench.run.gate_worker",
+        threads=threads,
+        arguments=words,
+        timeout=TIMEOUT,
+        stop=stop,
+        backend=name,
+        device=device,
+    )
     if answer.reason is not None:
         return Gate(backend=name, device=device, dtype=dtype, misses=(answer.reason,))
     found = Gate.model_validate_json(answer.text)

@@ -66,8 +66,10 @@ def run_isolated(
         log=log,
         heard=heard,
         stop=stop,
+        backend=cell.backend,
+        device=cell.device,
     )
-    record = _record(cell, gate, answer)
+    record = _record(cell, gate, answer).model_copy(update={"started": answer.started})
     with suppress(OSError):
         if not log.stat().st_size:
             log.unlink()

@@ -55,6 +55,8 @@ def with_memory(
             timeout=timeout,
             memory_limit=memory_limit,
             stop=stop,
+            backend=like.backend,
+            device=like.device,
         )
         if answer.status != "ok":
             return answer

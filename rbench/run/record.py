@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from rbench.errors import DataError
 from rbench.experiment import AnyCell, Cell
+from rbench.run.ask import Started
 from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
 from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes
@@ -60,6 +61,8 @@ class Record(BaseModel):
         memory_status: how the pass ended that measured the peak memory; None where none was asked for, or where rbench
             did not say so yet.
         memory_reason: in words, where it did not end `ok`.
+        started: whether the cell's process was forked from one that had imported its libraries, or started afresh; None
+            where rbench did not say so yet, or there was no process.
     """
 
     cell: AnyCell
@@ -74,6 +77,7 @@ class Record(BaseModel):
     tuning: Tuned | None = None
     memory_status: Status | None = None
     memory_reason: str | None = None
+    started: Started | None = None
 
     @property
     def training(self) -> Training:

@@ -10,6 +10,7 @@ from rbench.experiment import Cell
 from rbench.run.data import Found
 from rbench.run.directory import check_directory, refuse_newer, writing_into
 from rbench.run.display import Display
+from rbench.run.fork import servers
 from rbench.run.local import Local, data_of
 from rbench.run.lock import locked
 from rbench.run.memory_pass import lacks_memory
@@ -87,6 +88,7 @@ def run(
     return Run(directory, records)
 
 
+@servers
 def run_cells(
     cells: Sequence[Cell],
     directory: Path,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rbench.errors import RbenchError
 from rbench.run import Display, Record, TunedFile
 from rbench.run.directory import ROUNDS, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
+from rbench.run.fork import servers
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, read_file
@@ -35,6 +36,7 @@ class TuneFile(BaseModel):
     provenance: dict[str, Any] = {}
 
 
+@servers
 def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile:
     """Run the trials and confirmations that `directory` does not hold, and write `tuned.json`.
 

@@ -21,6 +21,7 @@ from rbench.experiment import AnyCell, Cell
 from rbench.plugins import find_backend
 from rbench.run.ask import INTERVAL, Stopped
 from rbench.run.data import Found, Wanted, find_data, wanted
+from rbench.run.fork import servers
 from rbench.run.gate import Gate, gate
 from rbench.run.isolate import run_isolated
 from rbench.run.memory_pass import with_memory
@@ -125,6 +126,8 @@ def introduce(run: str, todo: str, there: str) -> str:
         cells, others = read.validate_json(todo), read.validate_json(there)
     except ValueError as error:  # of another version
         return said.model_copy(update={"problems": (f"cannot read what is asked: {error}",)}).model_dump_json()
+    if not _RUNS:
+        servers.__enter__()  # as long as this process lives
     _RUNS.setdefault(run, _Run())
     found = {
         "problems": tuple(dict.fromkeys(problem for cell in cells for problem in _problems(cell))),

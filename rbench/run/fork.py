@@ -1,0 +1,195 @@
+"""Processes that are forked from servers, which have imported what they need; see `rbench.run.fork_server`."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Lock
+from typing import Literal, TypeAlias
+
+from rbench.errors import RbenchError
+from rbench.plugins import plugins
+from rbench.settings import Setting, Undo
+from rbench.spec import parse
+
+Variables: TypeAlias = dict[str, str]
+
+PYTHON = (sys.executable, "-P", "-X", "faulthandler", "-m")
+"""-P: a process imports what its parent does, not a checkout that it happens to stand in."""
+
+END_SECONDS = 5.0
+"""Longest time until a server that is told to end has ended its processes, and itself."""
+
+
+class NotForked(Exception):
+    """A server has not forked the process that it was asked for; nothing of it has begun."""
+
+
+class Forked:
+    """A process that a server is asked to fork: what `ask` uses of a `subprocess.Popen`.
+
+    Attributes:
+        pid: number of the process and of its group; 0 until it is there.
+        returncode: None while it runs.
+        stdin: its standard input.
+        stdout: its standard output.
+    """
+
+    def __init__(self, server: "_Server", words: Sequence[str], errors: int) -> None:
+        self.pid = 0
+        self.returncode: int | None = None
+        self._server = server
+        self._reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        (read, written), (heard, said) = os.pipe(), os.pipe()
+        self.stdin, self.stdout = open(written, "wb"), open(heard, "rb")
+        with theirs, suppress(OSError):  # a server that has ended: the reply says so
+            socket.send_fds(server.control, [json.dumps(words).encode()], [read, said, errors, theirs.fileno()])
+        os.close(read)
+        os.close(said)
+
+    def poll(self) -> int | None:
+        """Its return code; None while it runs.
+
+        Raises:
+            NotForked: it will not be.
+        """
+        while self.returncode is None and select.select([self._reply], [], [], 0)[0]:
+            self._take_reply()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended; one that is not yet there is given up.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        if not self.pid:
+            self.returncode = -signal.SIGKILL
+        while self.returncode is None:
+            if not select.select([self._reply], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("", timeout or 0)
+            self._take_reply()
+        self._reply.close()
+        return self.returncode
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def _take_reply(self) -> None:
+        kind, _, value = self._reply.recv(4096).decode().partition(" ")
+        if kind == "pid":
+            self.pid = int(value)
+            self._server.has_forked = True
+        elif kind == "ended":
+            self.returncode = int(value)
+        elif self.pid:  # it ends with its server
+            self.returncode = -signal.SIGKILL
+        else:
+            # One that has served may do so again once it has imported what changed.
+            self._server.state = "retired" if self._server.has_forked else "broken"
+            raise NotForked(value)
+
+
+class _Server:
+    """A process of `rbench.run.fork_server`.
+
+    Attributes:
+        key: environment and module, which all that it forks have from it.
+        control: where requests go.
+        has_forked: whether it is known to serve.
+        state: `retired` where another has to take its place; `broken` where another would fail like it.
+    """
+
+    def __init__(self, variables: Variables, module: str) -> None:
+        self.key = variables, module
+        self.has_forked = False
+        self.state: Literal["serving", "retired", "broken"] = "serving"
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        words = [*PYTHON, "rbench.run.fork_server", str(theirs.fileno()), module]
+        with theirs, tempfile.TemporaryFile() as output:
+            self._process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=variables,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def end(self) -> None:
+        """End it, and all that it forked."""
+        self.control.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:  # it still imports
+            self._process.kill()
+            self._process.wait()
+
+
+class _Servers:
+    """The servers of this process, started as they are needed while they are `open`."""
+
+    def __init__(self) -> None:
+        self.open, self._lock, self._started = False, Lock(), list[_Server]()
+
+    def get(self, variables: Variables, module: str) -> _Server | None:
+        """The server for an environment and a module; None where it is known not to serve."""
+        with self._lock:
+            found = [one for one in self._started if one.key == (variables, module) and one.state != "retired"]
+            if not found:
+                found = [_Server(variables, module)]
+                self._started += found
+        return found[0] if found[0].state == "serving" else None
+
+    def begin(self) -> Undo:
+        """Be open until the returned function is called, which ends them."""
+        self.open = True
+        return self._end
+
+    def _end(self) -> None:
+        self.open = False
+        while self._started:
+            self._started.pop().end()
+
+
+_SERVERS = _Servers()
+
+servers = Setting(_SERVERS.begin)
+"""A context in which processes are forked where they can be; its servers end with it."""
+
+
+def fork(
+    words: Sequence[str], variables: Variables, errors: int, backend: str | None, device: str | None
+) -> Forked | None:
+    """Have a process forked that runs a module, in a process group of its own, on a server of the same environment.
+
+    Args:
+        words: name of the module, and arguments.
+        variables: the whole environment.
+        errors: file descriptor for its standard error.
+        backend: SPEC of the backend whose library the server has imported; None to have no process forked.
+        device: the backend's name of the device, or None for its default.
+
+    Returns:
+        The process; None where it has to be started afresh: outside of `servers`, where the system lacks what a server
+        needs, for a library or a device that does not survive it, or where the server could not be had before.
+    """
+    if backend is None or not _SERVERS.open or sys.platform != "linux":
+        return None
+    try:
+        plugin = plugins().find("backends", parse(backend)[0])
+    except RbenchError:
+        return None
+    if plugin.preload is None or (device or plugin.devices[0]) != "cpu":
+        return None
+    server = _SERVERS.get(variables, plugin.preload)
+    return None if server is None else Forked(server, words, errors)
