@@ -5,7 +5,6 @@ R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean outp
 of arXiv 2603.03610). These are different metrics; they agree for a single datum.
 """
 
-from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from rbench.backend import Array, Backend
@@ -69,7 +68,7 @@ def pull_metric(
     if treatment == "mean":
         layers = [layer.one_sample() for layer in layers]
     elif scale is not None:
-        layers = [replace(layer, scale=scale) for layer in layers]
+        layers = [LayerPullback(backend, each.source, each.cotangents, each.bias, scale) for each in layers]
     return xp.mean(values), layers
 
 
