@@ -42,9 +42,9 @@ WITHOUT_EFFECT = {
     "run -n --steps 20 --evaluations 21": "--evaluations 21 is more than the 20 steps of a run",
     "run -n --unofficial-data": "--unofficial-data: no published data set.*digits, regression; leave it out",
     "tune -n quick -t digits --unofficial-data": "--unofficial-data: no published data set.*digits",
-    "run step-time -n --seconds 0": "measures costs and trains nothing: leave out --seconds",
-    "run step-time -n --timeout=": "leave out --timeout",
-    "run step-time -n --retries 0": "leave out --retries",
+    "run step-time -n --seconds 1": "has no use for --steps, --epochs, --seconds",
+    "run step-time -n --timeout=": "--timeout '' is no time",
+    "run step-time -n --retries 0": "--retries 0 is for cells on other machines",
 }
 ABSURD = {
     "run -n --seconds 1e-300": "--seconds 1e-300 is no budget; give a time of at least 1e-06 s",
@@ -60,7 +60,7 @@ ABSURD = {
     "run -n --seeds 6 -t digits -m sgd --max-cells 5": "would make 6 cells, and 5 are allowed",
     "run -n --batch-size 1000000000000000 -t lanczos -m sgd --seeds 1000000": "would make 1,000,000 cells",
     f"run -n -t digits -m {MANY}": "would make 1,000,000 cells",
-    f"run step-time -n -m {MANY}": "would make [0-9,]+ cases, and 10,000 are allowed",
+    f"run step-time -n -m {MANY}": "would make [0-9,]+ cells, and 10,000 are allowed",
     "tune -n --trials 1000000000000 -t digits": "trials, confirmations and runs, and 10,000 are allowed",
     "tune -n --seed 99999999999": "seed=99999999999: .*less than 4294967296",
     "run step-time -n -t 784-64x1000000-10": "has 1,000,001 layers; give at most 10,000",

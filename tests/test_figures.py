@@ -23,12 +23,12 @@ energy = figures.Figure("joules", "result", "energy", kilojoules, exact=True, co
 figures.TRAINING = (*figures.TRAINING, energy)
 
 from rbench.report import comparison, render
-from rbench.report.compare import compare_training
-from rbench.run import Budget, Cell, Record
+from rbench.report.compare import compare
+from rbench.run import Budget, Record, Training
 from rbench.run.record import find, write_record
 
 def record(joules):
-    cell = Cell(suite="s", task="t", method="sgd", backend="numpy", seed=0, budget=Budget(steps=1))
+    cell = Training(suite="s", task="t", method="sgd", backend="numpy", seed=0, budget=Budget(steps=1))
     return Record(cell=cell, status="ok", figures={"device": "cpu", "joules": joules})
 
 folder = pathlib.Path(sys.argv[1])
@@ -36,7 +36,7 @@ write_record(folder, record(1.5))
 damaged = len(find(folder).damaged)
 write_record(folder, record(2000))
 (kept,) = find(folder).records
-(change,) = compare_training([kept], [record(4000)], [], 1.1)
+(change,) = compare([kept], [record(4000)], [], 1.1)
 (row,) = json.loads(render([kept], "json"))
 print(json.dumps([damaged, row["joules"], comparison([kept])["energy kJ"].tolist(), change.figure, change.verdict]))
 """

@@ -9,7 +9,7 @@ from rbench.losses import get_loss
 from rbench.methods import SGD, Batch, Problem
 from rbench.run import Budget
 from rbench.train import step_time
-from rbench.train.cell import MOST_EVALUATIONS
+from rbench.train.budget import MOST_EVALUATIONS
 from rbench.train.pace import EVALUATIONS, Pace
 from rbench.train.stepper import Stepper
 

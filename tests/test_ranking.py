@@ -12,6 +12,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from rbench.cli import app
+from rbench.cost import StepTime
 from rbench.errors import DataError, RbenchError
 from rbench.report.problems import problems, untuned
 from rbench.report.profile import draw_profiles, profile, ratios, render_profiles, timed_problems
@@ -265,8 +266,8 @@ def test_without_matplotlib_the_plot_says_what_to_install(tmp_path, monkeypatch)
 def call(monkeypatch, tmp_path):
     """`rbench table` in this process, on a directory `run` with two methods on two tasks."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "costs").mkdir()
-    (tmp_path / "costs" / "run.json").write_text('{"places": []}')
+    cell = StepTime(suite="step-time", network="4-3", batch_size=2, method="sgd", backend="numpy")
+    write_record(tmp_path / "costs", Record(cell=cell, status="ok"))
     records = [one for task in "tu" for method, s in (("a", 1.0), ("b", 2.0)) for one in timed(task, method, s, 3 * s)]
     for one in records:
         write_record(tmp_path / "run", one)
@@ -297,9 +298,9 @@ def test_the_command_prints_and_draws_a_profile(call, tmp_path):
     [
         (
             ("run", "costs", "--ranking"),
-            "measures costs, which has no history, ranks or profile",
+            "history, ranks and profile are of training, and there are records of step-time",
         ),
-        (("costs", "--profile", "p.png"), "costs holds a run that measures costs"),
+        (("costs", "--profile", "p.png"), "there are records of step-time"),
         (("run", "--ranking", "--history"), "give one of --history, --ranking and --profile"),
     ],
 )

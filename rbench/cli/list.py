@@ -6,7 +6,7 @@ import typer
 
 from rbench.cli.program import app, errors, fail, show
 
-KINDS = ("backends", "methods", "output_metrics", "losses", "tasks", "suites")
+KINDS = ("backends", "methods", "output_metrics", "losses", "tasks", "experiments", "suites")
 
 
 @app.command("list")

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from rbench.backend import Array
+from rbench.backend import Array, Backend
 from rbench.errors import SpecError
 from rbench.methods.base import Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
+from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space
 from rbench.random import generator
@@ -102,7 +102,9 @@ class Preconditioned(Descent):
         _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
         width, data, worst, what, rows = backend.itemsize, self.metric_data(batch_size), 0.0, "", 0.0
         sizes = self.sizes(problem, _outputs(problem, datum.x), [pair.source.shape[1] for pair in pairs], batch_size)
-        for index, (pair, size, form) in enumerate(zip(pairs, sizes, self._forms(problem, sizes), strict=True)):
+        masses = layer_masses(backend, problem.net.layers, self.mass)
+        for index, (pair, size, mass) in enumerate(zip(pairs, sizes, masses, strict=True)):
+            form = self._form(backend, size, mass)
             each = data * size.rows / size.samples + batch_size  # rows at a position, the gradient's among them
             rows += width * each * pair.source.shape[1] * size.fan_out
             rows += width * form.kept_numbers(size) * (self.refresh > 1)
@@ -132,13 +134,8 @@ class Preconditioned(Descent):
             for layer, count in zip(problem.net.layers, positions, strict=True)
         ]
 
-    def _forms(self, problem: Problem, sizes: Sequence[LayerSize]) -> list[Form]:
-        backend, workspace = problem.backend, self.workspace_mb * 2**20
-        masses = layer_masses(backend, problem.net.layers, self.mass)
-        return [
-            choose_form(self.solver_name, backend, size, mass, workspace)
-            for size, mass in zip(sizes, masses, strict=True)
-        ]
+    def _form(self, backend: Backend, size: LayerSize, mass: Mass) -> Form:
+        return choose_form(self.solver_name, backend, size, mass, self.workspace_mb * 2**20)
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
         """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve for each layer.
@@ -191,25 +188,26 @@ class Preconditioned(Descent):
         self, problem: Problem, params: Params, batch: Batch, kept: tuple[Kept, ...], *, renew: bool
     ) -> tuple[Array, Update, tuple[Kept, ...]]:
         """Mean loss, directions, and what is kept of the metrics, which may be those of fewer or earlier data."""
-        backend, net, size = problem.backend, problem.net, batch.y.shape[0]
+        backend, net, count = problem.backend, problem.net, batch.y.shape[0]
         common, masses = (backend, net, params, problem.loss), layer_masses(backend, net.layers, self.mass)
-        of_metric, rest = _split(batch, self.metric_data(size) if renew else 0)
+        of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
         pulled: list[tuple[Array, list[LayerPullback]]] = []
         if of_metric is not None:
-            pulled.append(pull_metric(*common, self.metric, self.batch, *of_metric, size))
+            pulled.append(pull_metric(*common, self.metric, self.batch, *of_metric, count))
         if rest is not None:
-            pulled.append(pull_gradient(*common, rest.x, rest.y, size))
+            pulled.append(pull_gradient(*common, rest.x, rest.y, count))
         loss, layers = pulled[0]
         if of_metric is not None and rest is not None:
-            shares = of_metric.y.shape[0] / size, rest.y.shape[0] / size
+            shares = of_metric.y.shape[0] / count, rest.y.shape[0] / count
             loss = shares[0] * loss + shares[1] * pulled[1][0]
         if renew:
             sizes = [LayerSize.of(layer) for layer in layers]
         else:
             positions = [layer.source.shape[1] for layer in layers]
-            sizes = self.sizes(problem, _outputs(problem, batch.x), positions, size)
+            sizes = self.sizes(problem, _outputs(problem, batch.x), positions, count)
         directions, metrics = [], []
-        for index, (form, layer, mass) in enumerate(zip(self._forms(problem, sizes), layers, masses, strict=True)):
+        for index, (layer, size, mass) in enumerate(zip(layers, sizes, masses, strict=True)):
+            form = self._form(backend, size, mass)
             others = [part[index].gradient for _, part in pulled[1:]]
             if not renew:
                 source = layer.source.one_sample(backend) if self.batch == "mean" else layer.source

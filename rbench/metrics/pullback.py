@@ -1,11 +1,10 @@
-"""Metric and gradient pulled back to every layer in one pass: G_l = M_l + V_lᵀ V_l.
+"""Metric and gradient pulled back to every layer in one pass: G_l = M_l + V_lᵀ V_l (Def. 1 of arXiv 2603.03610).
 
 With `stack`, V_l has the rows (1/√B) R_b J_{b,l}: B · rank rows, the batch's mean metric exactly. With `mean`, V_l is
 R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean output metric: d rows whatever the batch (Sec. 3.4
-of arXiv 2603.03610). These are different metrics; they agree for a single datum.
+of the paper). These are different metrics; they agree for a single datum.
 """
 
-from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from rbench.backend import Array, Backend
@@ -69,7 +68,7 @@ def pull_metric(
     if treatment == "mean":
         layers = [layer.one_sample() for layer in layers]
     elif scale is not None:
-        layers = [replace(layer, scale=scale) for layer in layers]
+        layers = [LayerPullback(backend, each.source, each.cotangents, each.bias, scale) for each in layers]
     return xp.mean(values), layers
 
 

@@ -17,7 +17,8 @@ class Conv2d(Layer):
     """Cross-correlation of images (channels, height, width) with a square kernel, plus a bias for each channel.
 
     y_ot = Σ_j W_oj a_tj + b_o, a_t the window at position t with in_channels · kernel² entries: a linear layer shared
-    by all positions. A factor's row pulls back to Σ_t F_bkt ⊗ [a_bt; 1] on the weights.
+    by all positions (Ex. 1 of arXiv 2603.03610 at each). A factor's row pulls back to Σ_t F_bkt ⊗ [a_bt; 1] on the
+    weights.
 
     Attributes:
         in_channels: channels of the images that come.

@@ -3,7 +3,8 @@
 Layouts, here and everywhere:
 
 - an activation is (batch, *shape); a value on several wires is a tuple of activations;
-- cotangents, and the rows of a metric factor F with metric G_b = F_bᵀ F_b, are (batch, rows, *shape);
+- cotangents, and the rows of a metric factor F with metric G_b = F_bᵀ F_b, are (batch, rows, *shape): by Remark 4 of
+  arXiv 2603.03610 a metric is pulled back as its factor is, each row like a cotangent;
 - a layer block is all parameters of one layer: its weight and its bias.
 """
 
@@ -203,7 +204,9 @@ class _Compound(Module):
 
 @dataclass(frozen=True, repr=False)
 class Sequential(_Compound):
-    """f >> g >> …: each module takes what the one before returns; metrics pull back from the last to the first.
+    """f >> g >> … (Def. 3 of arXiv 2603.03610): each module takes what the one before returns.
+
+    Metrics pull back from the last to the first.
 
     Attributes:
         modules: two or more modules, in order of application.
@@ -266,7 +269,9 @@ class Sequential(_Compound):
 
 @dataclass(frozen=True, repr=False)
 class Parallel(_Compound):
-    """f * g * …: the product of inputs, parameters, outputs and metrics; the wires stand side by side.
+    """f * g * … (Def. 4 of arXiv 2603.03610): the product of inputs, parameters, outputs and metrics.
+
+    The wires stand side by side.
 
     Attributes:
         modules: two or more modules, in order of their wires.

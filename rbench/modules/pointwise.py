@@ -12,7 +12,7 @@ from rbench.modules.space import Space, one_shape
 
 
 class Pointwise(Module):
-    """y_i = σ(x_i), for any shape."""
+    """y_i = σ(x_i), for any shape (Ex. 2 of arXiv 2603.03610)."""
 
     @abstractmethod
     def value(self, backend: Backend, x: Array) -> Array:

@@ -18,8 +18,8 @@ class LayerPullback:
     A row (s, k) of cotangents, pulled back to the layer's weights, is Σ_t cotangents[s, k, t] ⊗ [inputs[s, t]; 1], the
     1 where the layer has a bias (Ex. 1 of arXiv 2603.03610 is the case of one position). Where a loss and a metric are
     pulled back together the first row is the loss's, so that g is the sum of its pullbacks over all samples; the others
-    pull back to the rows of V. A sample s is a datum; where the batch is treated by its mean, the whole batch is one
-    sample and its data are positions.
+    pull back to the rows of V (Remark 4). A sample s is a datum; where the batch is treated by its mean, the whole
+    batch is one sample and its data are positions.
 
     Attributes:
         backend: the arrays' backend.

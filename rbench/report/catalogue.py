@@ -19,6 +19,7 @@ def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
         "output_metrics": _summarised,
         "losses": _summarised,
         "tasks": _configurable,
+        "experiments": _summarised,
         "suites": _suite,
     }
     found = {kind: [describe_one[kind](item) for item in plugins().registered(kind).values()] for kind in kinds}
