@@ -146,7 +146,8 @@ class Preconditioned(Descent):
         """
         works, ((d,),) = layer_works(problem.net, space), problem.net.out_space(space)  # type: ignore[misc]
         sizes = self.sizes(problem, int(d or 0), [work.positions for work in works], batch)
-        each = list(zip(self._forms(problem, sizes), sizes, strict=True))
+        masses = layer_masses(problem.backend, problem.net.layers, self.mass)
+        each = [(self._form(problem.backend, *one), one[0]) for one in zip(sizes, masses, strict=True)]
         data, rank = self.metric_data(batch), self.metric.rank(problem.loss, int(d or 0))
         rows = sizes[0].rank * (not sizes[0].rescaled)
         metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
