@@ -30,7 +30,7 @@ def rbench(tmp_path_factory):
         out, err = process.communicate()
         return SimpleNamespace(code=process.returncode, out=out, err=err)
 
-    return SimpleNamespace(run=run, start=start, folder=folder)
+    return SimpleNamespace(run=run, start=start, folder=folder, env=env)
 
 
 def rows(rbench, directory):
@@ -80,6 +80,19 @@ def test_every_form_of_its_table(rbench, tmp_path_factory, form):
     assert (done.code, done.err) == (0, "")
     for words in ("terms", "total", "1.6", "crashed"):
         assert words in done.out
+
+
+def test_two_runs_of_it_are_compared(rbench, tmp_path, monkeypatch):
+    (rbench.folder / "go").touch()
+    for name, factor in (("a", "1"), ("b", "2")):
+        monkeypatch.setitem(rbench.env, "SUMS_FACTOR", factor)
+        rbench.run("run", "sums", "-o", tmp_path / name)
+    same = rbench.run("compare", tmp_path / "a", tmp_path / "a")
+    assert (same.code, "Nothing is worse." in same.out) == (0, True), same.err
+    worse = rbench.run("compare", tmp_path / "a", tmp_path / "b")
+    assert worse.code == 1
+    assert worse.out.count("WORSE") == 3
+    assert "total 2.00" in worse.out
 
 
 def test_records_of_an_experiment_that_is_not_installed_are_left_as_they_are(rbench, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from faults import SPIRALS, cell, course
 from plugin_folder import install
 from rbench.plugins import plugins
-from rbench.run import Budget, Cell
+from rbench.run import Budget, Training
 from rbench.run.ask import ask
 from rbench.run.fork import servers
 from rbench.run.isolate import run_isolated
@@ -106,7 +106,7 @@ def test_a_forked_process_has_all_that_a_fresh_one_has(mine, status):
 @pytest.mark.parametrize(("backend", "threads"), [("numpy", 1), ("numpy", 2), ("torch", 2)])
 def test_a_forked_cell_finds_what_a_fresh_one_finds(tmp_path, backend, threads, method):
     pytest.importorskip(backend)
-    one = Cell(suite="", task=SPIRALS, method=method, backend=backend, budget=Budget(steps=6), threads=threads)
+    one = Training(suite="", task=SPIRALS, method=method, backend=backend, budget=Budget(steps=6), threads=threads)
     fresh = run_isolated(one, None, tmp_path, peaks={})
     with servers:
         forked = run_isolated(one, None, tmp_path, peaks={})
