@@ -63,12 +63,13 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended; one that is not yet there is given up.
+        """Wait until it has ended; without a timeout, one that is not yet there is given up.
 
         Raises:
+            NotForked: it will not be.
             subprocess.TimeoutExpired: it still runs.
         """
-        if not self.pid and self.returncode is None:
+        if timeout is None and not self.pid and self.returncode is None:
             self.returncode = -signal.SIGKILL
         while self.returncode is None:
             if not self._heard(timeout):
