@@ -211,6 +211,12 @@ class TestRun:
             begun, done = found[::2], found[1::2]
             assert [(cell, "end") for cell, _ in begun] == done
 
+    def test_a_worker_has_servers_of_which_cells_are_forked(self, shared, first, tmp_path):
+        done = finish(shared.run("-m", "sgd", "--seeds", 2, "-b", "numpy", "-o", tmp_path / "run"))
+        assert done.code == 0, done.err
+        assert {one.started for one in ended(tmp_path / "run").values()} == {"forked"}
+        assert {one.started for one in first.records.values()} == {"fresh"}  # that backend does not ask for it
+
     def test_what_is_there_is_kept_and_repeated_with_force(self, shared, first):
         words = ("-m", "sgd", "--seeds", 1, "-b", "cluster-numpy", "-o", first.directory)
         kept = finish(shared.run(*words))

@@ -135,15 +135,16 @@ class TestIsolation:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends processes with their parent on Linux alone")
     @pytest.mark.parametrize("method", ["fault-waits", "fault-hangs"])
-    def test_a_worker_ends_with_its_killed_parent(self, plugin, tmp_path, method):
+    def test_workers_and_servers_end_with_their_killed_parent(self, plugin, tmp_path, method):
         for path in plugin.folder.glob("pid-*"):
             path.unlink()
         process = faults.start(*words(tmp_path / "run", method), env=plugin.env)
         number = first_number(plugin.folder, process)
-        worker = psutil.Process(number)
+        below = faults.children_of(process)
+        assert number in [one.pid for one in below]
         process.kill()
         process.communicate(timeout=60)
-        _, left = psutil.wait_procs([worker], timeout=20)
+        _, left = psutil.wait_procs(below, timeout=20)
         assert not [one for one in left if faults.is_alive(one)]
         assert list((tmp_path / "run" / "cells").glob("*.json")) == []
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 
 
 PROBE = """
 import faulthandler, json, os, signal, sys
+import rbench_mine
 import rbench_numpy.backend  # as the server has, with what it leaves in the environment
 
 def main():
@@ -86,7 +87,7 @@ def told(**options):
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_forked_process_has_all_that_a_fresh_one_has(mine, status):
-    mine()
+    mine("import sys; print('made', file=sys.stderr)")
     question = "what?\n" * 1000
     given = {"threads": 2, "arguments": (str(status), "x"), "variables": {"MORE": "1"}, "backend": "numpy"}
     fresh = ask("probe", question, **given)

@@ -188,7 +188,7 @@ def _asked(
             to_process.write(question.encode())
         verdict = _listen(process, text, watch, heard)
     finally:
-        if grace and process.poll() is None:
+        if grace and process.pid and process.poll() is None:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(grace)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -35,7 +34,7 @@ class Forked:
     """A process that a server is asked to fork: what `ask` uses of a `subprocess.Popen`.
 
     Attributes:
-        pid: number of the process and of its group; 0 until it is there.
+        pid: number of the process and of its group; 0 until it is there, and once the server has ended both.
         returncode: None while it runs.
         stdin: its standard input.
         stdout: its standard output.
@@ -59,22 +58,22 @@ class Forked:
         Raises:
             NotForked: it will not be.
         """
-        while self.returncode is None and select.select([self._reply], [], [], 0)[0]:
-            self._take_reply()
+        while self.returncode is None and self._heard(0):
+            pass
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended; one that is not yet there is given up.
+        """Wait until it has ended; without a timeout, one that is not yet there is given up.
 
         Raises:
+            NotForked: it will not be.
             subprocess.TimeoutExpired: it still runs.
         """
-        if not self.pid:
+        if timeout is None and not self.pid and self.returncode is None:
             self.returncode = -signal.SIGKILL
         while self.returncode is None:
-            if not select.select([self._reply], [], [], timeout)[0]:
+            if not self._heard(timeout):
                 raise subprocess.TimeoutExpired("", timeout or 0)
-            self._take_reply()
         self._reply.close()
         return self.returncode
 
@@ -83,19 +82,25 @@ class Forked:
         if self.pid:
             os.kill(self.pid, signal.SIGTERM)
 
-    def _take_reply(self) -> None:
-        kind, _, value = self._reply.recv(4096).decode().partition(" ")
+    def _heard(self, timeout: float | None) -> bool:
+        """Take in what is said of it within some seconds; whether there was anything."""
+        self._reply.settimeout(timeout)
+        try:
+            kind, _, value = self._reply.recv(4096).decode().partition(" ")
+        except (BlockingIOError, TimeoutError):
+            return False
         if kind == "pid":
             self.pid = int(value)
             self._server.has_forked = True
         elif kind == "ended":
-            self.returncode = int(value)
+            self.returncode, self.pid = int(value), 0
         elif self.pid:  # it ends with its server
             self.returncode = -signal.SIGKILL
         else:
             # One that has served may do so again once it has imported what changed.
             self._server.state = "retired" if self._server.has_forked else "broken"
             raise NotForked(value)
+        return True
 
 
 class _Server:
