@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -71,7 +71,7 @@ class Preconditioned(Descent):
     def solver_name(self) -> str:
         """Which solver serves the layers."""
 
-    @property
+    @cached_property
     def metric(self) -> OutputMetric:
         """The output metric itself."""
         return get_output_metric(self.output_metric, self.rank)
