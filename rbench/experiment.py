@@ -74,6 +74,7 @@ class Cell(Checked):
         fields: of a row, in order; what a cell or its figures do not have is null.
         figures: those of the fields that are measured, as `rbench.figures` declares them.
         kept_of_failures: figures that stay in the record of a cell that did not end `ok`.
+        longest_seconds: after which its process is ended, where the request sets no timeout; None for no such bound.
         libraries: beside its backend's, that its figures depend on.
         experiment: the name, as it stands in records.
         suite: name of the suite that asked for it.
@@ -88,6 +89,7 @@ class Cell(Checked):
     fields: ClassVar[tuple[str, ...]] = ()
     figures: ClassVar[tuple[Figure, ...]] = ()
     kept_of_failures: ClassVar[tuple[str, ...]] = ("device",)
+    longest_seconds: ClassVar[float | None] = None
     libraries: ClassVar[tuple[str, ...]] = ()
     experiment: str
     suite: str

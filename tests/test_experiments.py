@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,17 @@ def test_two_runs_of_it_are_compared(rbench, tmp_path, monkeypatch):
     assert worse.code == 1
     assert worse.out.count("WORSE") == 3
     assert "total 2.00" in worse.out
+
+
+def test_the_experiment_of_the_documentation_is_run(tmp_path):
+    page = Path(__file__).parents[1] / "docs" / "experiments.md"
+    (source,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    env = install(tmp_path, "rbench_summations", source)
+    command = [sys.executable, "-P", "-m", "rbench.cli", "run", "summations", "-o", str(tmp_path / "run"), "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    small, large = json.loads(done.stdout)
+    assert small["relative_error"] <= large["relative_error"] < 1e-5
 
 
 def test_records_of_an_experiment_that_is_not_installed_are_left_as_they_are(rbench, tmp_path):

@@ -147,6 +147,7 @@ class StepCost(StepCell):
     """
 
     summary: ClassVar[str] = "seconds and memory of a method's step"
+    longest_seconds: ClassVar[float | None] = 1800.0
     experiment: Literal["step-cost"] = "step-cost"
     sweep: str | None = None
     most_seconds: float | None = None

@@ -61,7 +61,7 @@ def run_isolated(
         "rbench.run.worker",
         Assignment(cell=cell, gate=gate, memory_limit=memory_limit, checksum=checksum).model_dump_json(),
         threads=cell.threads,
-        timeout=timeout,
+        timeout=cell.longest_seconds if timeout is None else timeout,
         memory_limit=memory_limit,
         log=log,
         heard=heard,

@@ -52,7 +52,7 @@ def with_memory(
             like.model_dump_json(),
             threads=like.threads,
             variables=VARIABLES,
-            timeout=timeout,
+            timeout=like.longest_seconds if timeout is None else timeout,
             memory_limit=memory_limit,
             stop=stop,
             backend=like.backend,
