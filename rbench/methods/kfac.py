@@ -101,7 +101,7 @@ class KFAC(Descent):
         # Windows are kept where SGD's products do without; else all rows are pulled back through them at once.
         numbers += sum(inputs) + max(inputs) if backend.convolutions else rank * max(inputs)
         if self.forgets:
-            # Factors of one layer and their copies, while the new parameters, which SGD's peak holds, are not there yet.
+            # Factors of one layer and their copies; the new parameters, which SGD's peak holds, come only afterwards.
             numbers += max(0, 2 * max(factors) - sum(layer.n_parameters for layer in problem.net.layers))
         else:
             # A running average and what is solved with, of now and of before; of one layer also what they are made of.
