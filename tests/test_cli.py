@@ -49,7 +49,7 @@ def directory(tmp_path_factory):
     gate, *lines = done.stderr.splitlines()
     assert re.fullmatch(r"equivalence gate, numpy float32 on cpu: \d+ cases passed, worst relative error \S+", gate)
     assert lines == [
-        "[1/1] two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]] sgd[lr=0.2] numpy seed 0: ok",
+        "[1/1] two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]] sgd[lr=0.2] numpy float32 seed 0: ok",
         f"records: {folder}",
     ]
     return folder

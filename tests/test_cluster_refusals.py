@@ -36,7 +36,7 @@ class TestRefusals:
         [
             ((), "--executor dask needs the address of a scheduler; start one with `dask scheduler`"),
             (("--scheduler", "tcp://127.0.0.1:9", "-j", "2"), "--jobs 2 is for this machine"),
-            (("step-time", "--scheduler", "tcp://127.0.0.1:9"), "leave out --executor, --scheduler"),
+            (("step-time", "-n", "--scheduler", "tcp://127.0.0.1:9"), "suite 'step-time' leaves the threads of a cell"),
             (("mnist", "-n", "--scheduler", "tcp://127.0.0.1:9"), "suite 'mnist' leaves the threads of a cell"),
         ],
     )

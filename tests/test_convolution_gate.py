@@ -51,9 +51,9 @@ def flipped(real):
 def without_the_last(real):
     """The columns of the outputs, but for the last chunk of several."""
 
-    def parts(layer, mass, start, stop):
+    def parts(layer, mass, gradient, start, stop):
         if not start or stop < layer.fan_out:
-            yield from real(layer, mass, start, stop)
+            yield from real(layer, mass, gradient, start, stop)
 
     return parts
 

@@ -143,7 +143,7 @@ def test_not_a_number_is_an_unhealthy_layer(name, backend):
     mass = KroneckerMass(0.3, 1.0, 1.0)
     form = forms(backend, rows, mass)[name]
     factored = form.factor(backend, rows, mass)
-    restored = form.restore(backend, factored.keep(), rows.source, mass, rows.gradient)
+    restored = form.restore(backend, factored.keep(), rows.source, mass, rows.gradient())
     for found in (factored.solve(), restored.solve()):
         with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
             check_health(np.array([found.health]))

@@ -84,7 +84,7 @@ def test_the_run_says_how_it_went(first):
     assert first.done.code == 1
     assert "Traceback" not in first.done.err
     for method in ENDS:
-        assert f" {method} numpy seed 0: {ENDS[method][0]}" in first.done.err
+        assert f" {method} numpy float32 seed 0: {ENDS[method][0]}" in first.done.err
     rows = json.loads(first.done.out, parse_constant=pytest.fail)
     assert [row["method"] for row in rows] == list(ENDS)
     assert all(tuple(row) == FIELDS for row in rows)

@@ -13,6 +13,7 @@ from rbench.methods.kronecker import (
     Form,
     Sharing,
     gradient_covariance,
+    gradient_product,
     in_points,
     input_covariance,
     prepare,
@@ -102,8 +103,12 @@ class KFAC(Descent):
         numbers = sum(rows) + max(rows)
         # Windows are kept where SGD's products do without; else all rows are pulled back through them at once.
         numbers += sum(inputs) + max(inputs) if backend.convolutions else rank * max(inputs)
-        # A running average and what is solved with, of now and of before; of one layer also what they are made of.
-        numbers += 2 * max(factors) if self.forgets else 4 * sum(factors) + 3 * max(factors)
+        if self.forgets:
+            # Factors of one layer and their copies; the new parameters, which SGD's peak holds, come only afterwards.
+            numbers += max(0, 2 * max(factors) - sum(layer.n_parameters for layer in problem.net.layers))
+        else:
+            # A running average and what is solved with, of now and of before; of one layer also what they are made of.
+            numbers += 4 * sum(factors) + 3 * max(factors)
         return backend.itemsize * numbers, f"the Kronecker factors and {rank} rows a datum of every layer"
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
@@ -190,6 +195,9 @@ class KFAC(Descent):
             loss, pulled = pull_metric(*common, metric, "stack", batch.x, batch.y, batch.noise)
         else:
             loss, pulled = pull_gradient(*common, batch.x, batch.y)
+        gradients = []
+        if not self.forgets or self.kl_clip is not None:
+            gradients = [gradient_product(backend, layer) for layer in pulled]
         if self.forgets:
             solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
             directions, health = [d for d, _ in solved], backend.xp.stack([h for _, h in solved])
@@ -197,15 +205,15 @@ class KFAC(Descent):
             if phase:
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])
             directions = [
-                solve(backend, pair, layer, self.damping, self.form)
-                for pair, layer in zip(factors, pulled, strict=True)
+                solve(backend, pair, gradient, self.damping, self.form)
+                for pair, gradient in zip(factors, gradients, strict=True)
             ]
         blocks = tuple(
             layer.block(direction[:, : layer.fan_in], direction[:, -1], backend)
             for layer, direction in zip(layers, directions, strict=True)
         )
         if self.kl_clip is not None:
-            slopes = [slope(backend, layer, d) for layer, d in zip(pulled, directions, strict=True)]
+            slopes = [slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
             blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(slopes)), lr, self.kl_clip)
         params, velocity = self.descend(backend, params, velocity, blocks, lr)
         return Step(params, (velocity, factors, health), loss, health)

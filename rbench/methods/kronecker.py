@@ -81,12 +81,12 @@ def gradient_product(backend: Backend, layer: LayerPullback) -> tuple[Array | No
     samples, positions, fan_in = layer.source.shape
     if in_points(samples * positions, layer.fan_out, fan_in + layer.bias):
         return backend.xp.reshape(layer.gradient_rows, (-1, layer.fan_out)), input_points(backend, layer)
-    return None, as_matrix(backend, layer.gradient)
+    return None, as_matrix(backend, layer.gradient())
 
 
-def slope(backend: Backend, layer: LayerPullback, direction: Array) -> Array:
-    """gᵀΔ, a scalar."""
-    left, right = gradient_product(backend, layer)
+def slope(backend: Backend, gradient: tuple[Array | None, Array], direction: Array) -> Array:
+    """gᵀΔ, a scalar, of what `gradient_product` returned."""
+    left, right = gradient
     return backend.xp.sum(right * direction if left is None else left * (right @ direction.T))
 
 
@@ -117,10 +117,15 @@ def prepare(
     return (a, g), health_of(*lowers)
 
 
-def solve(backend: Backend, pair: tuple[Factor, Factor], layer: LayerPullback, damping: float, form: Form) -> Array:
+def solve(
+    backend: Backend,
+    pair: tuple[Factor, Factor],
+    gradient: tuple[Array | None, Array],
+    damping: float,
+    form: Form,
+) -> Array:
     """Δ with (A ⊗ G damped) Δ = g, (fan_out, fan_in [+1])."""
-    a, g = pair
-    left, right = gradient_product(backend, layer)
+    (a, g), (left, right) = pair, gradient
     if form == "eigen":
         rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
         return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T

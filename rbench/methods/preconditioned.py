@@ -17,7 +17,7 @@ from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses, 
 from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space
 from rbench.random import generator
-from rbench.solvers import Form, Kept, LayerSize, Update, choose_form, gathered
+from rbench.solvers import Direction, Form, Kept, LayerSize, Update, choose_form, gathered
 
 
 class Preconditioned(Descent):
@@ -206,21 +206,32 @@ class Preconditioned(Descent):
         else:
             positions = [layer.source.shape[1] for layer in layers]
             sizes = self.sizes(problem, _outputs(problem, batch.x), positions, count)
+        own = rest is None and self.refresh == 1
         directions, metrics = [], []
         for index, (layer, size, mass) in enumerate(zip(layers, sizes, masses, strict=True)):
-            form = self._form(backend, size, mass)
-            others = [part[index].gradient for _, part in pulled[1:]]
-            if not renew:
-                source = layer.source.one_sample(backend) if self.batch == "mean" else layer.source
-                factored = form.restore(backend, kept[index], source, mass, layer.gradient)
-            elif others or self.refresh > 1:
-                factored = form.factor(backend, layer, mass, reduce(_add, others, layer.gradient))
-            else:
-                factored = form.factor(backend, layer, mass)
-            directions.append(factored.solve())
-            if self.refresh > 1:
-                metrics.append(factored.keep())
+            gradient = None if own else reduce(_add, [part[index].gradient() for _, part in pulled])
+            direction, metric = self._solve_layer(backend, layer, size, mass, gradient, None if renew else kept[index])
+            directions.append(direction)
+            metrics += [metric] if metric is not None else []
         return loss, gathered(backend, net.layers, directions), tuple(metrics)
+
+    def _solve_layer(
+        self,
+        backend: Backend,
+        layer: LayerPullback,
+        size: LayerSize,
+        mass: Mass,
+        gradient: Weights | None,
+        kept: Kept | None,
+    ) -> tuple[Direction, Kept | None]:
+        """The direction of a layer, and its metric where that is kept; of its arrays nothing else outlives the call."""
+        form = self._form(backend, size, mass)
+        if kept is None or gradient is None:
+            factored = form.factor(backend, layer, mass, gradient)
+        else:
+            source = layer.source.one_sample(backend) if self.batch == "mean" else layer.source
+            factored = form.restore(backend, kept, source, mass, gradient)
+        return factored.solve(), factored.keep() if self.refresh > 1 else None
 
 
 def _outputs(problem: Problem, x: Array | tuple[Array, ...]) -> int:

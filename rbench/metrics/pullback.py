@@ -94,7 +94,7 @@ def pull_gradient(
 
 def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[LayerPullback]) -> Params:
     """The gradient in the structure of the parameters, from what `pull_gradient` returned."""
-    return tuple(layer.block(*pair.gradient, backend) for layer, pair in zip(layers, pulled, strict=True))
+    return tuple(layer.block(*pair.gradient(), backend) for layer, pair in zip(layers, pulled, strict=True))
 
 
 def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> Array:

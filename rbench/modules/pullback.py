@@ -1,7 +1,6 @@
 """What a pullback leaves at a layer: the layer's inputs, and cotangents at its outputs."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 from rbench.backend import Array, Backend
@@ -55,14 +54,13 @@ class LayerPullback:
         """V's rows before they are multiplied by `scale`, (samples, rank, positions, fan_out)."""
         return self.cotangents[:, 1:, :, :] if self.scale is None else self.cotangents
 
-    @cached_property
+    @property
     def factor_rows(self) -> Array:
         """V's rows, (samples, rank, positions, fan_out)."""
         return self.unscaled_rows if self.scale is None else self.cotangents * self.scale[:, None, None, None]
 
-    @cached_property
     def gradient(self) -> Weights:
-        """g, formed."""
+        """Form g, by a weight product."""
         return self.product(self.gradient_rows)
 
     def coefficients(self, weights: Array) -> Array:

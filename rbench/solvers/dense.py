@@ -27,7 +27,7 @@ class _OfMetric(MetricCost, Form):
     def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
         matrix = self.prepare(backend, layer_metric(backend, layer, mass))
         kept = Kept(matrix, matrix[:0, 0], matrix[:0, 0])
-        return self._system(backend, kept, gradient or layer.gradient)
+        return self._system(backend, kept, gradient or layer.gradient())
 
     def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
         return self._system(backend, kept, gradient)

@@ -28,7 +28,7 @@ class ByPositions(PositionsCost, Woodbury):
     name = "gram"
     rank_first = True
 
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass) -> tuple[Array, Gradient]:
+    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
         xp, mass = backend.xp, cast(KroneckerMass, mass)  # `Solver.serves` says so
         of_inputs = _input_gram(backend, layer, mass)
         factor = _by_rank(backend, layer.unscaled_rows, mass)

@@ -23,18 +23,23 @@ class ByChannels(ChannelsCost, Woodbury):
         channels: outputs at a time.
     """
 
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass) -> tuple[Array, Gradient]:
+    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
         xp, fan_out = backend.xp, layer.fan_out
-        kept = _parts(layer, mass, 0, fan_out) if self.channels >= fan_out else None
+        gradient = layer.gradient() if beside and layer.scale is None else (None, None)
+        kept = _parts(layer, mass, gradient, 0, fan_out) if self.channels >= fan_out else None
 
         def sums(start: int) -> list[Array]:
             # Nothing holds the columns of some outputs while those of the next are formed.
-            parts = kept or _parts(layer, mass, start, min(start + self.channels, fan_out))
+            parts = kept or _parts(layer, mass, gradient, start, min(start + self.channels, fan_out))
             return _add([part.sums(backend) for part in parts])
 
-        inner, *beside = _add(map(sums, range(0, fan_out, self.channels)))
+        inner, *of_gradient = _add(map(sums, range(0, fan_out, self.channels)))
         own = pulled_back(
-            backend, layer, mass, lambda: xp.reshape(beside[0], (layer.source.shape[0], -1)), lambda: beside[1]
+            backend,
+            layer,
+            mass,
+            lambda: xp.reshape(of_gradient[0], (layer.source.shape[0], -1)),
+            lambda: of_gradient[1],
         )
         if kept is None:
             return inner, own
@@ -55,7 +60,7 @@ class _Part(NamedTuple):
 
     Attributes:
         values: (rows, columns), of `LayerPullback.unscaled_rows`.
-        gradient: (columns,); None where V's rows are the gradient's.
+        gradient: (columns,); None where its products are not asked for, or V's rows are its own.
         root: square root of the mass, an array that broadcasts to `shape`; None for a number.
         number: the mass, where it is a number; else 1.
         shape: of the columns in the block.
@@ -81,13 +86,14 @@ class _Part(NamedTuple):
         return block if self.root is None else block / self.root
 
 
-def _parts(layer: LayerPullback, mass: Mass, start: int, stop: int) -> list[_Part]:
+def _parts(
+    layer: LayerPullback, mass: Mass, gradients: tuple[Array | None, Array | None], start: int, stop: int
+) -> list[_Part]:
     """The columns of the outputs from `start` to `stop`: of the weight, and of the bias where there is one."""
     xp, some = layer.backend.xp, layer.unscaled_rows[:, :, :, start:stop]
     columns = [row_matrix(layer.backend, layer.inputs, some)]
     if layer.bias:
         columns.append(xp.reshape(xp.sum(some, axis=2), (-1, stop - start)))
-    gradients = layer.gradient if layer.scale is None else (None, None)
     parts = []
     for values, gradient, entries in zip(columns, gradients, mass.entries(start, stop), strict=False):
         number, root = (entries, None) if isinstance(entries, float) else (1.0, entries**0.5)

@@ -50,22 +50,31 @@ class Woodbury(Form):
     rank_first: bool = False
 
     @abstractmethod
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass) -> tuple[Array, Gradient]:
+    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
         """How V M⁻¹Vᵀ (rows, rows) is made, and the like products with g: all that a form supplies.
 
         They are of the layer's `unscaled_rows`. Where these are the loss's own, `plus` has 0 in place of g, and neither
         `load` nor `slope` is asked for.
+
+        Args:
+            backend: the arrays' backend.
+            layer: the layer.
+            mass: M.
+            beside: whether the products with g will be asked for.
         """
 
     def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
-        inner, g = self.products(backend, layer, mass)
+        inner, g = self.products(backend, layer, mass, beside=gradient is None)
         if layer.scale is not None:
             inner, g = rescaled(backend, inner, g, layer.scale)
         lower = backend.cholesky(inner, shift=1.0)  # K = L Lᵀ
+
+        def keep() -> Kept:
+            return Kept(lower, layer.source.data, layer.factor_rows)
+
         if gradient is not None:
-            g = at_hand(backend, layer.source, layer.factor_rows, mass, gradient)
-        solve = partial(self.solve, backend, lower, g)
-        return Factored(solve, lambda: Kept(lower, layer.source.data, layer.factor_rows))
+            return self.restore(backend, keep(), layer.source, mass, gradient)
+        return Factored(partial(self.solve, backend, lower, g), keep)
 
     def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
         g = at_hand(backend, source.with_data(kept.data), kept.rows, mass, gradient)

@@ -77,7 +77,7 @@ class Training(Cell):
 
     @property
     def title(self) -> str:
-        return f"{self.task} {self.method} {self.backend} seed {self.seed}"
+        return f"{self.task} {self.method} {self.backend} {self.dtype} seed {self.seed}"
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
