@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 Report: TypeAlias = Callable[[int, int], None]
 """Called with the steps done and the steps to do."""
 
-WHERE = ("backend", "device", "dtype", "threads")
-"""Settings that say where a cell runs, and not what."""
-
 
 @dataclass
 class Outcome:

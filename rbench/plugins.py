@@ -26,7 +26,7 @@ NEEDED = {
     "methods": ("step",),
     "tasks": ("load", "loss", "epochs"),
     "experiments": ("fields", "run"),
-    "suites": ("threads",),
+    "suites": ("threads", "count", "cells"),
 }
 """What an entry of each kind has, beside a name and a summary; those of methods and tasks are classes."""
 

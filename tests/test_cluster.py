@@ -194,6 +194,18 @@ class TestRun:
         assert len(workers) == 2
         assert all(name.startswith("tcp://127.0.0.1:") for name in workers)
 
+    def test_the_costs_of_steps_are_measured_on_the_workers_in_the_order_of_their_series(self, shared, tmp_path):
+        words = ["run", "scaling", "-t", "depth", "-m", "sgd", "--batch-size", "4", "--threads", "1", "-o", tmp_path]
+        words += ["--executor", "dask", "--scheduler", shared.address]
+        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
+        done = subprocess.run(command, env=shared.env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        records = read_records(tmp_path)[0]
+        assert {record.cell.size for record in records} == {1, 2, 4, 8, 16, 32, 64}
+        assert all("worker" in record.provenance and record.figures["peak_host_bytes"] > 0 for record in records)
+        told = [line for line in done.stderr.splitlines() if "] depth = " in line]
+        assert [int(line.partition("depth = ")[2].partition(":")[0]) for line in told] == [1, 2, 4, 8, 16, 32, 64]
+
     def test_the_figures_are_those_of_this_machine(self, first):
         record = first.records["sgd", 1]
         local = record.cell.model_copy(update={"task": record.cell.task.replace("cluster", "two"), "backend": "numpy"})

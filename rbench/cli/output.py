@@ -27,22 +27,18 @@ def tell_broken_plugins() -> None:
         tell(f"rbench: plugin {failure.name!r} failed to load: {failure.error}")
 
 
-def run_folder(output: Path | None, name: str) -> Path:
-    """The directory that was given, or a new one."""
-    return output or new_folder(name)
-
-
 def end(run: "Run", *, json: bool) -> NoReturn:
     """Print a run's table with footnotes, or its rows as JSON, and end with the exit status that it deserves."""
     from rich.console import Console
 
+    from rbench.cost import StepCost
     from rbench.errors import RbenchError
     from rbench.report import cost_rows, plot_sweeps, render_tables, series_of
     from rbench.report.display import print_table
     from rbench.run import Training
 
     console, records = Console(), run.records
-    if swept := series_of(cost_rows([record for record in records if record.cell.series is not None])):
+    if swept := series_of(cost_rows([record for record in records if isinstance(record.cell, StepCost)])):
         try:
             plot_sweeps(swept, run.directory / "scaling.png")
             tell(f"plot: {run.directory / 'scaling.png'}")

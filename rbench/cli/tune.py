@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rbench.cli import options
-from rbench.cli.output import end, run_folder, tell_broken_plugins
+from rbench.cli.output import end, new_folder, tell_broken_plugins
 from rbench.cli.program import app, errors, fail, show, stoppable, tell
 from rbench.text import json_text, visible
 
@@ -96,7 +96,7 @@ def tune(
         if dry_run:
             _print_plan(request.plan(), json)
             return
-        _tune(request, run_folder(output, f"tune-{suite}"), json=json)
+        _tune(request, output or new_folder(f"tune-{suite}"), json=json)
 
 
 def _tune(request: "TuneRequest", folder: Path, *, json: bool) -> None:
