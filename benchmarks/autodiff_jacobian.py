@@ -21,7 +21,7 @@ from rbench.train.clock import timed
 from rbench.train.process import keep_freed_memory
 
 RATE, MASS = 0.01, 0.1
-ROUNDS, OURS = 3, 10
+STAGES, OURS = 3, 10
 
 
 def torch_stepper(params: Any, x: Any, y: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -123,7 +123,7 @@ def main() -> None:
         ours(), theirs()
         apart = ours.apart(weight())
         own, other = [], []
-        for _ in range(ROUNDS):
+        for _ in range(STAGES):
             other.append(timed(backend, theirs))
             own += [timed(backend, ours) for _ in range(OURS)][1:]
         quick, slow = float(np.median(own)), float(np.median(other))

@@ -15,8 +15,8 @@ import numpy as np
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import get_backend
+from rbench.train.batches import Batches
 from rbench.train.cell import configured
-from rbench.train.feed import Feed
 from rbench.train.stepper import Stepper
 
 METHODS = [
@@ -30,7 +30,7 @@ def train(name: str, dtype: str, spec: str, steps: int) -> tuple[np.ndarray, np.
     """All parameters after training, flat, and the loss of every step."""
     (task,), (method,) = configured("tasks", "digits"), configured("methods", spec)
     problem = Problem(get_backend(name, dtype=dtype), task.network(), get_loss(task.loss))
-    stepper = Stepper(problem, method, Feed(problem, task.dataset(False), task.batch_size, seed=0))
+    stepper = Stepper(problem, method, Batches(problem, task.dataset(False), task.batch_size, seed=0))
     params = task.initial(problem.net, problem.backend, 0)
     state, losses = method.init(problem, params), []
     for index in range(steps):

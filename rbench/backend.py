@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import psutil
 
-from rbench import windows
-from rbench.windows import Window
+from rbench import sliding_window
+from rbench.sliding_window import Window
 
 if TYPE_CHECKING:
     from rbench.modules import Module
@@ -229,12 +229,12 @@ class Backend(ABC):
         return self.xp.permute_dims(one, (0, 2, 1)) @ other
 
     def patches(self, images: Array, window: Window) -> Array:
-        """Windows (n, channels · kernel², positions) of images (n, channels, height, width); see `rbench.windows`."""
-        return windows.patches(self.xp, images, window)
+        """Windows (n, channels · kernel², positions) of images (n, channels, height, width)."""
+        return sliding_window.patches(self.xp, images, window)
 
     def scatter(self, columns: Array, window: Window, sizes: tuple[int, int]) -> Array:
         """The transpose of `patches`: images (n, channels, *sizes), a pixel the sum of its entries in the windows."""
-        return windows.scatter(self.xp, columns, window, sizes)
+        return sliding_window.scatter(self.xp, columns, window, sizes)
 
     def device_bytes(self) -> int | None:
         """Device memory in use now, in bytes; None where host memory is the device's."""

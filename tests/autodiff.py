@@ -33,7 +33,7 @@ from rbench import (
     Tanh,
 )
 from rbench.modules import Parallel, Sequential
-from rbench.windows import Window
+from rbench.sliding_window import Window
 
 LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
 ROWS = 2

@@ -26,7 +26,7 @@ RANKS = {
     "arrays": 1,
     "probe": 1,
     "threads": 1,
-    "windows": 1,
+    "sliding_window": 1,
     "random": 1,
     "checked": 1,
     "spec": 2,

@@ -14,8 +14,8 @@ from rbench.plugins import find_backend, get_backend
 from rbench.random import generator
 from rbench.tasks import Dataset
 from rbench.train.augment import MARGIN, augmented
+from rbench.train.batches import Batches
 from rbench.train.evaluate import Evaluator
-from rbench.train.feed import Feed
 
 
 def slowly(image, row, column, mirrored):
@@ -53,10 +53,10 @@ BACKENDS = [
 
 
 @cache
-def feed_of(name, seed=0, augment=True):
+def batches_of(name, seed=0, augment=True):
     device = None if name == "numpy" else "cpu"
     problem = Problem(get_backend(name, dtype="float64", device=device), NET, get_loss("cross_entropy"))
-    return Feed(problem, replace(DATA, augment=augment), BATCH, seed)
+    return Batches(problem, replace(DATA, augment=augment), BATCH, seed)
 
 
 class TestAugmentation:
@@ -79,11 +79,11 @@ class TestAugmentation:
 
     @pytest.mark.parametrize("name", BACKENDS)
     def test_batches_are_the_same_numbers_on_every_backend(self, name):
-        feed, reference = feed_of(name), feed_of("numpy")
+        batches, reference = batches_of(name), batches_of("numpy")
         to_numpy = get_backend(name, device=None if name == "numpy" else "cpu").to_numpy
-        several = feed.several(STEPS)
+        several = batches.several(STEPS)
         for place, step in enumerate(STEPS):
-            plain, batch, expected = feed_of("numpy", augment=False)(step), feed(step), reference(step)
+            plain, batch, expected = batches_of("numpy", augment=False)(step), batches(step), reference(step)
             moved = augmented(plain.x, generator(0, "augmentation", step))
             for x in (batch.x, several.x[place], expected.x):
                 np.testing.assert_array_equal(to_numpy(x), moved)
@@ -92,15 +92,15 @@ class TestAugmentation:
             assert to_numpy(batch.y).dtype == np.int64
 
     def test_seed_and_step_make_the_batch(self):
-        first = feed_of("numpy")(2).x
-        feed_of("numpy")(7)
-        np.testing.assert_array_equal(feed_of("numpy")(2).x, first)
-        assert not (first == feed_of("numpy", seed=1)(2).x).all()
+        first = batches_of("numpy")(2).x
+        batches_of("numpy")(7)
+        np.testing.assert_array_equal(batches_of("numpy")(2).x, first)
+        assert not (first == batches_of("numpy", seed=1)(2).x).all()
 
     def test_order_and_noise_stay_those_of_a_feed_without(self):
-        feed, plain = feed_of("numpy"), feed_of("numpy", augment=False)
-        np.testing.assert_array_equal(feed(6).y, plain(6).y)
-        np.testing.assert_array_equal(feed.noise(6, 2), plain.noise(6, 2))
+        batches, plain = batches_of("numpy"), batches_of("numpy", augment=False)
+        np.testing.assert_array_equal(batches(6).y, plain(6).y)
+        np.testing.assert_array_equal(batches.noise(6, 2), plain.noise(6, 2))
 
     def test_evaluation_sees_the_images_as_they_are(self):
         problem = Problem(get_backend("numpy"), NET, get_loss("cross_entropy"))

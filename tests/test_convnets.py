@@ -11,8 +11,8 @@ from rbench.tasks import Dataset
 from rbench.tasks.cifar10 import Cifar10
 from rbench.tasks.convnets import cnn, resnet8
 from rbench.tasks.mnist import Mnist
+from rbench.train.batches import Batches
 from rbench.train.cell import configured
-from rbench.train.feed import Feed
 from rbench.train.stepper import Stepper
 
 NETWORKS = {
@@ -51,8 +51,8 @@ class TestNetworks:
         params = task.initial(problem.net, problem.backend, 0)
         z = problem.net.apply(problem.backend, params, x)
         assert 0.1 < z.std() < 3
-        feed = Feed(problem, Dataset(x, y, x, y, "", augment=True), 32, seed=0)
-        step = Stepper(problem, SGD(lr=0.01), feed).call(0, 1)(params, SGD().init(problem, params))
+        batches = Batches(problem, Dataset(x, y, x, y, "", augment=True), 32, seed=0)
+        step = Stepper(problem, SGD(lr=0.01), batches).call(0, 1)(params, SGD().init(problem, params))
         assert 2 < float(step.loss) < 8
         assert all(np.isfinite(array).all() for block in step.params for array in block.values())
 

@@ -26,8 +26,8 @@ from rbench.plugins import plugins
 from rbench.run import Request, read_records
 from rbench.run.provenance import environment
 from rbench.tasks import Dataset
+from rbench.train.batches import Batches
 from rbench.train.cell import configured
-from rbench.train.feed import Feed
 from rbench.train.stepper import Stepper
 
 IMAGES = Conv2d(3, 8, 3, padding=1) >> ReLU() >> Conv2d(8, 8, 3, padding=1) >> AvgPool2d(2) >> Flatten()
@@ -71,7 +71,7 @@ def step_pairs(problem, shape, batch, method):
     """The pairs that a step computes, the mean over a cycle of its variants."""
     rng, net = np.random.default_rng(0), problem.net
     x, y = rng.random((batch, *shape)), rng.integers(0, 5, batch)
-    stepper = Stepper(problem, method, Feed(problem, Dataset(x, y, x, y, sha256=""), batch, seed=0))
+    stepper = Stepper(problem, method, Batches(problem, Dataset(x, y, x, y, sha256=""), batch, seed=0))
     params, period = net.init(problem.backend), getattr(method, "refresh", 1)
     state = stepper.start(params)
     calls = [stepper.call(index, 1000) for index in range(period)]

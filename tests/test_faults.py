@@ -101,7 +101,7 @@ class TestIsolation:
         self, found, tmp_path, monkeypatch, kills, status
     ):
         counts = iter(kills)
-        monkeypatch.setattr("rbench.run.ask.kernel_kills", lambda: next(counts))
+        monkeypatch.setattr("rbench.run.child_process.kernel_kills", lambda: next(counts))
         assert run_isolated(cell("fault-kills-itself"), None, tmp_path).status == status
 
     def test_the_memory_pass_is_left_out_where_it_is_not_asked_for(self, tmp_path):

@@ -13,7 +13,7 @@ from faults import SPIRALS, cell, course
 from plugin_folder import install
 from rbench.plugins import plugins
 from rbench.run import Budget, Training
-from rbench.run.ask import ask
+from rbench.run.child_process import run_child
 from rbench.run.fork import servers
 from rbench.run.isolate import run_isolated
 from rbench.run.record import Record
@@ -80,7 +80,7 @@ def mine(tmp_path, monkeypatch):
 
 def told(**options):
     """What the module tells, and how its process was started."""
-    answer = ask("asks", threads=1, backend="numpy", timeout=60, **options)
+    answer = run_child("asks", threads=1, backend="numpy", timeout=60, **options)
     assert answer.status == "ok", answer
     return {**json.loads(answer.text), "started": answer.started}
 
@@ -90,9 +90,9 @@ def test_a_forked_process_has_all_that_a_fresh_one_has(mine, status):
     mine("import sys; print('made', file=sys.stderr)")
     question = "what?\n" * 1000
     given = {"threads": 2, "arguments": (str(status), "x"), "variables": {"MORE": "1"}, "backend": "numpy"}
-    fresh = ask("probe", question, **given)
+    fresh = run_child("probe", question, **given)
     with servers:
-        forked = ask("probe", question, **given)
+        forked = run_child("probe", question, **given)
     assert (fresh.started, forked.started) == ("fresh", "forked")
     assert forked._replace(text="", started="fresh") == fresh._replace(text="")
     one, other = json.loads(fresh.text), json.loads(forked.text)
@@ -179,7 +179,7 @@ def test_a_plugin_that_hangs_a_server_is_ended_in_time(mine):
     mine("import time; time.sleep(600)")
     start = time.monotonic()
     with servers:
-        answer = ask("asks", threads=1, backend="numpy", timeout=1)
+        answer = run_child("asks", threads=1, backend="numpy", timeout=1)
     assert (answer.status, answer.reason) == ("timeout", "did not end within 1 s")
     assert time.monotonic() - start < 30
     assert psutil.Process().children() == []
@@ -188,7 +188,7 @@ def test_a_plugin_that_hangs_a_server_is_ended_in_time(mine):
 def test_devices_and_libraries_that_do_not_say_so_are_not_forked(mine, monkeypatch):
     mine()
     with servers:
-        assert ask("asks", threads=1, backend="numpy", device="cuda:0").started == "fresh"
-        assert ask("asks", threads=1).started == "fresh"
-        assert ask("asks", threads=1, backend="no-such").started == "fresh"
+        assert run_child("asks", threads=1, backend="numpy", device="cuda:0").started == "fresh"
+        assert run_child("asks", threads=1).started == "fresh"
+        assert run_child("asks", threads=1, backend="no-such").started == "fresh"
     assert plugins().find("backends", "cupy").preload is None

@@ -29,11 +29,11 @@ def cell(task, **options):
 )
 def test_every_batch_is_all_the_data_that_are_left(task, size):
     stepper, data, _ = set_up(cell(task), get_backend("numpy", dtype="float64"))
-    feed = stepper.feed
-    assert (feed.batch_size, feed.steps_per_epoch) == (size, 1)
+    batches = stepper.batches
+    assert (batches.batch_size, batches.steps_per_epoch) == (size, 1)
     wanted = data.x_train[np.lexsort(data.x_train.T)]
     for step in (0, 1, 5):
-        x = feed(step).x
+        x = batches(step).x
         np.testing.assert_array_equal(x[np.lexsort(x.T)], wanted)
 
 

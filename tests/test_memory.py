@@ -13,11 +13,11 @@ from rbench.errors import Skip
 from rbench.losses import get_loss
 from rbench.methods import Method, Problem, Step
 from rbench.run import Budget, Training
-from rbench.run.ask import ask
+from rbench.run.child_process import run_child
 from rbench.run.isolate import run_isolated
 from rbench.run.memory_worker import cell_peaks
 from rbench.tasks import Dataset
-from rbench.train.feed import Feed
+from rbench.train.batches import Batches
 from rbench.train.loop import set_up
 from rbench.train.memory import VARIABLES, Peaks, check_memory
 from rbench.train.stepper import Stepper
@@ -66,8 +66,8 @@ def hungry(backend="numpy", **settings):
     """The method's stepper, and its parameters."""
     problem = Problem(get_backend(backend, dtype="float64"), Linear(3, 2), get_loss("cross_entropy"))
     x, y = np.ones((6, 3)), np.zeros(6, dtype=np.int64)
-    feed = Feed(problem, Dataset(x, y, x, y, sha256=""), 3, seed=0)
-    return Stepper(problem, Hungry(**settings), feed), problem.net.init(problem.backend)
+    batches = Batches(problem, Dataset(x, y, x, y, sha256=""), 3, seed=0)
+    return Stepper(problem, Hungry(**settings), batches), problem.net.init(problem.backend)
 
 
 SCRIPT = """
@@ -124,7 +124,7 @@ def test_the_pass_of_a_cell_repeats_exactly():
         method="riemannian[output_metric=ggn]", backend="numpy", dtype="float64", budget=Budget(steps=5),
     )  # fmt: skip
     worker, question = "rbench.run.memory_worker", cell.model_dump_json()
-    found = [ask(worker, question, threads=1, variables=VARIABLES) for _ in range(2)]
+    found = [run_child(worker, question, threads=1, variables=VARIABLES) for _ in range(2)]
     first, again = (Peaks.model_validate_json(answer.text) for answer in found)
     assert first.host == pytest.approx(again.host, rel=1e-3)
     # Two of the capacitance, at least: its products and its factor, (200 data x 1 row of the metric)².

@@ -8,7 +8,7 @@ from rbench.cli import app
 from rbench.report import footnotes
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
-from rbench.run.ask import Answer
+from rbench.run.child_process import Answer
 from rbench.run.gate import Gate
 from rbench.run.memory_pass import lacks_memory, with_memory
 from rbench.run.record import write_record
@@ -27,7 +27,7 @@ def passes(monkeypatch):
     """What memory passes answer, in turn; each takes one, and the last stays."""
     answers = []
 
-    def ask(module, question, **options):
+    def run_child(module, question, **options):
         assert module == "rbench.run.memory_worker"
         answers[0].count += 1
         return answers[1] if len(answers) == 2 else answers.pop(1)
@@ -39,7 +39,7 @@ def passes(monkeypatch):
         answers[:] = [Count(), *those]
         return answers[0]
 
-    monkeypatch.setattr("rbench.run.memory_pass.ask", ask)
+    monkeypatch.setattr("rbench.run.memory_pass.run_child", run_child)
     return given
 
 

@@ -21,7 +21,7 @@ from rbench.errors import DataError, SpecError
 from rbench.methods import Riemannian
 from rbench.plugins import plugins
 from rbench.run import Budget, Training, check, read_records
-from rbench.run.ask import Stopped, ask
+from rbench.run.child_process import Stopped, run_child
 from rbench.run.data import Wanted, find_data, wanted
 
 SIZES = "n_train=60,n_test=20,batch_size=20,hidden=[8]"
@@ -196,7 +196,7 @@ class TestAsking:
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         for grace, left in ((5.0, False), (0.0, True)):
             file = tmp_path / f"part-{grace}"
-            answer = ask("tidy_worker", threads=1, arguments=[str(file)], timeout=2, grace=grace)
+            answer = run_child("tidy_worker", threads=1, arguments=[str(file)], timeout=2, grace=grace)
             assert answer.status == "timeout"
             assert file.exists() is left
 
@@ -206,7 +206,8 @@ class TestAsking:
         )
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         whole, each = (
-            ask("slow_worker", threads=1, timeout=2.4, for_each_line=for_each_line) for for_each_line in (False, True)
+            run_child("slow_worker", threads=1, timeout=2.4, for_each_line=for_each_line)
+            for for_each_line in (False, True)
         )
         assert (whole.status, each.status, each.text.split()) == ("timeout", "ok", ["0", "1", "2", "3"])
 
@@ -214,8 +215,8 @@ class TestAsking:
         pty = pytest.importorskip("pty")
         (tmp_path / "bar_worker.py").write_text("import sys\nprint(sys.stderr.isatty(), 'bar', file=sys.stderr)\n")
         script = (
-            "from rbench.run.ask import ask\n"
-            "print([ask('bar_worker', threads=1, on_terminal=on).errors for on in (True, False)])"
+            "from rbench.run.child_process import run_child\n"
+            "print([run_child('bar_worker', threads=1, on_terminal=on).errors for on in (True, False)])"
         )
         here, there = pty.openpty()
         path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

@@ -16,7 +16,7 @@ from rbench.plugins import plugins
 from rbench.report import scaling
 from rbench.report.scaling import Series, crossover, exponent, paper_operations, series_of
 from rbench.run import Request, isolate, memory_pass
-from rbench.run.ask import Answer
+from rbench.run.child_process import Answer
 
 SIZES = 10.0 ** np.arange(0, 4.1, 0.25)
 
@@ -152,9 +152,9 @@ def test_a_run_measures_time_and_memory_of_every_size(tiny):
 @pytest.fixture
 def asked(monkeypatch):
     """In place of processes for cells: what they are asked for, and the answers of `answers` where there are any."""
-    measured, told = isolate.ask, SimpleNamespace(cells=[], answers={})
+    measured, told = isolate.run_child, SimpleNamespace(cells=[], answers={})
 
-    def ask(module, question, **options):
+    def run_child(module, question, **options):
         cell = json.loads(question)["cell"]
         told.cells.append(cell["batch_size"])
         answer = told.answers.get(len(told.cells))
@@ -162,7 +162,7 @@ def asked(monkeypatch):
             raise answer
         return answer or measured(module, question, **options)
 
-    monkeypatch.setattr(isolate, "ask", ask)
+    monkeypatch.setattr(isolate, "run_child", run_child)
     return told
 
 
@@ -207,7 +207,7 @@ def test_a_process_that_dies_is_a_row(tiny, asked):
 
 def test_a_process_that_dies_of_the_memory_alone_leaves_the_seconds(tiny, monkeypatch):
     dead = Answer("", "out_of_memory", "memory ran out", "")
-    monkeypatch.setattr(memory_pass, "ask", lambda *words, **options: dead)
+    monkeypatch.setattr(memory_pass, "run_child", lambda *words, **options: dead)
     tiny.run("-t", "batch")
     first = rows_of(tiny.folder)[0]
     assert (first["status"], first["peak_host_bytes"], first["step_seconds"] > 0) == ("ok", None, True)

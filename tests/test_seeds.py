@@ -68,11 +68,11 @@ def cell(seed, fixed=(), method=DRAWS, task=SPIRALS):
 def ingredients(of):
     """What is random of a cell's training: initial weights, the batches of two epochs, and the draws of the metric."""
     stepper, _, params = set_up(of, get_backend("numpy", dtype="float64"))
-    batches = [stepper.feed(step) for step in range(2 * stepper.feed.steps_per_epoch)]
+    batches = [stepper.batches(step) for step in range(2 * stepper.batches.steps_per_epoch)]
     return {
         "weights": [layer["weight"] for layer in params],
         "order": [batch.y for batch in batches] + [batch.x for batch in batches],
-        "samples": [stepper.feed.noise(step, 2) for step in range(3)] + [stepper.feed.several_noise((3, 4), 1)],
+        "samples": [stepper.batches.noise(step, 2) for step in range(3)] + [stepper.batches.several_noise((3, 4), 1)],
     }
 
 

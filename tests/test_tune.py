@@ -13,7 +13,7 @@ from rbench.run import Budget, Record, Training, read_records
 from rbench.run.worker import run_cell
 from rbench.train.cell import configured
 from rbench.tune import Plan, Search, rerun, search
-from rbench.tune.judge import chosen
+from rbench.tune.selection import chosen
 from tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs
 
 
@@ -206,7 +206,7 @@ class TestRefused:
         assert bench.ran == []
 
     def test_without_optuna_the_message_says_how_to_install_it(self, bench, tmp_path, monkeypatch):
-        monkeypatch.setattr("rbench.tune.points.importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("rbench.tune.sobol.importlib.util.find_spec", lambda name: None)
         with pytest.raises(RbenchError, match=r"needs Optuna; pip install 'rbench\[tune\]'"):
             search(request(), tmp_path, Silent())
         assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import pytest
 from rbench.errors import SpecError
 from rbench.methods import Choice, LogUniform
 from rbench.train.cell import configured
-from rbench.tune.points import points
+from rbench.tune.sobol import points
 from tuning import request
 
 

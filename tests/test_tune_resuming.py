@@ -13,7 +13,7 @@ from rbench.errors import RbenchError
 from rbench.methods import SGD, LogUniform
 from rbench.run import Budget, read_records
 from rbench.tune import search
-from rbench.tune.points import points
+from rbench.tune.sobol import points
 from tuning import SPIRALS, Silent, request, specs, studies, without_seconds
 
 

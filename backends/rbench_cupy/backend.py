@@ -13,7 +13,7 @@ from cupyx.scipy.special import erf
 from rbench.arrays import laid_out
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
-from rbench.windows import Window, scatter_in_place
+from rbench.sliding_window import Window, scatter_in_place
 
 
 class CupyBackend(Backend):

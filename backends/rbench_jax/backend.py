@@ -15,8 +15,8 @@ from rbench.arrays import read
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
 from rbench.modules import Conv2d, Module
+from rbench.sliding_window import Window
 from rbench.threads import scipy_on_one_thread
-from rbench.windows import Window
 from rbench_jax.convolutions import JaxConvolutions
 
 _THREAD = threading.local()

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from rbench.backend import Array
-from rbench.windows import Window, every
+from rbench.sliding_window import Window, every
 
 
 class JaxConvolutions:

@@ -12,8 +12,8 @@ from scipy.linalg.lapack import dpotrf, spotrf
 
 from rbench.arrays import read
 from rbench.backend import Array, Backend
+from rbench.sliding_window import Window, scatter_in_place
 from rbench.threads import scipy_on_one_thread
-from rbench.windows import Window, scatter_in_place
 
 
 class NumpyBackend(Backend):

@@ -11,7 +11,7 @@ import torch
 from rbench.arrays import laid_out
 from rbench.backend import Array, Backend
 from rbench.errors import BackendError
-from rbench.windows import Window
+from rbench.sliding_window import Window
 from rbench_torch.convolutions import TorchConvolutions
 from rbench_torch.precision import float32_products
 

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from rbench.backend import Array
-from rbench.windows import Window
+from rbench.sliding_window import Window
 
 
 class TorchConvolutions:

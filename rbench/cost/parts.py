@@ -10,9 +10,9 @@ from rbench.errors import SpecError
 from rbench.methods.operations import layer_works
 from rbench.modules.inputs import Patches
 from rbench.names import unknown
+from rbench.sliding_window import Window
 from rbench.solvers.cholesky import solve_cholesky
 from rbench.tasks.networks import mlp
-from rbench.windows import Window
 
 
 class Part(NamedTuple):

@@ -11,9 +11,9 @@ from rbench.losses import get_loss
 from rbench.methods import SGD, Problem
 from rbench.methods.base import WINDOW
 from rbench.tasks import Dataset
+from rbench.train.batches import Batches
 from rbench.train.cell import configured
 from rbench.train.clock import arrays_of, timed
-from rbench.train.feed import Feed
 from rbench.train.memory import Peaks, check_memory, step_peaks
 from rbench.train.step_time import Variant, paired_steps
 from rbench.train.stepper import Stepper
@@ -41,9 +41,9 @@ class PreparedStep:
         numbers, ((outputs,),) = np.random.default_rng(0), self._net.out_space((self._shape,))  # type: ignore[misc]
         x = numbers.random((batch_size, *self._shape))
         y = numbers.integers(0, outputs or 1, batch_size)
-        feed = Feed(problem, Dataset(x, y, x, y, sha256=""), batch_size, seed=0)
+        batches = Batches(problem, Dataset(x, y, x, y, sha256=""), batch_size, seed=0)
         self._params = self._net.init(backend)
-        self._stepper = Stepper(problem, self._method, feed)
+        self._stepper = Stepper(problem, self._method, batches)
         check_memory(self._stepper, self._params)
         phases = [self._method.phase(index) for index in range(WINDOW)]
         self.cycle = next(n for n in range(1, WINDOW + 1) if phases[n:] == phases[:-n])

@@ -9,7 +9,7 @@ from rbench.modules.inputs import Patches
 from rbench.modules.module import Layer, Params, Wires
 from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
-from rbench.windows import Window
+from rbench.sliding_window import Window
 
 
 @dataclass(frozen=True)

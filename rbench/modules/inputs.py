@@ -7,7 +7,7 @@ from operator import add
 from typing import Any
 
 from rbench.backend import Array, Backend
-from rbench.windows import Window
+from rbench.sliding_window import Window
 
 
 class Inputs(ABC):

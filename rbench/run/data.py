@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from rbench import errors
 from rbench.errors import DataError
 from rbench.experiment import Cell
-from rbench.run.ask import ask
+from rbench.run.child_process import run_child
 from rbench.run.record import Status
 from rbench.spec import parse
 from rbench.train.cell import configured
@@ -103,7 +103,7 @@ def find_data(
     while left := [one for one in asked if one not in found]:
         together = [one for one in left if one.threads == left[0].threads]
         answers: list[Found] = []
-        answer = ask(
+        answer = run_child(
             "rbench.run.data_worker",
             WANTED.dump_json(together).decode(),
             threads=together[0].threads,

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from rbench.errors import RbenchError
-from rbench.run.ask import answer_channel
+from rbench.run.child_process import answer_channel
 from rbench.run.data import WANTED, Found, Wanted
 from rbench.tasks.base import checksum
 from rbench.train.cell import configured

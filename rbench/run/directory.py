@@ -18,10 +18,10 @@ from rbench.run.run_file import NAME, is_run, read_run_file
 Kind: TypeAlias = Literal["run", "tune"]
 
 TUNE = "tune.json"
-ROUNDS = ("trials", "confirmations")
+STAGES = ("trials", "confirmations")
 """Folders of a tune, each a run of its own."""
 
-FOLDERS = ("cells", *ROUNDS)
+FOLDERS = ("cells", *STAGES)
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|lost\+found|\.nfs[0-9a-f]+|\._.*")
 """What systems leave in any directory."""
 
@@ -155,7 +155,7 @@ def _check_run_file(directory: Path) -> None:
 def _is_ours(directory: Path, names: set[str], folders: dict[str, list[str]]) -> bool:
     """Whether rbench has run into a directory before."""
     tuned = TUNE in names and "trials" in folders
-    tuned |= directory.name in ROUNDS and os.path.lexists(directory.parent / TUNE)  # a round of a tune
+    tuned |= directory.name in STAGES and os.path.lexists(directory.parent / TUNE)  # a stage of a tune
     return tuned or _has_records(folders) or _is_locked_by_rbench(directory) or _names_its_plan(directory)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.experiment import Cell
-from rbench.run.ask import Stopped
+from rbench.run.child_process import Stopped
 from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated

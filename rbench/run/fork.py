@@ -31,7 +31,7 @@ class NotForked(Exception):
 
 
 class Forked:
-    """A process that a server is asked to fork: what `ask` uses of a `subprocess.Popen`.
+    """A process that a server is asked to fork: what `run_child` uses of a `subprocess.Popen`.
 
     Attributes:
         pid: number of the process and of its group; 0 until it is there, and once the server has ended both.

@@ -6,7 +6,7 @@ import threading
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import BackendError
-from rbench.run.ask import ask
+from rbench.run.child_process import run_child
 from rbench.run.reading import Count, Real
 
 TIMEOUT = 600.0
@@ -62,7 +62,7 @@ def gate(name: str, dtype: str, device: str | None, threads: int, stop: threadin
         Stopped: `stop` was set.
     """
     words = [name, dtype, *([device] if device else [])]
-    answer = ask(
+    answer = run_child(
         "rbench.run.gate_worker",
         threads=threads,
         arguments=words,

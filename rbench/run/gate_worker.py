@@ -9,7 +9,7 @@ from time import perf_counter
 
 from rbench.errors import RbenchError
 from rbench.plugins import get_backend
-from rbench.run.ask import answer_channel
+from rbench.run.child_process import answer_channel
 from rbench.run.gate import Gate
 from rbench.testing import short_cases, verify
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rbench.experiment import Cell
-from rbench.run.ask import Answer, ask
+from rbench.run.child_process import Answer, run_child
 from rbench.run.gate import Gate
 from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
@@ -41,7 +41,7 @@ def run_isolated(
         gate: for the record.
         folder: for what the process prints, `KEY.log`; the file goes when it is empty. It need not be the run's.
         timeout: seconds for each of the processes, or None.
-        memory_limit: bytes that each may hold resident, as `ask` counts them, or None.
+        memory_limit: bytes that each may hold resident, as `run_child` counts them, or None.
         checksum: that the cell's data must have, or None.
         peaks: of steps measured so far, as `with_memory` takes them. None: no memory pass.
         progress: called with the cell, the steps done and the steps to do.
@@ -57,7 +57,7 @@ def run_isolated(
             progress(cell, int(step), int(total))
 
     log = folder / f"{cell.key}.log"
-    answer = ask(
+    answer = run_child(
         "rbench.run.worker",
         Assignment(cell=cell, gate=gate, memory_limit=memory_limit, checksum=checksum).model_dump_json(),
         threads=cell.threads,

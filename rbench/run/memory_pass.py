@@ -3,7 +3,7 @@
 import threading
 from collections.abc import MutableMapping
 
-from rbench.run.ask import Answer, ask
+from rbench.run.child_process import Answer, run_child
 from rbench.run.record import FINAL, Record
 from rbench.train.memory import VARIABLES, Peaks
 
@@ -38,7 +38,7 @@ def with_memory(
         record: of a cell that has trained.
         peaks: of steps measured so far, one for all seeds and budgets; what is found is added. What failed is not.
         timeout: seconds for each try, or None.
-        memory_limit: bytes that its process may hold resident, as `ask` counts them, or None.
+        memory_limit: bytes that its process may hold resident, as `run_child` counts them, or None.
         stop: ends it when set.
 
     Raises:
@@ -47,7 +47,7 @@ def with_memory(
     like = record.cell.alike_in_memory()
 
     def measured() -> Answer:
-        answer = ask(
+        answer = run_child(
             "rbench.run.memory_worker",
             like.model_dump_json(),
             threads=like.threads,

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from rbench.errors import Skip
 from rbench.experiment import AnyCell, Cell
 from rbench.plugins import get_backend
-from rbench.run.ask import answer_channel
+from rbench.run.child_process import answer_channel
 from rbench.train.memory import Peaks
 
 

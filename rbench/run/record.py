@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from rbench.errors import DataError
 from rbench.experiment import AnyCell, Cell
-from rbench.run.ask import Started
+from rbench.run.child_process import Started
 from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
 from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes

@@ -62,7 +62,7 @@ def run(
         directory: the run's directory, made where it is not there.
         display: told how the run goes on.
         timeout: seconds a cell, or None.
-        memory_limit: bytes that a cell may hold resident, or None; see `ask`.
+        memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
         force: run all cells again.
         cluster: where cells run; this machine if None.
 
@@ -113,7 +113,7 @@ def run_cells(
         request: what asked for the cells; it is stored with them.
         jobs: how many cells at once.
         timeout: seconds a cell, or None.
-        memory_limit: bytes that a cell may hold resident, or None; see `ask`.
+        memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
         memory_pass: whether peak memory is measured; also of records that are there and lack it, as theirs failed.
         keep: how a cell must have ended in an earlier run for it not to be run again.
         tuning: the searches that cells have their settings from, by the cells' keys; they go into the records.

@@ -15,7 +15,7 @@ from rbench.backend import Backend
 from rbench.errors import CapacitanceError, DivergedError, Skip
 from rbench.experiment import Cell, Limits, Outcome
 from rbench.plugins import get_backend
-from rbench.run.ask import answer_channel
+from rbench.run.child_process import answer_channel
 from rbench.run.gate import Gate
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Assignment, Record, Status, plain

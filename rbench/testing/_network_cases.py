@@ -11,6 +11,7 @@ from rbench.losses import get_loss
 from rbench.modules import LayerPullback
 from rbench.modules.inputs import Patches
 from rbench.random import generator
+from rbench.sliding_window import Window
 from rbench.testing import oracle
 from rbench.testing._examples import (
     BATCH,
@@ -25,7 +26,6 @@ from rbench.testing._examples import (
 )
 from rbench.testing._networks import Numbers
 from rbench.testing.case import TOLERANCE, Arrays, Case, native, on_host
-from rbench.windows import Window
 
 _WINDOWS = {
     "kernel 3, stride 2, padding 1": (Window(3, 2, 1), (5, 4)),

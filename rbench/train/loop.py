@@ -13,11 +13,11 @@ from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
 from rbench.tasks.base import checksum
+from rbench.train.batches import Batches
+from rbench.train.budget_progress import BudgetProgress
 from rbench.train.clock import Clock, timed
 from rbench.train.evaluate import Evaluator
-from rbench.train.feed import Feed
 from rbench.train.memory import check_memory
-from rbench.train.pace import Pace
 from rbench.train.step_time import side_by_side
 from rbench.train.stepper import Stepper, Steps
 
@@ -48,9 +48,9 @@ def set_up(cell: "Training", backend: Backend) -> Setup:
     task = cell.make_task()
     data = task.dataset(cell.unofficial_data, backend.dtype)
     problem = Problem(backend, task.network(), get_loss(task.loss))
-    feed = Feed(problem, data, task.batch_size, cell.seed_of("order"), cell.seed_of("samples"))
+    batches = Batches(problem, data, task.batch_size, cell.seed_of("order"), cell.seed_of("samples"))
     params = task.initial(problem.net, backend, cell.seed_of("weights"))
-    return Setup(Stepper(problem, cell.make_method(), feed), data, params)
+    return Setup(Stepper(problem, cell.make_method(), batches), data, params)
 
 
 def train(
@@ -88,17 +88,19 @@ def train(
         "dataset_sha256": data.sha256,
         "dataset_official": data.official,
     }
-    pace = Pace(cell.budget, stepper.feed.steps_per_epoch)
+    progress = BudgetProgress(cell.budget, stepper.batches.steps_per_epoch)
     with clock.phase("warm_up"):
         check_memory(stepper, params, limits.memory)
-        total = pace.total(0, 0.0)
+        total = progress.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
-        if not pace.timed:
-            stops = [min(round(mark * total), WINDOW) for mark in pace.marks]  # later kinds are prepared as they come
+        if not progress.timed:
+            stops = [
+                min(round(mark * total), WINDOW) for mark in progress.marks
+            ]  # later kinds are prepared as they come
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
     clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
     try:
-        _Loop(stepper, pace, clock, report).run(params, cell.make_task(), evaluate, outcome)
+        _Loop(stepper, progress, clock, report).run(params, cell.make_task(), evaluate, outcome)
     finally:
         outcome.figures["phase_seconds"] = clock.read()
 
@@ -120,33 +122,33 @@ class _Made(NamedTuple):
 class _Loop:
     """The training loop of one cell."""
 
-    def __init__(self, stepper: Stepper, pace: Pace, clock: Clock, report: Report) -> None:
-        self._stepper, self._pace, self._clock, self._report = stepper, pace, clock, report
+    def __init__(self, stepper: Stepper, progress: BudgetProgress, clock: Clock, report: Report) -> None:
+        self._stepper, self._progress, self._clock, self._report = stepper, progress, clock, report
 
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
-        """Train to the end of the budget, evaluating at the pace's marks.
+        """Train to the end of the budget, evaluating at the progress's marks.
 
         Each call is waited for, and its batch before it: on a device that works asynchronously an upload would wait for
         the step before it, whose time would then count as the data's.
         """
-        clock, pace = self._clock, self._pace
+        clock, progress = self._clock, self._progress
         with clock.phase("warm_up"):
             state, done = self._stepper.start(params), 0
-        if pace.from_start:
+        if progress.from_start:
             self._evaluate(params, done, task, evaluate, outcome)
         over = False
-        while not over and (fraction := pace.fraction(done, clock.seconds["step"])) < 1:
-            self._report(done, pace.total(done, clock.seconds["step"]))
-            mark = pace.next_mark(fraction)
-            while pace.fraction(done, clock.seconds["step"]) < mark:
+        while not over and (fraction := progress.fraction(done, clock.seconds["step"])) < 1:
+            self._report(done, progress.total(done, clock.seconds["step"]))
+            mark = progress.next_mark(fraction)
+            while progress.fraction(done, clock.seconds["step"]) < mark:
                 made = self._make(done, mark, params, state, outcome)
-                if over := pace.over(clock.seconds["step"]):
+                if over := progress.over(clock.seconds["step"]):
                     clock.move(made.seconds, "step", "other")
                     break
                 params, state = made.result.params, made.result.state
                 self._check(done, made.result.loss, made.result.health)
                 done += made.steps
-                self._report(done, pace.total(done, clock.seconds["step"]))
+                self._report(done, progress.total(done, clock.seconds["step"]))
             if not (over and outcome.history and outcome.history[-1]["step"] == done):
                 self._evaluate(params, done, task, evaluate, outcome)
 
@@ -155,9 +157,9 @@ class _Loop:
 
         The first call of a kind is made twice, first without effect, so that no compilation counts as a step.
         """
-        stepper, clock, pace = self._stepper, self._clock, self._pace
-        total = pace.total(done, clock.seconds["step"])
-        several = not pace.timed and stepper.loops_from(done, round(mark * total))
+        stepper, clock, progress = self._stepper, self._clock, self._progress
+        total = progress.total(done, clock.seconds["step"])
+        several = not progress.timed and stepper.loops_from(done, round(mark * total))
         with clock.phase("data"):
             call = (stepper.calls if several else stepper.call)(done, total)
         first = None

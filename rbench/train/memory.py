@@ -21,7 +21,7 @@ from rbench.train.stepper import Stepper
 SETTLE_SECONDS = 0.02
 """Time for a backend's threads to free what a step no longer needs, so that it is not counted into the next."""
 
-ROUNDS = 3
+STAGES = 3
 """Rounds in which allocations are counted."""
 
 VARIABLES = {"PYTHONMALLOC": "malloc"}
@@ -61,10 +61,10 @@ def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = No
         memory_limit: bytes that this process, and those of its group, may hold resident; a device's own memory does not
             count. None for no limit.
     """
-    problem, feed = stepper.problem, stepper.feed
-    batch = feed(0)
+    problem, batches = stepper.problem, stepper.batches
+    batch = batches(0)
     datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
-    needed, purpose = stepper.method.workspace_bytes(problem, params, datum, feed.batch_size)
+    needed, purpose = stepper.method.workspace_bytes(problem, params, datum, batches.batch_size)
     there, words = problem.backend.free_bytes(), "are free"
     if memory_limit is not None and problem.backend.device_bytes() is None:
         left = max(0, memory_limit - resident_bytes(os.getpgrp()))
@@ -102,7 +102,7 @@ def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
     before = backend.device_bytes()
     round_()
     resident = _resident_growth(round_)
-    counts = [count for _ in range(ROUNDS) if (count := _allocated(round_)) is not None]
+    counts = [count for _ in range(STAGES) if (count := _allocated(round_)) is not None]
     after = backend.peak_device_bytes()
     device = None if after is None or before is None else after - before
     return Peaks(host=median_low(counts) if counts else None, resident=resident, device=device)

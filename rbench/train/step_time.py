@@ -50,7 +50,7 @@ def paired_steps(stepper: Stepper, params: Params, total: int) -> list[Variant]:
     for phase in dict.fromkeys(window):
         ours, first = _prepared(stepper, params, window.index(phase), total)
         if not found:  # behind the method: a compiler may find parts of a step among those of an earlier one
-            theirs, _ = _prepared(Stepper(stepper.problem, SGD(), stepper.feed), params, 0, total)
+            theirs, _ = _prepared(Stepper(stepper.problem, SGD(), stepper.batches), params, 0, total)
         found.append(Variant(window.count(phase) / len(window), *paired_seconds(backend, ours, theirs), first))
     return found
 

@@ -9,8 +9,8 @@ import numpy as np
 from rbench.backend import Array
 from rbench.methods import Method, Problem, State, Step, compile_step
 from rbench.modules import Params
+from rbench.train.batches import Batches
 from rbench.train.clock import arrays_of
-from rbench.train.feed import Feed
 
 
 class Steps(NamedTuple):
@@ -30,25 +30,25 @@ class Steps(NamedTuple):
 
 
 class Stepper:
-    """Makes a method's steps on the batches of a feed.
+    """Makes a method's steps on the batches of a batches.
 
     Attributes:
         problem: the problem.
         method: the method.
-        feed: batches and noise.
+        batches: batches and noise.
         steps_per_call: steps that `calls` makes, as the backend has it for the network.
     """
 
-    def __init__(self, problem: Problem, method: Method, feed: Feed) -> None:
-        self.problem, self.method, self.feed = problem, method, feed
+    def __init__(self, problem: Problem, method: Method, batches: Batches) -> None:
+        self.problem, self.method, self.batches = problem, method, batches
         self.steps_per_call = problem.backend.steps_per_call(problem.net)
         self._step = compile_step(problem, method)
         self._made: set[Hashable] = set()
         self._loops: dict[Hashable, Callable[..., Any]] = {}
 
     def start(self, params: Params) -> State:
-        """The method's state before its first step on the feed's batches."""
-        return self.method.start(self.problem, params, self.feed(0))
+        """The method's state before its first step on the batches's batches."""
+        return self.method.start(self.problem, params, self.batches(0))
 
     def first_of_kind(self, index: int, total: int, params: Params, state: State, *, several: bool = False) -> bool:
         """Whether a call is the first of its kind, and so compiles; from now on it counts as made.
@@ -74,11 +74,11 @@ class Stepper:
 
     def call(self, index: int, total: int) -> Callable[[Params, State], Step]:
         """The step of this 0-based index, its batch at hand; the call draws the samples and makes the step."""
-        method, batch = self.method, self.feed(index)
+        method, batch = self.method, self.batches(index)
         phase, scalars = method.phase(index), method.scalars(index, total)
 
         def one(params: Params, state: State) -> Step:
-            noise = self.feed.noise(index, method.samples_in(phase))
+            noise = self.batches.noise(index, method.samples_in(phase))
             return self._step(params, state, batch._replace(noise=noise), scalars, phase=phase)
 
         return one
@@ -87,13 +87,13 @@ class Stepper:
         """Like `call`, for `steps_per_call` steps from an index on; `loops_from` says whether there can be."""
         method, backend = self.method, self.problem.backend
         indices = range(first, first + self.steps_per_call)
-        batch, phase = self.feed.several(indices), method.phase(first)
+        batch, phase = self.batches.several(indices), method.phase(first)
         rows = [method.scalars(index, total) for index in indices]
         scalars = {name: backend.asarray(np.asarray([row[name] for row in rows])) for name in rows[0]}
         loop = self._loop(phase)
 
         def many(params: Params, state: State) -> Steps:
-            noise = self.feed.several_noise(indices, method.samples_in(phase))
+            noise = self.batches.several_noise(indices, method.samples_in(phase))
             (params, state), (losses, health) = loop((params, state), (batch._replace(noise=noise), scalars))
             return Steps(params, state, losses, health)
 

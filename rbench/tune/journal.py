@@ -13,7 +13,7 @@ from rbench.errors import RbenchError
 from rbench.run import Record
 from rbench.run.reading import Number, read_bytes, set_aside
 from rbench.tune.plan import Search
-from rbench.tune.points import Point, distributions
+from rbench.tune.sobol import Point, distributions
 
 
 class _Facts(BaseModel):

@@ -7,7 +7,7 @@ from rbench.losses import get_loss
 from rbench.methods import Dimension
 from rbench.run import Training
 from rbench.run.tuned import Judged
-from rbench.tune.points import Point, points
+from rbench.tune.sobol import Point, points
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import RbenchError
 from rbench.run import Display, Record, TunedFile
-from rbench.run.directory import ROUNDS, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
+from rbench.run.directory import STAGES, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
 from rbench.run.fork import servers
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, read_file
 from rbench.run.record import record_files, write_json
-from rbench.tune.judge import chosen, ranked
 from rbench.tune.plan import Plan, Search
-from rbench.tune.points import need_optuna
 from rbench.tune.request import TuneRequest
-from rbench.tune.round import Round, Tried
+from rbench.tune.selection import chosen, ranked
+from rbench.tune.sobol import need_optuna
+from rbench.tune.stage import Stage, Tried
 
 
 class TuneFile(BaseModel):
@@ -40,12 +40,12 @@ class TuneFile(BaseModel):
 def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile:
     """Run the trials and confirmations that `directory` does not hold, and write `tuned.json`.
 
-    Each round and its journal are in a folder of `directory`, `trials` and `confirmations`, which is a run of its own.
+    Each stage and its journal are in a folder of `directory`, `trials` and `confirmations`, which is a run of its own.
 
     Args:
         request: what to tune.
         directory: made where it is not there.
-        display: told how each round goes on.
+        display: told how each stage goes on.
 
     Returns:
         What was found, as it is in `tuned.json`.
@@ -56,12 +56,12 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
     need_optuna()
     plan = request.plan()
     check_directory(directory, "tune")
-    for folder in (directory, *(directory / name for name in ROUNDS)):
+    for folder in (directory, *(directory / name for name in STAGES)):
         refuse_newer(folder)
     with locked(directory):
         _claim(directory, plan)
         tried = [(one, [(point, one.trial(point, plan.seed)) for point in plan.points(one)]) for one in plan.searches]
-        trials = Round(directory / ROUNDS[0], tried, display)
+        trials = Stage(directory / STAGES[0], tried, display)
         if strangers := trials.strangers():
             raise RbenchError(
                 f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
@@ -69,7 +69,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
             )
         ended = trials.run(request)
         again = [(one, _again(one, points, ended, plan)) for one, points in tried]
-        confirmations = Round(directory / ROUNDS[1], again, display)
+        confirmations = Stage(directory / STAGES[1], again, display)
         ended |= confirmations.run(request)
         tuned = TunedFile(
             suite=request.suite,
@@ -111,7 +111,7 @@ def _claim(directory: Path, plan: Plan) -> None:
         if old.trials > plan.trials:
             raise RbenchError(f"{directory} holds a tune of {old.trials} trials, more than {plan.trials}; {way_out}")
     with writing_into(directory):
-        (directory / ROUNDS[0]).mkdir(parents=True, exist_ok=True)
+        (directory / STAGES[0]).mkdir(parents=True, exist_ok=True)
         remove_halves(directory)
         write_json(directory / TUNE, TuneFile(trials=plan.trials, facts=facts, provenance=provenance()).model_dump())
 
@@ -130,8 +130,8 @@ def _plan_there(directory: Path) -> TuneFile | None:
     except NewerError as error:
         raise NewerError(f"{error}; tune with that version, or {WAY_OUT}") from None
     except (FileNotFoundError, DamagedError) as error:
-        if not record_files(directory / ROUNDS[0]):
+        if not record_files(directory / STAGES[0]):
             return None
         why = error if isinstance(error, DamagedError) else f"{directory / 'tune.json'} is damaged: it is not there"
         raise DamagedError(f"{why}; {WAY_OUT}") from None
-    return found if record_files(directory / ROUNDS[0]) else None
+    return found if record_files(directory / STAGES[0]) else None

@@ -18,11 +18,11 @@ from rbench.methods.base import WINDOW
 from rbench.plugins import plugins
 from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
+from rbench.train.batches import Batches
+from rbench.train.budget_progress import BudgetProgress
 from rbench.train.clock import Clock, Phase, paired_seconds, timed
 from rbench.train.evaluate import Evaluator
-from rbench.train.feed import Feed
 from rbench.train.loop import Outcome, train
-from rbench.train.pace import Pace
 from rbench.train.stepper import Stepper
 from rbench_numpy.backend import NumpyBackend
 
@@ -213,7 +213,7 @@ def test_before_a_long_run_only_its_first_calls_are_compiled(lagging, monkeypatc
     monkeypatch.setattr(
         Stepper, "loops_from", lambda self, first, stop: looked.append(stop) or until(self, first, stop)
     )
-    monkeypatch.setattr(Pace, "fraction", lambda self, done, seconds: 1.0)
+    monkeypatch.setattr(BudgetProgress, "fraction", lambda self, done, seconds: 1.0)
     assert lagging("sgd", loops=True, budget=Budget(steps=10**7)).record.status == "ok"
     assert len(looked) <= max(looked) == WINDOW
 
@@ -275,7 +275,7 @@ class TestPhases:
 
             return queued
 
-        monkeypatch.setattr(Feed, "_batch", slowed(Feed._batch, self.BATCH))
+        monkeypatch.setattr(Batches, "_batch", slowed(Batches._batch, self.BATCH))
         monkeypatch.setattr(Evaluator, "__call__", slowed(Evaluator.__call__, self.EVALUATION))
 
         def run(method="sgd[lr=0.1]", budget=None, **options):

@@ -15,8 +15,8 @@ from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import find_backend, get_backend
 from rbench.run import Request
+from rbench.train.batches import Batches
 from rbench.train.cell import configured
-from rbench.train.feed import Feed
 from rbench.train.stepper import Stepper
 
 STEPS, SEED, TOLERANCE = 200, 3, 1e-8
@@ -52,18 +52,18 @@ def task():
 
 @cache
 def beginning(name, dtype):
-    """Problem, feed and initial weights on a backend."""
+    """Problem, batches and initial weights on a backend."""
     problem = Problem(get_backend(name, dtype=dtype, device="cpu"), task().network(), get_loss(task().loss))
-    feed = Feed(problem, task().dataset(allow_unofficial=False), task().batch_size, SEED)
-    return problem, feed, task().initial(problem.net, problem.backend, SEED)
+    batches = Batches(problem, task().dataset(allow_unofficial=False), task().batch_size, SEED)
+    return problem, batches, task().initial(problem.net, problem.backend, SEED)
 
 
 @cache
 def trained(name, spec, dtype="float64", several=False):
     """Weights after `STEPS` steps, the loss of every step, and how many calls made them; `several` uses loops."""
-    problem, feed, params = beginning(name, dtype)
+    problem, batches, params = beginning(name, dtype)
     (method,) = configured("methods", spec)
-    stepper, losses, done = Stepper(problem, method, feed), [], 0
+    stepper, losses, done = Stepper(problem, method, batches), [], 0
     state = method.init(problem, params)
     while done < STEPS:
         loops = several and stepper.loops_from(done, STEPS)
@@ -91,19 +91,22 @@ def test_the_settings_are_those_of_the_suite():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_start_batches_and_noise_are_the_same_numbers(one, other, dtype):
-    (problem, feed, params), (other_problem, other_feed, other_params) = beginning(one, dtype), beginning(other, dtype)
+    (problem, batches, params), (other_problem, other_batches, other_params) = (
+        beginning(one, dtype),
+        beginning(other, dtype),
+    )
     here, there = problem.backend.to_numpy, other_problem.backend.to_numpy
     weights, other_weights = arrays(problem.backend, params), arrays(other_problem.backend, other_params)
     assert weights.keys() == other_weights.keys()
     found = [(weights[key], other_weights[key]) for key in weights]
-    steps = range(feed.steps_per_epoch - 2, feed.steps_per_epoch + 3)  # across the end of an epoch
+    steps = range(batches.steps_per_epoch - 2, batches.steps_per_epoch + 3)  # across the end of an epoch
     for step in steps:
-        batch, other_batch = feed(step), other_feed(step)
+        batch, other_batch = batches(step), other_batches(step)
         found += [(here(batch.x), there(other_batch.x)), (here(batch.y), there(other_batch.y))]
-        found.append((here(feed.noise(step, 2)), there(other_feed.noise(step, 2))))
-    several, other_several = feed.several(steps), other_feed.several(steps)
+        found.append((here(batches.noise(step, 2)), there(other_batches.noise(step, 2))))
+    several, other_several = batches.several(steps), other_batches.several(steps)
     found += [(here(several.x), there(other_several.x)), (here(several.y), there(other_several.y))]
-    found.append((here(feed.several_noise(steps, 2)), there(other_feed.several_noise(steps, 2))))
+    found.append((here(batches.several_noise(steps, 2)), there(other_batches.several_noise(steps, 2))))
     assert len(found) == 4 + 3 * (len(steps) + 1)
     for mine, theirs in found:
         assert mine.dtype == theirs.dtype

@@ -7,8 +7,8 @@ import rbench
 from rbench import MaxPool2d, windows
 from rbench.errors import BackendError
 from rbench.modules.inputs import Patches
+from rbench.sliding_window import Window
 from rbench.testing import oracle
-from rbench.windows import Window
 
 BACKENDS = ["numpy", "torch", "jax", "cupy"]
 

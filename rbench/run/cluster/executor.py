@@ -18,8 +18,8 @@ from typing import Any
 from rbench.errors import RbenchError
 from rbench.experiment import Cell
 from rbench.run.cluster.address import check_answer, secured, unreachable
+from rbench.run.cluster.consistency import Consistency
 from rbench.run.cluster.security import Certificates
-from rbench.run.cluster.standard import Standard
 from rbench.run.cluster.worker import Introduction, Order, Result, introduce, topic, work
 from rbench.run.display import Display
 from rbench.run.record import Record, cells_folder, plain, refused
@@ -123,7 +123,7 @@ class Cluster:
 
 
 @dataclass
-class _Hand:
+class _Worker:
     """A worker.
 
     Attributes:
@@ -153,7 +153,7 @@ class ClusterExecutor:
     def __init__(self, cluster: Cluster, directory: Path, display: "Display", limits: dict[str, Any]) -> None:
         self._cluster, self._directory, self._display, self._limits = cluster, directory, display, limits
         self._run = uuid.uuid4().hex
-        self._hands: dict[str, _Hand] = {}
+        self._workers: dict[str, _Worker] = {}
         self._refusals: dict[str, str] = {}
         self._queue: deque[Cell] = deque()
         self._lacking: dict[Cell, Record] = {}
@@ -181,15 +181,15 @@ class ClusterExecutor:
         self._queue.extend([*self._lacking, *cells])
         if not self._queue:
             return
-        self._standard = Standard(self._directory, self._queue, keep={cell.key for cell in self._lacking})
+        self._consistency = Consistency(self._directory, self._queue, keep={cell.key for cell in self._lacking})
         client = self._cluster.client
         client.subscribe_topic(topic(self._run), lambda event: self._steps.put(event[1]))
         try:
-            while self._queue or self._ended or any(hand.cell for hand in self._hands.values()):
-                self._see_who_is_there()
-                for hand in list(self._hands.values()):
-                    if hand.future is not None and hand.future.done():
-                        self._take(hand)
+            while self._queue or self._ended or any(worker.cell for worker in self._workers.values()):
+                self._look_for_workers()
+                for worker in list(self._workers.values()):
+                    if worker.future is not None and worker.future.done():
+                        self._take(worker)
                 self._dispatch()
                 self._show_steps()
                 while self._ended:
@@ -199,9 +199,9 @@ class ClusterExecutor:
                 sleep(INTERVAL)
         finally:
             with suppress(OSError):
-                client.cancel([hand.future for hand in self._hands.values() if hand.future is not None])
+                client.cancel([worker.future for worker in self._workers.values() if worker.future is not None])
 
-    def _see_who_is_there(self) -> None:
+    def _look_for_workers(self) -> None:
         """Have new workers introduce themselves, and give up those that are gone."""
         try:
             there = set(self._cluster.client.nthreads())
@@ -210,25 +210,25 @@ class ClusterExecutor:
                 f"the scheduler {self._cluster.scheduler} went away: {error}; what ended is stored: start it again, "
                 f"and the same command with -o {self._directory}, without --force, goes on"
             ) from None
-        for address in there - self._hands.keys():
-            asked = self._submit(address, introduce, self._run, *self._standard.question)
-            self._hands[address] = _Hand(address, address, asked)
+        for address in there - self._workers.keys():
+            asked = self._submit(address, introduce, self._run, *self._consistency.question)
+            self._workers[address] = _Worker(address, address, asked)
         now = monotonic()
-        for hand in list(self._hands.values()):
-            hand.missing = None if hand.address in there else hand.missing or now
-            if hand.missing is not None and now - hand.missing > GRACE_SECONDS:
-                self._lose(hand, "it went away")
-        self._check_hands()
+        for worker in list(self._workers.values()):
+            worker.missing = None if worker.address in there else worker.missing or now
+            if worker.missing is not None and now - worker.missing > GRACE_SECONDS:
+                self._lose(worker, "it went away")
+        self._check_workers()
 
-    def _check_hands(self) -> None:
+    def _check_workers(self) -> None:
         """Tell where nobody can work.
 
         Raises:
             RbenchError: there are workers, and none may take part.
         """
-        if any(hand.future is not None or hand.host for hand in self._hands.values()):
+        if any(worker.future is not None or worker.host for worker in self._workers.values()):
             self._waiting = False
-        elif self._refusals and not self._standard.set:
+        elif self._refusals and not self._consistency.set:
             raise RbenchError(
                 "no worker can run these cells:\n"
                 + "\n".join(f"  worker {name}: {reason}" for name, reason in self._refusals.items())
@@ -241,12 +241,12 @@ class ClusterExecutor:
             )
 
     def _dispatch(self) -> None:
-        for hand in self._hands.values():
-            if hand.host and hand.future is None and hand.missing is None and (cell := self._next()) is not None:
-                hand.cell = cell
-                lacking = self._lacking.get(hand.cell)
-                order = Order(run=self._run, cell=hand.cell, lacking=lacking, **self._limits)
-                hand.future = self._submit(hand.address, work, json.dumps(plain(order.model_dump())))
+        for worker in self._workers.values():
+            if worker.host and worker.future is None and worker.missing is None and (cell := self._next()) is not None:
+                worker.cell = cell
+                lacking = self._lacking.get(worker.cell)
+                order = Order(run=self._run, cell=worker.cell, lacking=lacking, **self._limits)
+                worker.future = self._submit(worker.address, work, json.dumps(plain(order.model_dump())))
 
     def _next(self) -> Cell | None:
         """The next cell that may run now, taken from the queue; those that are not to run have ended."""
@@ -255,7 +255,7 @@ class ClusterExecutor:
             reason = None if cell in self._lacking else self._series.refusal(cell)
             if reason is None:
                 return cell
-            record = refused(cell, reason, None, self._standard.environment(cell))
+            record = refused(cell, reason, None, self._consistency.environment(cell))
             self._series.note(record)
             self._ended.append(record)
         return None
@@ -265,48 +265,48 @@ class ClusterExecutor:
             function, *arguments, workers=[address], allow_other_workers=False, pure=False, retries=0
         )
 
-    def _take(self, hand: _Hand) -> None:
+    def _take(self, worker: _Worker) -> None:
         """Take what has come of a worker's introduction or cell."""
         try:
-            text = hand.future.result(timeout=RESULT_SECONDS)
+            text = worker.future.result(timeout=RESULT_SECONDS)
         except (Exception, CancelledError) as error:
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            if hand.cell is None and hand.future.status == "error":
-                hand.future = None
+            if worker.cell is None and worker.future.status == "error":
+                worker.future = None
                 self._refuse(
-                    hand, f"it cannot introduce itself: {why}; install rbench as here for scheduler and workers"
+                    worker, f"it cannot introduce itself: {why}; install rbench as here for scheduler and workers"
                 )
             else:
-                self._lose(hand, why)
+                self._lose(worker, why)
             return
-        cell, hand.future, hand.cell = hand.cell, None, None
+        cell, worker.future, worker.cell = worker.cell, None, None
         if cell is None:
-            self._welcome(hand, Introduction.model_validate_json(text))
+            self._accept(worker, Introduction.model_validate_json(text))
         else:
-            self._bring_home(hand, Result.model_validate_json(text))
+            self._receive(worker, Result.model_validate_json(text))
 
-    def _welcome(self, hand: _Hand, found: Introduction) -> None:
+    def _accept(self, worker: _Worker, found: Introduction) -> None:
         """Let a worker take cells, or refuse it."""
-        hand.name = f"{hand.address} on {found.host}"
-        reason = self._standard.refusal(found)
+        worker.name = f"{worker.address} on {found.host}"
+        reason = self._consistency.refusal(found)
         if reason is not None:
-            self._refuse(hand, reason)
+            self._refuse(worker, reason)
             return
-        hand.host = found.host
-        if sum(other.host == found.host for other in self._hands.values()) == 2:
+        worker.host = found.host
+        if sum(other.host == found.host for other in self._workers.values()) == 2:
             self._display.warn(f"several workers on {found.host} disturb each other's times; start one a machine")
 
-    def _refuse(self, hand: _Hand, reason: str) -> None:
-        self._refusals[hand.name] = reason
-        self._display.warn(f"worker {hand.name} is given nothing: {reason}")
+    def _refuse(self, worker: _Worker, reason: str) -> None:
+        self._refusals[worker.name] = reason
+        self._display.warn(f"worker {worker.name} is given nothing: {reason}")
 
-    def _bring_home(self, hand: _Hand, found: Result) -> None:
-        record = self._standard.judged(found.record)
-        self._standard.check(record)
+    def _receive(self, worker: _Worker, found: Result) -> None:
+        record = self._consistency.checked_data(found.record)
+        self._consistency.check(record)
         if record.cell in self._lacking:
             self._ended.append(record)
             return
-        record.provenance["worker"] = hand.name
+        record.provenance["worker"] = worker.name
         if record.gate is not None and str(record.gate) not in self._gates:
             self._gates.add(str(record.gate))
             self._display.gate(record.gate)
@@ -317,29 +317,29 @@ class ClusterExecutor:
                 log.write_text(found.log)
         self._ended.append(record)
 
-    def _lose(self, hand: _Hand, why: str) -> None:
+    def _lose(self, worker: _Worker, why: str) -> None:
         """Forget a worker, which is asked anew where it is still there, and queue its cell again, or end it."""
         with suppress(OSError):
-            self._cluster.client.cancel([hand.future])
-        del self._hands[hand.address]
-        if hand.cell is None:
+            self._cluster.client.cancel([worker.future])
+        del self._workers[worker.address]
+        if worker.cell is None:
             return
-        losses = self._losses[hand.cell]
-        losses.append(f"worker {hand.name}: {why}")
+        losses = self._losses[worker.cell]
+        losses.append(f"worker {worker.name}: {why}")
         if len(losses) <= self._cluster.retries:
-            self._display.warn(f"{hand.cell.key} is queued again: {losses[-1]}")
-            self._queue.append(hand.cell)
+            self._display.warn(f"{worker.cell.key} is queued again: {losses[-1]}")
+            self._queue.append(worker.cell)
             return
         reason = f"tried {len(losses)} times, and no record came home: {'; '.join(losses)}"
-        if (lacking := self._lacking.get(hand.cell)) is not None:
+        if (lacking := self._lacking.get(worker.cell)) is not None:
             changes = {"memory_status": "crashed", "memory_reason": reason}
             self._ended.append(lacking.model_copy(update=changes))
             return
-        environment = self._standard.environment(hand.cell)
-        self._ended.append(Record(cell=hand.cell, status="crashed", reason=reason, environment=environment))
+        environment = self._consistency.environment(worker.cell)
+        self._ended.append(Record(cell=worker.cell, status="crashed", reason=reason, environment=environment))
 
     def _show_steps(self) -> None:
-        running = {hand.cell.key: hand.cell for hand in self._hands.values() if hand.cell}
+        running = {worker.cell.key: worker.cell for worker in self._workers.values() if worker.cell}
         while not self._steps.empty():
             key, done, total = self._steps.get()
             if key in running:

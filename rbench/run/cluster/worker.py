@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 from rbench.errors import RbenchError
 from rbench.experiment import AnyCell, Cell
 from rbench.plugins import find_backend
-from rbench.run.ask import INTERVAL, Stopped
+from rbench.run.child_process import INTERVAL, Stopped
 from rbench.run.data import Found, Wanted, find_data, wanted
 from rbench.run.fork import servers
 from rbench.run.gate import Gate, gate

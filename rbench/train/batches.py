@@ -1,4 +1,4 @@
-"""The feed: batches of the training data, augmented where they are to be, and noise; the same ones on every backend."""
+"""Batches of the training data, augmented where they are to be, and noise; the same ones on every backend."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from rbench.tasks import Dataset
 from rbench.train.augment import augmented
 
 
-class Feed:
+class Batches:
     """Batches of the training data, in an order drawn for each epoch; all that is random is drawn on the host.
 
     Args:

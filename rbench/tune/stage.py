@@ -1,4 +1,4 @@
-"""A round of a tune: cells judged on the validation split, each entered in a journal as it ends."""
+"""A stage of a tune, trials or confirmations: cells on the validation split, each entered in a journal as it ends."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,10 @@ from rbench.run import Cell, Display, Record, Training, run_cells
 from rbench.run.gate import Gate
 from rbench.run.record import Status, read_record
 from rbench.tune.journal import Journal
-from rbench.tune.judge import score
 from rbench.tune.plan import Search
-from rbench.tune.points import Point
 from rbench.tune.request import TuneRequest
+from rbench.tune.selection import score
+from rbench.tune.sobol import Point
 
 ANY_END: tuple[Status, ...] = get_args(Status)
 """However a trial ended, it counts: it is not run again."""
@@ -21,7 +21,7 @@ Tried: TypeAlias = list[tuple[Point, Training]]
 """What a search tries, in order: each point with its cell; two points of a space of choices alone may have one."""
 
 
-class Round:
+class Stage:
     """Cells of every search, with their journal, in a run of its own.
 
     Args:
@@ -35,7 +35,7 @@ class Round:
         self._journal = Journal(folder / "optuna.log", display.warn)
 
     def strangers(self) -> list[Search]:
-        """Searches of which the journal has cells that are none of this round's."""
+        """Searches of which the journal has cells that are none of this stage's."""
         return [one for one, tried in self._tried if set(self._journal.seconds(one)) - {c.key for _, c in tried}]
 
     def run(self, request: TuneRequest) -> dict[str, Record]:

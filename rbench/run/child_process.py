@@ -57,7 +57,7 @@ class Answer(NamedTuple):
     started: Started = "fresh"
 
 
-def ask(
+def run_child(
     module: str,
     question: str = "",
     *,

@@ -17,7 +17,7 @@ Kind: TypeAlias = tuple[str, tuple[str, ...], str, str | None]
 """Experiment, names of its parts such as method and task, backend, and device: what a cell's environment depends on."""
 
 
-class Standard:
+class Consistency:
     """Judges workers: rbench as here, all that is asked can run, all else as the first worker and the records have it.
 
     Args:
@@ -86,7 +86,7 @@ class Standard:
         check_same(self._directory, [record], self._data, now=self.environment)
         self._note_data(record)
 
-    def judged(self, record: Record) -> Record:
+    def checked_data(self, record: Record) -> Record:
         """A record that comes home, or one that says that its data are not those of the first cell that had them."""
         found = record.figures.get("dataset_sha256")
         if found is None or record.cell.data is None:

@@ -1,4 +1,4 @@
-"""The pace of a run: how far it is in its budget, and when it is evaluated."""
+"""The progress of a run: how far it is in its budget, and when it is evaluated."""
 
 import math
 from bisect import bisect_right
@@ -13,7 +13,7 @@ UNTIMED = 1_000_000
 """Steps that a budget of seconds is taken to hold before any has been timed."""
 
 
-class Pace:
+class BudgetProgress:
     """Fractions of a budget, by steps or by seconds of training.
 
     Attributes:
@@ -59,7 +59,7 @@ class Pace:
         return self._seconds is not None and seconds > self._seconds
 
     def total(self, done: int, seconds: float) -> int:
-        """Steps of the whole run; for a budget of seconds, those expected at the pace so far."""
+        """Steps of the whole run; for a budget of seconds, those expected at the progress so far."""
         if self._seconds is None:
             return self._steps
         return max(done + 1, round(done * self._seconds / seconds)) if done and seconds else UNTIMED
