@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import rbench
 from rbench.cli import app
 from rbench.run import Budget, Record, Training
-from rbench.run.cluster.standard import Standard
+from rbench.run.cluster.consistency import Consistency
 from rbench.run.cluster.worker import Introduction
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import write_record
@@ -72,7 +72,7 @@ def introduction(**changes):
     return own.model_copy(update=changes)
 
 
-class TestStandard:
+class TestConsistency:
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
@@ -85,19 +85,19 @@ class TestStandard:
         ],
     )
     def test_a_worker_that_cannot_give_the_same_figures_is_refused(self, tmp_path, changes, reason):
-        standard = Standard(tmp_path, [cell()])
+        standard = Consistency(tmp_path, [cell()])
         assert standard.refusal(introduction(**changes)).startswith(reason)
         assert not standard.set
 
     def test_another_commit_is_refused_where_both_are_known(self, tmp_path, monkeypatch):
         known = provenance() | {"commit": {"id": "abc", "dirty": False}}
-        monkeypatch.setattr("rbench.run.cluster.standard.provenance", lambda: known)
-        standard = Standard(tmp_path, [cell()])
+        monkeypatch.setattr("rbench.run.cluster.consistency.provenance", lambda: known)
+        standard = Consistency(tmp_path, [cell()])
         assert "commit def where this process has abc" in standard.refusal(introduction(commit="def"))
         assert standard.refusal(introduction(commit=None)) is None
 
     def test_workers_are_of_one_kind(self, tmp_path):
-        standard = Standard(tmp_path, [cell()])
+        standard = Consistency(tmp_path, [cell()])
         other = introduction(environments=({**environment(cell()), "cpu": "another"},))
         assert standard.refusal(introduction()) is None
         assert f"cpu: {environment(cell())['cpu']} → another" in standard.refusal(other)
@@ -107,13 +107,13 @@ class TestStandard:
     def test_workers_are_as_the_records_that_stay_were_made(self, tmp_path):
         made = environment(cell()) | {"cpu": "an earlier one"}
         write_record(tmp_path, Record(cell=cell(), status="ok", environment=made))
-        again, beside = Standard(tmp_path, [cell()]), Standard(tmp_path, [cell(seed=1)])
+        again, beside = Consistency(tmp_path, [cell()]), Consistency(tmp_path, [cell(seed=1)])
         assert again.refusal(introduction()) is None  # its record goes
         both = introduction(environments=(environment(cell()),) * 2)
         assert "cpu: an earlier one → " in beside.refusal(both)
 
     def test_data_are_those_of_the_other_records(self, tmp_path):
-        standard = Standard(tmp_path, [cell(), cell(seed=1)])
+        standard = Consistency(tmp_path, [cell(), cell(seed=1)])
         assert standard.refusal(introduction()) is None
         records = [
             Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
@@ -124,12 +124,12 @@ class TestStandard:
             standard.check(records[1])
 
     def test_a_cell_with_other_data_than_the_first_of_its_run_ends_crashed(self, tmp_path):
-        standard = Standard(tmp_path, [cell(), cell(seed=1)])
+        standard = Consistency(tmp_path, [cell(), cell(seed=1)])
         first, other = (
             Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
             for seed, data in enumerate(["aa", "bb"])
         )
-        assert standard.judged(first) is first
-        judged = standard.judged(other)
+        assert standard.checked_data(first) is first
+        judged = standard.checked_data(other)
         assert (judged.status, judged.figures) == ("crashed", {})
         assert "its data, sha256 bb, are not those of the run's other cells, sha256 aa" in judged.reason
