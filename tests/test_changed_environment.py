@@ -83,7 +83,7 @@ class TestChangedEnvironment:
         check_same(tmp_path, [made()], {(TASK, True): "cd" * 32})
 
     def test_a_record_that_does_not_say_is_not_mixed_with_others(self, tmp_path):
-        with pytest.raises(ChangedError, match="they do not say with what"):
+        with pytest.raises(ChangedError, match="they do not record their environment"):
             check_same(tmp_path, [made().model_copy(update={"environment": {}})])
 
     def test_a_record_from_before_there_were_sums_can_be_read_and_not_be_resumed(self, tmp_path):
@@ -93,7 +93,7 @@ class TestChangedEnvironment:
         path_of(tmp_path, made()).write_text(json.dumps(content))
         (record,), damaged = read_records(tmp_path)
         assert (record.figures, damaged) == (made().figures, [])
-        with pytest.raises(ChangedError, match="they do not say with what"):
+        with pytest.raises(ChangedError, match="they do not record their environment"):
             check_same(tmp_path, [record])
 
     def test_a_run_goes_on_only_where_nothing_changed(self, tmp_path):
@@ -127,8 +127,8 @@ class TestChangedEnvironment:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 2, errors
         assert "Traceback" not in errors
-        assert "the software changed while the run went on" in errors
-        assert re.search(r"\(source of rbench_faults: [0-9a-f]{16} → [0-9a-f]{16}, with which it began\)", errors)
+        assert "the software changed during the run" in errors
+        assert re.search(r"\(new → at its start: source of rbench_faults: [0-9a-f]{16} → [0-9a-f]{16}\)", errors)
         assert list(by_method(directory)) == ["fault-waits"]
         code, errors = faults.finish(*asked, env=env)
         assert code == 2
@@ -148,4 +148,4 @@ def test_other_threads_are_told(tmp_path):
     run_request(request, tmp_path, third)
     assert [shown.warnings for shown in (again, third)] == [[], []]
     (warning,) = first.warnings
-    assert warning.startswith("1 cells are there with --threads 1, and are run with 2 as cells of their own")
+    assert warning.startswith("1 cells have records with --threads 1, and run again with 2 as separate cells")

@@ -307,7 +307,7 @@ class TestLosses:
         assert records["sgd", 0].status == "ok", records["sgd", 0].reason
         killed = records["cluster-kills", 0]
         assert killed.status == "crashed"
-        assert killed.reason.startswith("tried 2 times, and no record came home: worker tcp://127.0.0.1:")
+        assert killed.reason.startswith("tried 2 times without a record: worker tcp://127.0.0.1:")
         assert killed.reason.count("worker tcp://127.0.0.1:") == 2
         assert done.err.count("is queued again") == 1
 

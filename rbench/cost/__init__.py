@@ -1,4 +1,4 @@
-"""Measuring costs: the time and memory of a step and of its parts, with pytest-benchmark or each in a process alone."""
+"""Measuring costs: the time and memory of a step and of its parts, with pytest-benchmark or each in its own process."""
 
 from rbench.cost.cells import COST_FIELDS, PartTime, StepCost, StepTime
 from rbench.cost.networks import network

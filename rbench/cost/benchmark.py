@@ -20,11 +20,11 @@ def benchmarked(cell: Cell, module: str, outcome: Outcome) -> None:
 
     Args:
         cell: what to measure.
-        module: of pytest-benchmark tests, of which one is of the cell.
+        module: name of a module of pytest-benchmark tests, one of which measures the cell.
         outcome: filled.
 
     Raises:
-        Skip: the step needs more memory than there is.
+        Skip: the step does not fit into memory.
         RbenchError: the module has no benchmark of the cell.
     """
     from rbench.cost.reporter import measured
@@ -44,9 +44,9 @@ def write_benchmarks(directory: Path, records: Sequence[Record], ending: str = "
     """Write a file in pytest-benchmark's form for each suite, backend, dtype and device of records that ended `ok`.
 
     Args:
-        directory: where to.
+        directory: the folder for the files.
         records: what was measured.
-        ending: of the files' names.
+        ending: end of the files' names.
     """
     files: dict[str, list[Record]] = {}
     for record in records:
@@ -58,8 +58,9 @@ def write_benchmarks(directory: Path, records: Sequence[Record], ending: str = "
 
 
 def _name(cell: Cell) -> str:
-    others: list[Any] = [cell.dtype] * (cell.dtype != "float32") + [cell.device or ""] * (cell.device is not None)
-    return "-".join(re.findall(r"[A-Za-z0-9._-]+", " ".join([cell.suite, cell.backend, *others])))
+    dtype = "" if cell.dtype == "float32" else cell.dtype
+    words = " ".join([cell.suite, cell.backend, dtype, cell.device or ""])
+    return "-".join(re.findall(r"[A-Za-z0-9._-]+", words))
 
 
 def check_installed() -> None:

@@ -24,11 +24,11 @@ CASE_FIELDS = (
     "suite", "sweep", "size", "network", "batch_size", "method", "part", "sizes", "backend", "device", "dtype",
     "threads",
 )  # fmt: skip
-"""What a row is of: a method's step, or a part of one; `sweep` grows from row to row of a series, to `size`."""
+"""What a row measures: a method's step, or a part of one; in a series, `sweep` grows to `size`."""
 
 COST_FIELDS = (*CASE_FIELDS, "status", "reason", "rounds", *fields(STEP_COST), "memory_reason")
-"""Fields of a row, in order; what does not apply is null. `rounds` are those that seconds are the median of, and
-`memory_reason` is why the figures of memory are missing, where their measurement did not end `ok`."""
+"""Fields of a row, in order; what does not apply is null. `rounds` is how many the seconds are the median of, and
+`memory_reason` why memory figures are missing, where their measurement did not end `ok`."""
 
 SIZES: dict[str, Callable[[Module, int, int], int]] = {
     "n": lambda net, outputs, batch: sum(layer.n_parameters for layer in net.layers),
@@ -36,7 +36,7 @@ SIZES: dict[str, Callable[[Module, int, int], int]] = {
     "batch": lambda net, outputs, batch: batch,
     "depth": lambda net, outputs, batch: len(net.layers),
 }
-"""What may grow in a sweep: parameters, outputs, data of a batch, layers."""
+"""What may grow in a sweep: parameters, outputs, data per batch, layers."""
 
 
 class StepCell(Cell):
@@ -44,7 +44,7 @@ class StepCell(Cell):
 
     Attributes:
         network: its name, as `rbench.cost.network` takes it.
-        batch_size: data in a batch.
+        batch_size: data per batch.
         method: canonical SPEC.
     """
 
@@ -81,7 +81,7 @@ class StepCell(Cell):
                 raise SpecError(f"{spec} on {name}: {error}; name others with --method") from None
 
     def prepared(self, backend: Backend) -> PreparedStep:
-        """The step, ready to be made."""
+        """The step, ready to run."""
         return PreparedStep(backend, self.network, self.batch_size, self.method)
 
 
@@ -139,11 +139,11 @@ class PartTime(Cell):
 
 
 class StepCost(StepCell):
-    """Seconds of a method's step, and what it takes of memory, in a process each.
+    """Seconds and memory of a method's step, each measured in its own process.
 
     Attributes:
-        sweep: what grows from cell to cell of a series, one of `SIZES`; None outside of one.
-        most_seconds: of a step, after which a series has no larger one.
+        sweep: what grows within a series, one of `SIZES`; None outside a series.
+        most_seconds: a series ends after a step that takes longer.
     """
 
     summary: ClassVar[str] = "seconds and memory of a method's step"
@@ -154,7 +154,7 @@ class StepCost(StepCell):
 
     @property
     def size(self) -> int | None:
-        """How large is what grows."""
+        """The size of what grows."""
         if self.sweep is None:
             return None
         net, shape = network(self.network)
@@ -173,7 +173,7 @@ class StepCost(StepCell):
         if status != "ok":
             return f"{self.sweep} = {self.size:,} has no figure: {reason}"
         if self.most_seconds is not None and figures["step_seconds"] > self.most_seconds:
-            took = f"{figures['step_seconds']:.1f} s a step, above the bound of {self.most_seconds:g} s"
+            took = f"{figures['step_seconds']:.1f} s per step, above the bound of {self.most_seconds:g} s"
             return f"{self.sweep} = {self.size:,} took {took}"
         return None
 

@@ -9,12 +9,12 @@ from rbench.names import did_you_mean, shown
 
 CONVNETS = ("cnn", "resnet8")
 IMAGES = (3, 32, 32)
-"""Channels, height and width of what a convolutional network takes: CIFAR-10's."""
+"""Channels, height and width of a convolutional network's inputs, as in CIFAR-10."""
 
 
 @lru_cache(maxsize=64)
 def network(name: str) -> tuple[Module, tuple[int, ...]]:
-    """A network, and the shape of a datum.
+    """A network, and the shape of its input for one datum.
 
     Args:
         name: sizes of the layers of a tanh network, such as `784-256-128-10`, where `64x3` is 64 three times; or one

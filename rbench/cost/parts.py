@@ -1,4 +1,4 @@
-"""Parts of a step that are measured apart: what the solvers and the convolutions are made of."""
+"""Parts of a step that are measured separately: those of the solvers and the convolutions."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ def gram_product(backend: Backend, rows: int = 1280, width: int = 1024) -> Part:
 
 
 def capacitance_solve(backend: Backend, rows: int = 1280) -> Part:
-    """(I + X Xᵀ)⁻¹ b by Cholesky, X Xᵀ at hand: rows³/6 + rows² pairs."""
+    """(I + X Xᵀ)⁻¹ b by Cholesky, given X Xᵀ: rows³/6 + rows² pairs."""
     vectors = _random(backend, rows, rows)
     inner, load = vectors @ vectors.T / rows, vectors[:, :1]
     function = backend.compile(lambda matrix, rhs: solve_cholesky(backend, backend.cholesky(matrix, 1.0), rhs))
@@ -47,7 +47,8 @@ def capacitance_solve(backend: Backend, rows: int = 1280) -> Part:
 def pullback(
     backend: Backend, sizes: tuple[int, ...] = (784, 1024, 1024, 10), batch: int = 128, count: int = 11
 ) -> Part:
-    """`count` rows a datum from the outputs of a tanh network to its first layer: count · B Σ o i but for that one."""
+    """`count` rows per datum from a tanh network's outputs to its first layer: count · B Σ o i over the other
+    layers."""
     net = mlp(sizes, "tanh")
     params, rows = net.init(backend), _random(backend, batch, count, sizes[-1])
     _, tape = net.forward(backend, params, (_random(backend, batch, sizes[0]),))
@@ -63,7 +64,7 @@ def pullback(
 
 
 def patches(backend: Backend, images: tuple[int, ...] = (128, 32, 16, 16), kernel: int = 3) -> Part:
-    """The windows of images (n, channels, height, width), padded to keep their size: memory moves, no pairs."""
+    """The windows of images (n, channels, height, width), padded to keep their size: memory is moved, no pairs."""
     x, window = _random(backend, *images), Window(kernel, 1, kernel // 2)
     function = backend.compile(lambda x: Patches(backend, x, window).columns)
     return Part(lambda: function(x), f"kernel {kernel}, images {'×'.join(map(str, images))}", 0)

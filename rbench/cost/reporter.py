@@ -1,4 +1,4 @@
-"""pytest run in this process on one benchmark, and what it found."""
+"""Runs pytest in this process on one benchmark, and returns its result."""
 
 import os
 from collections.abc import Generator
@@ -10,11 +10,11 @@ from rbench.errors import RbenchError, Skip
 from rbench.experiment import Cell
 
 PLUGINS = ("pytest_benchmark.plugin", "no:cacheprovider")
-"""pytest has these alone, whatever is installed where it is called."""
+"""The only plugins that pytest loads, whatever is installed."""
 
 
 class Reporter:
-    """Keeps what the last benchmark found, or how it failed."""
+    """Keeps the last benchmark's result, or its error."""
 
     def __init__(self) -> None:
         self.entry: dict[str, Any] | None = None
@@ -24,10 +24,10 @@ class Reporter:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Take down how a phase of a test ended."""
+        """Note how a phase of a test ended."""
         report = yield
         if not isinstance(getattr(item, "callspec", None) and item.callspec.params.get("cell"), Cell):  # type: ignore[attr-defined]
-            return report  # a test without a cell, as pytest makes of an empty list of them
+            return report  # a test without a cell, as pytest makes of an empty list
         if call.excinfo is not None:
             self.error = call.excinfo.value
         elif report.when == "call":
@@ -45,13 +45,13 @@ def measured(module: str, scratch: str) -> dict[str, Any]:
     Raises:
         Skip: the test was skipped.
         RbenchError: the module has no benchmark for the cell.
-        Exception: whatever it raised.
+        Exception: whatever the benchmark raised.
     """
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER"):
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     words = ["-c", os.devnull, "--rootdir", scratch, "--noconftest", "--import-mode=importlib", "--tb=short"]
-    words += [f"--benchmark-storage=file://{scratch}"]  # otherwise a folder appears where it is called
+    words += [f"--benchmark-storage=file://{scratch}"]  # otherwise a folder appears in the working directory
     words += [word for plugin in PLUGINS for word in ("-p", plugin)]
     reporter = Reporter()
     code = pytest.main([*words, "--pyargs", module], plugins=[reporter])

@@ -1,7 +1,6 @@
-"""pytest-benchmark tests of steps and their parts; `rbench run step-time` runs the one of each cell.
+"""pytest-benchmark tests of steps and their parts; `rbench run step-time` runs one per cell.
 
-The cell is read from the environment variable `RBENCH_CELL`; without it, those of the suite `step-time` on NumPy are
-measured:
+The cell is read from the environment variable `RBENCH_CELL`; without it, the suite `step-time` is measured on NumPy:
 
     pytest -c /dev/null --benchmark-json=FILE --pyargs rbench.cost.step_time_benchmarks
 """
@@ -41,7 +40,7 @@ def backend() -> Iterator[Backend]:
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, StepTime)], ids=lambda cell: cell.title)
 def test_step(benchmark: Any, backend: Backend, cell: StepTime) -> None:
-    """A synchronised step, or where steps differ a cycle of them; its ratio to SGD's, in turn; its operations."""
+    """A synchronised step, or a cycle where steps differ; its ratio to SGD's, timed in turn; its operations."""
     with _ends(backend):
         prepared = cell.prepared(backend)
         paired = prepared.paired()
@@ -71,7 +70,7 @@ def _facts(backend: Backend, cell: Cell) -> dict[str, Any]:
 
 @contextmanager
 def _ends(backend: Backend) -> Iterator[None]:
-    """Say of an end that is no figure which one it is."""
+    """Tell skips and exhausted memory apart from other errors."""
     try:
         yield
     except Skip as error:

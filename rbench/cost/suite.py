@@ -1,4 +1,4 @@
-"""Suites that measure costs: which methods' steps, on which networks, and which parts of a step."""
+"""Suites that measure costs: of methods' steps on networks, and of parts of a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Sweep:
     Attributes:
         size: what grows: `n`, the parameters; `d`, the outputs; `batch`; or `depth`, the layers.
         networks: names of networks, as `rbench.cost.network` takes them, smallest first.
-        batch_sizes: data in a batch, smallest first.
+        batch_sizes: data per batch, smallest first.
     """
 
     size: str
@@ -37,17 +37,17 @@ class Sweep:
 
 @dataclass(frozen=True)
 class CostSuite(Suite):
-    """A suite that measures steps, and trains nothing. A request's tasks are names of networks to it, or of sweeps.
+    """A suite that measures steps, and trains nothing. A request's tasks name networks or sweeps.
 
     Attributes:
         methods: SPECs of the methods.
         networks: names of networks, as `rbench.cost.network` takes them.
-        batch_sizes: data in a batch.
-        sweeps: what grows, in place of networks and batch sizes.
-        parts: names of parts of a step that are measured apart, where neither networks nor methods are asked for.
+        batch_sizes: data per batch.
+        sweeps: used in place of networks and batch sizes.
+        parts: names of parts of a step, measured where a request names neither networks nor methods.
         benchmarks: the module of pytest-benchmark tests that measures; `rbench.cost.step_time_benchmarks` is one. Where
-            it is empty, each step is measured in a process of its own, its memory too.
-        most_seconds: of a step, after which a sweep measures no larger one.
+            it is empty, each step's time and memory are measured in processes of their own.
+        most_seconds: a sweep ends after a step that takes longer.
     """
 
     unused: ClassVar[tuple[str, ...]] = ("seeds", "fixed", "budget", "evaluations", "unofficial_data", "tuned")

@@ -1,4 +1,4 @@
-"""What the benchmarks measure of a step, beside what pytest-benchmark does."""
+"""Measurements of a step beside those of pytest-benchmark."""
 
 from itertools import cycle
 from typing import Any
@@ -20,17 +20,17 @@ from rbench.train.stepper import Stepper
 
 LOSS = "cross_entropy"
 ROUND_SECONDS, FEWEST, MOST = 1.0, 5, 100
-"""Seconds to spend on the rounds of a benchmark, and how few and how many there may be."""
+"""Seconds to spend on a benchmark's rounds, and the fewest and most rounds."""
 
 SLOW_ROUNDS = 3
-"""Rounds of a step that takes longer than all rounds of a quick one."""
+"""Rounds of a step that takes longer than `ROUND_SECONDS`."""
 
 
 class PreparedStep:
     """A method's step on random data, which make no difference to its time, from the initial weights.
 
     Attributes:
-        cycle: steps after which their variants repeat: what must be timed together.
+        cycle: steps after which their variants repeat; a cycle is timed together.
     """
 
     def __init__(self, backend: Backend, net: str, batch_size: int, method: str) -> None:
@@ -38,7 +38,8 @@ class PreparedStep:
         self._net, self._shape = network(net)
         self._backend, self._batch = backend, batch_size
         problem = Problem(backend, self._net, get_loss(LOSS))
-        numbers, ((outputs,),) = np.random.default_rng(0), self._net.out_space((self._shape,))  # type: ignore[misc]
+        ((outputs,),) = self._net.out_space((self._shape,))  # type: ignore[misc]
+        numbers = np.random.default_rng(0)
         x = numbers.random((batch_size, *self._shape))
         y = numbers.integers(0, outputs or 1, batch_size)
         batches = Batches(problem, Dataset(x, y, x, y, sha256=""), batch_size, seed=0)
@@ -60,13 +61,13 @@ class PreparedStep:
             self.step()
 
     def peaks(self) -> Peaks:
-        """What the method's state and a step take of memory, in a pass of its own."""
+        """Memory peaks of the method's state and a step, in a separate pass."""
         return step_peaks(self._stepper, self._params, WINDOW)
 
     def paired(self) -> dict[str, Any]:
-        """Seconds of a step, its ratio to SGD's with quartiles, and seconds to compile, None where nothing is.
+        """Seconds of a step, its ratio to SGD's with quartiles, and seconds to compile, None where nothing is compiled.
 
-        Both are timed in turn; of variants these are means weighted by how often each is due.
+        Both are timed in turn; the figures are means over variants, weighted by how often each is due.
 
         Raises:
             CapacitanceError: the method fails on the first step.
@@ -83,7 +84,7 @@ class PreparedStep:
         }
 
     def counted(self) -> dict[str, Any]:
-        """Parameters, operations of the step, and the floor: their ratio to those of SGD's step."""
+        """Parameters, operations of the step, and the floor: the ratio of its operations to those of SGD's step."""
         common = self._stepper.problem, (self._shape,), self._batch
         own, others = (method.operations(*common) for method in (self._method, SGD()))
         return {
@@ -94,7 +95,7 @@ class PreparedStep:
 
 
 def median_seconds(backend: Backend, prepared: PreparedStep) -> dict[str, Any]:
-    """Median seconds of a synchronised step with quartiles, after one to warm up; of a cycle the mean."""
+    """Median seconds and quartiles of a synchronised step, or of the mean step of a cycle, after a warm-up."""
 
     def measured() -> float:
         return timed(backend, prepared.cycle_of_steps) / prepared.cycle
@@ -114,7 +115,7 @@ def median_seconds(backend: Backend, prepared: PreparedStep) -> dict[str, Any]:
 
 
 def rounds_for(seconds: float) -> int:
-    """Rounds that fit into the time for them."""
+    """Rounds that fit into `ROUND_SECONDS`, within their bounds."""
     return int(min(max(ROUND_SECONDS / max(seconds, 1e-9), FEWEST), MOST))
 
 

@@ -24,7 +24,7 @@ from rbench.train.process import (
 )
 
 INTERVAL = 0.05
-"""Seconds between two looks at a process that says nothing."""
+"""Seconds between two checks of a silent process."""
 
 End: TypeAlias = Literal["ok", "timeout", "out_of_memory", "crashed"]
 
@@ -42,10 +42,10 @@ class Answer(NamedTuple):
 
     Attributes:
         text: what it wrote to standard output, also where it did not end `ok`.
-        status: `ok`; `timeout`; `out_of_memory` where it went past its limit, or the kernel killed it while it killed
-            for want of memory; `crashed` where it could not be started, was ended by a signal or did not end with
+        status: `ok`; `timeout`; `out_of_memory` where it exceeded its limit, or was killed while the kernel killed for
+            lack of memory; `crashed` where it could not be started, was ended by a signal or did not end with
             status 0.
-        reason: in words, where it did not end `ok`.
+        reason: why it did not end `ok`.
         errors: what it wrote to standard error.
         started: whether it was forked from a server, or afresh.
     """
@@ -75,27 +75,27 @@ def run_child(
     backend: str | None = None,
     device: str | None = None,
 ) -> Answer:
-    """Run a module as a program, in a process group of its own, which is ended with it.
+    """Run a module as a program in its own process group, which ends with it.
 
-    Within `servers` it is forked, where it can be, from a process that has imported the library of its backend.
+    Within `servers` it is forked, where possible, from a process that has imported its backend's library.
 
     Args:
         module: its name, as for `python -m`; one that is forked runs the module's `main`.
         question: what it finds on standard input.
         threads: of its numerical libraries.
         arguments: of its command line.
-        variables: of its environment, beside this process's and those of `threads`.
+        variables: environment variables beside this process's and those of `threads`.
         timeout: seconds that it may take, or None.
-        memory_limit: bytes that its group may hold resident at once, or None. They are looked at every `INTERVAL`
-            seconds, so that it can go past the limit by what it touches within that time. Libraries count as far as
-            they are loaded; memory that is reserved and not touched, and a device's, does not.
-        log: file for its standard error, which is there while it runs; a temporary one if None.
+        memory_limit: bytes that its group may hold resident at once, or None. It is checked every `INTERVAL` seconds
+            and may be exceeded in between. Loaded libraries count; memory that is reserved but not touched, and a
+            device's memory, do not.
+        log: file for its standard error, which can be read while it runs; a temporary one if None.
         heard: called with each whole line of its standard output as it comes.
         stop: ends it when set.
-        for_each_line: whether the timeout begins anew with each line that it says.
+        for_each_line: whether the timeout restarts with each line of its output.
         on_terminal: whether its standard error is this process's where that is a terminal, as for a progress bar.
-        grace: seconds in which it may tidy up, after SIGTERM, where it is ended.
-        backend: SPEC of the backend whose library it needs; None where it is not to be forked.
+        grace: seconds that it has to tidy up after SIGTERM.
+        backend: SPEC of the backend whose library it needs; None: it is not forked.
         device: the backend's name of the device, or None for its default.
 
     Raises:
@@ -109,16 +109,16 @@ def run_child(
             while True:
                 process = fork(words, environment, said, backend, device) or _fresh(words, environment, said)
                 watch = _Watch(timeout, memory_limit, stop, for_each_line)
-                with suppress(NotForked):  # then from another server, or afresh
+                with suppress(NotForked):  # then try another server, or a fresh process
                     return _asked(process, question, errors, watch, heard, grace)
     except OSError as error:
         return Answer("", "crashed", f"its process could not be started: {error}", "")
 
 
 def answer_channel() -> int:
-    """In the process: a file descriptor for the answer; all else that is printed goes to standard error from now on.
+    """In the process: a file descriptor for the answer; all other output goes to standard error from now on.
 
-    From now on the process also ends with its parent.
+    The process also ends with its parent from now on.
     """
     end_with_parent()
     channel = os.dup(sys.stdout.fileno())
@@ -127,7 +127,7 @@ def answer_channel() -> int:
 
 
 class _Watch:
-    """Tells when a process is to be ended."""
+    """Decides when a process must be ended."""
 
     def __init__(
         self, timeout: float | None, memory_limit: int | None, stop: threading.Event | None, for_each_line: bool
@@ -137,15 +137,15 @@ class _Watch:
         self._for_each_line = for_each_line
 
     def heard(self) -> None:
-        """It has said a line."""
+        """Note that it has written a line."""
         if self._for_each_line:
             self._start = monotonic()
 
     def verdict(self, group: int) -> tuple[End, str] | None:
-        """Status and reason where the group has gone past a limit.
+        """Status and reason where the group has exceeded a limit.
 
         Raises:
-            Stopped: it is to be ended without an answer.
+            Stopped: its answer is no longer wanted.
         """
         now = monotonic()
         if self._stop is not None and self._stop.is_set():
@@ -175,10 +175,10 @@ def _fresh(words: Sequence[str], environment: Variables, errors: int) -> "subpro
 def _asked(
     process: Process, question: str, errors: IO[bytes], watch: _Watch, heard: Callable[[bytes], None], grace: float
 ) -> Answer:
-    """Put the question, listen, and end the process.
+    """Send the question, read the answer, and end the process.
 
     Raises:
-        NotForked: there is no process, as its server has not forked it.
+        NotForked: its server has not forked it.
     """
     killed_before = kernel_kills()
     text = bytearray()
@@ -204,11 +204,12 @@ def _asked(
 
 
 def _listen(process: Process, text: bytearray, watch: _Watch, heard: Callable[[bytes], None]) -> tuple[End, str] | None:
-    """Take in what a process says until it ends, or is to be ended; then the verdict.
+    """Read a process's output until it ends or must be ended; returns the verdict.
 
-    What it started and left behind may hold the pipe open: its own end is what counts.
+    Only its own end counts: processes that it left behind may hold the pipe open.
     """
-    pipe, told = cast(IO[bytes], process.stdout).fileno(), 0
+    pipe = cast(IO[bytes], process.stdout).fileno()
+    told = 0
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while (verdict := watch.verdict(process.pid)) is None:
@@ -238,7 +239,8 @@ def _how(code: int, errors: str, kernel_killed: bool) -> tuple[End, str | None]:
         if kernel_killed:
             return "out_of_memory", "the kernel killed its process when memory ran out"
         return "crashed", f"its process {how_it_ended(code)}; the kernel does so when memory runs out"
-    # What stands before Python's own words on a fatal signal says why it was raised.
+    # The text before Python's report of a fatal signal says why it was raised.
     lines = errors.partition("Fatal Python error")[0].strip().splitlines()
-    said = f": {lines[-1]}" if lines else ": no output" if code > 0 else ""
+    silence = ": no output" if code > 0 else ""
+    said = f": {lines[-1]}" if lines else silence
     return "crashed", f"its process {how_it_ended(code)}{said}"

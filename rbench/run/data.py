@@ -1,4 +1,4 @@
-"""The data of a run's tasks: found and checked in a process of their own, under the limits of the cells."""
+"""The data of a run's tasks: found and checked in a process of their own, under the cells' limits."""
 
 import threading
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from rbench.train.cell import configured
 from rbench.train.memory import size_in_words
 
 END_SECONDS = 3.0
-"""Time for a download that is stopped to remove what it has written."""
+"""Time that a stopped download has to remove its partial file."""
 
 
 class Wanted(BaseModel):
@@ -28,7 +28,7 @@ class Wanted(BaseModel):
         task: canonical SPEC.
         unofficial_data: whether a copy that is not the published one is taken.
         threads: of the numerical libraries, on which rounding depends.
-        dtype: the narrowest that they are computed in.
+        dtype: the narrowest that they are used in.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,15 +39,15 @@ class Wanted(BaseModel):
 
 
 class Found(BaseModel):
-    """What a process found of a task's data.
+    """What a process found out about a task's data.
 
     Attributes:
         sha256: fingerprint of the content, as the task gives it.
         checksum: of the arrays themselves.
-        n_train: training data.
-        refused: why they cannot be used, where that is so; the class of the error, and its message.
-        status: how a cell ends that needs them, where its process did not end well; None where it did.
-        reason: in words.
+        n_train: number of training data.
+        refused: class and message of the error, where they cannot be used.
+        status: of cells that need them, where their process failed; None where it did not.
+        reason: why it failed.
     """
 
     sha256: str = ""
@@ -62,7 +62,7 @@ WANTED = TypeAdapter(list[Wanted])
 
 
 def wanted(cells: Sequence[Cell]) -> dict[str, Wanted]:
-    """The data of cells that read any, by their keys: in the narrowest dtype that any cell of a task is computed in."""
+    """The data that cells read, by cell key, in the narrowest dtype of the cells that share them."""
     found = {cell.key: (*cell.data, cell.threads) for cell in cells if cell.data is not None}
     single = {found[cell.key] for cell in cells if cell.key in found and cell.dtype == "float32"}
     wanted = {}
@@ -81,9 +81,9 @@ def find_data(
     memory_limit: int | None = None,
     stop: threading.Event | None = None,
 ) -> dict[Wanted, Found]:
-    """Have data made, or fetched, and checked by processes that hold one set at a time; this process makes none.
+    """Make or fetch data and check them, in other processes that hold one data set at a time.
 
-    One process finds all, since it takes longer to start than most data take; where it dies another goes on.
+    One process finds all, since starting one takes longer than most data; if it dies, another goes on.
 
     Args:
         asked: the data.
@@ -92,7 +92,7 @@ def find_data(
         stop: ends it when set.
 
     Returns:
-        What was found of each.
+        The result for each.
 
     Raises:
         DataError: data are absent, damaged or not official, or fail the checks.
@@ -121,7 +121,7 @@ def find_data(
             if one.refused is not None:
                 kind, message = one.refused
                 raise getattr(errors, kind, DataError)(message)
-        # One that dies behind others has the next process for itself: what they left in this one is not its own.
+        # Data that fail after others are tried again in a new process: what the others left may be the cause.
         if len(answers) < len(together) and (not answers or answer.status == "timeout"):
             status = "crashed" if answer.status == "ok" else answer.status
             reason = answer.reason or "its process ended without an answer"
@@ -135,11 +135,11 @@ def _hear(answers: list[Found], line: bytes) -> None:
 
 
 def _too_large(one: Wanted, memory_limit: int | None) -> str | None:
-    """Why data cannot fit, by what their task says of them; None where they may."""
+    """Why data cannot fit, by their task's estimate; None where they may."""
     (task,) = configured("tasks", one.task)
     try:
         needed = int(task.data_bytes() or 0)
-    except Exception:  # a plugin's: it is a hint
+    except Exception:  # a plugin's, and only an estimate
         return None
     free = int(psutil.virtual_memory().available)
     limited = memory_limit is not None and memory_limit < free

@@ -32,7 +32,7 @@ def found(one: Wanted) -> Found:
 def main() -> None:
     """Find the data on standard input."""
     answer = answer_channel()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a download that is stopped removes what it has written
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped download removes its partial file
     try:
         for one in WANTED.validate_json(sys.stdin.read()):
             told = found(one)

@@ -1,6 +1,6 @@
-"""The declared types of what a record's file holds beside its cell: figures, evaluations, and where they come from.
+"""Declared types of a record file's figures, evaluations and provenance.
 
-In a process they are plain dictionaries; only what is read from a file is held to these types.
+In a process these are plain dictionaries; only what is read from a file is checked against these types.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def with_figures(facts: type[M], figures: Iterable[Figure]) -> type[M]:
-    """The type of what a file holds of figures, each of which may be missing, and of the facts beside them."""
+    """The type of a file's facts and figures, each of which may be missing."""
     declared: dict[str, Any] = {one.name: (Count | None if one.whole else Number | None, None) for one in figures}
     return create_model(facts.__name__, __base__=facts, **declared)
 
@@ -56,7 +56,7 @@ class _Provenance(BaseModel):
 
 
 def _held_to(kind: type[BaseModel]) -> AfterValidator:
-    """A check that a dictionary is of a type; the dictionary stays as it is."""
+    """A check that a dictionary fits a type; the dictionary is returned unchanged."""
     validate = TypeAdapter(kind).validator.validate_python
 
     def check(found: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _held_to(kind: type[BaseModel]) -> AfterValidator:
 Figures: TypeAlias = Annotated[
     dict[str, Number | str | bool | dict[str, Real] | None], _held_to(with_figures(_Facts, TRAINING))
 ]
-"""Figures by name: those that are known have their own types, others are single values or numbers by name."""
+"""Figures by name: known ones have their own types, others are single values or numbers by name."""
 
 History: TypeAlias = list[dict[str, Number | None]]
 """Evaluations: numbers by name, such as `step`, `seconds` and `test_loss`."""

@@ -1,4 +1,4 @@
-"""Which directories may be run into, and what of them is rbench's own."""
+"""Which directories may hold a run, and which of their files are rbench's."""
 
 import os
 import re
@@ -23,26 +23,27 @@ STAGES = ("trials", "confirmations")
 
 FOLDERS = ("cells", *STAGES)
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|lost\+found|\.nfs[0-9a-f]+|\._.*")
-"""What systems leave in any directory."""
+"""Files that systems leave in any directory."""
 
 WAY_OUT = "name another directory with -o"
 _KEY = re.compile(r".+--[0-9a-f]{10}")
 _HALF = re.compile(r"\.(.+\.json)\.(\d+)")
-"""Half a file: of what, and which process was writing it."""
+"""A partial file: its name, and the ID of the process that was writing it."""
 
 
 def check_directory(directory: Path, wanted: Kind) -> None:
     """Raise unless a directory may be run into: absent, empty, or one that rbench has run into before.
 
-    It is told by a `run.json` or `tune.json` of rbench's, by its lock, or by records; then whatever else stands there
-    is left alone, and a damaged `run.json` counts as damaged. Nothing is written.
+    rbench's directories are known by a `run.json`, `tune.json`, lock or records; other files in them are left alone,
+    and a damaged `run.json` counts as damaged. Nothing is written.
 
     Args:
         directory: where to run.
         wanted: what is to be run. A run may go into the directory of a tune.
 
     Raises:
-        RbenchError: it is none, or holds something else, or cannot be read; the message says how to choose another.
+        RbenchError: it is no directory, holds something else, or cannot be read; the message says how to choose
+            another.
         NewerError: its `run.json` is of a newer version.
     """
     names = {name for name in _names(directory) if not LITTER.fullmatch(name)}
@@ -73,7 +74,7 @@ def writing_into(directory: Path) -> Iterator[None]:
 
 
 def refuse_newer(directory: Path) -> None:
-    """Raise where records are of a newer version, before anything is done that would mix with them.
+    """Raise where a newer version wrote some records, before others are mixed with them.
 
     Raises:
         NewerError: the message names the version.
@@ -91,7 +92,7 @@ def newer_records(newer: dict[Path, str]) -> NewerError:
 
 
 def remove_halves(folder: Path) -> None:
-    """Remove files that killed processes were just writing: of rbench's own names, and of processes that are gone.
+    """Remove partial files of killed processes, where they have rbench's names.
 
     Args:
         folder: the run's directory, or that of its records; its lock is held.
@@ -108,10 +109,10 @@ def remove_halves(folder: Path) -> None:
 
 
 def _is_writing(number: int, path: Path) -> bool:
-    """Whether the process of a number may be the one that has begun to write a file.
+    """Whether the process with an ID may be the one that is writing a file.
 
-    This one has begun none yet, and the system's first process is none of rbench's: a run that is the first of its
-    container holds the lock, or is this one.
+    This process has begun none yet, nor has the system's first: a run that is its container's first process holds the
+    lock, or is this one.
     """
     if number in (1, os.getpid()):
         return False
@@ -122,7 +123,7 @@ def _is_writing(number: int, path: Path) -> bool:
 
 
 def _names(directory: Path) -> list[str]:
-    """What is in a directory; nothing where there is none.
+    """The names in a directory; none where it does not exist.
 
     Raises:
         RbenchError: it is no directory, or cannot be read.
@@ -160,7 +161,7 @@ def _is_ours(directory: Path, names: set[str], folders: dict[str, list[str]]) ->
 
 
 def _is_run(path: Path) -> bool:
-    """Whether something in a directory is a run itself, as in a folder of runs."""
+    """Whether a directory's entry is a run itself, as in a folder of runs."""
     return path.is_dir() and _names_its_plan(path)
 
 
@@ -181,7 +182,7 @@ def _is_locked_by_rbench(directory: Path) -> bool:
 
 
 def _is_bare(directory: Path, names: set[str], folders: dict[str, list[str]]) -> bool:
-    """Whether a directory is as a run leaves it that was killed at its very beginning, on a full disk."""
+    """Whether a directory looks like that of a run that was killed as it began, on a full disk."""
     with suppress(OSError):
         empty = ".lock" not in names or not read_bytes(directory / ".lock")
         return empty and names <= {".lock", *FOLDERS} and not any(folders.values())

@@ -1,4 +1,4 @@
-"""What a run tells of itself while it goes on."""
+"""How a run reports its progress."""
 
 from typing import Protocol
 
@@ -8,10 +8,10 @@ from rbench.run.record import Record
 
 
 class Display(Protocol):
-    """Shows how a run goes on."""
+    """Shows a run's progress."""
 
     def start(self, cells: int, kept: int) -> None:
-        """Called before the first cell, with the number of cells to run, and of those that an earlier run left."""
+        """Called before the first cell, with the numbers of cells to run and of cells kept from an earlier run."""
 
     def step(self, cell: Cell, done: int, total: int) -> None:
         """Called from any thread while a cell trains."""
@@ -23,4 +23,4 @@ class Display(Protocol):
         """Called when a cell has its record."""
 
     def warn(self, text: str) -> None:
-        """Called with what a user should know, and nothing stops for."""
+        """Called with a warning, after which the run goes on."""

@@ -1,4 +1,4 @@
-"""The local executor: cells on this machine, some at a time, each in isolation."""
+"""The local executor: runs cells on this machine, several at a time, each in isolation."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from rbench.run.resume import ChangedError, changed, stored
 from rbench.run.series import Series
 from rbench.train.memory import Peaks
 
-# How often the parent looks whether a signal has come.
+# How often the parent checks for a signal.
 LOOK_SECONDS = 1.0
 
 
 class LocalExecutor:
-    """Runs cells on this machine, some at a time.
+    """Runs cells on this machine, several at a time.
 
     Args:
         directory: the run's directory, for records and the workers' output.
@@ -33,7 +33,7 @@ class LocalExecutor:
         timeout: seconds that a cell may take, or None.
         memory_limit: bytes that a cell may hold resident, or None.
         memory_pass: whether peak memory is measured.
-        checksums: that cells' data must have, by the cells' keys.
+        checksums: required of cells' data, by cell key.
     """
 
     def __init__(
@@ -54,20 +54,20 @@ class LocalExecutor:
         self._stopped = threading.Event()
 
     def run(self, cells: Sequence[tuple[Cell, Gate]], lacking: Sequence[Record], series: Series) -> Generator[Record]:
-        """Run cells, each with its backend's gate, and yield their records, which are stored, as they end.
+        """Run cells, each with its backend's gate, and yield each record once it is stored.
 
         Stopping early ends the processes that still run.
 
         Args:
             cells: what to run.
-            lacking: records of which only the peak memory is measured, before the cells run; they are yielded too.
-            series: says which cells wait for others, and which are not to run.
+            lacking: records that lack only their peak memory, which is measured before the cells run; yielded too.
+            series: decides which cells wait for others, and which must not run.
 
         Raises:
-            ChangedError: the software changed while the run went on; what was made with the new one is not stored.
+            ChangedError: the software changed during the run; records made with the new one are not stored.
         """
         for cell in (*(record.cell for record in lacking), *(cell for cell, _ in cells)):
-            environment(cell)  # what is there now is what the records are compared with
+            environment(cell)  # cached: records are compared with it
         with self._pool() as pool:
             futures = {pool.submit(self._one, self._measured, record) for record in lacking}
             waiting = list(cells)
@@ -82,7 +82,7 @@ class LocalExecutor:
                     yield stored(self._directory, skipped)
                 if ready and not futures:
                     continue
-                # A signal that another thread has taken is handled here, and only where this one is not waiting.
+                # Signals are handled in this thread, and only while it is not waiting.
                 done, futures = wait(futures, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     record = future.result()
@@ -107,7 +107,8 @@ class LocalExecutor:
 
     @contextmanager
     def _pool(self) -> Iterator[ThreadPoolExecutor]:
-        pool, self._stopped = ThreadPoolExecutor(self._jobs), threading.Event()
+        pool = ThreadPoolExecutor(self._jobs)
+        self._stopped = threading.Event()
         try:
             yield pool
         finally:
@@ -115,7 +116,7 @@ class LocalExecutor:
             pool.shutdown(cancel_futures=True)
 
     def _one(self, function: Callable[..., Record], *arguments: Any) -> Record | None:
-        """What the function makes, stored; None where the run was stopped meanwhile."""
+        """Store and return the function's record; None where the run was stopped meanwhile."""
         if self._stopped.is_set():
             return None
         try:
@@ -124,7 +125,7 @@ class LocalExecutor:
             return None
         if changes := changed(record, {}):
             raise ChangedError(
-                f"{self._directory}: the software changed while the run went on ({'; '.join(changes)}, with which it "
-                f"began); what ended before is kept: undo the change and go on, or {WAY_OUT}"
+                f"{self._directory}: the software changed during the run (new → at its start: "
+                f"{'; '.join(changes)}); earlier records are kept: undo the change and go on, or {WAY_OUT}"
             )
         return stored(self._directory, record)

@@ -1,4 +1,4 @@
-"""Processes that are forked from servers, which have imported what they need; see `rbench.run.fork_server`."""
+"""Processes forked from servers that have imported what they need; see `rbench.run.fork_server`."""
 
 import json
 import os
@@ -20,21 +20,21 @@ from rbench.spec import parse
 Variables: TypeAlias = dict[str, str]
 
 PYTHON = (sys.executable, "-P", "-X", "faulthandler", "-m")
-"""-P: a process imports what its parent does, not a checkout that it happens to stand in."""
+"""-P: a process imports what its parent does, not what lies in its working directory."""
 
 END_SECONDS = 5.0
-"""Longest time until a server that is told to end has ended its processes, and itself."""
+"""Longest time that a server takes to end its processes and itself."""
 
 
 class NotForked(Exception):
-    """A server has not forked the process that it was asked for; nothing of it has begun."""
+    """A server did not fork a requested process; nothing of it has run."""
 
 
 class Forked:
-    """A process that a server is asked to fork: what `run_child` uses of a `subprocess.Popen`.
+    """A process that a server is asked to fork, with the methods of `subprocess.Popen` that `run_child` uses.
 
     Attributes:
-        pid: number of the process and of its group; 0 until it is there, and once the server has ended both.
+        pid: ID of the process and of its group; 0 before it starts, and once the server has ended both.
         returncode: None while it runs.
         stdin: its standard input.
         stdout: its standard output.
@@ -56,17 +56,17 @@ class Forked:
         """Its return code; None while it runs.
 
         Raises:
-            NotForked: it will not be.
+            NotForked: the server refused it.
         """
         while self.returncode is None and self._heard(0):
             pass
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended; without a timeout, one that is not yet there is given up.
+        """Wait until it has ended; without a timeout, one that has not started is given up.
 
         Raises:
-            NotForked: it will not be.
+            NotForked: the server refused it.
             subprocess.TimeoutExpired: it still runs.
         """
         if timeout is None and not self.pid and self.returncode is None:
@@ -83,7 +83,7 @@ class Forked:
             os.kill(self.pid, signal.SIGTERM)
 
     def _heard(self, timeout: float | None) -> bool:
-        """Take in what is said of it within some seconds; whether there was anything."""
+        """Read a message of the server within some seconds; returns whether there was one."""
         self._reply.settimeout(timeout)
         try:
             kind, _, value = self._reply.recv(4096).decode().partition(" ")
@@ -97,7 +97,7 @@ class Forked:
         elif self.pid:  # it ends with its server
             self.returncode = -signal.SIGKILL
         else:
-            # One that has served may do so again once it has imported what changed.
+            # If this server ever forked, a new one can, once it has imported the changed files.
             self._server.state = "retired" if self._server.has_forked else "broken"
             raise NotForked(value)
         return True
@@ -107,10 +107,10 @@ class _Server:
     """A process of `rbench.run.fork_server`.
 
     Attributes:
-        key: environment and module, which all that it forks have from it.
+        key: environment and module of all that it forks.
         control: where requests go.
-        has_forked: whether it is known to serve.
-        state: `retired` where another has to take its place; `broken` where another would fail like it.
+        has_forked: whether it has forked anything.
+        state: `retired` where another must replace it; `broken` where another would fail too.
     """
 
     def __init__(self, variables: Variables, module: str) -> None:
@@ -144,7 +144,9 @@ class _Servers:
     """The servers of this process, started as they are needed while they are `open`."""
 
     def __init__(self) -> None:
-        self.open, self._lock, self._started = False, Lock(), list[_Server]()
+        self.open = False
+        self._lock = Lock()
+        self._started: list[_Server] = []
 
     def get(self, variables: Variables, module: str) -> _Server | None:
         """The server for an environment and a module; None where it is known not to serve."""
@@ -156,7 +158,7 @@ class _Servers:
         return found[0] if found[0].state == "serving" else None
 
     def begin(self) -> Undo:
-        """Be open until the returned function is called, which ends them."""
+        """Be open until the returned function is called, which ends the servers."""
         self.open = True
         return self._end
 
@@ -169,13 +171,13 @@ class _Servers:
 _SERVERS = _Servers()
 
 servers = Setting(_SERVERS.begin)
-"""A context in which processes are forked where they can be; its servers end with it."""
+"""A context in which processes are forked where possible; its servers end with it."""
 
 
 def fork(
     words: Sequence[str], variables: Variables, errors: int, backend: str | None, device: str | None
 ) -> Forked | None:
-    """Have a process forked that runs a module, in a process group of its own, on a server of the same environment.
+    """Fork a process that runs a module in its own process group, from a server with the same environment.
 
     Args:
         words: name of the module, and arguments.
@@ -185,8 +187,8 @@ def fork(
         device: the backend's name of the device, or None for its default.
 
     Returns:
-        The process; None where it has to be started afresh: outside of `servers`, where the system lacks what a server
-        needs, for a library or a device that does not survive it, or where the server could not be had before.
+        The process; None where it must be started afresh: outside of `servers`, on a system that lacks what a server
+        needs, for a library or device that does not survive a fork, or where the server failed before.
     """
     if backend is None or not _SERVERS.open or sys.platform != "linux":
         return None

@@ -1,12 +1,12 @@
-"""A server that has imported what processes of rbench need, and forks one for each request.
+"""A server that imports what rbench's processes need, and forks one process per request.
 
 `python -P -m rbench.run.fork_server CONTROL MODULE…` imports the modules, and then reads requests from the socket whose
-number is CONTROL: `[module, argument…]` as JSON, with four file descriptors, the standard streams of the new process
-and a socket. The process runs the module's `main` in a session of its own. On the socket it says its number, and when
-it has ended the server says its return code; or the server says why it has not forked.
+number is CONTROL: `[module, argument…]` as JSON, with four file descriptors: the new process's standard streams and a
+socket. The process runs the module's `main` in its own session and sends its process ID on the socket. The server sends
+the return code when the process has ended, or the reason why it did not fork.
 
-This is the idea of `multiprocessing.forkserver`, whose processes however share the server's process group and standard
-streams, and do not tell the signal that ended them.
+The idea is that of `multiprocessing.forkserver`, whose processes, however, share the server's process group and
+standard streams, and do not report the signal that ended them.
 """
 
 import gc
@@ -29,7 +29,7 @@ WORKERS = ("rbench.run.worker", "rbench.run.memory_worker", "rbench.run.gate_wor
 
 
 class _Child(NamedTuple):
-    """A forked process: its number, a file descriptor that is readable once it has ended, and the client's socket."""
+    """A forked process: its ID, a file descriptor that is readable once it has ended, and the client's socket."""
 
     pid: int
     ended: int
@@ -44,16 +44,16 @@ class _Server:
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
-        os.close(os.pidfd_open(os.getpid()))  # a kernel without it ends the server before it is relied on
+        os.close(os.pidfd_open(os.getpid()))  # on a kernel without it the server ends before anyone relies on it
         if (pid := os.fork()) == 0:  # a BLAS ends its threads when the process forks
             os._exit(0)
         os.waitpid(pid, 0)
         self._files = _files()
         gc.collect()
-        gc.freeze()  # no process looks at all that was imported, and copies its pages, whenever it collects garbage
+        gc.freeze()  # otherwise garbage collection in a process would copy the pages of all imports
 
     def serve(self) -> list[str]:
-        """Wait for requests; returns one in each process that is forked, and never in the server."""
+        """Wait for requests; returns the request in each forked process, and never in the server."""
         while True:
             for key, _ in self._selector.select():
                 if key.data is not None:
@@ -68,9 +68,10 @@ class _Server:
                     return list(json.loads(message))
 
     def _fork(self, *descriptors: int) -> bool:
-        """Fork a process; whether this is the new one."""
+        """Fork a process; returns whether this is the new one."""
         *streams, last = descriptors
-        reply, server = socket.socket(fileno=last), os.getpid()
+        reply = socket.socket(fileno=last)
+        server = os.getpid()
         if refusal := self._refusal(reply):
             with suppress(OSError):
                 reply.send(f"refused {refusal}".encode())
@@ -85,8 +86,8 @@ class _Server:
             end_with_parent()
             os.setsid()
             self._leave(streams)
-            np.random.seed()  # otherwise all processes would draw the same
-            with suppress(OSError):  # its client is gone, and the server kills it
+            np.random.seed()  # otherwise all processes would draw the same numbers
+            with suppress(OSError):  # the client is gone, and the server kills this process
                 reply.send(f"pid {os.getpid()}".encode())
             reply.close()
             return True
@@ -95,7 +96,7 @@ class _Server:
         return False
 
     def _refusal(self, reply: socket.socket) -> str | None:
-        """Why a request is not met."""
+        """Why a request is refused, or None."""
         with suppress(BlockingIOError):
             if not reply.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 return "its client is gone"
@@ -104,7 +105,7 @@ class _Server:
         return "files that it has imported changed" if _files() != self._files else None
 
     def _leave(self, streams: list[int]) -> None:
-        """In a new process: take its streams in place of the server's, and let go what is the server's."""
+        """In a new process: replace the server's streams by its own, and close what belongs to the server."""
         for child in self._children:
             os.close(child.ended)
             child.reply.close()
@@ -118,7 +119,7 @@ class _Server:
         os.close(self._output)
 
     def _end(self, child: _Child) -> None:
-        """Tell how a process has ended; one that still runs has lost its client, and is killed with its group."""
+        """Report how a process ended; one that still runs has lost its client and is killed with its group."""
         if child not in self._children:
             return
         self._children.remove(child)
@@ -144,7 +145,7 @@ def _files() -> dict[str, tuple[int, int]]:
 
 
 def main() -> None:
-    """Import, serve, and in each process that is forked run what was asked for."""
+    """Import, serve, and run the requested module in each forked process."""
     output = os.dup(2)
     for name in (*WORKERS, *sys.argv[2:]):
         with suppress(Exception):  # the process that needs it will say what is wrong

@@ -18,13 +18,13 @@ class Gate(BaseModel):
 
     Attributes:
         backend: canonical SPEC.
-        device: the backend's name of the device; None where it never came to have one.
+        device: the backend's name of the device; None where it was never opened.
         dtype: the floating dtype.
         cases: how many were computed.
         misses: those outside of their tolerance, each in words.
         worst: largest relative error of those within it.
         seconds: how long they took.
-        refused: why the backend cannot be had, where it cannot.
+        refused: why the backend is not available, or None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class Gate(BaseModel):
         return self.cases > 0 and not self.misses
 
     def __str__(self) -> str:
-        """One line, as it stands beside a run."""
+        """One line, as a run shows it."""
         name = f"equivalence gate, {self.backend} {self.dtype}" + (f" on {self.device}" if self.device else "")
         if self.passed:
             return f"{name}: {self.cases} cases passed, worst relative error {self.worst:.1e}"
@@ -55,7 +55,7 @@ class Gate(BaseModel):
 
 
 def gate(name: str, dtype: str, device: str | None, threads: int, stop: threading.Event | None = None) -> Gate:
-    """Compute the short cases in a fresh process, so that a backend that takes its process down takes no run with it.
+    """Compute the short cases in a fresh process, so that a backend that crashes does not end the run.
 
     Raises:
         BackendError: the backend cannot run here.

@@ -1,4 +1,4 @@
-"""One cell in isolation: whatever it does to its process, a record comes of it."""
+"""One cell in isolation: whatever it does to its process, it has a record."""
 
 import json
 import threading
@@ -32,17 +32,17 @@ def run_isolated(
 ) -> Record:
     """Run a cell in a fresh process of its own process group, and then its memory pass in another.
 
-    Nothing is stored but the process's output: the record comes back over a pipe, so that a process that is left alone
-    leaves nothing behind. A method that segfaults, raises, hangs, fills the memory or the disk, or is killed gives a
+    Only the process's output is stored: the record comes back over a pipe, so that an orphaned process stores nothing.
+    A method that segfaults, raises, hangs, fills the memory or the disk, or is killed gives a
     record with status and reason.
 
     Args:
         cell: what to run.
         gate: for the record.
-        folder: for what the process prints, `KEY.log`; the file goes when it is empty. It need not be the run's.
+        folder: for the process's output, `KEY.log`, which is removed if empty; it need not be the run's.
         timeout: seconds for each of the processes, or None.
         memory_limit: bytes that each may hold resident, as `run_child` counts them, or None.
-        checksum: that the cell's data must have, or None.
+        checksum: required of the cell's data, or None.
         peaks: of steps measured so far, as `with_memory` takes them. None: no memory pass.
         progress: called with the cell, the steps done and the steps to do.
         stop: ends the cell when set.
@@ -79,7 +79,7 @@ def run_isolated(
 
 
 def _record(cell: Cell, gate: Gate | None, answer: Answer) -> Record:
-    """The record that the process sent, whatever became of it then; or one that says why there is none."""
+    """The record that the process sent, however it then ended; or one that says why there is none."""
     *_, last = answer.text.splitlines() or [""]
     with suppress(ValueError, RecursionError):
         record = Record.model_validate(json.loads(last))

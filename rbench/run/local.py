@@ -1,4 +1,4 @@
-"""Cells on this machine: their data and gates before any of them runs, and records of those that then cannot run."""
+"""Cells on this machine: data and gates come first, and cells that cannot run get their records."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -34,11 +34,11 @@ def data_of(
 
 
 class Local:
-    """Runs cells on this machine, as far as their data are there and their backends pass the gate.
+    """Runs the cells on this machine whose data are available and whose backends pass the gate.
 
     Args:
         directory: the run's directory.
-        display: told of gates and steps.
+        display: shows gates and steps.
         cells: what is to run; the gates of their backends are computed at once.
         data: what `data_of` found, by the cells' keys.
         jobs: how many cells at once.
@@ -78,7 +78,7 @@ class Local:
         )
 
     def run(self, cells: Sequence[Cell], lacking: Sequence[Record], series: Series) -> Generator[Record]:
-        """Run cells, measure what records lack, and yield all records, stored, as `LocalExecutor.run` does."""
+        """Run cells, measure missing peak memory, and yield all stored records, as `LocalExecutor.run` does."""
         ready = []
         for cell in cells:
             if (record := self._refused(cell)) is not None:

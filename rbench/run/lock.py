@@ -13,19 +13,18 @@ from rbench.run.directory import WAY_OUT
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory, which is made where it is not there, until the block ends.
+    """Hold a directory, made if absent, until the block ends.
 
-    The lock is the kernel's, on `DIR/.lock`: it goes when the process ends, however that ends; the file stays, and
-    names the last holder. On NFS, Linux passes it to the server, which holds it against other machines too, unless the
-    volume is mounted with `nolock` or `local_lock`: then it holds on one machine alone. A file system that has no locks
-    is refused.
+    The kernel holds the lock on `DIR/.lock` and releases it when the process ends, however it ends; the file stays and
+    names the last holder. On NFS, Linux passes the lock to the server, so that other machines respect it too, unless
+    the volume is mounted with `nolock` or `local_lock`. A file system without locks is refused.
 
     Raises:
-        RbenchError: another process holds it; the message names it. Or the directory cannot be written or locked.
+        RbenchError: another process, which the message names, holds the directory; or it cannot be written or locked.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # Not through a link, which may lead to somebody's file; and a pipe of that name must not hold the program.
+        # A link may lead to somebody else's file, and opening a pipe of that name would block.
         file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         raise RbenchError(f"cannot write into {directory}: {error.strerror}; {WAY_OUT}") from None
@@ -37,7 +36,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def _take(file: int, directory: Path) -> None:
-    """Lock the open file, and write into it who has it."""
+    """Lock the open file and write the holder's name into it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -49,6 +48,6 @@ def _take(file: int, directory: Path) -> None:
         raise RbenchError(
             f"{directory} cannot be locked: {error.strerror}; name a directory on a local disk with -o"
         ) from None
-    with suppress(OSError):  # on a full disk it holds nameless
+    with suppress(OSError):  # on a full disk the lock has no name
         os.ftruncate(file, 0)
         os.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

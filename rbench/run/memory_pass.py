@@ -13,8 +13,8 @@ TRIES = 2
 def lacks_memory(record: Record) -> bool:
     """Whether a record's peak memory is still to be measured: its pass failed.
 
-    A pass whose step needs more memory than there is had nothing to measure, and did not fail. Of a record from before
-    it was said how the pass ended, all that is missing counts as failed.
+    A pass whose step does not fit into memory did not fail. In records older than `memory_status`, missing figures
+    count as failed.
     """
     if record.status not in FINAL or not record.cell.measures_memory:
         return False
@@ -36,7 +36,7 @@ def with_memory(
 
     Args:
         record: of a cell that has trained.
-        peaks: of steps measured so far, one for all seeds and budgets; what is found is added. What failed is not.
+        peaks: of steps measured so far, one for all seeds and budgets; new ones are added, failures are not.
         timeout: seconds for each try, or None.
         memory_limit: bytes that its process may hold resident, as `run_child` counts them, or None.
         stop: ends it when set.

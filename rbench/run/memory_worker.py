@@ -17,11 +17,11 @@ from rbench.train.memory import Peaks
 
 
 def cell_peaks(cell: Cell) -> Peaks:
-    """Peaks of a cell's steps; where they need more memory than there is, the reason in place of them.
+    """Peaks of a cell's steps, or the reason why the steps do not fit into memory.
 
     Raises:
         BackendError: the backend cannot run here.
-        DataError: the data cannot be had.
+        DataError: the data are not available.
     """
     backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)
     with backend.inference():

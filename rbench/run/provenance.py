@@ -61,23 +61,23 @@ def provenance() -> dict[str, Any]:
 
 
 def environment(cell: "Cell") -> dict[str, str]:
-    """What two records must have in common to stand beside each other, apart from the cell and its data.
+    """What two records must share to appear in one table, apart from the cell and its data.
 
-    What is on disk is read once, until `look_again`, so that a run can tell when it changes under it.
+    Files are read once, until `look_again`, so that a run notices when they change.
 
     Returns:
-        rbench's version; a sum of the source of rbench (but for what only asks and shows) and of the packages that the
+        rbench's version; a sum of the source of rbench (without `NO_FIGURES`) and of the packages that the
         cell's experiment, its parts such as task and method, a task's loss and a method's output metric, and its
         backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat, memray, the backend's
         library and those that the experiment names; the model of the CPU, and of the GPU where the cell runs on one. A
-        plugin that is not there is `absent`.
+        missing plugin is `absent`.
     """
     found = _environment((("experiments", cell.name), *cell.parts, ("backends", cell.backend)), cell.device)
     return found | {name: _version(name) or "absent" for name in cell.libraries}
 
 
 def look_again() -> None:
-    """Let environments be read anew from disk, as at the beginning of a run."""
+    """Read environments from disk again, as at the beginning of a run."""
     for function in (_source, _blas, _version, _cpu_model):
         function.cache_clear()
 
@@ -126,9 +126,9 @@ def _with_parts(asked: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 @cache
 def _source(package: str, module: str) -> str:
-    """A sum of a package's Python files, or of the module's alone where the package is no folder with an `__init__`.
+    """A sum of a package's Python files, or of the module alone where the package has no `__init__`.
 
-    Of rbench the parts of `NO_FIGURES` are left out.
+    rbench's `NO_FIGURES` are left out.
     """
     file = getattr(sys.modules.get(package), "__file__", None) or getattr(sys.modules.get(module), "__file__", None)
     if file is None:

@@ -1,4 +1,4 @@
-"""Files of rbench's own, read by their declared types whatever is in them."""
+"""rbench's own files, checked against their declared types as they are read."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from rbench.experiment import NO_EXPERIMENT
 from rbench.names import shown
 
 LARGEST = 2**28
-"""Bytes of a file. None of rbench's is near it, and what is larger would fill the memory."""
+"""Most bytes of a file: rbench's are far smaller, and a larger one could fill the memory."""
 
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 Real: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -26,7 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class DamagedError(DataError):
-    """A file is not as rbench wrote it, or is none of rbench's; the message names it and says why."""
+    """A file is not as rbench wrote it, or rbench did not write it; the message names it and says why."""
 
 
 class NewerError(DataError):
@@ -39,7 +39,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         OSError: it cannot be read, or is too large, or is a directory, a pipe or a device.
     """
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes into is opened at once
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so a pipe without a writer does not block
     try:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
@@ -53,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_file(path: Path, kind: type[M]) -> M:
-    """A file of JSON by its declared type.
+    """Read a JSON file as its declared type.
 
     Raises:
         FileNotFoundError: there is none.
@@ -69,7 +69,7 @@ def read_file(path: Path, kind: type[M]) -> M:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A file of JSON whose type is not known; empty where it cannot be read, or holds no object."""
+    """Read a JSON object of unknown type; empty where it cannot be read, or is no object."""
     try:
         content = from_json(read_bytes(path))
     except (OSError, ValueError):
@@ -78,7 +78,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def parsed(text: bytes, kind: type[M], path: Path) -> M:
-    """JSON by its declared type: a number is no text and no bool, and what the type does not have is not taken.
+    """JSON as its declared type, strictly: nothing is converted, and unknown fields are refused.
 
     Args:
         text: the JSON.
@@ -87,8 +87,8 @@ def parsed(text: bytes, kind: type[M], path: Path) -> M:
 
     Raises:
         DamagedError: it is no JSON, or not of that type.
-        NewerError: it has a field, or a word in place of another, that the type does not know; or it is of an
-            experiment that is not registered here.
+        NewerError: it has a field or a literal that the type does not know, or an experiment that is not registered
+            here.
     """
     try:
         return kind.model_validate_json(text, strict=True)
@@ -110,12 +110,13 @@ def parsed(text: bytes, kind: type[M], path: Path) -> M:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what is damaged to `NAME.damaged`, or `NAME.damaged-2` and so on where that is taken; its new path.
+    """Rename a damaged file to `NAME.damaged`, or `NAME.damaged-2` and so on; returns its new path.
 
     Raises:
         OSError: it cannot be renamed.
     """
-    aside, number = path.with_name(f"{path.name}.damaged"), 1
+    aside = path.with_name(f"{path.name}.damaged")
+    number = 1
     while os.path.lexists(aside):
         number += 1
         aside = path.with_name(f"{path.name}.damaged-{number}")
@@ -123,18 +124,18 @@ def set_aside(path: Path) -> Path:
 
 
 def _is_unknown(fault: Any) -> bool:
-    """Whether a field, or a word that stands for one of several, is none of this version's."""
+    """Whether this version does not know a field or a literal."""
     return fault["type"] == "extra_forbidden" or (fault["type"] == "literal_error" and isinstance(fault["input"], str))
 
 
 def _place(fault: Any) -> str:
-    """Where a fault is, with the word that is not known where it is one."""
+    """Where a fault is, with the literal if that is the fault."""
     place = shown(".".join(map(str, fault["loc"])))
     return f"{shown(fault['input'])} as {place}" if fault["type"] == "literal_error" else place
 
 
 def _version(text: bytes) -> str | None:
-    """The version of rbench that wrote a file, as its provenance or its environment says."""
+    """The version of rbench that wrote a file, by its provenance or environment."""
     content = from_json(text)
     parts = [content.get(name) for name in ("provenance", "environment")] if isinstance(content, dict) else []
     versions = [part["rbench"] for part in parts if isinstance(part, dict) and isinstance(part.get("rbench"), str)]

@@ -1,4 +1,4 @@
-"""Records: one JSON file a cell, written to a temporary name and renamed, with sums of what it holds."""
+"""Records: one JSON file per cell, written under a temporary name and renamed, with checksums of its content."""
 
 import hashlib
 import json
@@ -24,17 +24,17 @@ from rbench.train.cell import Training
 Status: TypeAlias = Literal["ok", "diverged", "out_of_memory", "timeout", "crashed", "skipped"]
 
 FINAL: tuple[Status, ...] = ("ok", "diverged")
-"""What a resumed run does not repeat; the others may end differently on another day."""
+"""Cells that ended so are not repeated by a resumed run; others may end differently next time."""
 
 
 class Assignment(BaseModel):
-    """What a worker is given.
+    """A worker's assignment.
 
     Attributes:
         cell: what to run.
         gate: what the equivalence cases found on its backend; it goes into the record.
         memory_limit: bytes that it may hold resident, or None.
-        checksum: that its data must have, or None.
+        checksum: required of its data, or None.
     """
 
     cell: AnyCell
@@ -44,25 +44,24 @@ class Assignment(BaseModel):
 
 
 class Record(BaseModel):
-    """What became of a cell.
+    """How a cell ended, and what it measured.
 
     Attributes:
         cell: what was run.
         status: how it ended.
-        reason: in words, where it did not end `ok`.
+        reason: why it did not end `ok`.
         figures: fields of the row, by name.
         history: evaluations: step, seconds, figures.
         attachment: what `Cell.publish` needs beside the figures.
         provenance: software and hardware.
-        environment: what two records must have in common to stand beside each other, as
-            `rbench.run.provenance.environment` finds it.
+        environment: what two records must share to appear in one table, as `rbench.run.provenance.environment` finds
+            it.
         gate: what the equivalence cases found on the cell's backend before it ran.
-        tuning: the search that the method's settings come from; None where no file of `rbench tune` has them.
-        memory_status: how the pass ended that measured the peak memory; None where none was asked for, or where rbench
-            did not say so yet.
-        memory_reason: in words, where it did not end `ok`.
-        started: whether the cell's process was forked from one that had imported its libraries, or started afresh; None
-            where rbench did not say so yet, or there was no process.
+        tuning: the search that found the method's settings; None where `rbench tune` did not.
+        memory_status: how the memory pass ended; None where none was requested, or in records older than this field.
+        memory_reason: why it did not end `ok`.
+        started: whether the cell's process was forked from a server or started afresh; None where there was no process,
+            or in records older than this field.
     """
 
     cell: AnyCell
@@ -81,7 +80,7 @@ class Record(BaseModel):
 
     @property
     def training(self) -> Training:
-        """The cell, of a record that is known to be of training."""
+        """The cell, where the record is known to be of training."""
         return cast(Training, self.cell)
 
     def row(self) -> dict[str, Any]:
@@ -108,8 +107,8 @@ class _Stored(Record):
 
 
 _HEAD = re.compile(rb'\{\n "sha256": "[0-9a-f]{64}",\n "text_sha256": "([0-9a-f]{64})",\n')
-"""How the file of a record begins. `text_sha256` is of the bytes that follow, which are quick to check; `sha256` is of
-all the content, however it is written, for files that another tool or an earlier rbench wrote."""
+"""How a record's file begins. `text_sha256` is the sum of the bytes that follow and is quick to check; `sha256` is the
+sum of the content, however it is formatted, for files that another tool or an earlier rbench wrote."""
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -129,18 +128,18 @@ def write_text(path: Path, text: str) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
-    with suppress(OSError):  # the new name; not every file system can
+    with suppress(OSError):  # keeps the new name; not every file system can
         os.fsync(folder)
     os.close(folder)
 
 
 def cells_folder(directory: Path) -> Path:
-    """Where the records of a run are."""
+    """The folder of a run's records."""
     return directory / "cells"
 
 
 def write_record(directory: Path, record: Record) -> None:
-    """Store a record under its cell's key, in place of an earlier one, which is there until then."""
+    """Store a record under its cell's key, in place of an earlier one, which stays until then."""
     folder = cells_folder(directory)
     folder.mkdir(parents=True, exist_ok=True)
     content = from_json(json.dumps(plain(record.model_dump())))  # as it will be read
@@ -151,7 +150,7 @@ def write_record(directory: Path, record: Record) -> None:
 
 
 def read_record(directory: Path, cell: Cell) -> Record | None:
-    """The record of a cell; None where there is none that can be read."""
+    """The record of a cell; None where no readable one exists."""
     try:
         record = _read(cells_folder(directory) / f"{cell.key}.json")
     except (OSError, ValueError, DamagedError, NewerError):
@@ -163,8 +162,8 @@ class Found(NamedTuple):
     """What the directory of a run holds, in order of file name.
 
     Attributes:
-        records: those that are whole.
-        damaged: files that are not.
+        records: the whole ones.
+        damaged: damaged files.
         newer: files of newer versions, each with a message that names the version.
     """
 
@@ -180,7 +179,7 @@ def read_records(directory: Path) -> tuple[list[Record], list[Path]]:
 
 
 def find(directory: Path) -> Found:
-    """All that a run's directory holds of records.
+    """All records of a run's directory, whole, damaged or newer.
 
     Raises:
         DataError: the folder of the records cannot be read.
@@ -220,8 +219,8 @@ def _read(path: Path) -> Record:
 
     Raises:
         OSError: the file cannot be read.
-        DamagedError: it is damaged: no JSON, no record, or not what its sums are of.
-        NewerError: it is whole, and of a newer version.
+        DamagedError: it is not JSON or no record, or does not match its sums.
+        NewerError: a newer version wrote it.
     """
     text = read_bytes(path)
     head = _HEAD.match(text)
@@ -232,10 +231,10 @@ def _read(path: Path) -> Record:
 
 
 def _check_content(text: bytes, path: Path) -> None:
-    """Check the sum of what a file holds, however it is written.
+    """Check the sum of a file's content, however it is formatted.
 
     Raises:
-        DamagedError: it is not what the sum is of.
+        DamagedError: the content does not match the sum.
     """
     try:
         content = from_json(text)
@@ -244,7 +243,7 @@ def _check_content(text: bytes, path: Path) -> None:
     if not isinstance(content, dict):
         raise DamagedError(f"{path} holds no record")
     claimed = content.pop("sha256", None)
-    earlier = claimed is None and "environment" not in content  # from before there were sums
+    earlier = claimed is None and "environment" not in content  # it is older than sums
     if not earlier and claimed != _sum(content):
         raise DamagedError(f"{path} does not hold what was written")
 
@@ -255,7 +254,7 @@ def _sum(content: dict[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Strict JSON: what is not finite becomes null, and half of a surrogate pair its escape."""
+    """Data for strict JSON: numbers that are not finite become null, and lone surrogates their escapes."""
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -19,7 +19,7 @@ from rbench.train.cell import Source, configured
 
 
 class Request(Checked):
-    """What to run; what is left out comes from the suites.
+    """What to run; fields left out come from the suites.
 
     Attributes:
         suites: names of suites.
@@ -27,13 +27,13 @@ class Request(Checked):
         tasks: SPECs of tasks, in place of the suites' own. A bare name means the suite's task of that name, if any.
         methods: SPECs of methods. A bare name means the suite's settings of that method, where it has the method.
         seeds: number of seeds, from 0 on.
-        fixed: what is random, and yet as at seed 0 at every seed.
+        fixed: random sources that stay as at seed 0 for every seed.
         budget: in place of the entries' own.
         evaluations: how often each run is evaluated; see `Budget`.
         batch_size: in place of the tasks' own.
         dtypes: names of dtypes.
         devices: names of devices; the backend's default if empty.
-        threads: of the numerical libraries for each cell; the suite's if None, or else all cores over `jobs`.
+        threads: of the numerical libraries for each cell; the suite's if None, or else all cores divided by `jobs`.
         jobs: cells at once.
         unofficial_data: take copies of data sets that are not the published ones.
         tuned: a file that `rbench tune` wrote, in place of the suites' own.
@@ -58,18 +58,18 @@ class Request(Checked):
     max_cells: int = Field(MAX_CELLS, ge=1)
 
     def cells(self, here: bool = True) -> list[Cell]:
-        """All cells, without duplicates, in order of suite, and then in that of the suite.
+        """All cells, without duplicates, in order of the suites, and within each in its order.
 
         Args:
-            here: whether they run on this machine; otherwise a backend need not be installed on it, and its number of
-                cores does not count.
+            here: whether they run on this machine; otherwise it need not have the backends, and its number of cores
+                does not count.
 
         Raises:
             PluginError, SpecError: a name or setting that does not exist, or that means nothing to a suite; no number
-                of threads for other machines; several seeds of which nothing is left to differ; more evaluations than
+                of threads for other machines; several seeds between which nothing differs; more evaluations than
                 steps; more cells than `max_cells`; unofficial data where no task reads published ones.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
-            DataError: a file of tuned settings that cannot be read, or has none for what is asked.
+            DataError: a file of tuned settings that cannot be read, or has none for this request.
         """
         if here:
             check_at_once(self.threads, self.jobs)
@@ -99,7 +99,7 @@ class Request(Checked):
         return cells
 
     def tuning(self, cells: Iterable[Cell]) -> dict[str, Tuned]:
-        """The searches that cells have their settings from, by the cells' keys; not all have one."""
+        """The searches that found cells' settings, by cell key; not every cell has one."""
         suites = {name: find_suite(name) for name in self.suites}
         found = {cell.key: suites[cell.suite].tuned_by(self, cell) for cell in cells}
         return {key: one for key, one in found.items() if one is not None}
@@ -109,7 +109,7 @@ class Request(Checked):
         return self.threads or suite.threads or max(1, (os.cpu_count() or 1) // self.jobs)
 
     def unused_by(self, suite: Suite) -> list[str]:
-        """Fields that were given, and mean nothing to a suite."""
+        """Fields that were given but mean nothing to a suite."""
         usual = {name: field.get_default() for name, field in type(self).model_fields.items()}
         return [name for name in suite.unused if getattr(self, name) != usual[name]]
 
@@ -125,12 +125,11 @@ def find_suite(name: str) -> Suite:
 
 
 def _check_published(cells: Iterable[Cell]) -> None:
-    """Raise where copies of data are asked for, and no data are published ones."""
+    """Raise where copies of published data are requested and no task reads published data."""
     specs = dict.fromkeys(cell.data[0] for cell in cells if cell.data is not None)
     tasks = [task for spec in specs for task in configured("tasks", spec)]
     if not any(task.published for task in tasks):
         names = ", ".join(sorted({task.name for task in tasks}))
         raise SpecError(
-            f"--unofficial-data: no published data set, of which there could be another copy, is read by {names}; "
-            "leave it out"
+            f"--unofficial-data: {names} read no published data set, so there is no other copy; leave it out"
         )

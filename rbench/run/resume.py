@@ -1,4 +1,4 @@
-"""What a run finds in its directory, and what it leaves there."""
+"""The records that a run finds in its directory, and those that it stores there."""
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
@@ -23,7 +23,7 @@ class ChangedError(RbenchError):
 def find_records(directory: Path, warn: Callable[[str], None]) -> dict[str, Record]:
     """The records of a directory, by their cells' keys.
 
-    A damaged one is renamed to `KEY.json.damaged`, and told; what a killed run was just writing is removed.
+    A damaged one is renamed to `KEY.json.damaged` with a warning; partial files of a killed run are removed.
 
     Raises:
         NewerError: some are of a newer version; they stay as they are.
@@ -49,11 +49,11 @@ def check_same(
     data: Data | None = None,
     now: Callable[[Cell], dict[str, str]] | None = None,
 ) -> None:
-    """Raise where records were made otherwise than they would be now.
+    """Raise where records were made differently than they would be now.
 
     Args:
         directory: for the message.
-        records: what is in it, or is to be.
+        records: those in it, or to be stored in it.
         data: fingerprints of data sets, as far as they are known.
         now: the environment of a cell; that of this process if None.
 
@@ -63,15 +63,15 @@ def check_same(
     changes = [found for record in records if (found := changed(record, data or {}, now or environment))]
     if changes:
         raise ChangedError(
-            f"{directory}: records that were made otherwise than they would be now: {len(changes)} "
+            f"{directory}: records were made differently than they would be now: {len(changes)} "
             f"({'; '.join(dict.fromkeys(chain(*changes)))}); no table should mix them: {WAY_OUT}"
         )
 
 
 def changed(record: Record, data: Data, now: Callable[[Cell], dict[str, str]] = environment) -> list[str]:
-    """What differs between what a record was made with and what there is now, in words: from that to this."""
+    """What differs between a record's environment and data and those of now, each as `name: then → now`."""
     if not record.environment:
-        return ["they do not say with what"]
+        return ["they do not record their environment"]
     before, after = dict(record.environment), now(record.cell)
     sums = record.figures.get("dataset_sha256"), record.cell.data and data.get(record.cell.data)
     if all(sums):
@@ -81,7 +81,7 @@ def changed(record: Record, data: Data, now: Callable[[Cell], dict[str, str]] = 
 
 
 def stored(directory: Path, record: Record) -> Record:
-    """A record, once it is stored; where that fails, as on a full disk, one that says so."""
+    """Store and return a record; where that fails, as on a full disk, return one that says so."""
     try:
         write_record(directory, record)
     except OSError as error:

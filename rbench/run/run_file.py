@@ -1,4 +1,4 @@
-"""`run.json`: what was asked for, and the cells of it."""
+"""`run.json`: a request and its cells."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -18,7 +18,7 @@ class Planned(BaseModel):
 
     Attributes:
         request: the request.
-        provenance: software and hardware of the process that it was given to.
+        provenance: software and hardware of the process that received it.
         cells: keys of the cells, in order.
     """
 
@@ -32,14 +32,14 @@ class RunFile(Planned):
     """The content of a run's `run.json`.
 
     Attributes:
-        earlier: requests before this one, the last first, each with those of its cells that neither had a record nor
-            were asked for again when another request came.
+        earlier: earlier requests, the latest first, each with its cells that neither had a record nor were requested
+            again when the next request came.
     """
 
     earlier: tuple[Planned, ...] = ()
 
     def missing(self, there: Collection[str]) -> tuple[list[str], list[str]]:
-        """Keys of cells that have no record: of the request itself, and of those before it.
+        """Keys of cells without a record: those of this request, and those of earlier ones.
 
         Args:
             there: keys that have a record.
@@ -55,18 +55,18 @@ def is_run(directory: Path) -> bool:
 
 
 def read_run_file(directory: Path) -> RunFile:
-    """The plan of a run that trains.
+    """The plan of a run.
 
     Raises:
         FileNotFoundError: there is none.
-        DamagedError: it is damaged, or none of rbench's.
+        DamagedError: it is damaged, or rbench did not write it.
         NewerError: a newer version wrote it.
     """
     return read_file(directory / NAME, RunFile)
 
 
 def earlier_plans(directory: Path, warn: Callable[[str], None]) -> RunFile | None:
-    """The plan that a directory holds, or None; one that is damaged is set aside, and told.
+    """The plan that a directory holds, or None; a damaged one is set aside with a warning.
 
     Raises:
         NewerError: a newer version wrote it.
@@ -78,7 +78,7 @@ def earlier_plans(directory: Path, warn: Callable[[str], None]) -> RunFile | Non
         return None
     except DamagedError as error:
         aside = set_aside(directory / NAME)
-        warn(f"{error}: it is now {aside.name}; cells that it planned and that have no record are not known any more")
+        warn(f"{error}: it is now {aside.name}; its cells without a record are forgotten")
         return None
 
 
@@ -90,16 +90,17 @@ def write_run_file(
     before: RunFile | None,
     there: Collection[str],
 ) -> None:
-    """Store a plan; what earlier ones planned stays until it has a record or is asked for again.
+    """Store a plan; cells of earlier plans stay until they have a record or are requested again.
 
     Args:
-        directory: the run's.
-        request: what was asked for.
+        directory: the run's directory.
+        request: the request.
         cells: keys of the cells that it makes, in order.
-        before: the plan that the directory held, or None where it is given up.
+        before: the plan that the directory held, or None to discard it.
         there: keys that have a record.
     """
-    done, earlier = {*cells, *there}, list[Planned]()
+    done = {*cells, *there}
+    earlier: list[Planned] = []
     for plan in () if before is None else (before, *before.earlier):
         left = [key for key in plan.cells if key not in done]
         done.update(left)

@@ -1,4 +1,4 @@
-"""Series: cells that run one after the other, so that none is run where those before it say that it is not to be."""
+"""Series: cells that run one after the other, each of which may end the series."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
@@ -11,7 +11,7 @@ class Series:
 
     Args:
         cells: all cells of the run, in order.
-        ended: records of those that have one, by key.
+        ended: the records so far, by cell key.
     """
 
     def __init__(self, cells: Sequence[Cell], ended: Mapping[str, Record]) -> None:
@@ -26,11 +26,11 @@ class Series:
                 last[place] = cell
 
     def note(self, record: Record) -> None:
-        """A cell has ended."""
+        """Note that a cell has ended."""
         self._ended[record.cell.key] = record
 
     def first_ready(self, cells: Iterable[Cell]) -> Cell | None:
-        """The first of some cells that may run now: the one before it in its series has ended."""
+        """The first of some cells that `is_ready`, or None."""
         return next((cell for cell in cells if self.is_ready(cell)), None)
 
     def is_ready(self, cell: Cell) -> bool:
@@ -39,7 +39,7 @@ class Series:
         return before is None or before.key in self._ended
 
     def refusal(self, cell: Cell) -> str | None:
-        """Why a cell is not to run, as one before it in its series has ended; None where it is."""
+        """Why a cell must not run, by how those before it in its series ended; None where it may."""
         before = self._before.get(cell.key)
         if before is None:
             return None

@@ -1,4 +1,4 @@
-"""A run: the cells of a request into a directory, resuming what is there."""
+"""A run: the cells of a request, run into a directory or resumed there."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
         directory: where they are stored.
-        records: one a cell.
+        records: one per cell.
     """
 
     directory: Path
@@ -59,15 +59,15 @@ def run(
 
     Args:
         request: what to run.
-        directory: the run's directory, made where it is not there.
-        display: told how the run goes on.
-        timeout: seconds a cell, or None.
+        directory: the run's directory, made if absent.
+        display: shows the run's progress.
+        timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
         force: run all cells again.
         cluster: where cells run; this machine if None.
 
     Raises:
-        RbenchError: what is asked for cannot be run; nothing has been started.
+        RbenchError: the request cannot be run; nothing has been started.
     """
     cells = request.cells(here=cluster is None)
     try:
@@ -108,25 +108,25 @@ def run_cells(
 
     Args:
         cells: what to run.
-        directory: the run's directory, made where it is not there.
-        display: told how the run goes on.
-        request: what asked for the cells; it is stored with them.
+        directory: the run's directory, made if absent.
+        display: shows the run's progress.
+        request: the request for the cells, stored with them.
         jobs: how many cells at once.
-        timeout: seconds a cell, or None.
+        timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
-        memory_pass: whether peak memory is measured; also of records that are there and lack it, as theirs failed.
-        keep: how a cell must have ended in an earlier run for it not to be run again.
-        tuning: the searches that cells have their settings from, by the cells' keys; they go into the records.
+        memory_pass: whether peak memory is measured, also for stored records whose measurement failed.
+        keep: cells that ended so in an earlier run are not run again.
+        tuning: the searches that found cells' settings, by cell key, for the records.
         cluster: where cells run, with data and backends of its own; this machine if None.
-        replaces: whether the plan takes the place of the one that the directory holds, as that of a tune which goes on;
-            otherwise cells of that one without a record stay planned.
+        replaces: whether the plan replaces the directory's, as when a tune goes on; otherwise that plan's cells without
+            a record stay planned.
 
     Returns:
         A record for each cell, in order.
 
     Raises:
-        ChangedError: what is in the directory and would stay there was made otherwise than now, or the software changed
-            while the run went on.
+        ChangedError: records that would stay in the directory were made differently than now, or the software changed
+            during the run.
         RbenchError: a cell cannot be run, or another process runs into the directory; nothing has been started.
     """
     check_directory(directory, "run")
@@ -153,7 +153,7 @@ def run_cells(
             write_run_file(directory, request, keys, before=None if replaces else before, there=there)
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
         lacking = _lacking(records.values(), display) if memory_pass else []
-        # Closed at once when a display is interrupted, so that no further cell starts.
+        # Closed at once when the display is interrupted, so that no further cell starts.
         try:
             with closing(executor.run(todo, lacking, Series(cells, records))) as ended:
                 for record in ended:
@@ -173,7 +173,7 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
 
     Args:
         cells: what is to run.
-        here: whether on this machine; the memory of others is not known.
+        here: whether on this machine; the memory of others is unknown.
     """
     kinds: dict[type[Cell], list[Cell]] = {}
     for cell in cells:
@@ -183,7 +183,7 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
 
 
 def _publish(directory: Path, cells: Sequence[Cell]) -> None:
-    """Write what other tools read of the experiments of some cells, from all records that are there."""
+    """Write the files for other tools, for each experiment of some cells, from all stored records."""
     found = find(directory).records
     for kind in dict.fromkeys(type(cell) for cell in cells):
         kind.publish(directory, [record for record in found if type(record.cell) is kind])
@@ -192,10 +192,10 @@ def _publish(directory: Path, cells: Sequence[Cell]) -> None:
 def _kept(
     cells: Sequence[Cell], there: Mapping[str, Record], directory: Path, keep: Collection[Status], data: Data | None
 ) -> dict[str, Record]:
-    """Records of an earlier run that stand for their cells, by key.
+    """Records of an earlier run whose cells are not run again, by key.
 
     Raises:
-        ChangedError: they, or other records that stay, were made otherwise than now; where `data` is None, a cluster
+        ChangedError: they, or other records that stay, were made differently than now; where `data` is None, a cluster
             checks that.
     """
     asked = {cell.key for cell in cells}
@@ -207,15 +207,15 @@ def _kept(
 
 
 def _tell_of_threads(todo: Sequence[Cell], there: Mapping[str, Record], display: Display) -> None:
-    """Warn where cells have records with another number of threads, and are run nevertheless."""
+    """Warn where cells to run have records with another number of threads."""
     asked = {cell.key for cell in todo}
     for threads in {cell.threads for cell in todo}:
         cells = [record.cell for key, record in there.items() if key not in asked]
         twins = [cell for cell in cells if cell.model_copy(update={"threads": threads}).key in asked]
         if twins:
             display.warn(
-                f"{len(twins)} cells are there with --threads {twins[0].threads}, and are run with {threads} as cells "
-                "of their own: time and rounding depend on it"
+                f"{len(twins)} cells have records with --threads {twins[0].threads}, and run again with {threads} as "
+                "separate cells: time and rounding depend on it"
             )
 
 
@@ -228,7 +228,7 @@ def _lacking(records: Iterable[Record], display: Display) -> list[Record]:
 
 
 def _with_tuning(directory: Path, record: Record, tuning: Mapping[str, Tuned] | None) -> Record:
-    """The record with the search that its settings come from, stored so."""
+    """Add to a record the search that found its settings, and store it."""
     search = (tuning or {}).get(record.cell.key)
     if search is None or record.tuning == search:
         return record

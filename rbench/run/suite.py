@@ -1,4 +1,4 @@
-"""What a suite is: what `rbench run NAME` runs where its options do not say otherwise."""
+"""Suites: what `rbench run NAME` runs unless its options say otherwise."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Place: TypeAlias = tuple[str, str, str | None]
 
 
 class Suite(ABC):
-    """What makes cells of a request: of training as `TrainingSuite` does, of costs as `rbench.cost.CostSuite` does.
+    """Makes the cells of a request: `TrainingSuite` those that train, `rbench.cost.CostSuite` those that measure costs.
 
     Attributes:
         name: the registered name.
@@ -31,14 +31,14 @@ class Suite(ABC):
 
     @abstractmethod
     def count(self, request: "Request") -> int:
-        """How many cells a request makes at each place, at most, before any is made."""
+        """The most cells that a request makes per place, without making them."""
 
     @abstractmethod
     def cells(self, request: "Request", places: Sequence[Place]) -> list[Cell]:
         """The cells that a request makes.
 
         Args:
-            request: with what takes the place of the suite's own.
+            request: its fields replace the suite's own.
             places: where they are to run.
 
         Raises:
@@ -46,7 +46,7 @@ class Suite(ABC):
         """
 
     def tuned_by(self, request: "Request", cell: Cell) -> Tuned | None:
-        """The search that a cell has its settings from, if any."""
+        """The search that found a cell's settings, if any."""
         return None
 
     def contents(self) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ class Entry:
 
     Attributes:
         task: SPEC of the task.
-        methods: SPECs of the methods, with the settings that were found for them.
+        methods: SPECs of the methods, with their tuned settings.
         epochs: budget, the task's default if None.
     """
 
@@ -43,9 +43,8 @@ class TrainingSuite(Suite):
     Attributes:
         entries: tasks and their methods.
         seeds: how many seeds, from 0 on.
-        tuning: how the methods' settings were found; it stands under the table.
-        tuned: a file that `rbench tune` wrote; its settings take the place of the entries' own, task by task and method
-            by method.
+        tuning: how the methods' settings were found, for the table's footnotes.
+        tuned: a file that `rbench tune` wrote; its settings replace the entries' own, per task and method.
     """
 
     name: str
@@ -57,7 +56,7 @@ class TrainingSuite(Suite):
     tuned: Path | None = None
 
     def count(self, request: "Request") -> int:
-        """How many cells a request makes at each place, before any is made; but for methods that tuned settings add."""
+        """How many cells a request makes per place, without making them or counting methods that tuned settings add."""
         total = 0
         for entry in self._entries(request):
             specs = [one for spec in request.methods or entry.methods for one in _sources(request, spec, entry.methods)]
@@ -96,7 +95,7 @@ class TrainingSuite(Suite):
         return self.tuned_file(request).found(cell.task).get(cell.method) if isinstance(cell, Training) else None
 
     def tuned_file(self, request: "Request") -> TunedFile:
-        """The tuned settings that hold for a request: of its own file, or the suite's.
+        """The tuned settings for a request: those of its own file, or else of the suite's.
 
         Raises:
             DataError: the file cannot be read.
@@ -143,7 +142,7 @@ def _methods(request: "Request", own: list[str]) -> list[str]:
 
 
 def _sources(request: "Request", spec: str, own: Iterable[str]) -> list[str]:
-    """What a SPEC of a method means: the suite's own of that name where it is bare and the suite has any."""
+    """The SPECs that one stands for: a bare name stands for the suite's own of that name, if it has any."""
     return [one for one in own if request.methods and parse(one)[0] == spec] or [spec]
 
 
@@ -159,5 +158,5 @@ def _check_cell(cell: Training) -> None:
     if set(draws) <= set(cell.fixed):
         raise SpecError(
             f"{', '.join(draws)} are fixed, and nothing else is random with {cell.method!r}: its seeds in suite "
-            f"{cell.suite!r} would be one and the same run; leave a --fix out, choose other methods, or give --seeds 1"
+            f"{cell.suite!r} would be the same run; leave a --fix out, choose other methods, or give --seeds 1"
         )

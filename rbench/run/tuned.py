@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     Judged: TypeAlias = str
 else:
     Judged = Literal[tuple(figure.name.removeprefix("test_") for figure in judging(TRAINING))]
-"""What trials are judged by: a figure of the test set, here of a validation split, and so without its `test_`."""
+"""What trials are judged by: a test figure, taken on a validation split and so named without `test_`."""
 
 
 def judged(name: Judged) -> Figure:
-    """The figure that trials are judged by; its score is `Figure.minimised` of it."""
+    """The figure of that name; a trial's score is its `Figure.minimised`."""
     return next(figure for figure in judging(TRAINING) if figure.name == f"test_{name}")
 
 
@@ -29,13 +29,13 @@ class Tuned(BaseModel):
 
     Attributes:
         task: canonical SPEC.
-        method: canonical SPEC of the settings that were held, without those that were searched.
-        settings: canonical SPEC of what was chosen; where nothing was found, of the best trial, or of the first.
-        figure: what was judged, on a part of the training set that the trials did not train on.
-        score: of the settings, the mean over the seeds that they were tried on, the smaller the better; None where
-            nothing was found: all trials failed, or each of the confirmed ones on some seed.
-        trials: how many were run, failures among them.
-        confirmed: how many of the best trials were run again; the settings are the best of these, by their means.
+        method: canonical SPEC of the settings that were held, without the searched ones.
+        settings: canonical SPEC of the choice; where nothing was found, of the best trial, or of the first.
+        figure: the figure that judged, on a part of the training set held out from the trials.
+        score: the settings' mean score over the seeds that they were tried on, less is better; None where nothing was
+            found: all trials failed, or each confirmed one failed on some seed.
+        trials: how many were run, failures included.
+        confirmed: how many of the best trials were run again; the settings are those with the best mean.
         confirming: the seeds that they were run again on.
         failures: how many trials and confirmations did not end with a finite score, by status.
         seconds: wall time of all of them.
@@ -87,10 +87,10 @@ class TunedFile(BaseModel):
         return {one.settings: one for one in self.tuned if one.task == task and one.score is not None}
 
     def applied(self, task: str, methods: Iterable[str]) -> list[str]:
-        """SPECs of methods, with the settings that were found for the task where there are some.
+        """SPECs of methods, with the settings found for the task where there are any.
 
-        A method has settings here where it differs from what was tuned in the searched settings alone. Methods that
-        were tuned on the task and are not among the given ones come after them.
+        They apply to a method that differs from the tuned one only in searched settings. Tuned methods that are not
+        among the given ones come last.
 
         Args:
             task: canonical SPEC.

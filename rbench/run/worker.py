@@ -31,14 +31,14 @@ def run_cell(
     memory_limit: int | None = None,
     checksum: str | None = None,
 ) -> Record:
-    """Run a cell in this process, whatever becomes of it.
+    """Run a cell in this process, and record however it ends.
 
     Args:
         cell: what to run.
         gate: for the record.
         progress: file descriptor for the lines `step total`, or None.
         memory_limit: bytes that this process may hold resident, or None.
-        checksum: that the data must have, or None.
+        checksum: required of the data, or None.
     """
     outcome = Outcome()
     last = 0.0
@@ -51,7 +51,8 @@ def run_cell(
 
     status: Status = "ok"
     reason: str | None = None
-    made_with, known = environment(cell), provenance()
+    made_with = environment(cell)
+    known = provenance()
     backend: Backend | None = None
     try:
         backend = get_backend(cell.backend, dtype=cell.dtype, device=cell.device)

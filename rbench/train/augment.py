@@ -1,4 +1,4 @@
-"""Augmentation: images that are mirrored and shifted at random, on the host, so that every backend sees the same ones.
+"""Augmentation: images mirrored and shifted at random, on the host, so that every backend gets the same ones.
 
 On a CPU this takes less time than a gather of single pixels on the device, which the array standard could express.
 """
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 MARGIN = 4
-"""Pixels by which an image is shifted at most, along either axis and to either side."""
+"""Most pixels that an image is shifted by, along either axis and to either side."""
 
 
 def augmented(images: np.ndarray[Any, Any], draws: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -16,7 +16,7 @@ def augmented(images: np.ndarray[Any, Any], draws: np.random.Generator) -> np.nd
 
     Args:
         images: (n, channels, height, width).
-        draws: three integers an image are drawn from it: the crop's first row and column, and 1 to mirror it.
+        draws: gives three integers per image: the crop's first row and column, and 1 to mirror it.
 
     Returns:
         An array like `images`.

@@ -1,4 +1,4 @@
-"""Batches of the training data, augmented where they are to be, and noise; the same ones on every backend."""
+"""Batches of the training data, augmented if the task asks for it, and noise; the same on every backend."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,13 +20,13 @@ class Batches:
     Args:
         problem: what is trained.
         data: the data.
-        batch_size: data a batch; all training data if None.
+        batch_size: data per batch; all training data if None.
         seed: of the order, and of the augmentation.
-        samples_seed: of the noise; as `seed` if None.
+        samples_seed: of the noise; `seed` if None.
 
     Attributes:
-        batch_size: data a batch.
-        steps_per_epoch: batches an epoch; a smaller rest is left out.
+        batch_size: data per batch.
+        steps_per_epoch: batches per epoch; a smaller last one is left out.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batches:
         self._data, self._problem = data, problem
         self._seed, self._samples_seed = seed, seed if samples_seed is None else samples_seed
         self._put_y = backend.labels if problem.loss.integer_targets else backend.asarray
-        # What is changed on the host at every step stays there.
+        # Data that are augmented on the host at every step stay there.
         self._kept = None if data.augment else (backend.asarray(data.x_train), self._put_y(data.y_train))
         self._outputs = _outputs(problem.net, data)
         self._gather = backend.compile(self._take)
@@ -53,7 +53,7 @@ class Batches:
         return self._batch(steps, np.stack([self._chosen(step) for step in steps]))
 
     def noise(self, step: int, samples: int) -> Array | None:
-        """The loss's noise for `samples` targets a datum at a 0-based step; None for none."""
+        """The loss's noise for `samples` targets per datum at a 0-based step; None for none."""
         return self._problem.backend.asarray(self._draw(step, samples)) if samples else None
 
     def several_noise(self, steps: Sequence[int], samples: int) -> Array | None:
@@ -63,14 +63,14 @@ class Batches:
         return self._problem.backend.asarray(np.stack([self._draw(step, samples) for step in steps]))
 
     def _chosen(self, step: int) -> np.ndarray[Any, Any]:
-        """Which data the batch of a step holds."""
+        """Indices of the data in a step's batch."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._order[0] != epoch:
             self._order = epoch, generator(self._seed, "order", epoch).permutation(len(self._data.x_train))
         return self._order[1][place * self.batch_size :][: self.batch_size]
 
     def _batch(self, steps: Sequence[int], chosen: np.ndarray[Any, Any]) -> Batch:
-        """The data of some indices, (batch,) for one step or (steps, batch)."""
+        """The data of indices (batch,), for one step, or (steps, batch)."""
         backend = self._problem.backend
         if self._kept is None:
             x = self._augmented(steps, chosen.reshape(len(steps), -1))
@@ -80,7 +80,7 @@ class Batches:
         return Batch(x, y, None)
 
     def _augmented(self, steps: Sequence[int], chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Augmented images of indices (steps, batch), on the host, one after the other."""
+        """Augmented images of indices (steps, batch), on the host, one step after the other."""
         images, seed = self._data.x_train, self._seed
         pairs = zip(steps, chosen, strict=True)
         return np.concatenate([augmented(images[rows], generator(seed, "augmentation", step)) for step, rows in pairs])

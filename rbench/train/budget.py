@@ -8,18 +8,18 @@ from rbench.checked import Checked
 from rbench.errors import SpecError
 
 MOST_EVALUATIONS = 100_000
-"""Evaluations of a run: each is a row of its record."""
+"""Most evaluations of a run: each is a row of its record."""
 
 
 class Budget(Checked):
-    """How long to train, and how often to look: exactly one of the first three is set.
+    """How long to train, and how often to evaluate: exactly one of the first three is set.
 
     Attributes:
         epochs: passes over the training set.
         steps: updates.
-        seconds: training time, steps alone.
-        evaluations: how often a run is evaluated, evenly over it and lastly at its end; None: at the start, too, at the
-            ends of epochs, and ten times at least, but for a run of more than `MOST_EVALUATIONS` epochs.
+        seconds: training time, which counts steps only.
+        evaluations: how often a run is evaluated, evenly up to its end; None: also at the start, at the ends of epochs
+            unless there are more than `MOST_EVALUATIONS`, and at least ten times.
     """
 
     epochs: int | None = Field(None, ge=1, lt=2**63)
@@ -32,15 +32,15 @@ class Budget(Checked):
         return ", ".join(f"{value:g} {name}" for name, value in self.model_dump(exclude_none=True).items())
 
     def model_post_init(self, context: Any) -> None:
-        """Check that one is set."""
+        """Check that exactly one length is set."""
         if sum(value is not None for value in (self.epochs, self.steps, self.seconds)) != 1:
             raise SpecError("give one budget: --epochs, --steps or --seconds")
 
     @property
     def length(self) -> "Budget":
-        """How long to train, however often to look."""
+        """How long to train, without the number of evaluations."""
         return self.evaluated(None)
 
     def evaluated(self, times: int | None) -> "Budget":
-        """The same length, evaluated so often."""
+        """The same length with another number of evaluations."""
         return self.model_copy(update={"evaluations": times})

@@ -1,4 +1,4 @@
-"""The progress of a run: how far it is in its budget, and when it is evaluated."""
+"""The progress of a run: how much of its budget is used, and when it is evaluated."""
 
 import math
 from bisect import bisect_right
@@ -7,20 +7,20 @@ from rbench.errors import Skip
 from rbench.train.budget import MOST_EVALUATIONS, Budget
 
 EVALUATIONS = 10
-"""Evaluations after the start of a run, at least where it has as many steps."""
+"""Fewest evaluations after the start of a run that has as many steps."""
 
 UNTIMED = 1_000_000
-"""Steps that a budget of seconds is taken to hold before any has been timed."""
+"""Steps that a budget of seconds is assumed to hold before any is timed."""
 
 
 class BudgetProgress:
     """Fractions of a budget, by steps or by seconds of training.
 
     Attributes:
-        marks: ascending fractions, up to 1, after which the run is evaluated: evenly, as often as the budget says;
-            else evenly within each epoch with its end among them, or evenly in time; of more than `MOST_EVALUATIONS`
-            epochs evenly that often.
-        from_start: whether the start is evaluated, too.
+        marks: ascending fractions up to 1, after which the run is evaluated: evenly, as often as the budget says; else
+            evenly in time, or evenly within each epoch and at its end; with more than `MOST_EVALUATIONS` epochs, evenly
+            that often.
+        from_start: whether the start is evaluated too.
 
     Raises:
         Skip: the budget asks for more evaluations than it has steps.
@@ -47,7 +47,7 @@ class BudgetProgress:
 
     @property
     def timed(self) -> bool:
-        """Whether the budget is one of seconds."""
+        """Whether the budget is in seconds."""
         return self._seconds is not None
 
     def fraction(self, done: int, seconds: float) -> float:
@@ -55,7 +55,7 @@ class BudgetProgress:
         return done / self._steps if self._seconds is None else seconds / self._seconds
 
     def over(self, seconds: float) -> bool:
-        """Whether so many seconds of steps are more than the budget holds."""
+        """Whether the seconds of steps exceed the budget."""
         return self._seconds is not None and seconds > self._seconds
 
     def total(self, done: int, seconds: float) -> int:

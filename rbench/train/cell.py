@@ -18,12 +18,12 @@ from rbench.train.loop import set_up, train
 from rbench.train.memory import Peaks, check_memory, step_peaks
 
 Source: TypeAlias = Literal["weights", "order", "samples"]
-"""What of a run is random: initial weights; the order of batches, and their augmentation; the samples of the metric."""
+"""Random sources of a run: initial weights; the order of batches, and their augmentation; the samples of the metric."""
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 CELL_FIELDS = ("suite", "task", "method", "backend", "device", "dtype", "threads", "seed", "fixed", "budget")
-"""What a row is of; `fixed` is what is random, and yet the same at every seed: such as `order, weights`."""
+"""What a row measures; `fixed` names the random sources that are the same at every seed, such as `order, weights`."""
 
 _MEMORY = [figure for figure in TRAINING if figure.measures == "memory"]
 _RESULTS = [figure for figure in TRAINING if figure not in (*_MEMORY, N_PARAMETERS)]
@@ -31,10 +31,10 @@ FIELDS = (
     *CELL_FIELDS, "status", "reason", *fields(_RESULTS), "target_reached", *fields(_MEMORY), "memory_reason",
     N_PARAMETERS.name, "dataset_sha256", "dataset_official",
 )  # fmt: skip
-"""Fields of a table row, in order: a record's cell and how it ended, and the figures of `rbench.figures.TRAINING`.
+"""Fields of a table row, in order: a record's cell, how it ended, and the figures of `rbench.figures.TRAINING`.
 
-What does not apply is null. `target_reached` is whether an evaluation met the task's target; `memory_reason` why the
-figures of memory are missing, where their measurement did not end `ok`.
+What does not apply is null. `target_reached` is whether an evaluation met the task's target; `memory_reason` why memory
+figures are missing, where their measurement did not end `ok`.
 """
 
 
@@ -44,7 +44,7 @@ class Training(Cell):
     Attributes:
         task: canonical SPEC.
         method: canonical SPEC.
-        seed: of weights, order and samples, each a stream of its own, but for what is fixed.
+        seed: of weights, order and samples, each with its own stream, except fixed ones.
         fixed: sources whose streams are those of seed 0, whatever the seed; in alphabetical order, each once.
         budget: when to stop.
         unofficial_data: whether a copy of the data that is not the published one is taken.
@@ -53,7 +53,7 @@ class Training(Cell):
     summary: ClassVar[str] = "a method trains a network on a task"
     fields: ClassVar[tuple[str, ...]] = FIELDS
     figures: ClassVar[tuple[Figure, ...]] = TRAINING
-    # What was measured on the way stays in the history; a row of a run that did not end holds no result.
+    # Intermediate figures stay in the history; the row of a failed run holds no result.
     kept_of_failures: ClassVar[tuple[str, ...]] = (
         "device", "n_parameters", "dataset_sha256", "dataset_official", "step_seconds", "step_ratio_to_sgd", "steps",
         "phase_seconds",
@@ -134,7 +134,7 @@ class Training(Cell):
 
 
 def count(kind: str, spec: str) -> int:
-    """How many methods or tasks a SPEC names, without making one; raises as `configured` does for what it cannot read.
+    """How many methods or tasks a SPEC names, without making one; raises as `configured` does.
 
     Args:
         kind: `methods` or `tasks`.
@@ -152,7 +152,7 @@ def configured(kind: str, spec: str) -> list[Any]:
         spec: the SPEC.
 
     Raises:
-        SpecError: it cannot be read, or sets what does not exist.
+        SpecError: it cannot be read, or has a setting that does not exist.
         PluginError: nothing has that name.
     """
     name, settings = parse(spec)

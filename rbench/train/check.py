@@ -1,4 +1,4 @@
-"""What is checked of cells before any of them runs: that methods can train on their tasks, and that they can fit."""
+"""Checks before any cell runs: that methods can train on their tasks, and that these fit into memory."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ def check_cells(cells: "Sequence[Training]", *, here: bool = True) -> None:
 
     Args:
         cells: what is to run.
-        here: whether it is to run on this machine; the memory of others is not known.
+        here: whether it is to run on this machine; the memory of others is unknown.
 
     Raises:
         SpecError: the message names the method, the task and the reason.
@@ -54,12 +54,12 @@ def check_batch(cell: "Training", size: int) -> None:
 
 
 def check_network(what: str, net: Module, data_bytes: int = 0) -> None:
-    """Raise for a network that cannot fit with its gradient and its data.
+    """Raise for a network that cannot fit into memory with its gradient and its data.
 
     Args:
-        what: the network is called.
+        what: the network's name in the message.
         net: the network.
-        data_bytes: that its data take, at least.
+        data_bytes: the least that its data take.
 
     Raises:
         SpecError: it takes more memory than this machine has.

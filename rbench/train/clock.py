@@ -1,4 +1,4 @@
-"""The phase clock: every second of a run in one phase, and steps alone as training."""
+"""The phase clock: every second of a run counts for one phase, and only steps count as training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,20 +13,19 @@ Phase: TypeAlias = Literal["data", "compile", "warm_up", "step", "evaluation", "
 """What a second counts for; only `step` is training:
 
 - `data` the data set, the initial parameters, and every batch trained on;
-- `compile` what the first calls of the method's steps take beyond later ones, whenever they come: a record's
-  `compile_seconds`;
-- `warm_up` the rest before the first step: memory predicted, steps timed beside SGD's, whose compilation is in it, the
-  initial state; and the rest of first calls that come later, which are made twice, first without effect;
+- `compile` what first calls of the method's steps take beyond later ones, at any time: a record's `compile_seconds`;
+- `warm_up` the rest before the first step: memory predicted, the initial state, steps timed beside SGD's, with SGD's
+  compilation; and the rest of later first calls, which are made twice, first without effect;
 - `step` steps, with the drawing of their samples;
 - `evaluation` training and test figures, with the compilation of the first;
-- `other` what is left: losses read, progress reported, a step that a budget of seconds did not hold.
+- `other` what is left: losses read, progress reported, a step beyond a budget of seconds.
 """
 
 
 class Clock:
     """Seconds of a run by phase; each second since the clock was made counts for one.
 
-    The backend is synchronised before every reading, so that work counts for the phase that asked for it.
+    The backend is synchronised before every reading, so that work counts for the phase that started it.
 
     Attributes:
         seconds: by phase, until the last reading; outside of any block they count for `other`.
@@ -40,7 +39,7 @@ class Clock:
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Count a block for a phase, but for what counts for another within it."""
+        """Count a block for a phase, except for nested phases."""
         outer = self._turn(name)
         try:
             yield
@@ -53,12 +52,12 @@ class Clock:
         return dict(self.seconds)
 
     def move(self, seconds: float, source: Phase, target: Phase) -> None:
-        """Count seconds for another phase than the one they were counted for."""
+        """Move counted seconds from one phase to another."""
         self.seconds[source] -= seconds
         self.seconds[target] += seconds
 
     def _turn(self, name: str) -> str:
-        """Let a phase count from now on, in place of the one that is returned."""
+        """Switch to a phase; returns the previous one."""
         self._backend.synchronize()
         now = perf_counter()
         self.seconds[self._phase] += now - self._since
@@ -67,7 +66,7 @@ class Clock:
 
 
 def timed(backend: Backend, function: Callable[[], Any]) -> float:
-    """Seconds that one call takes until its results are there."""
+    """Seconds that one call takes until its results are ready."""
     backend.synchronize()
     start = perf_counter()
     result = function()
@@ -78,14 +77,14 @@ def timed(backend: Backend, function: Callable[[], Any]) -> float:
 def paired_seconds(
     backend: Backend, first: Callable[[], Any], second: Callable[[], Any], *, budget: float = 1.0, pairs: int = 25
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Time two functions in turn, A B, B A, A B …, so that a drift of the machine's speed falls on both.
+    """Time two functions in turn, A B, B A, A B …, so that a drift of the machine's speed affects both.
 
     Args:
         backend: synchronised before every reading.
         first: A.
         second: B.
-        budget: seconds after which no pair is begun, once there are 5.
-        pairs: most pairs to time.
+        budget: seconds after which no further pair begins, once there are 5.
+        pairs: the most pairs to time.
 
     Returns:
         Seconds of A and of B, pair by pair.

@@ -11,10 +11,10 @@ from rbench.tasks import Dataset
 
 CHUNK = 2000
 CHUNK_NUMBERS = 400_000
-"""Data, and numbers of their inputs, that are evaluated at once: the patches of a convolution take many times more."""
+"""Most data, and most numbers in their inputs, per chunk: a convolution's patches take many times more."""
 
 TRAIN_SAMPLES = 10_000
-"""Training data that the reported training loss is taken over: the first ones, all of them where there are fewer."""
+"""Most training data, the first ones, that the reported training loss is a mean over."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Figures:
 
     Attributes:
         loss: the loss.
-        accuracy: share of labels that are the largest output; None for real targets.
+        accuracy: share of data whose largest output is their label; None for real targets.
         squared_error: ‖prediction − y‖², summed over the outputs of a datum; None for labels.
     """
 
@@ -61,13 +61,14 @@ class Evaluator:
         for start in range(0, count, chunk):
             sums = self._sums(params, x[start : start + chunk], y[start : start + chunk])
             values = self._problem.backend.to_numpy(sums)
-            loss, error = loss + float(values[0]), error + float(values[1])
+            loss += float(values[0])
+            error += float(values[1])
         if self._problem.loss.integer_targets:
             return Figures(loss / count, error / count, None)
         return Figures(loss / count, None, error / count)
 
     def _chunk_sums(self, params: Params, x: Array, y: Array) -> Array:
-        """Sums over a chunk: of the loss, and of hits or squared errors, in one array (2,)."""
+        """Sums over a chunk of the loss, and of hits or squared errors, as one array (2,)."""
         backend, loss = self._problem.backend, self._problem.loss
         xp = backend.xp
         (z,), _ = self._problem.net.forward(backend, params, (x,))

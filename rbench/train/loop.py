@@ -40,10 +40,10 @@ class Setup(NamedTuple):
 
 
 def set_up(cell: "Training", backend: Backend) -> Setup:
-    """Put a cell's data and network in place.
+    """Make a cell's data, network and method.
 
     Raises:
-        DataError: the data cannot be had.
+        DataError: the data are not available.
     """
     task = cell.make_task()
     data = task.dataset(cell.unofficial_data, backend.dtype)
@@ -67,12 +67,12 @@ def train(
         backend: the backend that the cell names.
         outcome: filled while the run goes on.
         report: called with the steps done and the steps to do.
-        limits: on its memory; and the checksum that its data must have, as `rbench.tasks.base.checksum` has it.
+        limits: on its memory; and the checksum of `rbench.tasks.base.checksum` that its data must have.
 
     Raises:
-        Skip: the method needs more memory than there is, or than the limit leaves.
-        CapacitanceError, DivergedError: training left the numbers; the message names the step.
-        DataError: the data cannot be had, or are others.
+        Skip: the method does not fit into memory, or into what the limit leaves.
+        CapacitanceError, DivergedError: training broke down numerically; the message names the step.
+        DataError: the data are not available, or are others.
     """
     clock = Clock(backend)
     with clock.phase("data"):
@@ -94,9 +94,8 @@ def train(
         total = progress.total(0, 0.0)
         outcome.figures |= side_by_side(stepper, params, total)
         if not progress.timed:
-            stops = [
-                min(round(mark * total), WINDOW) for mark in progress.marks
-            ]  # later kinds are prepared as they come
+            # Later kinds are prepared as they come.
+            stops = [min(round(mark * total), WINDOW) for mark in progress.marks]
             _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
     clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
     try:
@@ -106,7 +105,7 @@ def train(
 
 
 class _Made(NamedTuple):
-    """Steps that were made in one call.
+    """The steps of one call.
 
     Attributes:
         steps: how many.
@@ -128,8 +127,8 @@ class _Loop:
     def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
         """Train to the end of the budget, evaluating at the progress's marks.
 
-        Each call is waited for, and its batch before it: on a device that works asynchronously an upload would wait for
-        the step before it, whose time would then count as the data's.
+        The loop waits for each batch and then for its call: on an asynchronous device an upload would wait for the step
+        before it, whose time would then count as the data's.
         """
         clock, progress = self._clock, self._progress
         with clock.phase("warm_up"):
@@ -152,7 +151,7 @@ class _Loop:
             if not (over and outcome.history and outcome.history[-1]["step"] == done):
                 self._evaluate(params, done, task, evaluate, outcome)
 
-    def _make(self, done: int, mark: float, params: Params, state: State, outcome: Outcome) -> "_Made":
+    def _make(self, done: int, mark: float, params: Params, state: State, outcome: Outcome) -> _Made:
         """Make the next step, or the next ones in one call.
 
         The first call of a kind is made twice, first without effect, so that no compilation counts as a step.
@@ -176,7 +175,7 @@ class _Loop:
         return _Made(stepper.steps_per_call if several else 1, result, seconds)
 
     def _check(self, first: int, losses: Array, healths: Array | None) -> None:
-        """Raise for the first step of a call that failed or whose loss is not finite."""
+        """Raise for a call's first step that failed or whose loss is not finite."""
         backend = self._stepper.problem.backend
         values = backend.to_numpy(losses).reshape(-1)
         rows = None if healths is None else backend.to_numpy(healths).reshape(len(values), -1)

@@ -1,4 +1,4 @@
-"""Memory of a method's steps: predicted before the first, and measured in a pass of its own, which is not timed."""
+"""Memory of a method's steps: predicted before the first, and measured in a separate pass, which is not timed."""
 
 import ctypes
 import gc
@@ -19,13 +19,13 @@ from rbench.train.process import resident_bytes
 from rbench.train.stepper import Stepper
 
 SETTLE_SECONDS = 0.02
-"""Time for a backend's threads to free what a step no longer needs, so that it is not counted into the next."""
+"""Time for a backend's threads to free what a step no longer needs, so that the next does not count it."""
 
 STAGES = 3
 """Rounds in which allocations are counted."""
 
 VARIABLES = {"PYTHONMALLOC": "malloc"}
-"""The environment of a process whose memory is measured: an object of Python's counts as the bytes that it takes.
+"""The environment of a process whose memory is measured: a Python object counts as the bytes that it takes.
 
 Python's own allocator takes an arena of 1 MiB whenever its last one is full, which may happen in any step.
 """
@@ -39,7 +39,7 @@ class Peaks(BaseModel):
         resident: growth of the resident set at its peak, by the kernel, in another round of the same steps: a check on
             `host`; None where the kernel does not say.
         device: of the device's memory, by the backend's counters; None for the host's.
-        skipped: why nothing was measured, where a step needs more memory than there is.
+        skipped: why nothing was measured, where a step does not fit into memory.
     """
 
     host: int | None = None
@@ -53,7 +53,7 @@ class Peaks(BaseModel):
 
 
 def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = None) -> None:
-    """Raise `Skip` where a step needs more memory than there is, before any of it is allocated.
+    """Raise `Skip` where a step does not fit into memory, before it allocates any.
 
     Args:
         stepper: the method on its problem.
@@ -77,8 +77,8 @@ def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = No
 def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
     """Peaks of one step of each variant, from fresh state, in a fresh process that was started with `VARIABLES`.
 
-    A first round compiles and lets the libraries take the buffers that they keep; it is not measured on the host. Of
-    the others the median counts: a library takes another buffer when two of its threads first work at once.
+    A first round, in which libraries compile and take the buffers that they keep, is not measured on the host. The
+    median of the others counts: a library takes another buffer when two of its threads first work at once.
 
     Args:
         stepper: the method on its problem.
@@ -109,7 +109,7 @@ def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
 
 
 def _allocated(function: Callable[[], None]) -> int | None:
-    """Peak of what is allocated during a call and not yet freed, whoever allocates it."""
+    """Peak of memory that is allocated during a call and not yet freed, by any library."""
     try:
         import memray
     except ImportError:
@@ -123,10 +123,10 @@ def _allocated(function: Callable[[], None]) -> int | None:
 
 
 def _resident_growth(function: Callable[[], None]) -> int | None:
-    """Growth of the resident set at its peak during a call; None where the system does not keep it (it is Linux's)."""
+    """Growth of the resident set at its peak during a call; None except on Linux."""
     _tidy()
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = _peak_resident()
         function()
         return _peak_resident() - before
@@ -140,7 +140,7 @@ def _peak_resident() -> int:
 
 
 def _tidy() -> None:
-    """Give freed memory back to the system, where that can be asked for."""
+    """Give freed memory back to the system, where possible."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
@@ -149,5 +149,5 @@ def _tidy() -> None:
 
 
 def size_in_words(count: float) -> str:
-    """Bytes in words."""
+    """A number of bytes in words."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"

@@ -1,4 +1,4 @@
-"""How a process that computes is set up, watched and ended, the same for every method and backend."""
+"""Sets up, watches and ends processes that compute, the same for every method and backend."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 """OpenMP's (PyTorch), the BLAS libraries', and XLA's name for the size of its pool (JAX)."""
 
 PARENT = "RBENCH_PARENT"
-"""The environment variable that holds the process number of a worker's parent."""
+"""The environment variable that holds the process ID of a worker's parent."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _NEVER = 2**31 - 1
@@ -34,13 +34,13 @@ def how_it_ended(code: int) -> str:
 
 
 def end_with_parent() -> None:
-    """In a worker, on Linux: be killed when its parent ends, however that ends, so that no worker is left alone.
+    """In a worker, on Linux: be killed when the parent ends, however it ends, so that no worker is orphaned.
 
-    The kernel takes the thread that started the worker for its parent; that thread waits for the worker.
+    To the kernel the parent is the thread that started the worker; that thread waits for the worker.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it ended before it could be watched
+    if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it has already ended
         os._exit(1)
 
 
@@ -51,7 +51,7 @@ def end_group(group: int) -> None:
 
 
 def resident_bytes(group: int) -> int:
-    """Resident memory of all processes of a group; what two of them share counts twice."""
+    """Resident memory of all processes of a group; memory that two of them share counts twice."""
     total = 0
     for pid in psutil.pids():
         with suppress(OSError, psutil.Error):  # it has ended meanwhile
@@ -61,7 +61,7 @@ def resident_bytes(group: int) -> int:
 
 
 def kernel_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it started; 0 where it does not say."""
+    """How many processes the kernel has killed for lack of memory since it started; 0 where it does not say."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -73,8 +73,8 @@ def keep_freed_memory() -> None:
     """Let glibc reuse freed memory instead of giving it back to the system; other systems are left as they are.
 
     Otherwise every step maps its large arrays anew and touches each page for the first time, which nearly doubles the
-    time of a step on NumPy. To be called before there are other threads: those of JAX allocate what a step needs, and
-    in an arena of their own what is larger than 64 MiB would be mapped after all.
+    time of a step on NumPy. Call it before other threads start: JAX's allocate what a step needs, and in an arena of
+    their own anything larger than 64 MiB would be mapped anew after all.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -15,12 +15,12 @@ from rbench.train.stepper import Stepper
 
 
 class Variant(NamedTuple):
-    """One variant of a method's step, and what its timing beside another method's found.
+    """One variant of a method's step, and its timing beside another method's.
 
     Attributes:
-        share: of all steps.
+        share: its share of all steps.
         seconds: of each timed step, (pairs,).
-        others: of the other method's step in the same pair, (pairs,).
+        others: seconds of the other method's step in the same pair, (pairs,).
         first: seconds of the first call, which compiles.
     """
 
@@ -31,7 +31,7 @@ class Variant(NamedTuple):
 
 
 def paired_steps(stepper: Stepper, params: Params, total: int) -> list[Variant]:
-    """Time each variant of a method's step in turn with one of SGD with its default settings, after a warm-up of both.
+    """Time each variant of a method's step in turn with a default SGD step, after a warm-up of both.
 
     A step includes the drawing of its samples. A method whose steps differ, such as one that refreshes at intervals, is
     timed in each variant.
@@ -49,7 +49,7 @@ def paired_steps(stepper: Stepper, params: Params, total: int) -> list[Variant]:
     found: list[Variant] = []
     for phase in dict.fromkeys(window):
         ours, first = _prepared(stepper, params, window.index(phase), total)
-        if not found:  # behind the method: a compiler may find parts of a step among those of an earlier one
+        if not found:  # after the method's: a compiler may reuse parts of an earlier step
             theirs, _ = _prepared(Stepper(stepper.problem, SGD(), stepper.batches), params, 0, total)
         found.append(Variant(window.count(phase) / len(window), *paired_seconds(backend, ours, theirs), first))
     return found
@@ -82,7 +82,7 @@ def side_by_side(stepper: Stepper, params: Params, total: int) -> dict[str, Any]
 
 
 def _prepared(stepper: Stepper, params: Params, index: int, total: int) -> tuple[Callable[[], Step], float]:
-    """A call that makes the step of an index from the initial state, and the seconds of its first, which compiles."""
+    """A call that makes the step of an index from the initial state, and the seconds of the first, which compiles."""
     step, state = stepper.call(index, total), stepper.start(params)
     backend = stepper.problem.backend
     backend.synchronize()

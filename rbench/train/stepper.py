@@ -30,13 +30,13 @@ class Steps(NamedTuple):
 
 
 class Stepper:
-    """Makes a method's steps on the batches of a batches.
+    """Makes a method's steps on the batches of a data set.
 
     Attributes:
         problem: the problem.
         method: the method.
         batches: batches and noise.
-        steps_per_call: steps that `calls` makes, as the backend has it for the network.
+        steps_per_call: steps per call of `calls`, as the backend chooses for the network.
     """
 
     def __init__(self, problem: Problem, method: Method, batches: Batches) -> None:
@@ -47,14 +47,14 @@ class Stepper:
         self._loops: dict[Hashable, Callable[..., Any]] = {}
 
     def start(self, params: Params) -> State:
-        """The method's state before its first step on the batches's batches."""
+        """The method's state before its first step."""
         return self.method.start(self.problem, params, self.batches(0))
 
     def first_of_kind(self, index: int, total: int, params: Params, state: State, *, several: bool = False) -> bool:
         """Whether a call is the first of its kind, and so compiles; from now on it counts as made.
 
         Calls are of one kind where the method's phase, the shapes and dtypes of all arrays, and the names and types of
-        the scalars are the same. On a backend whose operations need no preparation none is the first.
+        the scalars agree. On a backend that prepares no operations, no call is the first.
 
         Args:
             index: 0-based index of the first step.
@@ -73,7 +73,7 @@ class Stepper:
         return new
 
     def call(self, index: int, total: int) -> Callable[[Params, State], Step]:
-        """The step of this 0-based index, its batch at hand; the call draws the samples and makes the step."""
+        """The step of this 0-based index, with its batch made; the call draws the samples and makes the step."""
         method, batch = self.method, self.batches(index)
         phase, scalars = method.phase(index), method.scalars(index, total)
 
@@ -84,7 +84,7 @@ class Stepper:
         return one
 
     def calls(self, first: int, total: int) -> Callable[[Params, State], Steps]:
-        """Like `call`, for `steps_per_call` steps from an index on; `loops_from` says whether there can be."""
+        """Like `call`, for `steps_per_call` steps from an index on, where `loops_from` allows them."""
         method, backend = self.method, self.problem.backend
         indices = range(first, first + self.steps_per_call)
         batch, phase = self.batches.several(indices), method.phase(first)
@@ -100,12 +100,12 @@ class Stepper:
         return many
 
     def loops_from(self, first: int, stop: int) -> bool:
-        """Whether the steps from an index on, `stop` excluded, begin with enough of one phase for one call."""
+        """Whether enough steps of one phase for one call begin at an index, `stop` excluded."""
         phases = {self.method.phase(index) for index in range(first, first + self.steps_per_call)}
         return self.steps_per_call > 1 and first + self.steps_per_call <= stop and len(phases) == 1
 
     def compile_loops(self, params: Params, stops: Sequence[int], total: int) -> float:
-        """Compile the calls of many steps on the way to the stops; the seconds beyond those of a later call."""
+        """Compile the calls of many steps on the way to the stops; returns the seconds beyond those of later calls."""
         firsts: dict[Hashable, int] = {}
         index = 0
         for stop in stops:

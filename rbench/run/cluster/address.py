@@ -1,4 +1,4 @@
-"""A scheduler's address: one that can be used, with certificates where it needs them, and that a scheduler answers."""
+"""Checks of a scheduler's address: its form, its certificates, and that a scheduler answers."""
 
 import asyncio
 from typing import Any
@@ -15,27 +15,27 @@ ADDRESS = (
 SCHEMES = ("tcp", "tls")
 
 LOADER = "distributed.client.security-loader"
-"""Dask's own setting of a function that finds certificates."""
+"""Dask's setting for a function that finds certificates."""
 
 GRACE_SECONDS = 1.0
-"""Time beyond its own in which Dask can say itself why it does not connect."""
+"""Extra time in which Dask can say itself why it does not connect."""
 
 LONGEST = 500
-"""Characters of a reason that a message shows."""
+"""Most characters of a reason that a message shows."""
 
 
 def unreachable(scheduler: str, why: object) -> RbenchError:
-    """The error for an address where no scheduler is to be had."""
+    """The error for an address where no scheduler can be reached."""
     words = " ".join(str(why).split())[:LONGEST]
     name = shown(scheduler).strip("'\"")
     return RbenchError(f"the scheduler {name} cannot be reached: {words}; {ADDRESS}")
 
 
 def secured(scheduler: str, certificates: Certificates | None) -> Any:
-    """What Dask is to be told of certificates, for an address that it can use; None for its own configuration.
+    """Dask's security settings for a valid address; None for its own configuration.
 
     Raises:
-        RbenchError: the address is none of a scheduler, or it and the certificates do not fit.
+        RbenchError: the address is invalid, or does not match the certificates.
     """
     from dask import config
     from distributed.comm import get_address_host_port
@@ -65,11 +65,11 @@ def secured(scheduler: str, certificates: Certificates | None) -> Any:
 
 
 def check_answer(scheduler: str, security: Any, seconds: float) -> None:
-    """Ask who is there: a client of Dask's would wait without end for a server that accepts and says nothing.
+    """Check that a scheduler answers: Dask's client would wait forever for a server that accepts and is silent.
 
     Args:
         scheduler: the address.
-        security: as from `secured`.
+        security: what `secured` returned.
         seconds: how long there may be no answer.
 
     Raises:
@@ -91,7 +91,7 @@ def check_answer(scheduler: str, security: Any, seconds: float) -> None:
         found = asyncio.run(asyncio.wait_for(kind(), seconds + GRACE_SECONDS))
     except TimeoutError as error:
         raise unreachable(scheduler, str(error) or f"it gives no answer within {seconds:g} s") from None
-    except MemoryError:  # a number of frames that is none
+    except MemoryError:  # an absurd number of frames
         raise unreachable(scheduler, "what answers there is no scheduler of Dask's") from None
     except Exception as error:  # whatever answers there
         raise unreachable(scheduler, error or type(error).__name__) from None

@@ -1,4 +1,4 @@
-"""What the workers of a run must have in common, so that their figures may stand in one table."""
+"""What the workers of a run must share for their figures to appear in one table."""
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +18,8 @@ Kind: TypeAlias = tuple[str, tuple[str, ...], str, str | None]
 
 
 class Consistency:
-    """Judges workers: rbench as here, all that is asked can run, all else as the first worker and the records have it.
+    """Checks that workers have this rbench, can run all cells, and otherwise agree with the first worker and the
+    records.
 
     Args:
         directory: the run's.
@@ -45,7 +46,7 @@ class Consistency:
         return text(list(self._todo.values())).decode(), text(list(self._there.values())).decode()
 
     def refusal(self, found: Introduction) -> str | None:
-        """Why a worker may not take part; None where it may. The first that may is the measure of the others."""
+        """Why a worker may not take part; or None. The first accepted worker is the standard for the others."""
         known, here = provenance(), environment(next(iter(self._todo.values())))
         mine = {"rbench": known["rbench"], "commit": known["commit"] and known["commit"]["id"]}
         theirs = {"rbench": found.rbench, "commit": found.commit}
@@ -78,16 +79,16 @@ class Consistency:
         return self._environments[_kind(cell)]
 
     def check(self, record: Record) -> None:
-        """Raise where a record was made otherwise than those that are there.
+        """Raise where a record was made differently than the stored ones.
 
         Raises:
-            ChangedError: a worker's software or data are not what they were, or what others have.
+            ChangedError: a worker's software or data changed, or differ from those of others.
         """
         check_same(self._directory, [record], self._data, now=self.environment)
         self._note_data(record)
 
     def checked_data(self, record: Record) -> Record:
-        """A record that comes home, or one that says that its data are not those of the first cell that had them."""
+        """A returned record, or a failure where its data are not those of the first cell that read them."""
         found = record.figures.get("dataset_sha256")
         if found is None or record.cell.data is None:
             return record

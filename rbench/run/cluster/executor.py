@@ -1,4 +1,4 @@
-"""The cluster executor: cells on many machines, one at a time on each worker of a Dask scheduler."""
+"""The cluster executor: runs cells on many machines, one at a time on each worker of a Dask scheduler."""
 
 import importlib.util
 import json
@@ -31,28 +31,28 @@ CONNECT_SECONDS = 10.0
 """Longest time until a scheduler answers."""
 
 QUIET = ("distributed.client", "distributed.core", "distributed.comm.tcp")
-"""Loggers of Dask's that have levels of their own, or may have."""
+"""Dask's loggers that may have their own levels."""
 
 GRACE_SECONDS = 3.0
-"""A worker that the scheduler has not known for so long is gone."""
+"""A worker that the scheduler has not known for this long is gone."""
 
 INTERVAL = 0.1
-"""Seconds between two looks at the cluster."""
+"""Seconds between two checks of the cluster."""
 
 RESULT_SECONDS = 30.0
-"""Longest time in which a result that is there comes home."""
+"""Longest time to transfer a finished result."""
 
 
 class Cluster:
     """A Dask scheduler whose workers run cells; connected while its `with` block runs.
 
-    Start one worker a machine, with rbench installed as here: two on a machine disturb each other's times.
+    Start one worker per machine, with rbench installed as here: two on a machine disturb each other's times.
 
     Whoever reaches a scheduler without TLS can run code on its workers: see `docs/clusters.md`.
 
     Args:
         scheduler: its address, such as `tcp://10.0.0.1:8786`, or `tls://10.0.0.1:8786` for one with TLS.
-        retries: how often a cell is run again whose worker is lost.
+        retries: how often a cell whose worker is lost is run again.
         certificates: for `tls://`; those of Dask's own configuration if None.
     """
 
@@ -63,7 +63,7 @@ class Cluster:
 
     @property
     def worker_words(self) -> str:
-        """What a worker's command says of certificates, each worker of its own."""
+        """Options of a worker's command for its own certificates."""
         tls = self.scheduler.startswith("tls://")
         return " --tls-ca-file CA.pem --tls-cert CERT.pem --tls-key KEY.pem" if tls else ""
 
@@ -71,7 +71,7 @@ class Cluster:
         """Connect.
 
         Raises:
-            RbenchError: Dask is not installed, the address is none, certificates are wanting or cannot serve, or no
+            RbenchError: Dask is not installed, the address is invalid, certificates are missing or unusable, or no
                 scheduler answers.
         """
         if importlib.util.find_spec("distributed") is None:
@@ -109,11 +109,11 @@ class Cluster:
         memory_limit: int | None = None,
         memory_pass: bool = True,
     ) -> "ClusterExecutor":
-        """What runs cells into a directory.
+        """An executor that runs cells into a directory.
 
         Args:
-            directory: the run's directory, for records and what cells print.
-            display: told of steps, gates, and workers that are wanting.
+            directory: the run's directory, for records and cells' output.
+            display: shows steps, gates, and warnings about workers.
             timeout: seconds that a cell may take, or None.
             memory_limit: bytes that a cell may hold resident, or None.
             memory_pass: whether peak memory is measured.
@@ -127,7 +127,7 @@ class _Worker:
     """A worker.
 
     Attributes:
-        address: what the scheduler calls it.
+        address: its address at the scheduler.
         name: the address, and the host where it is known.
         future: of its introduction, or of its cell; None while it has nothing to do.
         host: its machine; None until it may take cells.
@@ -146,8 +146,8 @@ class _Worker:
 class ClusterExecutor:
     """Runs cells on the workers of a cluster; `Cluster.executor` makes it.
 
-    It decides itself which worker has which cell, so that no worker has two at a time, however many threads it has.
-    Gates, data and backends are the workers'; records are stored here.
+    It assigns cells to workers itself, so that no worker has two at a time, however many threads it has. Gates, data
+    and backends are the workers'; records are stored here.
     """
 
     def __init__(self, cluster: Cluster, directory: Path, display: "Display", limits: dict[str, Any]) -> None:
@@ -164,17 +164,17 @@ class ClusterExecutor:
         self._waiting = False
 
     def run(self, cells: Sequence[Cell], lacking: Sequence[Record], series: Series) -> Generator[Record]:
-        """Run cells, and yield their records, which are stored, as they end; their gates are the workers' own.
+        """Run cells, and yield each record once it is stored; gates are the workers' own.
 
         Stopping early ends the cells that still run.
 
         Args:
             cells: what to run.
-            lacking: records of which only the peak memory is measured, before the cells run; they are yielded too.
-            series: says which cells wait for others, and which are not to run.
+            lacking: records that lack only their peak memory, which is measured before the cells run; yielded too.
+            series: decides which cells wait for others, and which must not run.
 
         Raises:
-            ChangedError: a worker's software or data changed while the run went on.
+            ChangedError: a worker's software or data changed during the run.
             RbenchError: no worker can run the cells, or the scheduler went away.
         """
         self._lacking, self._series = {record.cell: record for record in lacking}, series
@@ -221,7 +221,7 @@ class ClusterExecutor:
         self._check_workers()
 
     def _check_workers(self) -> None:
-        """Tell where nobody can work.
+        """Warn where no worker is available.
 
         Raises:
             RbenchError: there are workers, and none may take part.
@@ -249,7 +249,7 @@ class ClusterExecutor:
                 worker.future = self._submit(worker.address, work, json.dumps(plain(order.model_dump())))
 
     def _next(self) -> Cell | None:
-        """The next cell that may run now, taken from the queue; those that are not to run have ended."""
+        """The next cell that may run now, taken from the queue; those that must not run end."""
         while (cell := self._series.first_ready(self._queue)) is not None:
             self._queue.remove(cell)
             reason = None if cell in self._lacking else self._series.refusal(cell)
@@ -266,7 +266,7 @@ class ClusterExecutor:
         )
 
     def _take(self, worker: _Worker) -> None:
-        """Take what has come of a worker's introduction or cell."""
+        """Handle the result of a worker's introduction or cell."""
         try:
             text = worker.future.result(timeout=RESULT_SECONDS)
         except (Exception, CancelledError) as error:
@@ -294,11 +294,11 @@ class ClusterExecutor:
             return
         worker.host = found.host
         if sum(other.host == found.host for other in self._workers.values()) == 2:
-            self._display.warn(f"several workers on {found.host} disturb each other's times; start one a machine")
+            self._display.warn(f"several workers on {found.host} disturb each other's times; start one per machine")
 
     def _refuse(self, worker: _Worker, reason: str) -> None:
         self._refusals[worker.name] = reason
-        self._display.warn(f"worker {worker.name} is given nothing: {reason}")
+        self._display.warn(f"worker {worker.name} is given no cells: {reason}")
 
     def _receive(self, worker: _Worker, found: Result) -> None:
         record = self._consistency.checked_data(found.record)
@@ -311,14 +311,14 @@ class ClusterExecutor:
             self._gates.add(str(record.gate))
             self._display.gate(record.gate)
         log = cells_folder(self._directory) / f"{record.cell.key}.log"
-        with suppress(OSError):  # the disk is full; the record's own end says so
+        with suppress(OSError):  # the disk is full; storing the record will say so
             log.unlink(missing_ok=True)
             if found.log:
                 log.write_text(found.log)
         self._ended.append(record)
 
     def _lose(self, worker: _Worker, why: str) -> None:
-        """Forget a worker, which is asked anew where it is still there, and queue its cell again, or end it."""
+        """Forget a worker, which is asked again if it still exists, and queue its cell again, or end the cell."""
         with suppress(OSError):
             self._cluster.client.cancel([worker.future])
         del self._workers[worker.address]
@@ -330,7 +330,7 @@ class ClusterExecutor:
             self._display.warn(f"{worker.cell.key} is queued again: {losses[-1]}")
             self._queue.append(worker.cell)
             return
-        reason = f"tried {len(losses)} times, and no record came home: {'; '.join(losses)}"
+        reason = f"tried {len(losses)} times without a record: {'; '.join(losses)}"
         if (lacking := self._lacking.get(worker.cell)) is not None:
             changes = {"memory_status": "crashed", "memory_reason": reason}
             self._ended.append(lacking.model_copy(update=changes))

@@ -15,12 +15,12 @@ WAY_OUT = (
 
 @dataclass(frozen=True)
 class Certificates:
-    """The files, in PEM form, by which a scheduler and a client know each other.
+    """PEM files by which a scheduler and a client authenticate each other.
 
     Attributes:
         ca: certificates of the authority that has signed the scheduler's, the workers' and this one.
-        cert: the certificate that is shown.
-        key: its private key; None where that is in the file of the certificate.
+        cert: the client's certificate.
+        key: its private key; None where the certificate's file holds it.
     """
 
     ca: Path
@@ -28,11 +28,11 @@ class Certificates:
     key: Path | None = None
 
     def check(self) -> None:
-        """Raise where the files cannot serve.
+        """Raise where the files are unusable.
 
         Raises:
             RbenchError: one cannot be read, holds no certificate or no key, the key is not the certificate's or has a
-                passphrase, or the authority has not signed the certificate, or not for now.
+                passphrase, or the authority has not signed the certificate, or it is not valid now.
         """
         for option, path in (("--tls-ca", self.ca), ("--tls-cert", self.cert), ("--tls-key", self.key or self.cert)):
             try:
@@ -40,8 +40,11 @@ class Certificates:
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise RbenchError(f"{option} {str(path)!r} cannot be read: {why}; {WAY_OUT}") from None
-        shown, asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        shown.check_hostname, shown.verify_mode, asking.verify_mode = False, ssl.CERT_NONE, ssl.CERT_REQUIRED
+        shown = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        shown.check_hostname = False
+        shown.verify_mode = ssl.CERT_NONE
+        asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        asking.verify_mode = ssl.CERT_REQUIRED
         try:
             asking.load_verify_locations(self.ca)
         except ssl.SSLError:
@@ -59,7 +62,7 @@ class Certificates:
             raise RbenchError(f"--tls-cert {str(self.cert)!r} cannot serve: {error.reason}; {WAY_OUT}") from None
 
     def security(self) -> Any:
-        """What Dask is told: nothing goes over the network in plain text."""
+        """Dask's settings, under which nothing goes over the network in plain text."""
         from distributed.security import Security
 
         names = {"tls_ca_file": self.ca, "tls_client_cert": self.cert, "tls_client_key": self.key}

@@ -1,6 +1,6 @@
-"""On a worker of a Dask cluster: its introduction to a run, and one cell at a time for it.
+"""What a worker of a Dask cluster does: it introduces itself to a run, and runs one cell at a time.
 
-What is asked and answered is text, so that a worker with another rbench can still say which it has.
+Questions and answers are text, so that a worker with another rbench can still say its version.
 """
 
 import json
@@ -34,7 +34,7 @@ REPORT_SECONDS = 1.0
 """Least time between two reports of a cell's steps."""
 
 LOG_BYTES = 2**20
-"""So much of the end of what a cell printed comes home."""
+"""How much of the end of a cell's output is returned."""
 
 
 class Introduction(BaseModel):
@@ -77,11 +77,11 @@ class Order(BaseModel):
 
 
 class Result(BaseModel):
-    """What comes home.
+    """What a worker returns.
 
     Attributes:
-        record: what became of the cell.
-        log: what it printed.
+        record: the cell's record.
+        log: its output.
     """
 
     record: Record
@@ -90,7 +90,7 @@ class Result(BaseModel):
 
 @dataclass
 class _Run:
-    """What a worker has found for a run, each once: gates by place, data sets that are there, peaks of memory."""
+    """What a worker computes once per run: gates by place, data sets, and peaks of memory."""
 
     gates: dict[tuple[str, str, str | None], Gate] = field(default_factory=dict)
     data: dict[Wanted, Found] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def topic(run: str) -> str:
 
 
 def introduce(run: str, todo: str, there: str) -> str:
-    """Make this process one that takes cells of a run.
+    """Prepare this process to take cells of a run.
 
     Args:
         run: the run.
@@ -167,7 +167,7 @@ def work(order: str) -> str:
 
 
 class _Unwanted(threading.Event):
-    """Set once nobody waits for the present task: it was cancelled, the run has ended, or the scheduler is gone."""
+    """Set once nobody waits for the current task: it was cancelled, the run has ended, or the scheduler is gone."""
 
     def __init__(self) -> None:
         super().__init__()
