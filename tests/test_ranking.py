@@ -178,7 +178,7 @@ def test_methods_that_a_task_does_not_have_are_left_out_and_named():
     records = [record(t, m, test_loss=1.0) for t, methods in (("t", "abc"), ("u", "ab")) for m in methods]
     (found,) = problems(records, "test figure")
     assert (list(found.scores), found.left_out) == (["a", "b"], ("c",))
-    assert "Left out, for not every task has them: c." in render_ranking(records, "markdown")
+    assert "Left out, as they were not run on every task: c." in render_ranking(records, "markdown")
 
 
 def test_backends_are_ranked_apart_and_a_repeated_cell_counts_once():

@@ -168,7 +168,7 @@ class TestRequests:
         [
             (
                 "--fix weight",
-                "--fix 'weight': nothing random is called so (did you mean 'weights'?); choose among weights",
+                "--fix 'weight': no random source is called that (did you mean 'weights'?); choose among weights",
             ),
             ("--fix weights --fix order --fix samples --seeds 2", "weights, order are fixed"),
         ],

@@ -221,7 +221,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert done.stdout.startswith("| task ")
         (note,) = [line for line in done.stdout.splitlines() if line.startswith("Tuned by rbench tune")]
-        assert f"on {SPIRALS}, trials a method: 4, the best accuracy on a validation split after 2 epochs" in note
+        assert f"on {SPIRALS}, 4 trials per method, the best accuracy on a validation split after 2 epochs" in note
         assert (
             "seed 1000, the best 3 run again on seeds 1001, 1002 and chosen among by the mean: sgd[schedule=lin" in note
         )

@@ -72,7 +72,7 @@ class TestResuming:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("optuna.study.Study.add_trial", full)
-        with pytest.raises(RbenchError, match=r"cannot write .*optuna.log: No space left on device; mend that"):
+        with pytest.raises(RbenchError, match=r"cannot write .*optuna.log: No space left on device; fix that"):
             search(request(), tmp_path, Silent())
         monkeypatch.undo()
 

@@ -197,7 +197,7 @@ class TestRecords:
         lines = done.result.stdout.splitlines()
         (note,) = [line for line in lines if line.startswith("Tuned")]
         assert note.startswith(
-            f"Tuned by rbench tune on {TASK}, trials a method: 4, the best accuracy on a validation split after 3 "
+            f"Tuned by rbench tune on {TASK}, 4 trials per method, the best accuracy on a validation split after 3 "
             "epochs, numpy float32, Sobol points and training with seed 1000: sgd[schedule=linear] (lr log 0.001..1): "
             "none failed, 12.0 s, 87.50 %; riemannian[output_metric=ggn] (lr log 0.001..1, mass log 0.001..10): "
         )

@@ -17,7 +17,7 @@ def compare(
     first: Annotated[Path, typer.Argument(metavar="DIR_A", help="Directory of the run to compare with.")],
     second: Annotated[Path, typer.Argument(metavar="DIR_B", help="Directory of the run to judge.")],
     threshold: Annotated[
-        float, typer.Option(metavar="RATIO", help="A figure is worse from this ratio of B to A on.")
+        float, typer.Option(metavar="RATIO", help="Ratio of B to A above which a figure is worse.")
     ] = 1.1,
     figure: Annotated[
         list[str] | None,

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what their text means."""
+"""Options that several commands share, and how their text is read."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def named_path(text: str) -> Path:
-    """A path that was named; an empty text would be the current folder."""
+    """A path; empty text, which would mean the current folder, is refused."""
     if not text.strip():
         raise typer.BadParameter("is empty; name a file or a directory, such as . for the current one")
     return Path(text)
@@ -67,7 +67,7 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", parser=named_path, help="Run into DIR; resumes what is there."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Run cells again that are there.")]
+Force = Annotated[bool, typer.Option("--force", help="Run cells again that have records.")]
 Jobs = Annotated[
     int, typer.Option("--jobs", "-j", metavar="N", help="Cells at once; they disturb each other's times.", min=1)
 ]
@@ -81,7 +81,7 @@ UnofficialData = Annotated[
 Timeout = Annotated[str | None, typer.Option(metavar="10m", help="Longest time of a cell: 90s, 10m, 1h.")]
 MemoryLimit = Annotated[
     str | None,
-    typer.Option(metavar="8G", help="Most memory that a cell may hold resident: 500M, 8G; past it, it is ended."),
+    typer.Option(metavar="8G", help="Most memory that a cell may hold resident: 500M, 8G; beyond it, it is ended."),
 ]
 TunedFile = Annotated[
     Path | None,
@@ -128,18 +128,18 @@ SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def sources(fix: list[str] | None) -> "tuple[Source, ...]":
-    """What of a run is random, by the names that were given."""
+    """The random sources with the given names, in order."""
     from rbench.names import did_you_mean, shown
     from rbench.train.cell import SOURCES
 
     if missing := sorted(set(fix or ()) - set(SOURCES)):
         near = did_you_mean(missing[0], SOURCES)
-        fail(f"--fix {shown(missing[0])}: nothing random is called so{near}; choose among {', '.join(SOURCES)}")
+        fail(f"--fix {shown(missing[0])}: no random source is called that{near}; choose among {', '.join(SOURCES)}")
     return tuple(source for source in SOURCES if source in (fix or ()))
 
 
 def budget(epochs: int | None, steps: int | None, seconds: float | None) -> "Budget | None":
-    """The one budget that was given; none where none was."""
+    """The given budget, if any."""
     from rbench.run import Budget
 
     given = [value for value in (epochs, steps, seconds) if value is not None]
@@ -188,7 +188,7 @@ def tls(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, Path 
 def cluster(
     executor: ExecutorName, scheduler: str | None, retries: int | None, tls: dict[str, Path | None], jobs: int
 ) -> "Cluster | None":
-    """The cluster that cells run on; none for this machine."""
+    """The cluster that cells run on; None for this machine."""
     if executor is ExecutorName.local:
         for option, value in (("--scheduler", scheduler), ("--retries", retries), *tls.items()):
             if value is not None:

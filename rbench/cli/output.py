@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def new_folder(name: str) -> Path:
-    """A directory for a run that was given none."""
+    """A new directory's name, for a run without -o."""
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def tell_broken_plugins() -> None:
-    """Say which plugins failed, in whatever they register."""
+    """Report every plugin that failed to load."""
     from rbench.plugins import NEEDED, plugins
 
     for kind in NEEDED:
@@ -28,7 +28,7 @@ def tell_broken_plugins() -> None:
 
 
 def end(run: "Run", *, json: bool) -> NoReturn:
-    """Print a run's table with footnotes, or its rows as JSON, and end with the exit status that it deserves."""
+    """Print a run's table with footnotes, or its rows as JSON, and end with its exit status."""
     from rich.console import Console
 
     from rbench.cost import StepCost
@@ -37,7 +37,8 @@ def end(run: "Run", *, json: bool) -> NoReturn:
     from rbench.report.display import print_table
     from rbench.run import Training
 
-    console, records = Console(), run.records
+    console = Console()
+    records = run.records
     if swept := series_of(cost_rows([record for record in records if isinstance(record.cell, StepCost)])):
         try:
             plot_sweeps(swept, run.directory / "scaling.png")

@@ -1,4 +1,4 @@
-"""The program that the commands belong to: its app, its exit statuses, and how it refuses and stops."""
+"""The program around the commands: its app, exit statuses, refusals and interrupts."""
 
 import io
 import os
@@ -18,14 +18,14 @@ from rbench.names import shown
 from rbench.text import visible
 
 UsageError: Any = typer.BadParameter.__mro__[1]
-"""The base of what Typer refuses with, which it does not name: it is click's, or that of its own copy of click."""
+"""The base of Typer's errors, which Typer does not export: click's, or that of its own copy of click."""
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice where it takes one value: the last would win in silence."""
+    """A command that refuses to be given a single-valued option twice: the last would silently win."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as Typer does, after that check; what is refused is named with its value."""
+        """Parse as Typer does, after that check; errors name the refused value."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
         values, _, order = self.make_parser(ctx).parse_args(args=list(args))
@@ -43,7 +43,7 @@ class Command(TyperCommand):
 
 
 class Root(TyperGroup):
-    """The program as a command: what it refuses is told by `tell`, as every other message."""
+    """The program as a command: `tell` prints its refusals, like every other message."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run, and end the process, as Typer does."""
@@ -76,10 +76,10 @@ app = Program(
 )
 
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Signals that end a run like Ctrl-C; a terminal that is closed sends the second, which Windows lacks."""
+"""Signals that end a run like Ctrl-C; a closing terminal sends the second, which Windows lacks."""
 
 AGAIN_SECONDS = 5.0
-"""Time after a signal in which another one is taken for the same."""
+"""Seconds after a signal in which another one counts as the same."""
 
 OK, SOME_FAILED, WRONG_REQUEST, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -113,9 +113,9 @@ class errors:
 
 
 def show(text: str) -> None:
-    """Print what the command was asked for, made safe where it was written, to standard output.
+    """Print a command's result, which is already safe to show, to standard output.
 
-    A reader that has enough, as `head` has, ends the command in silence, and a full disk with a message.
+    A reader that closes the pipe, like `head`, ends the command silently; a full disk ends it with a message.
     """
     try:
         typer.echo(text)
@@ -128,7 +128,7 @@ def show(text: str) -> None:
 
 
 def tell(message: str) -> None:
-    """Print a line, or lines, beside what was asked for, to standard error; where that is closed there is no reader."""
+    """Print a message of one or more lines to standard error; nothing happens where that is closed."""
     try:
         typer.echo(visible(message, lines=True), err=True)
     except OSError:
@@ -146,7 +146,7 @@ def _unwritten(error: OSError) -> str:
 
 
 def _give_up() -> None:
-    """Let what could not be written go, so that Python does not try again at its end."""
+    """Drop unwritten output, so that Python does not try to write it again when it ends."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()
@@ -158,7 +158,7 @@ def _give_up() -> None:
 
 @contextmanager
 def stoppable(way_on: str) -> Iterator[None]:
-    """A block that Ctrl-C stops, and likewise the end of a batch job or terminal, so that the processes below end too.
+    """A block that Ctrl-C or the end of a batch job or terminal stops together with its child processes.
 
     A hang-up that is ignored, as under `nohup`, stays so.
 
@@ -170,7 +170,7 @@ def stoppable(way_on: str) -> Iterator[None]:
 
     def end(*_: object) -> None:
         nonlocal ended
-        # A shell that closes may send it again, while the processes below are ended.
+        # A closing shell may send it again, while child processes are being ended.
         if ended is None or monotonic() - ended >= AGAIN_SECONDS:
             ended = monotonic()
             raise KeyboardInterrupt
@@ -191,11 +191,11 @@ def stoppable(way_on: str) -> Iterator[None]:
 def main() -> None:
     """Entry point of the `rbench` command."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is shown by its number
+        if isinstance(stream, io.TextIOWrapper):  # escapes what its encoding lacks
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except OSError as error:  # of help, or of the display of a run; commands answer for the files they name
+    except OSError as error:  # from help or a run's display; commands handle errors of files that they name
         _give_up()
         tell(f"rbench: {error}" if error.filename else f"rbench: {_unwritten(error)}")
         sys.exit(WRONG_REQUEST)

@@ -18,7 +18,7 @@ OPTIONS = {
     "budget": "--steps, --epochs, --seconds", "evaluations": "--evaluations", "batch_size": "--batch-size",
     "dtypes": "--dtype", "devices": "--device", "unofficial_data": "--unofficial-data", "tuned": "--tuned",
 }  # fmt: skip
-"""Options that set the fields of a request that a suite may have no use for."""
+"""Options of the request's fields that some suites do not use."""
 
 
 @app.command()

@@ -26,10 +26,10 @@ class TableFormat(StrEnum):
 def table(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
     format: Annotated[
-        TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, of a history csv.")
+        TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, or csv for a history.")
     ] = None,
     curves: Annotated[
-        bool, typer.Option("--history", help="Print every evaluation instead, as csv or json, a row each.")
+        bool, typer.Option("--history", help="Print every evaluation instead, one per row, as csv or json.")
     ] = False,
     ranking: Annotated[bool, typer.Option("--ranking", help="Print ranks of methods over tasks instead.")] = False,
     profile: Annotated[
@@ -37,7 +37,7 @@ def table(
         typer.Option(metavar="FILE", help="Print the performance profile of seconds to target instead, and plot it."),
     ] = None,
 ) -> None:
-    """Print the comparison table of one or more runs; csv and json hold the raw rows, one a cell."""
+    """Print the comparison table of one or more runs; csv and json hold the raw rows, one per cell."""
     others = {"--history": curves, "--ranking": ranking, "--profile": profile is not None}
     if sum(others.values()) > 1:
         fail("give one of --history, --ranking and --profile")

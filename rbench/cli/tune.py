@@ -58,7 +58,7 @@ def tune(
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Search settings with as many trials for every method, then run the best on other seeds and end with the table.
+    """Search settings with equal trials for every method, then run the best on other seeds and end with the table.
 
     Trials train on five sixths of the training set and are judged on the rest, at one seed; the best few of each method
     are run on further seeds, and the best mean is chosen. DIR/tuned.json holds what was found, for

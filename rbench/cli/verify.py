@@ -39,7 +39,8 @@ def verify(
         places = [(n, t, d) for n in names for t in dtype or find_backend(n).dtypes for d in device or (None,)]
         for place in places:
             find_backend(*place)
-        chosen, results = short_cases() if short else cases(), []
+        chosen = short_cases() if short else cases()
+        results = []
         with progress_bar(Console(stderr=True), len(places) * len(chosen)) as bar:
             for name, kind, where in places:
                 bar.describe(f"{name} {kind}")

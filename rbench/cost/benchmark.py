@@ -5,7 +5,6 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rbench.errors import RbenchError
 from rbench.experiment import Cell, Outcome

@@ -39,7 +39,8 @@ def gram_product(backend: Backend, rows: int = 1280, width: int = 1024) -> Part:
 def capacitance_solve(backend: Backend, rows: int = 1280) -> Part:
     """(I + X Xᵀ)⁻¹ b by Cholesky, given X Xᵀ: rows³/6 + rows² pairs."""
     vectors = _random(backend, rows, rows)
-    inner, load = vectors @ vectors.T / rows, vectors[:, :1]
+    inner = vectors @ vectors.T / rows
+    load = vectors[:, :1]
     function = backend.compile(lambda matrix, rhs: solve_cholesky(backend, backend.cholesky(matrix, 1.0), rhs))
     return Part(lambda: function(inner, load), f"{rows} rows", rows**3 / 6 + rows**2)
 
@@ -47,10 +48,10 @@ def capacitance_solve(backend: Backend, rows: int = 1280) -> Part:
 def pullback(
     backend: Backend, sizes: tuple[int, ...] = (784, 1024, 1024, 10), batch: int = 128, count: int = 11
 ) -> Part:
-    """`count` rows per datum from a tanh network's outputs to its first layer: count · B Σ o i over the other
-    layers."""
+    """`count` rows per datum from a tanh network's outputs to its first layer: count · B Σ o i over later layers."""
     net = mlp(sizes, "tanh")
-    params, rows = net.init(backend), _random(backend, batch, count, sizes[-1])
+    params = net.init(backend)
+    rows = _random(backend, batch, count, sizes[-1])
     _, tape = net.forward(backend, params, (_random(backend, batch, sizes[0]),))
 
     def pull(params: Any, tape: Any, rows: Array) -> list[Array]:
@@ -65,7 +66,8 @@ def pullback(
 
 def patches(backend: Backend, images: tuple[int, ...] = (128, 32, 16, 16), kernel: int = 3) -> Part:
     """The windows of images (n, channels, height, width), padded to keep their size: memory is moved, no pairs."""
-    x, window = _random(backend, *images), Window(kernel, 1, kernel // 2)
+    x = _random(backend, *images)
+    window = Window(kernel, 1, kernel // 2)
     function = backend.compile(lambda x: Patches(backend, x, window).columns)
     return Part(lambda: function(x), f"kernel {kernel}, images {'×'.join(map(str, images))}", 0)
 

@@ -16,7 +16,7 @@ WORSE = "!"
 
 
 def render_changes(changes: Sequence[Change], form: Format) -> str:
-    """`markdown`, `latex` and `html` a row a cell with a ratio a figure; `csv` and `json` the raw changes."""
+    """`markdown`, `latex` and `html`: a row per cell with a ratio per figure; `csv` and `json`: the raw changes."""
     if form == "json" or form == "csv":
         return raw([change.line() for change in changes], form)
     found: dict[tuple[Any, ...], list[Change]] = {}
@@ -34,7 +34,7 @@ def render_changes(changes: Sequence[Change], form: Format) -> str:
 
 
 def change_notes(changes: Sequence[Change], threshold: float) -> list[str]:
-    """Sentences on what the ratios and marks are, and on everything that is worse or could not be judged."""
+    """Sentences that explain ratios and marks, and name everything that is worse or could not be judged."""
     interval = (
         "In brackets the least and largest ratio of their quartiles"
         if any(change.declared and change.declared.quartiles for change in changes)
@@ -57,13 +57,13 @@ def change_notes(changes: Sequence[Change], threshold: float) -> list[str]:
 
 
 def _titles(changes: Sequence[Change]) -> dict[str, str]:
-    """The heads of columns of ratios, in order, by figure."""
+    """The heads of the ratio columns, in order, by figure."""
     declared = dict.fromkeys(change.declared for change in changes if change.declared is not None)
     return {figure.name: figure.ratio_title or figure.head for figure in compared(declared)}
 
 
 def _tells(name: str, changes: Sequence[Change]) -> bool:
-    """Whether a field is a column: of those that are the same everywhere, only what a cell is called by."""
+    """Whether a field is a column: it differs between changes, or names a cell."""
     values = {change.row[name] for change in changes}
     return len(values) > 1 or (name in ALWAYS and values != {None})
 

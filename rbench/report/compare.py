@@ -21,24 +21,24 @@ Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "l
 
 Row: TypeAlias = dict[str, Any]
 Cells: TypeAlias = dict[tuple[Any, ...], dict[int, Row]]
-"""Rows by what they are of, and by seed."""
+"""Rows by the values of their key, and by seed."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one figure of one row.
+    """How one figure of one row changed.
 
     Attributes:
-        row: what it is of, by field.
+        row: the compared cells' fields.
         figure: name of the figure; `status` for cells that were lost.
         a: its median in the first run, over the pairs.
         b: in the second.
         pairs: seeds that have it in both.
-        ratio: of second to first; of test accuracy, of the errors 1 − accuracy. Above 1 is worse.
+        ratio: of second to first, for accuracy that of the errors 1 − accuracy. Above 1 is worse.
         verdict: `worse` or `better`, beyond the threshold and beyond noise; `within` the threshold; within `noise`;
-            `unknown`, where one pair says nothing; `lost`, of cells that no longer end ok.
-        reason: of those, how they ended.
-        declared: the figure itself; None of lost cells.
+            `unknown` where one pair shows no noise; `lost` for cells that no longer end ok.
+        reason: how lost cells ended.
+        declared: the figure itself; None for lost cells.
     """
 
     row: Row
@@ -53,7 +53,7 @@ class Change:
 
     @property
     def fails(self) -> bool:
-        """Whether it is what a gate is there to stop."""
+        """Whether a comparison with it fails."""
         return self.verdict in ("worse", "lost")
 
     def line(self) -> Row:
@@ -66,14 +66,13 @@ class Change:
 def compare(first: Sequence[Record], second: Sequence[Record], names: Sequence[str], threshold: float) -> list[Change]:
     """What changed between two runs of one experiment.
 
-    Cells are matched by all that says what they are of, and paired by seed. Those that did not end ok in the first run
-    are not compared. A timed figure of costs has quartiles; it changed beyond noise where those of the two runs do not
-    overlap.
+    Cells are matched by all fields that describe them, and paired by seed. Cells that did not end ok in the first run
+    are not compared. A timed cost has quartiles; it changed beyond noise where those of the two runs do not overlap.
 
     Args:
         first: records of the run to compare with.
         second: records of the run to judge.
-        names: figures to compare; those that do not depend on the time of day if empty.
+        names: figures to compare; all except timed ones if empty.
         threshold: ratio above which a figure is worse, below whose inverse it is better.
 
     Raises:
@@ -114,7 +113,7 @@ def _compare(
         raise SpecError(
             f"threshold {threshold:g}: give the ratio from which on a figure is worse, 1 or more, such as 1.1"
         )
-    # What failed does not know its device: it is that of the others.
+    # A failed cell does not know its device: it takes that of the others.
     devices = {line["backend"]: line["device"] for line in [*second, *first] if line["device"] is not None}
     a, b = (_cells(half, key, devices) for half in (first, second))
     if not a.keys() & b.keys():

@@ -20,7 +20,7 @@ WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
 PART = {"part": "part of a step", "sizes": "sizes", **WHERE}
 _OVER_SGD = [figure for figure in STEP_COST if figure.measures == "memory" and figure.compared != "never"]
-"""Figures that a table shows as what they are above those of SGD, too."""
+"""Figures that a table also shows as differences from SGD's."""
 
 RIGHT = {
     "batch", "ms", "pairs / ns", *(figure.head for figure in STEP_COST),
@@ -31,20 +31,20 @@ RIGHT = {
 def cost_rows(records: Sequence[Record]) -> list[Row]:
     """Rows with `rbench.cost.COST_FIELDS`.
 
-    Where they differ in it, rows have an `environment` as well, in words; of series their threads are among these.
+    Where environments differ, rows have an `environment` in words, which for series includes the threads.
     """
     found = told_apart([_facts(record) for record in records])
     return [plain(row) for row in found.beside([[record.row()] for record in records])]
 
 
 def _facts(record: Record) -> dict[str, str]:
-    """What is known of an environment; a series is of one number of threads, which its table does not show."""
+    """The facts of an environment; with the threads for a series, whose table does not show them."""
     found = facts(record.environment, record.provenance, record.cell.backend)
     return found | ({"threads": str(record.cell.threads)} if record.cell.series is not None else {})
 
 
 def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
-    """Rows with letters for their environments, None where all have one; and the words of each letter."""
+    """Rows with letters for their environments, None where all agree; and the words of each letter."""
     found = dict.fromkeys(row["environment"] for row in rows if "environment" in row)
     letters = {words: letter(place) for place, words in enumerate(found)}
     lettered = [{**row, "environment": letters.get(row.get("environment", ""))} for row in rows]
@@ -107,8 +107,9 @@ def cost_footnotes(records: Sequence[Record]) -> list[str]:
 
 
 def _shown(rows: list[Row], names: dict[str, str], figures: Any) -> pd.DataFrame:
-    """Text alone; threads, and how cases ended, where these differ; no figure that no row has."""
-    failed, threads = any(row["status"] != "ok" for row in rows), len({row["threads"] for row in rows}) > 1
+    """Text only; threads and endings where they differ; no figure that no row has."""
+    failed = any(row["status"] != "ok" for row in rows)
+    threads = len({row["threads"] for row in rows}) > 1
     lines = []
     for row in rows:
         line = {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
@@ -121,7 +122,7 @@ def _shown(rows: list[Row], names: dict[str, str], figures: Any) -> pd.DataFrame
 
 
 def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
-    """How a step is written beside the others, SGD's memory among them."""
+    """A function that writes a step's figures, with memory compared to SGD's."""
     place = ("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
     timed = any(row["step_ratio_to_sgd"] is not None for row in rows)
     sgd = {tuple(row[name] for name in place): row for row in rows if parse(row["method"])[0] == "sgd"}
@@ -150,7 +151,7 @@ def _part_figures(row: Row) -> dict[str, str]:
 
 
 def _written(row: Row, figure: Figure) -> str:
-    """A figure, and the quartiles of a ratio."""
+    """A figure, with quartiles if it is a ratio."""
     if row[figure.name] is None:
         return "–"
     low, high = figure.quartiles if figure.unit == RATIO and figure.quartiles else (figure.name, figure.name)

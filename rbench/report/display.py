@@ -1,4 +1,4 @@
-"""How a run shows itself: a progress bar with an estimate on a terminal, a line a cell elsewhere."""
+"""How a run shows itself: a progress bar with an estimate on a terminal, a line per cell elsewhere."""
 
 import threading
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def _bars(console: Console) -> Progress:
 
 
 class Bar:
-    """One bar over things of a kind."""
+    """One progress bar."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._task = progress, progress.add_task("", total=total)
@@ -94,7 +94,7 @@ class Bar:
         self._progress.update(self._task, description=_markup(words))
 
     def advance(self, count: int = 1) -> None:
-        """So many more are done."""
+        """Count more as done."""
         self._progress.advance(self._task, count)
 
 
@@ -107,7 +107,7 @@ def progress_bar(console: Console, total: int) -> Iterator[Bar]:
 
 @contextmanager
 def display(console: Console) -> Iterator[RunDisplay]:
-    """How a run goes on, shown while the block runs; the bars come with the first cell."""
+    """A run's progress, shown while the block runs; bars appear with the first cell."""
     progress = _bars(console)
     try:
         yield RunDisplay(console, progress)
@@ -132,17 +132,15 @@ def print_table(console: Console, records: list[Record]) -> None:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line as it is, whatever it says."""
+    """Print a line literally."""
     console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _markup(text: str) -> str:
-    """Text for what reads rich's markup."""
+    """Text escaped for rich's markup."""
     return escape(visible(text))
 
 
 def _line(record: Record) -> str:
-    cell = record.cell
-    where = cell.title
-    found = record.cell.words(record.figures) if record.status == "ok" else ""
-    return f"{where}: {record.status}" + (f", {record.reason or found}" if record.reason or found else "")
+    words = record.reason or (record.cell.words(record.figures) if record.status == "ok" else "")
+    return f"{record.cell.title}: {record.status}" + (f", {words}" if words else "")

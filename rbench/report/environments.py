@@ -1,6 +1,6 @@
-"""Which figures were made with one machine and software, and what tells the others apart.
+"""Which figures share a machine and software, and how the environments of others differ.
 
-Figures of two environments stand in rows of their own: no median, rank or profile is over both.
+Figures of two environments are in separate rows: no median, rank or profile mixes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,30 +11,30 @@ from rbench.run.provenance import EVERYWHERE
 from rbench.run.record import Record
 
 BEFORE_ENVIRONMENTS = ("rbench", "python", "cpu")
-"""What of its provenance a record stands for that is older than environments; with its commit and libraries."""
+"""Parts of the provenance that, with commit and libraries, stand for the environment in records without one."""
 
 
 class Environments(NamedTuple):
     """Several environments.
 
     Attributes:
-        labels: of each thing that was made, the letter of its environment; None where all agree.
-        words: by letter, what tells an environment from the others, such as `cpu Abacus, numpy 2.0`.
+        labels: the letter of each record's environment; None where all agree.
+        words: by letter, how an environment differs from the others, such as `cpu Abacus, numpy 2.0`.
     """
 
     labels: list[str | None]
     words: dict[str, str]
 
     def beside(self, rows: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """The rows of all the things, each with its `environment` in words where these differ."""
+        """The rows of all records, each with its `environment` in words where environments differ."""
         known = [{} if label is None else {"environment": self.words[label]} for label in self.labels]
         return [{**row, **own} for own, several in zip(known, rows, strict=True) for row in several]
 
 
 def environment_notes(words: Mapping[str, str]) -> list[str]:
-    """A sentence on what tells environments apart, given by letter; none where there is but one."""
-    told = "; ".join(f"{label}: {own}" for label, own in words.items())
-    return [f"Environments differ, and no figure is over two of them. {told}."] if told else []
+    """A sentence on how environments differ, given by letter; none where there is only one."""
+    known = "; ".join(f"{label}: {own}" for label, own in words.items())
+    return [f"Environments differ, and no figure is over two of them. {known}."] if known else []
 
 
 def environments(records: Sequence[Record]) -> Environments:
@@ -43,10 +43,10 @@ def environments(records: Sequence[Record]) -> Environments:
 
 
 def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
-    """The environments of things that were made, each with what it says of its own.
+    """The environments of records, given the facts of each.
 
-    Two things are of one environment where they agree in all that both say: a record of PyTorch says more than one of
-    NumPy. What says nothing is taken for the first.
+    Two records share an environment where they agree in all facts that both have: a record of PyTorch has more than one
+    of NumPy. A record without facts gets the first environment.
     """
     places: dict[tuple[tuple[str, str], ...], int] = {}
     found: list[dict[str, str]] = []
@@ -68,10 +68,10 @@ def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
 
 
 def facts(environment: dict[str, str], provenance: dict[str, Any], backend: str) -> dict[str, str]:
-    """What is known of an environment; where nothing was stored, as before there were any, by the provenance.
+    """The facts of an environment; where none was stored, as in old records, by the provenance.
 
     Args:
-        environment: what was stored.
+        environment: the stored one.
         provenance: software and hardware.
         backend: SPEC of the backend, whose libraries count.
     """
@@ -80,7 +80,8 @@ def facts(environment: dict[str, str], provenance: dict[str, Any], backend: str)
     found = {name: str(provenance[name]) for name in BEFORE_ENVIRONMENTS if provenance.get(name)}
     if isinstance(commit := provenance.get("commit"), dict):
         found["commit"] = f"{str(commit.get('id'))[:10]}{' with changes' if commit.get('dirty') else ''}"
-    libraries, name = provenance.get("libraries"), backend.partition("[")[0]
+    libraries = provenance.get("libraries")
+    name = backend.partition("[")[0]
     for library, version in libraries.items() if isinstance(libraries, dict) else ():
         if library in EVERYWHERE or library.startswith(name):
             found[library] = str(version)

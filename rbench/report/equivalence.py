@@ -1,4 +1,4 @@
-"""What the equivalence gate found, as a table by check and backend."""
+"""Results of the equivalence gate, as a table by check and backend."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from rbench.testing import TOLERANCE, Result
 
 
 def equivalence_table(results: Sequence[Result]) -> str:
-    """Markdown: a row a check, a column a backend, device and dtype, in each cell the worst relative error."""
+    """Markdown: a row per check, a column per backend, device and dtype, in each cell the worst relative error."""
     lines = [
         {
             "check": result.case.check,
@@ -30,7 +30,7 @@ def equivalence_table(results: Sequence[Result]) -> str:
 
 
 def equivalence_notes(results: Sequence[Result]) -> list[str]:
-    """Sentences on the tolerances, those of a case's own with their reasons, and every miss."""
+    """Sentences on the tolerances, on cases' own tolerances with their reasons, and on every miss."""
     usual = {result.dtype: TOLERANCE[result.dtype] for result in results}
     notes = [
         "Largest ‖found − expected‖ / ‖expected‖ of each check against a dense float64 oracle; tolerance "
@@ -50,7 +50,7 @@ def equivalence_notes(results: Sequence[Result]) -> list[str]:
 
 
 def equivalence_json(results: Sequence[Result]) -> str:
-    """One object a case and backend."""
+    """One object per case and backend."""
     rows = [
         {
             "check": result.case.check,

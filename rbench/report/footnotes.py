@@ -1,4 +1,4 @@
-"""What a reader must know beside a table's figures."""
+"""What a table's reader must know beside its figures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     places = environments(records)
     return [
         *_seeds(len({cell.seed for cell in cells})),
-        *(["fixed: what is random, and yet as at seed 0 at every seed."] if any(cell.fixed for cell in cells) else []),
+        *(["fixed: random sources that are the same at every seed."] if any(cell.fixed for cell in cells) else []),
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
         "to target: training time and steps at the first evaluation that met the task's target.",
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
@@ -77,7 +77,7 @@ def _tuning(records: Sequence[Record]) -> list[str]:
 
 
 def _searched(record: Record) -> bool:
-    """Whether the settings were searched for the cell's budget; a search is for one task."""
+    """Whether the settings were searched for the cell's budget; the search is always for its task."""
     return record.tuning is not None and record.tuning.budget == record.training.budget.length
 
 
@@ -104,8 +104,8 @@ def machines(known: Sequence[dict[str, Any]], labels: Sequence[str | None]) -> l
     """A sentence on each machine and its software.
 
     Args:
-        known: provenances; of empty ones nothing is said.
-        labels: the letter of each one's environment, None where all agree.
+        known: provenances; empty ones are left out.
+        labels: the letter of each environment, None where all agree.
     """
     lines = (
         f"{f'{label}: ' if label else ''}{p.get('cpu') or 'CPU not known'}, {_source(p)}, "

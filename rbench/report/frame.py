@@ -1,4 +1,4 @@
-"""Records as pandas frames: raw rows, and one row a method with medians over its seeds."""
+"""Records as pandas frames: raw rows, and one row per method with medians over its seeds."""
 
 import math
 from collections import Counter
@@ -22,36 +22,36 @@ COMPETITION = [
     "suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official", "environment",
     "dataset_sha256",
 ]  # fmt: skip
-"""What methods share that compete."""
+"""The columns that competing methods share."""
 
 GROUP = [*COMPETITION, "method"]
 
 
 def rows(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a record, in their order; a missed target takes forever.
+    """One row per record, in their order; the time to a missed target is infinite.
 
     Returns:
-        The columns `FIELDS`, and `environment`: the letter of the record's, None where all agree.
+        The columns `FIELDS`, and `environment`: the letter of the record's environment, None where all agree.
     """
     frame = pd.DataFrame([with_misses(record.row()) for record in records], columns=list(FIELDS))
     return frame.assign(environment=pd.Series(environments(records).labels, index=frame.index, dtype=object))
 
 
 def with_misses(row: Line) -> Line:
-    """A row of which a missed target takes forever."""
+    """A row with infinite times to a missed target."""
     forever = {figure.name: math.inf for figure in TRAINING if figure.until_target}
     return row | forever if row.get("target_reached") is False else row
 
 
 def raw_rows(records: Sequence[Record]) -> list[Line]:
-    """One plain row a record, with `FIELDS`, and `environment` in words where records differ in it."""
+    """One plain row per record, with `FIELDS`, and `environment` in words where records differ in it."""
     return environments(records).beside([[record.row()] for record in records])
 
 
 def history(records: Sequence[Record]) -> pd.DataFrame:
-    """One row an evaluation of a record: its cell, the step, the training seconds until then, and the figures.
+    """One row per evaluation of a record: its cell, the step, the training seconds until then, and the figures.
 
-    Where records differ in it, `environment` says in words what it was made with.
+    Where records differ in it, `environment` describes a record's environment in words.
     """
     lines = []
     for record in records:
@@ -62,7 +62,7 @@ def history(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def name_of(spec: str) -> str:
-    """The name in a SPEC; all of what is no SPEC."""
+    """The name in a SPEC; the whole text where it is no SPEC."""
     try:
         return parse(spec)[0]
     except SpecError:
@@ -70,14 +70,14 @@ def name_of(spec: str) -> str:
 
 
 def located(frame: pd.DataFrame) -> pd.DataFrame:
-    """Raw rows, completed with what a run that died could not say: its device and data are those of the others."""
+    """Raw rows, where failed runs take their missing device and data from the others."""
     known = {"device": "backend", "dataset_official": "task", "dataset_sha256": "task"}
     others = {name: frame.groupby(of)[name].transform("first") for name, of in known.items()}
     return frame.assign(**{name: frame[name].fillna(other) for name, other in others.items()})
 
 
 def several_data(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Of each task whose data are not the same in all rows, their sums."""
+    """The sums of the data of each task whose rows have different ones."""
     sums = frame[["task", "dataset_sha256"]].dropna().drop_duplicates()
     found = {str(task): [str(one) for one in own] for task, own in sums.groupby("task", sort=False)["dataset_sha256"]}
     return {task: own for task, own in found.items() if len(own) > 1}
@@ -90,10 +90,10 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         frame: raw rows, as `rows` makes them.
 
     Returns:
-        The columns of `GROUP`; `seeds`, how many were run; `status` and `reason`, a failure where there is one, with
-        how many failed; and for each figure the median over the seeds that ended `ok`, with `_low` and `_high` for its
-        interval as `median_interval` finds it, and `_mark` as `marks` gives it among the methods that share a
-        `COMPETITION`. Within a task methods are in order of the figure that judges it; failures come last.
+        The columns of `GROUP`; `seeds`, how many were run; `status` and `reason`, with the number of failures if any;
+        and for each figure the median over the seeds that ended `ok`, with `_low` and `_high` for its interval by
+        `median_interval`, and `_mark` by `marks` among the methods that share a `COMPETITION`. Within a task methods
+        are in order of the figure that judges it; failures come last.
     """
     if frame.empty:
         columns = [f"{figure.name}{end}" for figure in TRAINING for end in ("", "_low", "_high", "_mark")]
@@ -121,7 +121,7 @@ def lines_of(frame: pd.DataFrame) -> list[Line]:
 
 
 def _grouped(lines: Iterable[Line], names: Sequence[str]) -> list[list[Line]]:
-    """Lines that agree in all of the names, in order of the first of each."""
+    """Lines grouped by the values of the names, in order of first appearance."""
     found: dict[tuple[Any, ...], list[Line]] = {}
     for line in lines:
         found.setdefault(tuple(line[name] for name in names), []).append(line)
@@ -129,7 +129,7 @@ def _grouped(lines: Iterable[Line], names: Sequence[str]) -> list[list[Line]]:
 
 
 def _compared(groups: list[list[Line]]) -> list[Line]:
-    """The rows of the methods that compete, each given by its records."""
+    """A row per competing method, given the records of each."""
     lines = [_ends(group) for group in groups]
     for figure in TRAINING:
         name = figure.name
@@ -142,7 +142,7 @@ def _compared(groups: list[list[Line]]) -> list[Line]:
 
 
 def _by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
-    """A figure of the records that ended `ok` and have it, by seed in increasing order; of repeats the median."""
+    """A figure of the records that ended `ok` and have it, by increasing seed; the median of repeats."""
     found: dict[int, list[float]] = {}
     for line in group:
         if line["status"] == "ok" and line[figure] is not None:
@@ -151,7 +151,7 @@ def _by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
 
 
 def _ends(group: list[Line]) -> Line:
-    """What the records of a method are of, and how they ended."""
+    """The group of a method's records, and how they ended."""
     seeds = {line["seed"] for line in group}
     failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line["seed"]))
     kinds = Counter(status for _, status in dict.fromkeys((line["seed"], line["status"]) for line in failed))

@@ -10,7 +10,7 @@ from rbench.run.run_file import RunFile, read_run_file
 
 
 def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
-    """All records, and warnings: of each directory, cells that have not run and files that cannot be read.
+    """All records, and warnings about cells that have not run and files that cannot be read.
 
     Records of a newer version are left out, and the warning names the version.
 
@@ -50,7 +50,7 @@ def by_fields(records: Sequence[Record]) -> dict[tuple[str, ...], list[Record]]:
 
 
 def _plan(directory: Path) -> tuple[RunFile | None, str]:
-    """What a directory planned; None where that cannot be read, and then why, as the end of a sentence."""
+    """A directory's plan; where that cannot be read None, and why, as the end of a sentence."""
     try:
         return read_run_file(directory), ""
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def _plan(directory: Path) -> tuple[RunFile | None, str]:
 
 
 def _missing(directory: Path, plan: RunFile, there: set[str]) -> list[str]:
-    """A warning of cells without a record: of the last request, and of those before it."""
+    """A warning about cells without a record, of the last request and of earlier ones."""
     own, before = plan.missing(there)
     if not own and not before:
         return []

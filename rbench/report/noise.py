@@ -1,4 +1,4 @@
-"""What seeds say of a figure: an interval of its median, ratios of paired seeds, and what lies within noise."""
+"""Noise over seeds: intervals of medians, ratios of paired seeds, and which differences lie within noise."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 ALL_RANGE = 5
-"""So many values or fewer have their range as the interval of their median."""
+"""Up to this many values have their range as the interval of their median."""
 
 RESAMPLES = 9999
 
 IDENTICAL = 1e-9
-"""Logarithms of ratios that differ by less are one number: the t-test knows no noise that small."""
+"""Logarithms of ratios that differ by less count as equal: the t-test cannot judge noise that small."""
 
 
 def median_interval(values: ArrayLike) -> tuple[float, float]:
@@ -39,10 +39,10 @@ def median_interval(values: ArrayLike) -> tuple[float, float]:
 
 @cache
 def _middles(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ranks of the two values whose mean is the median, of each resample of so many values; one twice if it is odd.
+    """Ranks of the two values whose mean is a resample's median, for each resample; equal where `count` is odd.
 
-    The resamples are those of `scipy.stats.bootstrap` with `rng=0`. They depend on the number of values alone, so that
-    the intervals of a table share them.
+    The resamples are those of `scipy.stats.bootstrap` with `rng=0`. They depend only on the number of values, so the
+    intervals of a table share them.
     """
     drawn = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
     middles = (count - 1) // 2, count // 2
@@ -57,7 +57,7 @@ class Ratio(NamedTuple):
         middle: geometric mean of the ratios.
         low: lower end of its 95 % interval, nan for one pair.
         high: upper end, nan for one pair.
-        p: how likely a mean so far from 1 is where there is no difference, nan for one pair.
+        p: probability of a mean this far from 1 if there is no difference, nan for one pair.
     """
 
     middle: float
@@ -70,7 +70,7 @@ def paired_ratio(first: ArrayLike, second: ArrayLike) -> Ratio:
     """The ratio of second to first over n pairs, by the paired t-test of their logarithms.
 
     It is valid for as few as two pairs where the logarithms' differences are about normal. Equal figures have ratio 1,
-    be they 0 or infinite. A ratio of 0 or ∞ is taken for a difference where every pair has it, otherwise for none.
+    even 0 or infinite ones. A ratio of 0 or ∞ counts as a difference only where every pair has it.
 
     Args:
         first: figures (n,), not negative.
@@ -107,11 +107,11 @@ def marks(figures: "Sequence[Mapping[int, float] | pd.Series[Any]]", *, higher: 
     methods that are called different at most 5 % are expected to be so by chance (Benjamini and Hochberg 1995).
 
     Args:
-        figures: of each method, by seed; methods that have none are empty.
+        figures: of each method, by seed; empty for a method without any.
         higher: whether more is better.
 
     Returns:
-        `*` for the best, `~` for those not shown to differ, and else nothing; nothing at all where fewer than two
+        `*` for the best, `~` for those not shown to differ, else an empty text; all are empty where fewer than two
         methods have two seeds.
     """
     known = [dict(values) for values in figures]
@@ -130,8 +130,8 @@ def marks(figures: "Sequence[Mapping[int, float] | pd.Series[Any]]", *, higher: 
 
 
 def _differ(p: dict[int, float]) -> set[int]:
-    """Those that differ, by the p of each."""
-    if min(p.values(), default=1.0) >= 1 - CONFIDENCE:  # adjusted, none is smaller
+    """The indices that differ, given the p of each."""
+    if min(p.values(), default=1.0) >= 1 - CONFIDENCE:  # adjustment makes none smaller
         return set()
     from scipy import stats
 

@@ -7,20 +7,20 @@ from rbench.report.frame import name_of
 from rbench.run.record import Record
 
 COMPARED = ("rbench", "commit")
-"""Of a provenance, what two runs are made to compare."""
+"""Parts of a provenance that a comparison is expected to differ in."""
 
 Facts: TypeAlias = dict[str, set[str]]
 
 
 def unlike(first: Facts, second: Facts) -> list[str]:
-    """What differs between two runs apart from rbench itself, of what both say, such as `cpu: this → that`."""
+    """Facts that both runs have and that differ, apart from rbench itself, such as `cpu: this → that`."""
     words = {name: [", ".join(sorted(side[name])) for side in (first, second)] for name in first if name in second}
     return [f"{name}: {before} → {after}" for name, (before, after) in words.items() if before != after]
 
 
 def run_facts(records: Collection[Record]) -> Facts:
     """Software, hardware and data of a run, each fact with all of its values."""
-    alike = {repr(record.provenance): record.provenance for record in records}  # most are
+    alike = {repr(record.provenance): record.provenance for record in records}  # most agree
     found = _facts(alike.values())
     read = {(record.cell.data, record.figures.get("dataset_sha256")) for record in records}
     for data, sha in read:

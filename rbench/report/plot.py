@@ -1,4 +1,4 @@
-"""Plots as files: exactly the file that was named, whole or not at all."""
+"""Plots as files: exactly the named file is written, completely or not at all."""
 
 import io
 import os
@@ -26,11 +26,11 @@ def new_plot(width: float, height: float) -> "Figure":
 
 
 def check_plot(path: Path) -> None:
-    """Refuse a file that no plot can be written to, before there is one.
+    """Refuse a file that no plot can be written to.
 
     Raises:
-        RbenchError: matplotlib is not installed, or knows no form of this ending; the path is a folder, a device or
-            another thing that is no file; its folder does not exist; or it cannot be written.
+        RbenchError: matplotlib is not installed, or does not know the file's ending; the path is a folder, a device or
+            otherwise no file; its folder does not exist; or it cannot be written.
     """
     known = new_plot(1, 1).canvas.get_supported_filetypes()
     try:
@@ -50,26 +50,27 @@ def check_plot(path: Path) -> None:
 
 
 def save_plot(figure: "Figure", path: Path, dpi: int) -> None:
-    """Write a figure in the form that the ending of the path names; what is there stays until it is whole.
+    """Write a figure in the form of the path's ending; an earlier file stays until this one is complete.
 
     Raises:
-        RbenchError: as of `check_plot`, or it could not be drawn or written.
+        RbenchError: as `check_plot`, or it could not be drawn or written.
     """
     check_plot(path)
-    target, drawn = path.resolve(), io.BytesIO()  # behind a link, which stays
+    target = path.resolve()  # the file behind a link
+    drawn = io.BytesIO()
     temporary = target.with_name(f".rbench-plot-{os.getpid()}")
     try:
         figure.savefig(drawn, format=_form(path), dpi=dpi)
         temporary.write_bytes(drawn.getbuffer())
         temporary.replace(target)
-    except (OSError, RuntimeError, ValueError) as error:  # forms such as .pgf take programs that may not be there
+    except (OSError, RuntimeError, ValueError) as error:  # forms such as .pgf need programs that may be missing
         raise _refusal(path, str(error)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def plain_label(text: str) -> str:
-    """Text in a plot as it is: not hidden as labels that begin with `_` are, and no mathematics between dollars."""
+    """Text that a plot shows literally, even with a leading `_` or dollars."""
     shown = visible(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 

@@ -1,4 +1,4 @@
-"""Records as problems that methods compete on: a matrix of what each method took, for ranks and profiles over tasks."""
+"""Records as problems that methods compete on: a matrix of scores for ranks and profiles over tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from rbench.run.record import Record, plain
 from rbench.spec import parse
 
 PLACE = ["backend", "device", "dtype", "threads", "fixed", "environment"]
-"""Where methods compete."""
+"""The columns that make a place where methods compete."""
 
 TASK = ["suite", "task", "budget"]
 By: TypeAlias = Literal["test figure", "seconds to target"]
@@ -25,13 +25,13 @@ By: TypeAlias = Literal["test figure", "seconds to target"]
 
 @dataclass(frozen=True)
 class Problems:
-    """What methods took on the problems of one place.
+    """Scores of methods on the problems of one place.
 
     Attributes:
         place: the values of `PLACE`, by name; `environment`, in words, where records differ in it.
-        by: what was taken: the first figure of `judging` that a task has, or training seconds until its target.
-        scores: a row a problem, (task, seed); a column a method. Less is better, and infinite is a method that failed
-            or missed the target.
+        by: what is scored: the first figure of `judging` that a task has, or training seconds until its target.
+        scores: a row per problem (task, seed), a column per method. Less is better; infinite where a method failed or
+            missed the target.
         left_out: methods that were not run on every task.
     """
 
@@ -47,11 +47,11 @@ class Problems:
 
 
 def problems(records: Sequence[Record], by: By) -> list[Problems]:
-    """The problems of each place; none of a place where no task has the figure, or no method was run on every task.
+    """The problems of each place where some task has the figure and some method was run on every task.
 
-    A method is here its name with the settings that `rbench tune` does not vary, so that it is one method over tasks,
-    whatever its rate on each. Where two methods of a task would then be one, both keep their whole SPEC. Of a task's
-    seeds those count that every method has which is not left out.
+    Here a method is its name with the settings that `rbench tune` does not vary, so that it is one method over tasks,
+    whatever its rate on each. Where two methods of a task would become one, both keep their whole SPEC. Of a task's
+    seeds only those count that every method has, except methods left out.
 
     Raises:
         DataError: the data of a task are not the same in all records.
@@ -86,7 +86,7 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
 
 
 def _scored(task: pd.DataFrame, by: By) -> pd.DataFrame:
-    """Records of one task with a score each; empty where none of them has the figure."""
+    """Records of one task, each with a score; empty where none has the figure."""
     figures = [SECONDS_TO_TARGET] if by == "seconds to target" else judging(TRAINING)
     figure = next((one for one in figures if task[one.name].notna().any()), None)
     if figure is None:
@@ -96,7 +96,7 @@ def _scored(task: pd.DataFrame, by: By) -> pd.DataFrame:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """Tasks and methods by names that are as short as they can be without two being one."""
+    """Tasks and methods under the shortest names that keep them apart."""
     several = [name for name in ("suite", "budget") if table.groupby("task")[name].nunique().max() > 1]
     tasks = table[["task", *several]].agg(", ".join, axis=1)
     short = table["method"].map({spec: untuned(spec) for spec in table["method"].unique()})
@@ -105,7 +105,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def untuned(spec: str) -> str:
-    """A method's SPEC without its rate, the rate's schedule, and what else its search space has."""
+    """A method's SPEC without its rate, the rate's schedule, and its other searched settings."""
     try:
         name, settings = parse(spec)
         varied = {"lr", "schedule", *plugins().find("methods", name).search_space}
@@ -127,15 +127,15 @@ def place_tables(
     """A table for each place with its notes, as text.
 
     Args:
-        found: what the tables are of.
-        tables: of text, a row a method.
-        notes: sentences on each.
+        found: the problems of each table.
+        tables: of text, a row per method.
+        notes: sentences on each table.
         form: how to write them.
     """
     parts = []
     for one, place, table, said in zip(found, place_columns(found), tables, notes, strict=True):
         lines = [{**place, "method": method, **row} for method, row in table.to_dict("index").items()]
         if one.left_out:
-            said = [*said, f"Left out, for not every task has them: {', '.join(one.left_out)}."]
+            said = [*said, f"Left out, as they were not run on every task: {', '.join(one.left_out)}."]
         parts += [written(pd.DataFrame(lines), form, set(table.columns)), written_notes(said, form)]
     return "\n\n".join(parts)

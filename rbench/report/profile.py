@@ -15,7 +15,7 @@ from rbench.report.table import Format, raw
 from rbench.run.record import Record
 
 TAUS = (1.0, 1.25, 1.5, 2.0, 4.0, 8.0, math.inf)
-"""Where the table reads the profile; ∞ is whether the target is reached at all."""
+"""Where the table reads the profile; ∞: the target is reached at all."""
 
 
 def timed_problems(records: Sequence[Record]) -> list[Problems]:
@@ -41,11 +41,11 @@ def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
     """ρ(τ), the share of problems on which a method took at most τ times the quickest method's seconds.
 
     Args:
-        scores: a row a problem, a column a method; infinite is a miss.
+        scores: a row per problem, a column per method; infinite is a miss.
         taus: at least 1; at ∞ the share of problems that the method solved.
 
     Returns:
-        A row a method, best at the smallest τ first; a column a τ.
+        A row per method, best at the smallest τ first; a column per τ.
     """
     times = ratios(scores)
     shares = {method: [float(np.mean((t <= tau) & np.isfinite(t))) for tau in taus] for method, t in times.items()}
@@ -54,7 +54,7 @@ def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
 
 
 def render_profiles(records: Sequence[Record], form: Format) -> str:
-    """Tables of ρ, with notes where the form is one to look at.
+    """Tables of ρ, with notes except in `csv` and `json`.
 
     Raises:
         DataError: no task has a target.
@@ -85,11 +85,11 @@ def _note(found: Problems) -> str:
 
 
 def draw_profiles(records: Sequence[Record], path: Path) -> None:
-    """Write a plot of ρ over τ, a panel a place, in the form that the ending of `path` names.
+    """Write a plot of ρ over τ, a panel per place, in the form of `path`'s ending.
 
     Raises:
         DataError: no task has a target.
-        RbenchError: matplotlib is not there, or the file cannot be written.
+        RbenchError: matplotlib is not installed, or the file cannot be written.
     """
     check_plot(path)
     found = timed_problems(records)

@@ -15,7 +15,7 @@ from rbench.report.table import Format, raw
 from rbench.run.record import Record
 
 FEWEST_TASKS, FEWEST_METHODS = 5, 3
-"""Below five tasks the distribution that the test takes for granted is not near, and it finds next to nothing."""
+"""With fewer tasks the distribution that the test assumes is a poor approximation, and it finds next to nothing."""
 
 CRITERIA: tuple[By, ...] = ("test figure", "seconds to target")
 
@@ -25,11 +25,11 @@ class Ranking:
     """Ranks of methods on the tasks of one place.
 
     Attributes:
-        problems: what was ranked.
-        ranks: a row a method, a column a task; 1 is best, equals share the mean of their ranks. A task's order is that
-            of medians over seeds, a failure or miss counting as infinite.
+        problems: the ranked problems.
+        ranks: a row per method, a column per task; 1 is best, ties share the mean of their ranks. Methods are ranked by
+            medians over seeds; a failure or miss counts as infinite.
         mean: mean rank of each method, best first.
-        p: of Friedman's test that all methods are alike; nan where it cannot be made.
+        p: of Friedman's test that all methods are alike; nan where there is no test.
         critical: the difference of mean ranks from which two methods differ, by Nemenyi's test; nan without a test.
     """
 
@@ -58,7 +58,7 @@ def ranking(found: Problems) -> Ranking:
 
     medians = found.scores.groupby(level="task", sort=False).median()
     ranks = pd.DataFrame(stats.rankdata(medians, axis=1), index=medians.index, columns=medians.columns).T
-    mean = ranks.mean(axis=1).sort_values(kind="stable")  # columns are in order of name, so equals are too
+    mean = ranks.mean(axis=1).sort_values(kind="stable")  # columns are in order of name, so ties are too
     k, n = ranks.shape
     if n < FEWEST_TASKS or k < FEWEST_METHODS:
         return Ranking(found, ranks.loc[mean.index], mean, np.nan, np.nan)
@@ -69,7 +69,7 @@ def ranking(found: Problems) -> Ranking:
 
 
 def render_ranking(records: Sequence[Record], form: Format) -> str:
-    """Tables of ranks by test figure and by seconds to target, with notes where the form is one to look at.
+    """Tables of ranks by test figure and by seconds to target, with notes except in `csv` and `json`.
 
     Raises:
         DataError: there is nothing to rank.
@@ -107,16 +107,16 @@ def _notes(found: Ranking) -> list[str]:
     k, n = found.ranks.shape
     test = f"Friedman's test over {n} tasks: p = {found.p:.2g}"
     if math.isnan(found.p):
-        told = f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. "
-        told += "The order may well be chance."
+        verdict = f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. "
+        verdict += "The order may well be chance."
     elif found.p >= 1 - CONFIDENCE:
-        told = f"{test}, no method is shown to differ from another."
+        verdict = f"{test}, no method is shown to differ from another."
     else:
-        told = (
+        verdict = (
             f"{test}. ~ is not shown to differ from the best: its mean rank is less than {found.critical:.2f} away, "
             "Nemenyi's critical difference at 5 % (Demšar 2006)."
         )
     ranks = (
         f"Ranks of medians over seeds of {what}; a method that failed on a task, or missed its target, is last there"
     )
-    return [f"{ranks}; equals share.", told]
+    return [f"{ranks}; ties share the mean of their ranks.", verdict]

@@ -1,4 +1,4 @@
-"""Sweeps read: how fast time and memory grow, where one method overtakes another, and a picture."""
+"""Analysis of sweeps: how fast time and memory grow, where one method overtakes another, and a plot."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from rbench.report.table import end_in_words
 from rbench.spec import parse
 
 FEWEST_POINTS = 3
-"""Points of a fit; two have no uncertainty."""
+"""Fewest points of a fit; two have no uncertainty."""
 
 
 class Exponent(NamedTuple):
@@ -39,9 +39,9 @@ class Series(NamedTuple):
 
     Attributes:
         sweep: what grows.
-        backend: where.
-        label: the method, by the settings in which those of the sweep differ.
-        rows: with figures, smallest first.
+        backend: backend, device, dtype and environment.
+        label: the method, by the settings in which the sweep's methods differ.
+        rows: rows with figures, smallest first.
     """
 
     sweep: str
@@ -50,18 +50,18 @@ class Series(NamedTuple):
     rows: list[dict[str, Any]]
 
     def points(self, figure: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Sizes, and a figure at each, where it is there and above 0."""
+        """Sizes, and a figure at each size where it is known and above 0."""
         found = [(row["size"], row[figure]) for row in self.rows if row[figure]]
         sizes, values = zip(*found, strict=True) if found else ((), ())
         return np.asarray(sizes, float), np.asarray(values, float)
 
 
 class Crossover(NamedTuple):
-    """Where one series begins to lie below another.
+    """The size from which one series lies below another.
 
     Attributes:
         size: the first such size.
-        everywhere: whether it lay below at every size that was measured.
+        everywhere: whether it lies below at every measured size.
     """
 
     size: float
@@ -87,14 +87,14 @@ def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
     if chosen.sum() < FEWEST_POINTS:
         return None
     fit = stats.linregress(np.log(x[chosen]), np.log(y[chosen]))
-    # SciPy has no number for the error of a constant, whose residuals are zero.
+    # SciPy returns nan as the error of a constant, whose residuals are zero.
     error = 0.0 if np.isnan(fit.stderr) else float(fit.stderr)
     spread = float(stats.t.ppf(0.975, chosen.sum() - 2)) * error
     return Exponent(float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread)
 
 
 def paper_operations(row: dict[str, Any]) -> float:
-    """What the paper states for a step: Σ_l n_l d² + d³ by Woodbury, and Σ_l n_l³ by inversion (arXiv 2603.03610)."""
+    """The paper's operations per step: Σ_l n_l d² + d³ by Woodbury, and Σ_l n_l³ by inversion (arXiv 2603.03610)."""
     net, shape = network(row["network"])
     ((d,),) = net.out_space((shape,))  # type: ignore[misc]
     sizes = [layer.n_parameters for layer in net.layers]
@@ -103,10 +103,10 @@ def paper_operations(row: dict[str, Any]) -> float:
 
 
 def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
-    """From which size on the first series lies below the second, up to the largest that both have.
+    """The size from which the first series lies below the second, up to the largest that both have.
 
-    Between two sizes the logarithms are taken as straight lines. None where the first lies above at the largest size
-    that both have, or they have none in common.
+    Between sizes, logarithms are interpolated linearly. None where the first lies above at the largest common size, or
+    there is no common size.
     """
     one, other = (dict(zip(*series.points(figure), strict=True)) for series in (first, second))
     common = sorted(set(one) & set(other))
@@ -123,7 +123,7 @@ def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
 
 
 def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
-    """A row a series: sizes measured, and exponents of time, counted operations, the paper's count and memory."""
+    """A row per series: sizes measured, and exponents of time, counted operations, the paper's count and memory."""
     lines = []
     for series in found:
         sizes, _ = series.points(STEP_SECONDS.name)
@@ -144,9 +144,9 @@ def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
 
 
 def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
-    """From which size on which of two series of a sweep is quicker, and which takes less memory.
+    """Which of two series of a sweep is quicker and which takes less memory, and from which size.
 
-    A row for each series beside the sweep's first, and for each other pair that cross.
+    A row for each pair with the sweep's first series, and for each other pair that crosses.
     """
     lines = []
     firsts = {(series.sweep, series.backend): series for series in reversed(found)}
@@ -161,7 +161,7 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
 
 
 def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
-    """A table a sweep and backend: a row a size, time and memory of each method."""
+    """A table per sweep and backend: a row per size, with time and memory of each method."""
     labels = _labels(rows)
     tables = []
     for sweep, place in dict.fromkeys((row["sweep"], _place(row)) for row in rows):
@@ -175,7 +175,7 @@ def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
 
 
 def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Where a series has no further figures, and why."""
+    """Where each series ends early, and why."""
     labels = _labels(rows)
     ends: dict[tuple[str, str, str], str] = {}
     for row in rows:
@@ -187,12 +187,13 @@ def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def plot_sweeps(found: Sequence[Series], path: Path) -> None:
-    """Write time and memory over size as a picture, a column a sweep, both axes logarithmic.
+    """Write a plot of time and memory over size, a column per sweep, both axes logarithmic.
 
     Raises:
         RbenchError: matplotlib is not installed, or the file cannot be written.
     """
-    sweeps, places = list(dict.fromkeys(s.sweep for s in found)), list(dict.fromkeys(s.backend for s in found))
+    sweeps = list(dict.fromkeys(series.sweep for series in found))
+    places = list(dict.fromkeys(series.backend for series in found))
     labels = list(dict.fromkeys(series.label for series in found))
     picture = new_plot(3.4 * len(sweeps) + 1, 6.4)
     axes = picture.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
@@ -226,7 +227,7 @@ def _place(row: dict[str, Any]) -> str:
 
 
 def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Each method of rows by the values of the settings in which they differ; by its name where in none."""
+    """Each method's label: the values of the settings in which methods differ, or its name where none do."""
     parsed = {spec: parse(spec) for spec in dict.fromkeys(row["method"] for row in rows)}
     keys = dict.fromkeys(key for _, settings in parsed.values() for key in settings)
     differ = [key for key in keys if len({str(settings.get(key)) for _, settings in parsed.values()}) > 1]

@@ -1,4 +1,4 @@
-"""The comparison table, in words: which columns to show, and how to write figures."""
+"""The comparison table as text: which columns it shows, and how it writes figures."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from rbench.text import csv, html, json_text, latex, markdown, paragraph
 
 Format: TypeAlias = Literal["markdown", "latex", "csv", "html", "json"]
 Look: TypeAlias = Literal["markdown", "latex", "html"]
-"""Forms to look at; the others are raw rows."""
+"""Forms to look at; the others hold raw rows."""
 
 WRITE: dict[Look, Callable[[str], str]] = {"markdown": markdown, "latex": latex, "html": html}
 SUM = 8
@@ -23,9 +23,9 @@ SUM = 8
 
 
 def comparison(records: Sequence[Record]) -> pd.DataFrame:
-    """The table to look at: text alone, a row a method, medians over seeds with their intervals and marks.
+    """The table to look at: text only, a row per method, medians over seeds with intervals and marks.
 
-    Columns that say the same in every row, or nothing in any, are left out, but for task, method and status.
+    Columns that are the same or empty in every row are left out, except task, method and status.
     """
     table = summary(rows(records))
     shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
@@ -63,13 +63,13 @@ def render_history(records: list[Record], form: Literal["csv", "json"]) -> str:
 
 
 def raw(lines: Sequence[dict[str, Any]], form: Literal["csv", "json"]) -> str:
-    """Lines of data as text; what is not finite is null."""
+    """Lines of data as text; numbers that are not finite become null."""
     lines = [plain(line) for line in lines]
     return json_text(lines) if form == "json" else csv_text(pd.DataFrame(lines))
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as CSV whose text no spreadsheet takes for formulas."""
+    """A frame as CSV, with text that no spreadsheet reads as a formula."""
     safe = frame.apply(lambda column: column.map(csv) if column.dtype == object or column.dtype == "str" else column)
     return str(safe.rename(columns=csv).to_csv(index=False)).rstrip()
 
@@ -78,15 +78,15 @@ def written(shown: pd.DataFrame, form: Look, figures: Collection[str]) -> str:
     """A table of text in a form to look at.
 
     Args:
-        shown: text alone.
-        form: which.
+        shown: text only.
+        form: the form.
         figures: titles of the columns to align to the right.
     """
     alignment = ["right" if name in figures else "left" for name in shown.columns]
     shown = shown.map(WRITE[form]).rename(columns=WRITE[form])
     if form == "latex":
         text = str(shown.style.hide(axis="index").to_latex(hrules=True, column_format="".join(s[0] for s in alignment)))
-        # After the end of a row, these would be a part of it.
+        # After the end of a row, LaTeX would read these as a part of it.
         return re.sub(r"^(?=[*\[])", "{}", text.rstrip(), flags=re.MULTILINE)
     if form == "html":
         with pd.option_context("display.max_colwidth", None):
@@ -111,11 +111,11 @@ def _figure(line: dict[Any, Any], figure: Figure) -> str:
 
 
 def end_in_words(row: Mapping[Any, Any]) -> str:
-    """How what a row is of ended, and why."""
+    """How a row's cells ended, and why."""
     return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
 
 
 def with_interval(middle: float, low: float, high: float, write: Callable[[float], str]) -> str:
-    """A number in words, its interval in brackets where that reads as another number."""
+    """A number as text, with its interval in brackets where the ends are written differently."""
     ends = write(low), write(high)
     return write(middle) if ends[0] == ends[1] else f"{write(middle)} ({ends[0]}–{ends[1]})"

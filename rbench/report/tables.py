@@ -1,4 +1,4 @@
-"""The tables of records of any experiments: one for each kind of row, with its notes."""
+"""The tables of any records: one for each kind of row, with its notes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from rbench.train.cell import FIELDS
 
 
 class Kind(NamedTuple):
-    """How rows with some fields are shown.
+    """How rows of one kind are shown.
 
     Attributes:
-        render: the table of records in a form.
-        notes: sentences below it.
+        render: makes the table of records in a form.
+        notes: makes the sentences below it.
     """
 
     render: Callable[[list[Record], Format], str]
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
 
 
 def render_tables(records: Sequence[Record], form: Format) -> str:
-    """The tables as text, with notes in the forms to look at; `json` is one list of all rows."""
+    """The tables as text, with notes except in `csv` and `json`; `json` is one list of all rows."""
     groups = by_fields(records) or {FIELDS: []}
     parts = [(KINDS.get(fields, OTHER), own) for fields, own in groups.items()]
     texts = [kind.render(own, form) for kind, own in parts]
@@ -45,14 +45,14 @@ def render_tables(records: Sequence[Record], form: Format) -> str:
 
 
 def _render_other(records: list[Record], form: Format) -> str:
-    """Rows of an experiment that has no table of its own: what says the same in every row is left out."""
+    """Rows of an experiment that has no table of its own: columns that are the same in every row are left out."""
     lines = [plain(line) for line in raw_rows(records)]
     if form == "json" or form == "csv":
         return raw(lines, form)
     frame = pd.DataFrame(lines)
-    told = [name for name in frame if frame[name].notna().any() and (len(frame) == 1 or frame[name].nunique() > 1)]
-    shown = pd.DataFrame({name: [_word(value) for value in frame[name]] for name in told})
-    return written(shown, form, {str(name) for name in told if pd.api.types.is_numeric_dtype(frame[name])})
+    names = [name for name in frame if frame[name].notna().any() and (len(frame) == 1 or frame[name].nunique() > 1)]
+    shown = pd.DataFrame({name: [_word(value) for value in frame[name]] for name in names})
+    return written(shown, form, {str(name) for name in names if pd.api.types.is_numeric_dtype(frame[name])})
 
 
 def _word(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a reader must know of settings that `rbench tune` found: how they were searched, and what that cost."""
+"""Notes on settings that `rbench tune` found: how they were searched, and what that cost."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def _how(tuned: Tuned) -> str:
     judged_by = tuned.figure.replace("_", " ")
     place = f"{tuned.backend} {tuned.dtype}" + (f" on {tuned.device}" if tuned.device else "")
     return (
-        f"Tuned by rbench tune on {tuned.task}, trials a method: {tuned.trials}, the best {judged_by} on a validation "
+        f"Tuned by rbench tune on {tuned.task}, {tuned.trials} trials per method, the best {judged_by} on a validation "
         f"split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}"
         f"{_again(tuned)}:"
     )

@@ -35,9 +35,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped download removes its partial file
     try:
         for one in WANTED.validate_json(sys.stdin.read()):
-            told = found(one)
-            os.write(answer, told.model_dump_json().encode() + b"\n")
-            if told.refused:
+            result = found(one)
+            os.write(answer, result.model_dump_json().encode() + b"\n")
+            if result.refused:
                 return
     except KeyboardInterrupt:
         sys.exit(1)

@@ -130,6 +130,4 @@ def _check_published(cells: Iterable[Cell]) -> None:
     tasks = [task for spec in specs for task in configured("tasks", spec)]
     if not any(task.published for task in tasks):
         names = ", ".join(sorted({task.name for task in tasks}))
-        raise SpecError(
-            f"--unofficial-data: {names} read no published data set, so there is no other copy; leave it out"
-        )
+        raise SpecError(f"--unofficial-data: no published data set is read by {names}; leave it out")

@@ -36,7 +36,8 @@ class Batches:
         self.batch_size = batch_size or len(data.x_train)
         self.steps_per_epoch = len(data.x_train) // self.batch_size
         self._data, self._problem = data, problem
-        self._seed, self._samples_seed = seed, seed if samples_seed is None else samples_seed
+        self._seed = seed
+        self._samples_seed = seed if samples_seed is None else samples_seed
         self._put_y = backend.labels if problem.loss.integer_targets else backend.asarray
         # Data that are augmented on the host at every step stay there.
         self._kept = None if data.augment else (backend.asarray(data.x_train), self._put_y(data.y_train))

@@ -123,7 +123,7 @@ def _allocated(function: Callable[[], None]) -> int | None:
 
 
 def _resident_growth(function: Callable[[], None]) -> int | None:
-    """Growth of the resident set at its peak during a call; None except on Linux."""
+    """Growth of the resident set at its peak during a call; None where the system does not record it."""
     _tidy()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak

@@ -83,7 +83,8 @@ def side_by_side(stepper: Stepper, params: Params, total: int) -> dict[str, Any]
 
 def _prepared(stepper: Stepper, params: Params, index: int, total: int) -> tuple[Callable[[], Step], float]:
     """A call that makes the step of an index from the initial state, and the seconds of the first, which compiles."""
-    step, state = stepper.call(index, total), stepper.start(params)
+    step = stepper.call(index, total)
+    state = stepper.start(params)
     backend = stepper.problem.backend
     backend.synchronize()
     start = perf_counter()

@@ -87,7 +87,8 @@ class Stepper:
         """Like `call`, for `steps_per_call` steps from an index on, where `loops_from` allows them."""
         method, backend = self.method, self.problem.backend
         indices = range(first, first + self.steps_per_call)
-        batch, phase = self.batches.several(indices), method.phase(first)
+        batch = self.batches.several(indices)
+        phase = method.phase(first)
         rows = [method.scalars(index, total) for index in indices]
         scalars = {name: backend.asarray(np.asarray([row[name] for row in rows])) for name in rows[0]}
         loop = self._loop(phase)
@@ -116,7 +117,8 @@ class Stepper:
                 index += self.steps_per_call if loops else 1
         seconds = 0.0
         for first in firsts.values():
-            call, state = self.calls(first, total), self.start(params)
+            call = self.calls(first, total)
+            state = self.start(params)
             preparing, repeating = (self._seconds(call, params, state) for _ in range(2))
             self.first_of_kind(first, total, params, state, several=True)
             seconds += max(0.0, preparing - repeating)

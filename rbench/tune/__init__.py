@@ -1,4 +1,4 @@
-"""Tuning: as many trials for every method on every task, on a validation split, and the best ones run on new seeds."""
+"""Tuning: equally many trials for every method on every task, on a validation split; the best run on new seeds."""
 
 from rbench.tune.plan import Plan, Search
 from rbench.tune.request import TuneRequest

@@ -1,4 +1,4 @@
-"""The journal of a tune: Optuna's storage in the run's directory, one entry a finished trial."""
+"""The journal of a tune: Optuna's storage in the run's directory, one entry per finished trial."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from rbench.tune.sobol import Point, distributions
 
 
 class _Facts(BaseModel):
-    """What is noted of a trial beside its point and score."""
+    """What an entry holds beside a trial's point and score."""
 
     cell: str
     method: str
@@ -26,26 +26,26 @@ class _Facts(BaseModel):
 
 
 class Journal:
-    """Finished trials by search, each an Optuna study; a trial is in it as a whole or not at all.
+    """Finished trials, in one Optuna study per search; each is entered completely or not at all.
 
-    A journal that is not whole, as after a full disk, is renamed to `NAME.damaged`, and told: what it held is entered
-    again from the trials' records. No one else may be writing into it: a lock of its own that a killed process left is
-    taken away.
+    A damaged journal, as after a full disk, is renamed to `NAME.damaged` with a warning, and the trials are entered
+    again from their records. Nobody else may be writing into it: a lock that a killed process left is removed.
 
     Args:
         path: the file; made when it is needed.
-        warn: told of a damaged one.
+        warn: called where it is damaged.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        self._path, self._warn, self._studies = path, warn, dict[str, Any]()
+        self._path, self._warn = path, warn
+        self._studies: dict[str, Any] = {}
 
     @cached_property
     def _storage(self) -> Any:
         self._path.with_name(f"{self._path.name}.lock").unlink(missing_ok=True)
         try:
             return _opened(self._path)
-        except Exception:  # Optuna takes what is in it for what it wrote
+        except Exception:  # Optuna does not check its content
             try:
                 aside = set_aside(self._path)
             except OSError as error:
@@ -62,10 +62,10 @@ class Journal:
         """Note that a trial is finished.
 
         Args:
-            search: what it belongs to.
-            point: what it tried.
-            record: what became of it.
-            score: the smaller the better; infinite for a failure.
+            search: the trial's search.
+            point: the point that it tried.
+            record: its record.
+            score: less is better; infinite for a failure.
             seconds: wall time.
 
         Raises:
@@ -81,7 +81,7 @@ class Journal:
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError) -> RbenchError:
-        return RbenchError(f"cannot write {self._path}: {error.strerror}; mend that and repeat the command")
+        return RbenchError(f"cannot write {self._path}: {error.strerror}; fix that and repeat the command")
 
     def _study(self, search: Search) -> Any:
         import optuna
@@ -97,12 +97,12 @@ def _opened(path: Path) -> Any:
     """Optuna's storage on a journal.
 
     Raises:
-        Exception: it is not whole.
+        Exception: it is damaged.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    # Optuna forgives the last line, and would then append to it.
+    # Optuna accepts a partial last line, and would then append to it.
     for line in read_bytes(path).splitlines(keepends=True) if os.path.lexists(path) else ():
         from_json(line)
         if not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""A plan: what is searched, and the trials that this makes."""
+"""A plan: searches, and the trials that they make."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Search:
     """One method on one task.
 
     Attributes:
-        cell: what the best settings are run as, on the full training set and the test set; its method is the SPEC of
-            what is held.
+        cell: the run of the best settings, on the full training set and the test set; its method is the SPEC of the
+            held settings.
         space: what is searched, by setting.
     """
 
@@ -45,7 +45,7 @@ class Search:
         return ", ".join(f"{key} {words}" for key, words in self.words().items())
 
     def trial(self, point: Point, seed: int) -> Training:
-        """The cell that tries a point: it trains and is judged on parts of the training set, once at its end."""
+        """The cell that tries a point: trained on a part of the training set, judged on the rest at its end."""
         task, method = self.cell.make_task(), self.cell.make_method()
         settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}
         return self.cell.model_copy(
@@ -63,9 +63,9 @@ class Plan:
     """All that determines the trials.
 
     Attributes:
-        trials: of each search.
+        trials: number of trials per search.
         seed: of the Sobol points and of every trial.
-        timeout: seconds a trial, or None.
+        timeout: seconds per trial, or None.
         searches: what is searched.
         finalists: how many of the best trials of each search are run again, to choose among them.
         confirming: the seeds that they are run again on.
@@ -81,7 +81,7 @@ class Plan:
     memory_limit: int | None = None
 
     def points(self, search: Search) -> list[Point]:
-        """The points that a search tries, in order; more trials begin with the same ones."""
+        """The points that a search tries, in order; a plan of more trials begins with the same ones."""
         return points(search.space, self.trials, self.seed)
 
     def facts(self) -> dict[str, str]:

@@ -15,18 +15,18 @@ from rbench.tune.plan import Plan, Search
 
 
 class TuneRequest(Checked):
-    """What to tune; what is left out comes from the suite.
+    """What to tune; fields left out come from the suite.
 
     Attributes:
         suite: name of a suite that trains.
         tasks: SPECs of tasks, in place of the suite's own, as `Request` takes them.
-        methods: SPECs of methods. A bare name means the suite's settings of that method, but for those that are
-            searched; what a SPEC in brackets sets is held, and the rest of the method's search space is searched.
-        trials: for each method on each task.
-        finalists: how many of the best trials of a method on a task are run again on further seeds, to choose among
-            them by the mean: the best on one seed may have been lucky.
-        confirmations: on how many further seeds.
-        seed: of the Sobol points and of every trial, and the seed before those of the confirmations; best away from the
+        methods: SPECs of methods. A bare name means the suite's settings of that method, except the searched ones;
+            settings in a SPEC's brackets are held, and the rest of the method's search space is searched.
+        trials: per method and task.
+        finalists: how many of the best trials per method and task are run again on further seeds, to choose by the
+            mean: the best on one seed may have been lucky.
+        confirmations: how many further seeds.
+        seed: of the Sobol points and of every trial, and the seed before those of the confirmations; best far from the
             seeds of runs, which count from 0.
         seeds: on how many seeds the best settings are run; the suite's if None.
         backend: name of the backend.
@@ -34,9 +34,9 @@ class TuneRequest(Checked):
         batch_size: in place of the tasks' own.
         dtype: name of the dtype.
         device: name of the device; the backend's default if None.
-        threads: of the numerical libraries for each cell; the suite's if None, or else all cores over `jobs`.
+        threads: of the numerical libraries for each cell; the suite's if None, or else all cores divided by `jobs`.
         jobs: cells at once.
-        timeout: seconds a cell, or None.
+        timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None.
         unofficial_data: take copies of data sets that are not the published ones.
         max_cells: how many trials, confirmations and runs it may make.
@@ -67,7 +67,7 @@ class TuneRequest(Checked):
 
         Raises:
             PluginError, SpecError: a name or setting that does not exist; a suite that measures costs; a method that
-                has no search space, or one of which nothing is left to search; a task that holds a validation split;
+                has no search space, or no setting left to search; a task that holds a validation split;
                 more finalists than trials; more cells than `max_cells`.
             BackendError: a backend that cannot run here, or lacks the dtype or device.
         """
@@ -117,7 +117,7 @@ class TuneRequest(Checked):
         return Search(cell=cell.model_copy(update={"method": label, "seed": self.seed}), space=space)
 
     def _held(self, method: Method) -> set[str]:
-        """Settings that the SPEC asked for sets, in brackets."""
+        """Settings in the brackets of the requested SPEC."""
         given = [(one.spec, parse(spec)[1]) for spec in self.methods for one in configured("methods", spec)]
         return {key for spec, settings in given if spec == method.spec for key in settings}
 

@@ -1,4 +1,4 @@
-"""How trials are judged: a score, who is confirmed, and what is chosen."""
+"""How trials are judged: their score, which are confirmed, and which settings are chosen."""
 
 import math
 from collections import Counter
@@ -23,7 +23,7 @@ def score(record: Record, figure: Judged) -> float:
 
 
 def ranked(search: Search, records: Sequence[Record]) -> list[Record]:
-    """Trials with a score, the smallest first; of equal scores the smallest loss, then the earliest; settings once."""
+    """Trials with a score, smallest first, ties by loss and then by order; each setting once."""
     first: dict[str, Record] = {}
     for record in records:
         first.setdefault(record.training.method, record)
@@ -34,13 +34,13 @@ def ranked(search: Search, records: Sequence[Record]) -> list[Record]:
 def chosen(
     search: Search, plan: Plan, trials: Sequence[Record], confirmations: Sequence[Record], seconds: float
 ) -> Tuned:
-    """What a search found: of the settings that were confirmed the smallest mean score over all their seeds.
+    """The result of a search: the confirmed settings with the smallest mean score over all their seeds.
 
-    Of equal means the smallest mean loss, then the better trial. A setting that fails on a seed has no mean.
+    Ties go to the smaller mean loss, then to the better trial. Settings that fail on a seed have no finite mean.
 
     Args:
-        search: what was searched.
-        plan: what it belongs to.
+        search: the search.
+        plan: its plan.
         trials: their records, in the order of the search's points.
         confirmations: records of the best of them on further seeds.
         seconds: wall time of all.

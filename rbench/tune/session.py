@@ -1,4 +1,4 @@
-"""A search: trials of all points, and then the best of each search on further seeds."""
+"""A search: trials of all points, then the best of each search on further seeds."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +22,10 @@ from rbench.tune.stage import Stage, Tried
 
 
 class TuneFile(BaseModel):
-    """The content of `tune.json`: what a tune was begun with.
+    """The content of `tune.json`: the plan of a tune.
 
     Attributes:
-        trials: of each search.
+        trials: number of trials per search.
         facts: all else that determines the trials, in words.
         provenance: software and hardware.
     """
@@ -44,14 +44,14 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
 
     Args:
         request: what to tune.
-        directory: made where it is not there.
-        display: told how each stage goes on.
+        directory: made if absent.
+        display: shows each stage's progress.
 
     Returns:
-        What was found, as it is in `tuned.json`.
+        The content of `tuned.json`.
 
     Raises:
-        RbenchError: what is asked for cannot be tuned, or `directory` holds something else; nothing has been started.
+        RbenchError: the request cannot be tuned, or `directory` holds something else; nothing has been started.
     """
     need_optuna()
     plan = request.plan()
@@ -90,7 +90,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
 
 
 def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -> Tried:
-    """The best of the trials on the seeds that confirm them, the best first."""
+    """The best trials on the confirming seeds, the best first."""
     point = {cell.method: point for point, cell in reversed(tried)}
     best = ranked(search, [ended[cell.key] for _, cell in tried])[: plan.finalists]
     again = [point[record.training.method] for record in best]
@@ -98,12 +98,14 @@ def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -
 
 
 def _claim(directory: Path, plan: Plan) -> None:
-    """Write the plan into the directory, in place of one of which no trial has ended.
+    """Write the plan into the directory, replacing one of which no trial has ended.
 
     Raises:
         RbenchError: it holds a plan that this one does not continue, or something else.
     """
-    old, facts, way_out = _plan_there(directory), plan.facts(), f"repeat that, or {WAY_OUT}"
+    old = _plan_there(directory)
+    facts = plan.facts()
+    way_out = f"repeat that, or {WAY_OUT}"
     if old is not None:
         if changed := [name for name in {**old.facts, **facts} if old.facts.get(name) != facts.get(name)]:
             was, now = (one.get(changed[0], "none") for one in (old.facts, facts))
@@ -120,7 +122,7 @@ def _plan_there(directory: Path) -> TuneFile | None:
     """The plan of a tune of which trials have ended; None where there is none.
 
     Raises:
-        NewerError: a newer version wrote it, or the settings that it found.
+        NewerError: a newer version wrote it, or its `tuned.json`.
         DamagedError: it is damaged.
     """
     try:

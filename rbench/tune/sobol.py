@@ -37,8 +37,8 @@ def distributions(space: Mapping[str, Dimension]) -> dict[str, Any]:
 def points(space: Mapping[str, Dimension], count: int, seed: int) -> list[Point]:
     """The first points of a scrambled Sobol sequence (Sobol 1967; Owen 1998) over a space.
 
-    Spaces of as many settings have the same sequence in the unit cube: methods are tried at like places of their
-    spaces. A power of two of points covers a space most evenly.
+    Spaces of equally many settings share the sequence in the unit cube: methods are tried at corresponding points. A
+    power of two of points covers a space most evenly.
 
     Args:
         space: dimensions by setting.

@@ -1,4 +1,4 @@
-"""A stage of a tune, trials or confirmations: cells on the validation split, each entered in a journal as it ends."""
+"""A stage of a tune, trials or confirmations: cells judged on a validation split, entered in a journal as they end."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ ANY_END: tuple[Status, ...] = get_args(Status)
 """However a trial ended, it counts: it is not run again."""
 
 Tried: TypeAlias = list[tuple[Point, Training]]
-"""What a search tries, in order: each point with its cell; two points of a space of choices alone may have one."""
+"""What a search tries, in order: each point with its cell; points of a space of choices only may share a cell."""
 
 
 class Stage:
@@ -26,8 +26,8 @@ class Stage:
 
     Args:
         folder: of the run; made when cells run.
-        tried: of each search.
-        display: told how it goes on.
+        tried: points and cells of each search.
+        display: shows its progress.
     """
 
     def __init__(self, folder: Path, tried: list[tuple[Search, Tried]], display: Display) -> None:
@@ -35,7 +35,7 @@ class Stage:
         self._journal = Journal(folder / "optuna.log", display.warn)
 
     def strangers(self) -> list[Search]:
-        """Searches of which the journal has cells that are none of this stage's."""
+        """Searches whose journal has cells that are not this stage's."""
         return [one for one, tried in self._tried if set(self._journal.seconds(one)) - {c.key for _, c in tried}]
 
     def run(self, request: TuneRequest) -> dict[str, Record]:
@@ -50,7 +50,7 @@ class Stage:
         self._folder.mkdir(parents=True, exist_ok=True)
         for cell in cells:
             record = read_record(self._folder, cell)
-            if record is not None:  # where an earlier command was stopped before it could enter it
+            if record is not None:  # an earlier command may have stopped before entering it
                 self._enter(record, sum(record.figures.get("phase_seconds", {}).values()))
         records = run_cells(
             cells,
@@ -60,7 +60,7 @@ class Stage:
             jobs=request.jobs,
             timeout=request.timeout,
             memory_limit=request.memory_limit,
-            memory_pass=False,  # the runs of the best settings have it
+            memory_pass=False,  # the runs of the best settings measure it
             keep=ANY_END,
             replaces=True,
         )
@@ -80,10 +80,11 @@ class Stage:
 
 
 class _Timed(Display):
-    """Another display, and a function that is told every record with the seconds since the one before it."""
+    """Passes everything on to a display, and each record with the seconds since the last one to a function."""
 
     def __init__(self, shown: Display, tell: Callable[[Record, float], None]) -> None:
-        self._shown, self._tell, self._last = shown, tell, monotonic()
+        self._shown, self._tell = shown, tell
+        self._last = monotonic()
 
     def start(self, cells: int, kept: int) -> None:
         self._shown.start(cells, kept)

@@ -1,4 +1,4 @@
-"""The best settings of every search, run on the full training set and the test set, on seeds that no trial had."""
+"""The best settings of every search, run on the full training set and the test set, on seeds that no trial used."""
 
 from itertools import count, islice
 from pathlib import Path
@@ -9,15 +9,16 @@ from rbench.tune.request import TuneRequest
 
 
 def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Display) -> Run:
-    """Run the best settings, as far as `directory` does not hold them.
+    """Run the best settings that `directory` does not hold yet.
 
     Args:
         request: what was tuned.
-        tuned: what was found.
-        directory: of the tune; the records are in it as in any run's.
-        display: told how the runs go on.
+        tuned: the best settings.
+        directory: of the tune; it holds the records, as any run's does.
+        display: shows the runs' progress.
     """
-    cells, tuning = [], {}
+    cells = []
+    tuning = {}
     for search, found in zip(request.plan().searches, tuned.tuned, strict=True):
         for seed in run_seeds(request):
             cell = search.cell.model_copy(update={"method": found.settings, "seed": seed})

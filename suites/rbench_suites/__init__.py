@@ -1,4 +1,4 @@
-"""The built-in suites, one a file."""
+"""The built-in suites, one per file."""
 
 from rbench.hookspecs import hookimpl
 from rbench.run import Suite

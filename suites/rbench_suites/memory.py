@@ -1,4 +1,4 @@
-"""`memory`: what a step of each method takes of memory, beside SGD's."""
+"""`memory`: peak memory of a step of each method, beside SGD's."""
 
 from rbench.cost import CostSuite
 from rbench_suites.step_time import STEP_TIME

@@ -1,4 +1,4 @@
-"""`step-time`: seconds of a step of each method, over SGD's, beside the ratio that arithmetic alone would give."""
+"""`step-time`: seconds of each method's step over SGD's, beside the ratio that arithmetic alone would give."""
 
 from rbench.cost import CostSuite
 

@@ -79,8 +79,8 @@ def check_answer(scheduler: str, security: Any, seconds: float) -> None:
     from distributed.security import Security
 
     async def kind() -> str:
-        told = security or Security()
-        comm = await connect(scheduler, timeout=seconds, **told.get_connection_args("client"))
+        settings = security or Security()
+        comm = await connect(scheduler, timeout=seconds, **settings.get_connection_args("client"))
         try:
             await comm.write({"op": "identity", "reply": True})
             return str((await comm.read())["type"])

@@ -18,8 +18,7 @@ Kind: TypeAlias = tuple[str, tuple[str, ...], str, str | None]
 
 
 class Consistency:
-    """Checks that workers have this rbench, can run all cells, and otherwise agree with the first worker and the
-    records.
+    """Checks that workers have this rbench, can run all cells, and agree with the first worker and the records.
 
     Args:
         directory: the run's.
@@ -47,7 +46,8 @@ class Consistency:
 
     def refusal(self, found: Introduction) -> str | None:
         """Why a worker may not take part; or None. The first accepted worker is the standard for the others."""
-        known, here = provenance(), environment(next(iter(self._todo.values())))
+        known = provenance()
+        here = environment(next(iter(self._todo.values())))
         mine = {"rbench": known["rbench"], "commit": known["commit"] and known["commit"]["id"]}
         theirs = {"rbench": found.rbench, "commit": found.commit}
         if found.environments:

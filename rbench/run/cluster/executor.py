@@ -177,7 +177,8 @@ class ClusterExecutor:
             ChangedError: a worker's software or data changed during the run.
             RbenchError: no worker can run the cells, or the scheduler went away.
         """
-        self._lacking, self._series = {record.cell: record for record in lacking}, series
+        self._lacking = {record.cell: record for record in lacking}
+        self._series = series
         self._queue.extend([*self._lacking, *cells])
         if not self._queue:
             return

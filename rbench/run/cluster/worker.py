@@ -199,7 +199,8 @@ def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Reco
     limits: dict[str, Any] = {"timeout": order.timeout, "memory_limit": order.memory_limit, "stop": unwanted}
     if order.lacking is not None:
         return with_memory(order.lacking, run.peaks, **limits)
-    cell, place = order.cell, (order.cell.backend, order.cell.dtype, order.cell.device)
+    cell = order.cell
+    place = cell.backend, cell.dtype, cell.device
     if place not in run.gates:
         try:
             run.gates[place] = gate(*place, threads=cell.threads, stop=unwanted)
