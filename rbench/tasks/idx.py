@@ -17,8 +17,8 @@ def parse(content: bytes, name: str) -> NDArray[np.uint8]:
     values in C order.
 
     Args:
-        content: of the uncompressed file.
-        name: what errors call it.
+        content: bytes of the uncompressed file.
+        name: its name in errors.
 
     Returns:
         A read-only array on `content`'s memory.
