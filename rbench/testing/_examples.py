@@ -180,7 +180,7 @@ def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Pa
 
 def draw_targets(shape: tuple[int, ...], rng: np.random.Generator, d: int = OUTPUTS) -> dict[str, Numbers]:
     """Targets of d outputs for every registered loss, arrays (*shape) of labels or (*shape, d)."""
-    names = dict.fromkeys((*LOSSES, *plugins().registered("losses")))  # built-in losses first: the tables rely on their numbers
+    names = dict.fromkeys((*LOSSES, *plugins().registered("losses")))  # first those that the tables rely on
     return {name: _targets(get_loss(name), shape, rng, d) for name in names}
 
 

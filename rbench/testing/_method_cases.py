@@ -186,8 +186,7 @@ class Training:
         return [np.stack(losses), *on_host(backend, params)]
 
     def in_one_call(self, backend: Backend) -> Arrays:
-        """The arrays on a backend, by one call for all steps, which are of one phase; step by step if it has no
-        loops."""
+        """The arrays on a backend, by one call for all steps, of one phase; step by step if it has no loops."""
         method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
 
         def one(carry: Any, item: Any) -> Any:

@@ -1,8 +1,8 @@
 """A dense float64 oracle: outputs, Jacobians, losses, metrics and masses from their formulas, in plain NumPy.
 
-It shares nothing with what it judges but the structure of networks and the random numbers drawn on the host: it has a
-forward pass of its own, Jacobians are complex steps through that, and losses and output metrics are their dense
-definitions, datum by datum.
+It shares nothing with the code that it judges but the structure of networks and the random numbers drawn on the host:
+it has a forward pass of its own, Jacobians are complex steps through that, and losses and output metrics are their
+dense definitions, datum by datum.
 
 Layouts: parameters are a tuple with one dict of arrays per layer, as everywhere; a flat block (n,) is the weight in C
 order, then the bias. Losses take z (d,) of one datum, metrics z (batch, d).
