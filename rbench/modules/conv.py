@@ -70,7 +70,7 @@ class Conv2d(Layer):
     def out_space(self, space: Space) -> Space:
         shape = unify(one_shape(self, space), (self.in_channels, None, None))
         if shape is False:
-            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but is given {describe(space)}")
         _, *sizes = shape  # type: ignore[misc]
         grid = [None if size is None else self.window.positions(size) for size in sizes]
         if any(size is not None and size < 1 for size in grid):

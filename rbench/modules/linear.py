@@ -43,7 +43,7 @@ class Linear(Layer):
 
     def out_space(self, space: Space) -> Space:
         if unify(one_shape(self, space), (self.in_features,)) is False:
-            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but is given {describe(space)}")
         return ((self.out_features,),)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:

@@ -288,7 +288,7 @@ class Parallel(_Compound):
 
     def out_space(self, space: Space) -> Space:
         if len(space) != len(self.in_space):
-            raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but {len(space)} come: {describe(space)}")
+            raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but is given {len(space)}: {describe(space)}")
         parts = self._split(space, [len(module.in_space) for module in self.modules])
         return tuple(s for module, part in zip(self.modules, parts, strict=True) for s in module.out_space(part))
 

@@ -28,7 +28,7 @@ class _Pool(Wiring):
     def out_space(self, space: Space) -> Space:
         shape = unify(one_shape(self, space), (None, None, None))
         if not isinstance(shape, tuple):
-            raise ShapeError(f"{self!r} takes images (channels, height, width), but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes images (channels, height, width), but is given {describe(space)}")
         channels, *sizes = shape
         if any(size is not None and size < self.kernel for size in sizes):
             raise ShapeError(f"{self!r} does not fit into images of {describe(space)}; take a smaller kernel")

@@ -59,7 +59,7 @@ class ScaleShift(Layer):
     def out_space(self, space: Space) -> Space:
         shape = one_shape(self, space)
         if shape is not None and (not shape or shape[0] not in (None, self.channels)):
-            raise ShapeError(f"{self!r} takes ({self.channels}, …), but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes ({self.channels}, …), but is given {describe(space)}")
         return (shape,)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:

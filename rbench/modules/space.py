@@ -20,7 +20,7 @@ def one_shape(module: object, space: Space) -> Shape:
         ShapeError: there are more or fewer wires.
     """
     if len(space) != 1:
-        raise ShapeError(f"{module!r} takes one wire, but {len(space)} come: {describe(space)}")
+        raise ShapeError(f"{module!r} takes one wire, but is given {len(space)}: {describe(space)}")
     return space[0]
 
 

@@ -68,10 +68,10 @@ class Add(Wiring):
 
     def out_space(self, space: Space) -> Space:
         if len(space) != 2:
-            raise ShapeError(f"Add() takes two wires, but {len(space)} come: {describe(space)}")
+            raise ShapeError(f"Add() takes two wires, but is given {len(space)}: {describe(space)}")
         shape = unify(*space)
         if isinstance(shape, bool):
-            raise ShapeError(f"Add() takes two equal shapes, but {describe(space)} come")
+            raise ShapeError(f"Add() takes two equal shapes, but is given {describe(space)}")
         return (shape,)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:

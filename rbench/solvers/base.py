@@ -32,7 +32,7 @@ class Kept(NamedTuple):
     Attributes:
         matrix: the Cholesky factor of the capacitance (rows, rows) or of the metric (n, n), or the metric's inverse.
         data: `Inputs.data` of V's inputs; empty where `matrix` is made from the metric.
-        rows: cotangents of V's rows, (samples, rank, positions, fan_out); empty likewise.
+        rows: cotangents of V's rows, (samples, rank, positions, fan_out); empty where `data` is.
     """
 
     matrix: Array

@@ -100,8 +100,8 @@ class PositionsCost(CapacitanceCost):
 
     def operations(self, size: LayerSize) -> float:
         rows = size.rows * size.positions
-        beside = 0 if size.rescaled else rows * size.points * size.fan_out  # the gradient's
-        return self.factoring(size) + beside + size.rows**2 + size.product
+        of_gradient = 0 if size.rescaled else rows * size.points * size.fan_out
+        return self.factoring(size) + of_gradient + size.rows**2 + size.product
 
     def factoring(self, size: LayerSize) -> float:
         rows = size.rows * size.positions

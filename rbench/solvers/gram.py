@@ -28,7 +28,9 @@ class ByPositions(PositionsCost, Woodbury):
     name = "gram"
     rank_first = True
 
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
+    def products(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
         xp = backend.xp
         mass = cast(KroneckerMass, mass)  # `Solver.serves` ensures it
         of_inputs = _input_gram(backend, layer, mass)

@@ -23,10 +23,12 @@ class ByChannels(ChannelsCost, Woodbury):
         channels: outputs at a time.
     """
 
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
+    def products(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
         xp = backend.xp
         fan_out = layer.fan_out
-        gradient = layer.gradient() if beside and layer.scale is None else (None, None)
+        gradient = layer.gradient() if with_gradient and layer.scale is None else (None, None)
         kept = _parts(layer, mass, gradient, 0, fan_out) if self.channels >= fan_out else None
 
         def sums(start: int) -> list[Array]:

@@ -50,7 +50,9 @@ class Woodbury(Form):
     rank_first: bool = False
 
     @abstractmethod
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
+    def products(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
         """V M⁻¹Vᵀ (rows, rows), and the products with g: all that a form supplies.
 
         V's rows here are the layer's `unscaled_rows`. Where these are the loss's own, `plus` has 0 in place of g, and
@@ -60,11 +62,11 @@ class Woodbury(Form):
             backend: the arrays' backend.
             layer: the layer.
             mass: M.
-            beside: whether the products with g will be needed.
+            with_gradient: whether the products with g will be needed.
         """
 
     def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
-        inner, g = self.products(backend, layer, mass, beside=gradient is None)
+        inner, g = self.products(backend, layer, mass, with_gradient=gradient is None)
         if layer.scale is not None:
             inner, g = rescaled(backend, inner, g, layer.scale)
         lower = backend.cholesky(inner, shift=1.0)  # K = L Lᵀ

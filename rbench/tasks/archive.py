@@ -35,7 +35,7 @@ def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
 def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
     """Write the named files of a tar archive into a folder, whatever their folders in it; nothing else is written.
 
-    Each is written beside the archive first and then moved, so that the folder never holds part of one.
+    Each is first written next to the archive and then moved, so that the folder never holds part of one.
 
     Args:
         archive: compressed or not, on the file system of `folder`.

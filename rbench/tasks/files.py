@@ -172,7 +172,7 @@ def given_folder() -> Path | None:
     except (OSError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "there is no such home directory"
         raise DataError(
-            f"RBENCH_DATA is {shown(root)}, which is no folder of data: {why}; set it to a folder, or leave it unset"
+            f"RBENCH_DATA is {shown(root)}, which is not a folder of data: {why}; set it to a folder, or leave it unset"
         ) from None
     return folder
 

@@ -185,7 +185,7 @@ def draw_targets(shape: tuple[int, ...], rng: np.random.Generator, d: int = OUTP
 
 
 def _targets(loss: Loss, shape: tuple[int, ...], rng: np.random.Generator, d: int) -> Numbers:
-    """Labels, or numbers within the loss's bounds: uniform between two, half-normal beside one, or else normal."""
+    """Labels, or numbers within the loss's bounds: uniform between two, half-normal from one, or else normal."""
     if loss.integer_targets:
         return rng.integers(0, d, shape)
     least, most = loss.bounds.least, loss.bounds.most

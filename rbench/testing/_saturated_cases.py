@@ -22,7 +22,7 @@ _SCALE = 100.0
 """Scale of the largest outputs."""
 
 _SIZES = (0.01, 0.03, 0.1, 0.3, 1.0, 1.0)
-"""Scale of each datum relative to the largest: moderate outputs beside saturated ones, as in training."""
+"""Scale of each datum relative to the largest: moderate outputs among saturated ones, as in training."""
 
 _COUNTS = ((10, "cross_entropy"), (2, "cross_entropy"), (3, "squared_error"), (3, "binary_cross_entropy"))
 """Numbers of outputs, with the losses."""
