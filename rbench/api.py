@@ -172,7 +172,8 @@ def _pull(
     if not isinstance(batch, str) or batch not in TREATMENTS:
         raise MetricError(f"batch is {shown(batch)}; choose 'stack' or 'mean'")
     check_seed(seed)
-    loss, metric = get_loss(loss_name), get_output_metric(output_metric, rank)
+    loss = get_loss(loss_name)
+    metric = get_output_metric(output_metric, rank)
     checked = _check(net, params, x, y, loss, backend)
     masses = layer_masses(backend, net.layers, mass)
     check_solver(solver, masses)

@@ -90,7 +90,8 @@ class KFAC(Descent):
         rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, z.shape[1])
         rows, inputs, factors = [], [], []
         for layer, pair in zip(problem.net.layers, pairs, strict=True):
-            positions, a = pair.source.shape[1], layer.fan_in + layer.bias
+            positions = pair.source.shape[1]
+            a = layer.fan_in + layer.bias
             points = batch_size * (positions if self.sharing == "expand" else 1)
             rows.append(batch_size * positions * (rank + 1) * layer.fan_out)
             inputs.append(batch_size * positions * a * (positions > 1))
@@ -192,7 +193,9 @@ class KFAC(Descent):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        backend, layers, lr = problem.backend, problem.net.layers, scalars["lr"]
+        backend = problem.backend
+        layers = problem.net.layers
+        lr = scalars["lr"]
         velocity, factors, health = state
         common = backend, problem.net, params, problem.loss
         if phase:
@@ -205,7 +208,8 @@ class KFAC(Descent):
             gradients = [gradient_product(backend, layer) for layer in pulled]
         if self.forgets:
             solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
-            directions, health = [d for d, _ in solved], backend.xp.stack([h for _, h in solved])
+            directions = [d for d, _ in solved]
+            health = backend.xp.stack([h for _, h in solved])
         else:
             if phase:
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])

@@ -121,7 +121,8 @@ class Preconditioned(Descent):
 
     def sizes(self, problem: Problem, d: int, positions: Sequence[int], batch_size: int) -> list[LayerSize]:
         """The sizes of every layer's metric, given the network's outputs and every layer's positions."""
-        data, rank = self.metric_data(batch_size), self.metric.rank(problem.loss, d)
+        data = self.metric_data(batch_size)
+        rank = self.metric.rank(problem.loss, d)
         mean = self.batch == "mean"
         rescaled = self.metric.rescales and not mean
         return [
@@ -152,7 +153,8 @@ class Preconditioned(Descent):
         sizes = self.sizes(problem, int(d or 0), [work.positions for work in works], batch)
         masses = layer_masses(problem.backend, problem.net.layers, self.mass)
         each = [(self._form(problem.backend, *one), one[0]) for one in zip(sizes, masses, strict=True)]
-        data, rank = self.metric_data(batch), self.metric.rank(problem.loss, int(d or 0))
+        data = self.metric_data(batch)
+        rank = self.metric.rank(problem.loss, int(d or 0))
         rows = sizes[0].rank * (not sizes[0].rescaled)
         metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
         if self.batch == "mean" and rank * data > int(d or 0):
@@ -193,8 +195,11 @@ class Preconditioned(Descent):
         self, problem: Problem, params: Params, batch: Batch, kept: tuple[Kept, ...], *, renew: bool
     ) -> tuple[Array, Update, tuple[Kept, ...]]:
         """Mean loss, directions, and the kept metrics, which may be those of fewer or earlier data."""
-        backend, net, count = problem.backend, problem.net, batch.y.shape[0]
-        common, masses = (backend, net, params, problem.loss), layer_masses(backend, net.layers, self.mass)
+        backend = problem.backend
+        net = problem.net
+        count = batch.y.shape[0]
+        common = (backend, net, params, problem.loss)
+        masses = layer_masses(backend, net.layers, self.mass)
         of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
         pulled: list[tuple[Array, list[LayerPullback]]] = []
         if of_metric is not None:

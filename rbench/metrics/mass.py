@@ -209,6 +209,6 @@ def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
 
 @cache
 def _limits(dtype: str) -> tuple[float, float]:
-    """The smallest and largest entries that a mass may have: those of full precision."""
+    """The smallest and largest entries of a mass: the dtype's smallest normal and largest finite number."""
     info = np.finfo(dtype)
     return float(info.smallest_normal), float(info.max)

@@ -44,8 +44,8 @@ def pull_metric(
         x: inputs (batch, *shape), or a tuple of them.
         y: targets.
         noise: the loss's noise, where the metric draws samples.
-        total: size of the whole batch where x is part of one: the gradient is of the mean over all, the metric of x
-            alone.
+        total: size of the batch that x is part of: the gradient is that of the mean over all of it, the metric that of
+            x alone.
 
     Returns:
         The mean loss over the data, and for each layer its gradient and metric rows.

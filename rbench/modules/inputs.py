@@ -124,7 +124,8 @@ class Patches(Inputs):
         return Patches(self.backend, data, self.window)
 
     def apply(self, weight: Array) -> Array:
-        xp, kernel = self.backend.xp, self.window.kernel
+        xp = self.backend.xp
+        kernel = self.window.kernel
         outputs = self.convolve(xp.reshape(weight, (weight.shape[0], -1, kernel, kernel)))
         return xp.permute_dims(xp.reshape(outputs, (*outputs.shape[:2], -1)), (0, 2, 1))
 

@@ -36,7 +36,8 @@ class _Pool(Wiring):
 
     def forward(self, backend: Backend, params: Any, wires: Wires) -> tuple[Wires, Any]:
         (x,) = wires
-        kernel, xp = self.kernel, backend.xp
+        kernel = self.kernel
+        xp = backend.xp
         rows, columns = x.shape[2] // kernel, x.shape[3] // kernel
         inner = x[:, :, : rows * kernel, : columns * kernel]
         windows = xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))

@@ -84,5 +84,6 @@ def layer_metric(backend: Backend, layer: LayerPullback, mass: Mass) -> Array:
     if layer.bias:
         factor.append(xp.reshape(xp.sum(rows, axis=2), (count, fan_out)))
         entries.append(of_bias)
-    v, diagonal = xp.concat(factor, axis=1), xp.concat(entries)
+    v = xp.concat(factor, axis=1)
+    diagonal = xp.concat(entries)
     return v.T @ v + backend.eye(diagonal.shape[0]) * diagonal

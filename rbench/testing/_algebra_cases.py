@@ -70,7 +70,8 @@ def _cholesky() -> Iterator[Case]:
         return backend.asarray(np.tril(backend.to_numpy(backend.cholesky(matrix, shift))))
 
     lower, shifted = np.linalg.cholesky(_DEFINITE), np.linalg.cholesky(_DEFINITE + 0.7 * np.eye(_N))
-    garbage, failed = np.tril(_DEFINITE) + np.triu(_NORMAL[1], 1), np.tril(_NAN)
+    garbage = np.tril(_DEFINITE) + np.triu(_NORMAL[1], 1)
+    failed = np.tril(_NAN)
     yield case("shift", lambda b, m: b.cholesky(m, 0.7), _DEFINITE, shifted)
     yield case("no shift", lambda b, m: b.cholesky(m), _DEFINITE, lower)
     yield case("native shift", lambda b, m: b.cholesky(m, b.asarray(0.7)), _DEFINITE, shifted)

@@ -83,7 +83,8 @@ def _static(backend: Backend) -> list[Array]:
     def function(x: Array, *, kind: Any) -> Array:
         return {False: -x, True: x, None: x + 1, "twice": x * 2}[kind]
 
-    compiled, x = backend.compile(function, static=("kind",)), backend.asarray(_M)
+    compiled = backend.compile(function, static=("kind",))
+    x = backend.asarray(_M)
     return [compiled(x, kind=kind) for kind in (False, True, None, "twice", False)]
 
 
@@ -101,7 +102,9 @@ def _structures(backend: Backend) -> list[Array]:
         weight = params[0]["weight"] * scalars["a"] - scalars["b"]
         return ({"weight": weight},), _Pair(pair.second + scalars["a"], pair.first)
 
-    compiled, m, found = backend.compile(function), backend.asarray(_M), []
+    compiled = backend.compile(function)
+    m = backend.asarray(_M)
+    found = []
     for scalars in ({"a": 2.0, "b": 0.5}, {"a": 3.0, "b": 0.25}):
         (block,), pair = compiled(({"weight": m},), _Pair(m, m.T), None, scalars)
         found += [block["weight"], pair.first]

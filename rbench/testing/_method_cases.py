@@ -114,7 +114,8 @@ def _factor_case(network: str, loss: str, metric: str, sharing: Sharing = "expan
 def _factors(given: Example, loss: str, metric: str, sharing: Sharing, backend: Backend) -> Arrays:
     """A and G of every layer."""
     problem = Problem(backend, given.net, get_loss(loss))
-    x, y = tuple(map(backend.asarray, given.x)), _targets(problem, given.targets[loss])
+    x = tuple(map(backend.asarray, given.x))
+    y = _targets(problem, given.targets[loss])
     noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
     output_metric = get_output_metric(metric, _RANK)
     params = native(backend, given.params)

@@ -180,7 +180,8 @@ def loss_data(loss: str, scale: float = 1.0) -> tuple[Numbers, Numbers]:
 def _loss(name: str, scale: float, backend: Backend) -> Arrays:
     z, y = loss_data(name, scale)
     loss = get_loss(name)
-    outputs, targets = backend.asarray(z), backend.labels(y) if loss.integer_targets else backend.asarray(y)
+    outputs = backend.asarray(z)
+    targets = backend.labels(y) if loss.integer_targets else backend.asarray(y)
     factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
     found = loss.values(backend, outputs, targets), loss.cotangents(backend, outputs, targets)
     hessians = np.swapaxes(factor, 1, 2) @ factor
@@ -200,5 +201,6 @@ def _expected_loss(name: str, scale: float) -> Arrays:
 
 def gradient(case: Example, loss: str, backend: Backend) -> Arrays:
     """Every layer's gradient (n,)."""
-    params, y = native(backend, case.params), case.targets[loss]
+    params = native(backend, case.params)
+    y = case.targets[loss]
     return on_host(backend, loss_gradient(case.net, params, case.x, y, loss=loss, backend=backend))

@@ -102,7 +102,8 @@ class _Outputs:
 
     def found(self, backend: Backend) -> Arrays:
         """Values, cotangents, predictions and output metrics (batch, d, d)."""
-        loss, metric = get_loss(self.loss), get_output_metric(self.metric, _RANK)
+        loss = get_loss(self.loss)
+        metric = get_output_metric(self.metric, _RANK)
         noise = loss.noise(generator(SEED, "samples"), BATCH, _RANK, self.d) if metric.samples else None
 
         def compute(z: Array, y: Array, noise: Array | None) -> Any:
