@@ -248,7 +248,9 @@ def test_a_chain_is_checked_once_while_it_is_made_link_by_link(length):
     assert Counted.asked == length
     assert net == Sequential(net.modules)
     assert net.spaces == (((3,),),) * 2 * length
-    with pytest.raises(ShapeError, match=r"cannot put Linear\(4, 3\) after Counted\(\): .* takes \(4\), but \(3\)"):
+    with pytest.raises(
+        ShapeError, match=r"cannot put Linear\(4, 3\) after Counted\(\): .* takes \(4\), but is given \(3\)"
+    ):
         net >> Linear(4, 3)
 
 
