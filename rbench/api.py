@@ -36,7 +36,7 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
         x: inputs (batch, *shape), native or whatever NumPy reads as numbers; a tuple for several wires.
         y: labels (batch,) of integers for `cross_entropy`, else real numbers (batch, d).
         loss: name of a loss, such as `cross_entropy` or `squared_error` (½‖z − y‖²); `rbench list losses` shows them.
-        backend: the backend to compute on; or its name, then in the dtype of `params`.
+        backend: the backend to compute on; or its name, for that backend in the dtype of `params`.
 
     Returns:
         The gradient in the structure of `params`.
@@ -44,8 +44,8 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
     Raises:
         ShapeError: shapes of modules, parameters or data do not fit.
         ParameterError: no network; the wrong number of blocks, or a block with the wrong arrays.
-        DtypeError: parameters in another dtype than the backend's, or not its arrays; targets of the wrong kind; what
-            is masked, or no dense array of real numbers.
+        DtypeError: parameters in another dtype than the backend's, or not its arrays; targets of the wrong kind; a
+            masked array, or anything but a dense array of real numbers.
         RangeError: a number that is not finite in the backend's dtype, or a target that the loss does not take.
         MetricError: no such loss.
         BackendError: no such backend.
@@ -87,8 +87,8 @@ def riemannian_gradient(
             m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
         batch: `stack` (every datum's rows) or `mean` (the batch-mean Jacobian and metric): different metrics.
         solver: `gram`, `rows`, `dense`, `inverse`, or `auto`, which chooses for each layer.
-        backend: the backend to compute on; or its name, then in the dtype of `params`.
-        seed: of the metric's samples.
+        backend: the backend to compute on; or its name, for that backend in the dtype of `params`.
+        seed: seed of the metric's samples.
 
     Returns:
         The direction in the structure of `params`.
@@ -130,7 +130,7 @@ def layer_metrics(
 ) -> list[np.ndarray[Any, Any]]:
     """The metrics G_l = M_l + V_lᵀ V_l themselves, for inspection and tests: O(n_l²) memory each.
 
-    Takes the arguments of `riemannian_gradient` and raises its errors; `solver` is checked, and makes no difference.
+    Takes the arguments of `riemannian_gradient` and raises its errors; `solver` is checked but has no effect.
 
     Returns:
         A float64 NumPy array (n_l, n_l) for each layer, in the order weight (C order), then bias.
@@ -172,7 +172,8 @@ def _pull(
     if not isinstance(batch, str) or batch not in TREATMENTS:
         raise MetricError(f"batch is {shown(batch)}; choose 'stack' or 'mean'")
     check_seed(seed)
-    loss, metric = get_loss(loss_name), get_output_metric(output_metric, rank)
+    loss = get_loss(loss_name)
+    metric = get_output_metric(output_metric, rank)
     checked = _check(net, params, x, y, loss, backend)
     masses = layer_masses(backend, net.layers, mass)
     check_solver(solver, masses)

@@ -1,4 +1,4 @@
-"""Numbers as they come: read on the host, laid out as every library takes them, and refused where they are no use."""
+"""Numbers that users give: read on the host, laid out as every library takes them, and checked."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ class Bounds(NamedTuple):
     """Where numbers must lie.
 
     Attributes:
-        least: the smallest that is taken.
+        least: the smallest allowed.
         most: the largest.
-        words: why, for a message.
+        words: the reason, for a message.
     """
 
     least: float = -math.inf
@@ -24,7 +24,7 @@ class Bounds(NamedTuple):
     words: str = ""
 
     def holds(self, low: float, high: float, dtype: str) -> bool:
-        """Whether numbers from `low` to `high` are within, and can be held by a dtype; never where one is NaN."""
+        """Whether numbers from `low` to `high` are allowed and fit a dtype; False if one is NaN."""
         most = float(np.finfo(dtype).max)
         return bool(max(self.least, -most) <= low and high <= min(self.most, most))
 
@@ -40,11 +40,11 @@ def read(values: Any, name: str, to_numpy: Callable[[Any], np.ndarray[Any, Any]]
 
     Args:
         values: a NumPy array, or whatever can be read as one: nested lists, a pandas column, an array of a library.
-        name: of the values, for messages.
+        name: name of the values, for messages.
         to_numpy: reads a library's own arrays.
 
     Raises:
-        DtypeError: they are no dense array of real numbers, or a masked one.
+        DtypeError: they are not a dense array of real numbers, or are masked.
     """
     if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray):
         array = np.asarray(values)
@@ -52,11 +52,11 @@ def read(values: Any, name: str, to_numpy: Callable[[Any], np.ndarray[Any, Any]]
         _refuse_masks(values, name)
         try:
             array = np.asarray(to_numpy(values))
-        except Exception as error:  # of whatever library the values are
+        except Exception as error:  # the values' library may raise anything
             line = (str(error).splitlines() or [""])[0]
             raise DtypeError(
                 f"{name} is {_kind(values)}, which cannot be read as an array: {type(error).__name__}: {line}; give a "
-                "dense array of real numbers, of equal rows"
+                "dense array of real numbers, with rows of equal length"
             ) from None
     if array.dtype.kind not in "biuf":
         came = "" if isinstance(values, np.ndarray) else f"is {_kind(values)}, and so "
@@ -67,7 +67,7 @@ def read(values: Any, name: str, to_numpy: Callable[[Any], np.ndarray[Any, Any]]
 def laid_out(values: Any) -> np.ndarray[Any, Any]:
     """Values as an array that every library takes: rows one after the other, in this machine's byte order.
 
-    What is so already is not copied. Numbers beyond float64 are rounded to it.
+    Arrays that already are so are not copied. Numbers beyond float64 are rounded to it.
 
     Raises:
         DtypeError: as `read` does.
@@ -76,7 +76,7 @@ def laid_out(values: Any) -> np.ndarray[Any, Any]:
     if array.dtype not in _EVERYWHERE:
         wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
         array = array.astype(np.float64 if wide else array.dtype.newbyteorder("="))
-    # NumPy takes an axis of one entry for contiguous whatever its stride, which other libraries look at.
+    # To NumPy an axis of one entry is contiguous whatever its stride; other libraries look at the stride.
     if not array.flags.aligned or any(stride < 0 or stride % array.itemsize for stride in array.strides):
         array = np.array(array, order="C")
     return array
@@ -85,16 +85,16 @@ def laid_out(values: Any) -> np.ndarray[Any, Any]:
 def check_numbers(array: np.ndarray[Any, Any], name: str, dtype: str, bounds: Bounds = ANY_NUMBER) -> None:
     """Raise unless all numbers are finite, also in a dtype, and within bounds.
 
-    One pass over the array, and no memory, where they are.
+    If they are, this takes one pass over the array and no memory.
 
     Args:
         array: of real numbers.
         name: of the array, for the message.
-        dtype: what they are computed in.
+        dtype: the dtype of the computation.
         bounds: where they must lie.
 
     Raises:
-        RangeError: the message names the first that does not, and its place.
+        RangeError: the message names the first wrong number and its place.
     """
     if not array.size or array.dtype.kind == "b":
         return
@@ -114,20 +114,20 @@ def check_numbers(array: np.ndarray[Any, Any], name: str, dtype: str, bounds: Bo
 
 
 def _refuse_masks(values: Any, name: str) -> None:
-    """Raise for a masked array, or a list of them: NumPy would read what is masked as if it were not."""
+    """Raise for a masked array, or a list of them: NumPy would read masked entries as if they were not masked."""
     first = values[0] if isinstance(values, list | tuple) and values else values
     if isinstance(first, int | float):
         return
     parts = values if isinstance(values, list | tuple) else [values]
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise DtypeError(
-            f"{name} is a masked array, and no computation here heeds a mask; leave out the rows that are masked, or "
-            "give numbers for them with filled()"
+            f"{name} is a masked array, and masks are not supported; leave out the rows that are masked, or give "
+            "numbers for them with filled()"
         )
 
 
 def _kind(values: Any) -> str:
-    """What came, in words: its type, and where it is short the value itself."""
+    """A value in words: its type, and the value itself if it is short."""
     name = type(values).__name__
     if values is None:
         return "None"

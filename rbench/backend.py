@@ -30,22 +30,22 @@ class Convolutions(Protocol):
     """A library's own cross-correlations, of images (n, channels, height, width), and their transposes."""
 
     def apply(self, images: Array, weight: Array, window: Window) -> Array:
-        """Images (n, out, rows, columns) of a weight (out, channels, kernel, kernel)."""
+        """The output images (n, out, rows, columns) for a weight (out, channels, kernel, kernel)."""
 
     def pull_images(self, cotangents: Array, weight: Array, window: Window, sizes: tuple[int, int]) -> Array:
-        """Cotangents at images of height and width `sizes`, of cotangents (n, out, rows, columns)."""
+        """Cotangents at images of height and width `sizes`, from cotangents (n, out, rows, columns)."""
 
     def pull_weight(self, images: Array, cotangents: Array, window: Window) -> Array:
         """Cotangent at the weight, summed over n images and all positions."""
 
 
 def _no_version() -> str | None:
-    """The version where a plugin does not say."""
+    """The default of `BackendPlugin.version`: unknown."""
     return None
 
 
 def _device_usable(device: str) -> str | None:
-    """Why a device cannot be used, where a plugin does not say: every one can."""
+    """The default of `BackendPlugin.device_unavailable`: every device can be used."""
     return None
 
 
@@ -64,9 +64,10 @@ class BackendPlugin:
         dtypes: names of the floating dtypes that it offers.
         version: returns the version of its library, None where that is not installed.
         device_unavailable: returns None where a device of `devices` can be used, else the reason and the way out.
-        options: the settings that a SPEC such as `torch[compile=true]` can make, a class called `name`; None for none.
-        preload: module whose import loads the library, starts no thread that outlives a fork and touches no device: on
-            the CPU cells are then forked from a process that has imported it, where otherwise each imports it anew.
+        options: class of the settings in a SPEC such as `torch[compile=true]`, with the same `name`; None for none.
+        preload: module whose import loads the library, starts no thread that outlives a fork and touches no device.
+            Cells on the CPU are then forked from a process that has imported it; without it every cell imports the
+            library anew.
 
     `unavailable`, `version` and `device_unavailable` answer at once: they do not import the library; `rbench.probe`
     helps.
@@ -94,7 +95,7 @@ class Backend(ABC):
         device: name of the device.
         native_device: the device in the library's own form, for the `device` of creation functions.
         eager: whether operations finish before they return, so that reading a value costs no waiting.
-        convolutions: the library's own; None where they are products of `patches`.
+        convolutions: the library's own; None where products of `patches` are used.
     """
 
     name: str
@@ -117,14 +118,14 @@ class Backend(ABC):
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number."""
+        """Bytes per number."""
         return np.dtype(self.dtype).itemsize
 
     @abstractmethod
     def asarray(self, values: Any, dtype: Any = None) -> Array:
         """Bring NumPy or native values to the device, as `dtype` or else the backend's floating dtype.
 
-        `rbench.arrays.laid_out` lays out what is not native as every library takes it, whatever layout it has.
+        `rbench.arrays.laid_out` converts values that are not native, of any layout, to one that every library takes.
         """
 
     @abstractmethod
@@ -141,11 +142,10 @@ class Backend(ABC):
 
     @abstractmethod
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
-        """Lower Cholesky factor L, L Lᵀ = matrix + shift · I; of the symmetric (n, n) matrix the lower half is read.
+        """Lower Cholesky factor L, L Lᵀ = matrix + shift · I, reading only the lower half of a symmetric (n, n) matrix.
 
-        Where that is not positive definite in this dtype, the factor of the same with its diagonal inflated by its own
-        rounding level, a_ii (1 + 4 √n ε); its lower half NaN where that fails too, so that compiled code can go on
-        and the caller sees it.
+        If that is not positive definite in this dtype, its diagonal is inflated by its rounding level, to a_ii (1 + 4
+        √n ε). If that fails too, the lower half is NaN, so that compiled code can go on and the caller sees it.
         """
 
     @abstractmethod
@@ -167,7 +167,7 @@ class Backend(ABC):
     def eigh(self, matrix: Array) -> tuple[Array, Array]:
         """Eigenvalues (n,), ascending, and eigenvectors (n, n), as columns, of a symmetric matrix.
 
-        The values are NaN where the matrix is not finite, which LAPACK would not survive.
+        The values are NaN where the matrix is not finite, which LAPACK cannot handle.
         """
         xp = self.xp
         finite = xp.all(xp.isfinite(matrix))
@@ -175,7 +175,7 @@ class Backend(ABC):
         return xp.where(finite, values, xp.full_like(values, float("nan"))), vectors
 
     def compile_loop(self, function: Callable[..., Any]) -> Callable[..., Any] | None:
-        """Compile many calls of a pure function into one, or None where a call for each item costs no more.
+        """Compile many calls of a pure function into one, or None if separate calls cost no more.
 
         Args:
             function: maps (carry, item) to (carry, result), the carry always of the same shapes.
@@ -187,15 +187,15 @@ class Backend(ABC):
         return None
 
     def steps_per_call(self, net: "Module") -> int:
-        """Training steps of a network to make in one call, by `compile_loop`; 1 where a call for each costs no more."""
+        """Training steps of a network per call, by `compile_loop`; 1 if separate calls cost no more."""
         return 1
 
     def inference(self) -> AbstractContextManager[Any]:
-        """A context in which the library computes as the backend means it, whatever the process has set.
+        """A context in which the library has the settings that the backend needs, whatever the process has set.
 
-        Nothing is recorded for differentiation. Settings that hold for the whole process, such as the precision of
-        products or the threads of a BLAS, are changed here and nowhere else, and are as they were when it ends. The
-        public functions, runs and the gate compute within it; so should whoever calls methods of the backend directly.
+        Nothing is recorded for differentiation. Settings of the whole process, such as the precision of products or the
+        threads of a BLAS, are changed only here, and restored when it ends. The public functions, runs and the gate
+        compute within it; so should code that calls methods of the backend directly.
         """
         return nullcontext()
 
@@ -205,7 +205,7 @@ class Backend(ABC):
         return y if bias is None else y + bias
 
     def add_scaled(self, x: Array, scale: Array | float, y: Array, *, spare: bool = False) -> Array:
-        """x + scale · y, for arrays of one shape: what updates are made of, worth one pass where a library has it.
+        """x + scale · y, for arrays of one shape: updates consist of it, so use one pass if the library has it.
 
         Args:
             x: the first array.
@@ -237,11 +237,11 @@ class Backend(ABC):
         return sliding_window.scatter(self.xp, columns, window, sizes)
 
     def device_bytes(self) -> int | None:
-        """Device memory in use now, in bytes; None where host memory is the device's."""
+        """Device memory in use now, in bytes; None if the device uses host memory."""
         return None
 
     def peak_device_bytes(self) -> int | None:
-        """Largest device memory in use since the process started, in bytes; None where host memory is the device's."""
+        """Largest device memory in use since the process started, in bytes; None if the device uses host memory."""
         return None
 
     def free_bytes(self) -> int:

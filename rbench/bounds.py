@@ -1,4 +1,4 @@
-"""What a request may not go beyond: a number of cells, and the memory that there is; told before any work starts."""
+"""Limits of a request, checked before any work starts: the number of cells, the cores and the memory."""
 
 import os
 
@@ -7,10 +7,10 @@ import psutil
 from rbench.errors import SpecError
 
 MAX_CELLS = 10_000
-"""Cells that a request may make where it does not say otherwise."""
+"""Cells that a request may make by default."""
 
 MOST_THREADS = 64
-"""Threads that NumPy's BLAS makes use of; above, it takes fewer in silence."""
+"""Most threads that NumPy's BLAS uses; it silently ignores more."""
 
 MOST_SHOWN = 10**18
 """Numbers above this are not written out."""
@@ -22,7 +22,7 @@ def check_count(count: int, most: int, what: str = "cells") -> None:
     Args:
         count: how many it would make, at most.
         most: how many it may make.
-        what: they are called.
+        what: what they are called in the message.
 
     Raises:
         SpecError: there are more.
@@ -35,14 +35,14 @@ def check_count(count: int, most: int, what: str = "cells") -> None:
 
 
 def check_at_once(threads: int | None, jobs: int = 1) -> None:
-    """Raise for more threads or cells at once than this machine can have any use for.
+    """Raise for more threads or cells at once than this machine can use.
 
     Args:
-        threads: of a cell, or None.
+        threads: threads per cell, or None.
         jobs: cells at once.
 
     Raises:
-        SpecError: either is more than the cores of the machine, and than `MOST_THREADS`.
+        SpecError: either exceeds both the machine's cores and `MOST_THREADS`.
     """
     cores = os.cpu_count() or 1
     most = max(cores, MOST_THREADS)
@@ -52,10 +52,10 @@ def check_at_once(threads: int | None, jobs: int = 1) -> None:
 
 
 def check_bytes(what: str, needed: int, way_out: str) -> None:
-    """Raise for what cannot fit into this machine's memory, before any of it is made.
+    """Raise if something cannot fit into this machine's memory, before any of it is made.
 
     Args:
-        what: takes the memory.
+        what: the things that take the memory, for the message.
         needed: bytes that it takes, at least.
         way_out: what to do instead.
 

@@ -1,4 +1,4 @@
-"""Models that refuse in rbench's own words: the setting, the value that came and what it should be."""
+"""Models that report errors in rbench's own words: the setting, the value given and what it should be."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,10 +11,10 @@ from rbench.names import did_you_mean, shown
 
 
 class Checked(BaseModel):
-    """Frozen settings; what is no setting is refused, and so is a bool where a number is meant.
+    """Frozen settings; unknown keys are refused, and so is a bool where a number is meant.
 
     Raises:
-        SpecError: in place of pydantic's own error, where it is made from Python; what is read raises pydantic's.
+        SpecError: in place of pydantic's own error, if made from Python; if read from JSON, pydantic's is raised.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,12 +28,12 @@ class Checked(BaseModel):
         except ValidationError as error:
             raise SpecError(_refusal(type(self), error, given)) from None
 
-    # What is read is validated by pydantic alone, with its own errors.
+    # Models read from JSON are validated by pydantic alone, with its own errors.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
 def _name(model: type[Checked]) -> str:
-    """What a SPEC calls a model, or else its class."""
+    """The name of a model in a SPEC, or else of its class."""
     name = getattr(model, "name", None)
     return name if isinstance(name, str) else model.__name__
 
@@ -85,4 +85,4 @@ def _holds_bool(value: Any) -> bool:
     """Whether a value is a bool, or a list that holds one somewhere."""
     if isinstance(value, list | tuple):
         return any(map(_holds_bool, value))
-    return isinstance(value, bool) or type(value).__name__ == "bool"  # NumPy's is another, which is not imported here
+    return isinstance(value, bool) or type(value).__name__ == "bool"  # or NumPy's, without importing it

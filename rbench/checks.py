@@ -17,7 +17,7 @@ from rbench.plugins import as_backend
 
 
 def check_backend(backend: Any, params: Any) -> Backend:
-    """The backend itself; of a name or SPEC the one of the parameters' dtype, on its default device.
+    """The backend itself; a name or SPEC stands for that backend in the parameters' dtype, on its default device.
 
     Raises:
         BackendError, PluginError, SpecError: as `rbench.plugins.as_backend` does.
@@ -100,7 +100,7 @@ def check_targets(backend: Backend, net: Module, loss: Loss, wires: tuple[Array,
 
 
 def outputs(net: Module, space: tuple[tuple[int, ...], ...]) -> int:
-    """Numbers of the network's one output, given the shapes of its inputs.
+    """Size of the network's one output, given the shapes of its inputs.
 
     Raises:
         ShapeError: the inputs do not fit, or there is not one output of one axis.
@@ -112,7 +112,7 @@ def outputs(net: Module, space: tuple[tuple[int, ...], ...]) -> int:
 
 
 def check_host_targets(host: np.ndarray[Any, Any], name: str, loss: Loss, batch: int, d: int, dtype: str) -> None:
-    """Raise unless targets on the host fit the loss, their number, and the network's d outputs."""
+    """Raise unless targets on the host fit the loss, the batch size, and the network's d outputs."""
     if not loss.integer_targets:
         _check_shape(host, name, loss, (batch, d))
         check_numbers(host, name, dtype, loss.bounds)
@@ -125,8 +125,8 @@ def check_host_targets(host: np.ndarray[Any, Any], name: str, loss: Loss, batch:
     if low < 0 or high >= d:
         place = int(np.argmax((host < 0) | (host >= d)))
         raise ShapeError(
-            f"{name} has labels from {low} to {high}, but the network has {d} outputs: 0 to {d - 1}; the first other "
-            f"is {host[place]} at [{place}]"
+            f"{name} has labels from {low} to {high}, but the network has {d} outputs: 0 to {d - 1}; the first wrong "
+            f"label is {host[place]} at [{place}]"
         )
 
 
@@ -150,7 +150,7 @@ def _check_native(backend: Backend, array: Array, name: str, bounds: Bounds = AN
     if not backend.has_numbers(array):
         return
     if not backend.device.startswith("cpu") and 0 not in array.shape:
-        with suppress(Exception):  # of an array that is not dense, say: `read` has words for it
+        with suppress(Exception):  # such as for an array that is not dense, which `read` reports
             low, high = (float(backend.to_numpy(pick(array))) for pick in (backend.xp.min, backend.xp.max))
             if bounds.holds(low, high, backend.dtype):
                 return

@@ -18,7 +18,7 @@ class DtypeError(RbenchError, TypeError):
 
 
 class RangeError(RbenchError, ValueError):
-    """An array holds a number that the computation does not take, such as a target above 1 where 1 is the most."""
+    """An array holds a number that the computation does not take, such as a target above the largest allowed."""
 
 
 class NotFiniteError(RangeError):
@@ -38,7 +38,7 @@ class SolverError(RbenchError, ValueError):
 
 
 class CapacitanceError(RbenchError, ArithmeticError):
-    """The matrix of a layer's solve could not be factored: not a number, or not positive definite.
+    """The matrix of a layer's solve could not be factored: it holds NaN, or is not positive definite.
 
     Attributes:
         layer: index of the layer, counted over the layers that have weights.

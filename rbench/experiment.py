@@ -1,4 +1,4 @@
-"""What an experiment is: a kind of cell, with its settings, how one is run, and the fields of its rows."""
+"""Experiments: a kind of cell, with its settings, how it is run, and the fields of its rows."""
 
 import hashlib
 import re
@@ -27,12 +27,12 @@ Report: TypeAlias = Callable[[int, int], None]
 
 @dataclass
 class Outcome:
-    """What a cell found; kept up to date while it runs, so that a failure loses nothing.
+    """The results of a cell; kept up to date while it runs, so that a failure loses nothing.
 
     Attributes:
-        figures: fields of the record's row, and what else is to be kept.
-        history: evaluations on the way: numbers by name.
-        attachment: what `Cell.publish` needs beside the figures, as JSON has it.
+        figures: fields of the record's row, and other results to keep.
+        history: evaluations during the run: numbers by name.
+        attachment: what `Cell.publish` needs besides the figures, as JSON.
     """
 
     figures: dict[str, Any] = field(default_factory=dict)
@@ -41,11 +41,11 @@ class Outcome:
 
 
 class Limits(NamedTuple):
-    """What holds for a cell beside its settings.
+    """Limits of a cell besides its settings.
 
     Attributes:
         memory: bytes that its process may hold resident, or None.
-        checksum: that its data must have, or None.
+        checksum: checksum that its data must have, or None.
     """
 
     memory: int | None = None
@@ -58,27 +58,28 @@ NO_EXPERIMENT = "no_experiment"
 
 
 class Cell(Checked):
-    """One cell of an experiment: all that determines what is measured, in canonical form, and how that is done.
+    """One cell of an experiment: all that determines what is measured, in canonical form, and how it is run.
 
     Subclass it for a kind of experiment: give it a field `experiment` whose type is the literal of its name, fields for
-    its settings, and register the class with the `rbench_experiments` hook. Cells are run in a process each, which is
-    under the run's limits, after the equivalence gate of their backend; their records are stored, resumed, compared
-    and tabled alike.
+    its settings, and register the class with the `rbench_experiments` hook. Every cell runs in its own process, under
+    the run's limits, after the equivalence gate of its backend; all records are stored, resumed, compared and tabled
+    alike.
 
     Attributes:
         name: of the experiment, from its field `experiment`.
         summary: one line for `rbench list`.
-        fields: of a row, in order; what a cell or its figures do not have is null.
-        figures: those of the fields that are measured, as `rbench.figures` declares them.
+        fields: fields of a row, in order; null where a cell has no value.
+        figures: the measured fields, as `rbench.figures` declares them.
         kept_of_failures: figures that stay in the record of a cell that did not end `ok`.
-        longest_seconds: after which its process is ended, where the request sets no timeout; None for no such bound.
-        libraries: beside its backend's, that its figures depend on.
+        longest_seconds: seconds after which its process is ended if the request sets no timeout; None for no limit.
+        libraries: libraries besides its backend's that its figures depend on.
         experiment: the name, as it stands in records.
         suite: name of the suite that asked for it.
         backend: canonical SPEC, which is its name where it has no options.
         device: the backend's name of the device, or None for its default.
         dtype: `float32` or `float64`.
-        threads: threads of the numerical libraries; time and rounding depend on it, so another number is another cell.
+        threads: threads of the numerical libraries; time and rounding depend on them, so another number is another
+            cell.
     """
 
     name: ClassVar[str] = ""
@@ -108,7 +109,7 @@ class Cell(Checked):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What tells the cell from others to a reader, as in its file's name."""
+        """Names that tell a reader which cell it is, as in its file's name."""
         return (self.name, self.backend)
 
     @property
@@ -118,7 +119,7 @@ class Cell(Checked):
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
-        """Plugins that it is made of beside its backend: their kinds, such as `methods`, and SPECs."""
+        """Plugins that it uses besides its backend: their kinds, such as `methods`, and SPECs."""
         return ()
 
     @property
@@ -131,16 +132,16 @@ class Cell(Checked):
 
     @property
     def series(self) -> Hashable:
-        """Cells of a suite that have one in common are run one after the other, in order; None for no such."""
+        """A key: cells of a suite with the same one are run one after the other, in order; None for no series."""
         return None
 
     def end_of_series(self, status: str, reason: str | None, figures: Mapping[str, Any]) -> str | None:
-        """Why no further cell of the series is to run, given how this one ended; None where others may.
+        """Why no further cell of the series is to run, given how this one ended; None if others may.
 
         Args:
             status: how it ended.
-            reason: in words, where that is not `ok`.
-            figures: that it found.
+            reason: why, in words, if that is not `ok`.
+            figures: its figures.
         """
         return None
 
@@ -150,7 +151,7 @@ class Cell(Checked):
         return False
 
     def alike_in_memory(self) -> "Cell":
-        """A cell whose peaks are this one's: where several have one in common, they are measured once."""
+        """A cell with the same peaks as this one: cells that return the same one are measured once."""
         return self
 
     @classmethod
@@ -158,8 +159,8 @@ class Cell(Checked):
         """Raise an `RbenchError` for cells of this kind that cannot be run, before any of them is.
 
         Args:
-            cells: what is to run.
-            here: whether on this machine; the memory of others is not known.
+            cells: the cells to run.
+            here: whether they run on this machine; the memory of others is not known.
         """
 
     @abstractmethod
@@ -168,20 +169,20 @@ class Cell(Checked):
 
         Args:
             backend: the one that the cell names, within `Backend.inference`.
-            outcome: filled while it goes on.
+            outcome: filled in during the run.
             report: called with the steps done and the steps to do.
-            limits: what else holds.
+            limits: limits on memory and data.
 
         Raises:
-            Skip: it cannot be run here, in words.
-            CapacitanceError, DivergedError: it left the numbers.
+            Skip: it cannot be run here; the message says why.
+            CapacitanceError, DivergedError: a factorisation failed, or training left the finite numbers.
         """
 
     def peaks(self, backend: Backend) -> "Peaks":
-        """What it takes of memory, in this process.
+        """Its peak memory, measured in this process.
 
         Raises:
-            Skip: it cannot be run here, in words.
+            Skip: it cannot be run here; the message says why.
         """
         raise NotImplementedError(f"{self.name} measures no memory")
 
@@ -190,21 +191,21 @@ class Cell(Checked):
         """Write files that other tools read beside the records of a run.
 
         Args:
-            directory: the run's.
-            records: all of this experiment that it holds.
+            directory: the run's directory.
+            records: all its records of this experiment.
         """
 
     def row(self, figures: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """What a row of the table has of the cell and of what it found, by field."""
+        """The cell's settings and figures in a row of the table, by field."""
         return {**figures, **dict(self), "device": figures.get("device", self.device)}
 
     def words(self, figures: Mapping[str, Any]) -> str:
-        """What was found, in a few words for the line that tells of the end; empty where that is not said."""
+        """The result in a few words, for the line that reports the cell's end; empty for none."""
         return ""
 
 
 def experiment(name: str) -> type[Cell]:
-    """The kind of cell that is registered by a name.
+    """The kind of cell that is registered under a name.
 
     Raises:
         PluginError: there is none.
@@ -214,7 +215,7 @@ def experiment(name: str) -> type[Cell]:
 
 
 def _read(value: Any) -> Cell:
-    """A cell, from its JSON as that of the kind that it names."""
+    """A cell, from JSON, of the kind that the JSON names."""
     if isinstance(value, Cell):
         return value
     if not isinstance(value, dict) or not isinstance(value.get("experiment"), str):
@@ -229,4 +230,4 @@ def _read(value: Any) -> Cell:
 AnyCell: TypeAlias = Annotated[
     Cell, PlainValidator(_read), PlainSerializer(lambda cell: cell.model_dump()), WithJsonSchema({"type": "object"})
 ]
-"""A cell of any kind, as a field of a model that is written and read."""
+"""A cell of any kind, as a field of a model that is saved as JSON."""

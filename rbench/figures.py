@@ -1,6 +1,6 @@
-"""What runs measure, each figure declared once: records, frames, tables, comparisons, tunes and plots ask these.
+"""What runs measure: each figure is declared once, for records, frames, tables, comparisons, tunes and plots.
 
-To add a figure, declare it in the tuple of its kind of experiment, and compute it where that runs.
+To add a figure, declare it in the tuple of its kind of experiment, and compute it where that experiment runs.
 """
 
 import math
@@ -16,9 +16,9 @@ class Unit:
     """How the numbers of a figure are shown.
 
     Attributes:
-        symbol: written behind the figure's title.
+        symbol: written after the figure's title.
         factor: from the number in a record to the number shown.
-        decimals: how many; None for three significant digits.
+        decimals: number of decimals; None for three significant digits.
     """
 
     symbol: str = ""
@@ -46,19 +46,18 @@ class Figure:
 
     Attributes:
         name: its field in records and rows; seconds and bytes unless the name says otherwise.
-        measures: what it is of; comparisons are in the order of time, results and memory.
+        measures: its kind; comparisons are in the order of time, results and memory.
         title: what tables call it, without its unit; empty where no table has it.
         unit: how it is shown.
-        better: which way; None where neither is. `higher` is of shares of 1, such as an accuracy.
+        better: the better direction, or None. `higher` is for shares of 1, such as an accuracy.
         whole: whether it is a whole number.
-        exact: whether a repeat gives it again, rounding of other libraries apart. Then one pair of records suffices to
-            call it worse, where it is beyond the square of the threshold; of other figures one pair says nothing.
-        compared: whether runs are compared in it: always, when asked, or never. Seconds only when asked: two runs are
-            made at two times, and a machine that is slow throughout one of them is slow at every seed. What is timed in
-            turn is compared always.
-        ratio_title: what comparisons call it; empty where that is its head in tables.
-        judges: place, from 1 on, among the figures that a task is judged by, the first of them that it has; 0 for none.
-        until_target: whether it runs until the task's target is met, and is infinite where that was missed.
+        exact: whether a repeat gives the same value, but for the rounding of other libraries. Then one pair of records
+            suffices to call it worse, if beyond the square of the threshold; for other figures one pair says nothing.
+        compared: whether runs are compared in it: always, when asked, or never. Seconds only when asked: a machine that
+            is slow throughout one of two runs is slow at every seed. Ratios of times taken in turn are always compared.
+        ratio_title: what comparisons call it; empty for its head in tables.
+        judges: rank, from 1 on, among the figures that judge a task, which uses the first that it has; 0 for none.
+        until_target: whether it counts until the task's target is met, infinite if that was missed.
         quartiles: fields of a row that hold its quartiles, where it has them.
     """
 
@@ -77,16 +76,16 @@ class Figure:
 
     @property
     def head(self) -> str:
-        """The head of its column."""
+        """The heading of its column."""
         return f"{self.title} {self.unit.symbol}".rstrip()
 
     @property
     def sign(self) -> int:
-        """The factor that makes less better."""
+        """1 where lower is better, −1 where higher is."""
         return -1 if self.better == "higher" else 1
 
     def minimised(self, value: Any) -> Any:
-        """What of numbers tunes minimise and comparisons take ratios of: an accuracy's errors, 1 − accuracy, say."""
+        """What tunes minimise and comparisons take ratios of: 1 − accuracy for an accuracy, say."""
         return 1 - value if self.better == "higher" else value
 
 
@@ -106,7 +105,7 @@ def fields(figures: Iterable[Figure]) -> tuple[str, ...]:
 
 
 def judging(figures: Iterable[Figure]) -> list[Figure]:
-    """The figures that a task is judged by, the first of them that it has."""
+    """The figures that judge a task, in order; a task uses the first that it has."""
     return sorted((figure for figure in figures if figure.judges), key=lambda figure: figure.judges)
 
 
@@ -116,7 +115,7 @@ def columns(figures: Iterable[Figure]) -> list[Figure]:
 
 
 def compared(figures: Iterable[Figure]) -> list[Figure]:
-    """The figures that runs may be compared in: time, results, memory; of each, those first that always are."""
+    """The figures that runs may be compared in: time, results, memory; of each, those that always are come first."""
     kinds: tuple[Measured, ...] = ("time", "result", "memory", "size")
     chosen = (figure for figure in figures if figure.compared != "never")
     return sorted(chosen, key=lambda one: (kinds.index(one.measures), one.compared == "when asked", one.judges))
@@ -130,7 +129,7 @@ STEP_RATIO = Figure("step_ratio_to_sgd", "time", "step / SGD", RATIO, compared="
 it in the same process; steps that differ count by their share."""
 
 COMPILE_SECONDS = Figure("compile_seconds", "time")
-"""What the first calls took beyond later ones, where the backend compiles."""
+"""Time of the first calls beyond that of later ones, if the backend compiles."""
 
 SECONDS_TO_TARGET = Figure("seconds_to_target", "time", "to target", SECONDS, compared="when asked", until_target=True)
 """Training seconds at the first evaluation that met the task's target."""
@@ -146,7 +145,8 @@ MEMORY = (
     Figure("peak_resident_bytes", "memory", unit=MIB, exact=True),
     Figure("peak_device_bytes", "memory", "peak device", MIB, exact=True, compared="always", ratio_title="peak device"),
 )
-"""What the method's state and one step take at once beyond data and parameters; see `rbench.train.memory.Peaks`."""
+"""Memory that the method's state and one step take at once beyond data and parameters; see
+`rbench.train.memory.Peaks`."""
 
 TRAINING = (
     Figure("steps", "size", better=None, whole=True),

@@ -25,7 +25,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @hookspec
 def rbench_backends() -> "list[BackendPlugin]":  # type: ignore[empty-body]
-    """Array backends: `rbench.backend.BackendPlugin`s, each says how to make one and whether it can run."""
+    """Array backends: `rbench.backend.BackendPlugin`s, which say how to make one and whether it can run."""
 
 
 @hookspec

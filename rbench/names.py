@@ -1,4 +1,4 @@
-"""Names and values in error messages: an unknown name is met with the near one, and no value is too long to read."""
+"""Names and values in error messages: similar names are suggested, and long values are cut."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,11 +8,11 @@ LONGEST = 200
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """The message for a name that does not exist: with the near one where there is one, and all that do.
+    """The message for an unknown name, with a similar one if there is one, and all known names.
 
     Args:
         kind: what the name is of, such as `method`.
-        name: what came.
+        name: the unknown name.
         known: the names that exist.
     """
     names = list(known)
@@ -20,7 +20,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """` (did you mean 'digits'?)` where a known name is near, whatever its case, or has its initials; else nothing."""
+    """` (did you mean 'digits'?)` if a known name is similar, in any case, or has its initials; else nothing."""
     by_letters = {_letters(one): one for one in known}
     came = _letters(str(name)[:LONGEST])
     initials = "".join(word[:1] for word in came.split("-"))  # such as lr of learning_rate

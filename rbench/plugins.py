@@ -28,10 +28,10 @@ NEEDED = {
     "experiments": ("fields", "run"),
     "suites": ("threads", "count", "cells"),
 }
-"""What an entry of each kind has, beside a name and a summary; those of methods and tasks are classes."""
+"""What an entry of each kind has, besides a name and a summary; methods and tasks are classes."""
 
 ONE_OF = {"losses": "loss", "output_metrics": "output metric"}
-"""What an entry of a kind is called, where that is more than the kind without its s."""
+"""What an entry of a kind is called, if that is not the kind without its s."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Plugins:
 
     Attributes:
         manager: pluggy's manager, for registering a plugin by hand.
-        failures: what could not be loaded; it never takes the others down.
+        failures: plugins that could not be loaded; the others work nonetheless.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Plugins:
         self._found: dict[str, tuple[list[pluggy.HookImpl], dict[str, Any]]] = {}
 
     def discover(self) -> None:
-        """Load every entry point of the group `rbench`, noting the ones that fail; those of rbench come first."""
+        """Load every entry point of the group `rbench`, rbench's own first, and note the ones that fail."""
         for name, entry in sorted(((_called(one), one) for one in entry_points(group=hookspecs.GROUP)), key=_order):
             plugin = None
             try:
@@ -74,7 +74,7 @@ class Plugins:
                 self.failures.append(Failure(name, entry.value, _words(error)))
 
     def registered(self, kind: str) -> dict[str, Any]:
-        """All that was registered as `kind`, one of `NEEDED`, by name, in order of name.
+        """All entries registered as `kind`, one of `NEEDED`, by name, in order of name.
 
         Raises:
             PluginError: two plugins register one name; the message names both.
@@ -117,7 +117,7 @@ class Plugins:
             return []
 
     def find(self, kind: str, name: Any, error: type[RbenchError] = PluginError) -> Any:
-        """The one thing of `kind` called `name`.
+        """The entry of `kind` called `name`.
 
         Args:
             kind: one of `NEEDED`.
@@ -141,7 +141,7 @@ def one_of(kind: str) -> str:
 
 
 def _called(entry: EntryPoint) -> str:
-    """Distribution and name of an entry point: another distribution may have the same name for one of its own."""
+    """Distribution and name of an entry point: another distribution may use the same name."""
     distribution = getattr(entry, "dist", None)
     return entry.name if distribution is None else f"{distribution.name}:{entry.name}"
 
@@ -152,7 +152,7 @@ def _order(named: tuple[str, EntryPoint]) -> tuple[bool, str]:
 
 @contextmanager
 def _only_exceptions() -> Iterator[None]:
-    """Turns what else a plugin may raise, such as `SystemExit`, into an error that can be told; Ctrl-C stays."""
+    """Turn anything else that a plugin raises, such as `SystemExit`, into a `PluginError`; Ctrl-C stays."""
     try:
         yield
     except (Exception, KeyboardInterrupt):
@@ -200,7 +200,7 @@ def plugins() -> Plugins:
 
 
 def backend_specs(texts: Iterable[str]) -> list[str]:
-    """The canonical SPECs of the backends that some SPECs name, each once; several of one that lists values.
+    """The canonical SPECs of the backends that SPECs name, each once; one that lists values gives several.
 
     Raises:
         PluginError: no backend has that name.
@@ -258,7 +258,7 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None, *
 
 
 def unavailable(plugin: "BackendPlugin", device: str | None = None) -> str | None:
-    """Why a backend, or one of its devices, cannot be used here; None where it can. A plugin that fails says so."""
+    """Why a backend, or one of its devices, cannot be used here, such as its plugin's error; None where it can."""
     try:
         with _only_exceptions():
             return plugin.unavailable() if device is None else plugin.device_unavailable(device)
@@ -278,7 +278,7 @@ def version_of(plugin: "BackendPlugin") -> str | None:
 def get_backend(name: str, *, dtype: Any = "float32", device: Any = None) -> "Backend":
     """The backend called `name` at one dtype on one device.
 
-    Settings that a library keeps for the whole process stay as they are, but for these: `jax` at float64 switches on
+    Settings that a library keeps for the whole process stay as they are, except these: `jax` at float64 switches on
     `jax_enable_x64`, without which JAX truncates whatever is computed with float64; `cupy` makes its device the current
     one; `torch[compile=true]` sets TORCHINDUCTOR_CACHE_DIR where it is not set. What else a backend needs, such as
     float32 products without TensorFloat-32, holds within `Backend.inference()`, where the public functions compute.
@@ -313,7 +313,7 @@ def get_backend(name: str, *, dtype: Any = "float32", device: Any = None) -> "Ba
 
 
 def as_backend(backend: "Backend | str", dtype: Any = "float32") -> "Backend":
-    """The backend itself; of a name or SPEC the one of a dtype on its default device.
+    """The backend itself; a name or SPEC stands for that backend in a dtype on its default device.
 
     Raises:
         PluginError, SpecError, BackendError: as for `get_backend`; or it is neither.
@@ -328,7 +328,7 @@ def as_backend(backend: "Backend | str", dtype: Any = "float32") -> "Backend":
 
 
 def _dtype_name(dtype: Any) -> str:
-    """The name of a dtype: of a word, a class such as `numpy.float32`, or an object such as `torch.float32`."""
+    """The name of a dtype: given as a word, a class such as `numpy.float32`, or an object such as `torch.float32`."""
     named = getattr(dtype, "__name__", None) or getattr(dtype, "name", None) or str(dtype).rpartition(".")[2]
     return str(named)
 

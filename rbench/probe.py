@@ -52,7 +52,8 @@ def cuda_device(index: int) -> str | None:
     """Model of a CUDA device and the driver's version, such as `NVIDIA H200, CUDA 12.8`; None where there is none."""
     if cuda_problem() is not None:
         return None
-    driver, name = ctypes.CDLL("libcuda.so.1"), ctypes.create_string_buffer(256)
+    driver = ctypes.CDLL("libcuda.so.1")
+    name = ctypes.create_string_buffer(256)
     number, cuda = ctypes.c_int(), ctypes.c_int()
     if driver.cuDeviceGet(ctypes.byref(number), index) or driver.cuDeviceGetName(name, len(name), number):
         return None

@@ -18,7 +18,7 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
     """The generator of one purpose at one index, such as a layer, an epoch or a step.
 
     Counter-based (Philox; Salmon et al. 2011): the key is made of seed and purpose, and the index is the counter's
-    highest word, so that any step's numbers are had at once, without drawing those before it.
+    highest word, so that any step's numbers can be drawn without those before it.
 
     Args:
         seed: an integer ≥ 0.

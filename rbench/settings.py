@@ -1,4 +1,4 @@
-"""Settings of the whole process that a library needs otherwise than its user may want them."""
+"""Settings of the whole process that a library needs to change for a while."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ Undo: TypeAlias = Callable[[], None]
 
 @contextmanager
 def at_level(level: int, *loggers: logging.Logger) -> Iterator[None]:
-    """A block in which some loggers have a level; then they have their own again."""
+    """A context in which some loggers have a level; their own levels are restored afterwards."""
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(level)
@@ -23,16 +23,18 @@ def at_level(level: int, *loggers: logging.Logger) -> Iterator[None]:
 
 
 class Setting(ContextDecorator):
-    """A context in which a setting of the process is changed; when the last block that needs it ends, it is as it was.
+    """A context in which a setting of the process is changed; it is restored when the last block that needs it ends.
 
-    It decorates functions, too, that run within it. Blocks may be nested, and those of several threads may overlap.
+    As a decorator it makes a function run within it. Blocks may be nested, and those of several threads may overlap.
 
     Args:
-        change: makes the change, and returns what takes it back.
+        change: makes the change, and returns a function that undoes it.
     """
 
     def __init__(self, change: Callable[[], Undo]) -> None:
-        self._change, self._lock, self._blocks = change, Lock(), 0
+        self._change = change
+        self._lock = Lock()
+        self._blocks = 0
         self._undo: Undo = lambda: None
 
     def __enter__(self) -> None:

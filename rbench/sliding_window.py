@@ -1,4 +1,4 @@
-"""Convolutions over an array library that has none: windows cut out as strided slices, and one matrix product.
+"""Convolutions for an array library without them: windows cut out as strided slices, for one matrix product.
 
 Written in the array API alone, for any library; backends override them where theirs is faster.
 """
@@ -68,7 +68,7 @@ def scatter_in_place(xp: Any, columns: Array, window: Window, sizes: tuple[int, 
 
 
 def every(start: int, stride: int, count: int) -> slice:
-    """`count` places from `start` on, `stride` apart."""
+    """A slice of `count` places from `start` on, `stride` apart."""
     return slice(start, start + stride * (count - 1) + 1, stride)
 
 
@@ -84,7 +84,7 @@ def pad(xp: Any, x: Array, width: int) -> Array:
 
 
 def _place(xp: Any, x: Array, axis: int, start: int, stride: int, size: int) -> Array:
-    """x along an axis of `size` zeros, from `start` on at every `stride`-th place."""
+    """x spread over an axis of `size` zeros, at every `stride`-th place from `start` on."""
 
     def zeros(count: int) -> Array:
         shape = tuple(count if place == axis else length for place, length in enumerate(x.shape))
@@ -95,7 +95,7 @@ def _place(xp: Any, x: Array, axis: int, start: int, stride: int, size: int) -> 
         gaps = [x, *[xp.zeros_like(x) for _ in range(stride - 1)]]
         spread = tuple(length * stride if place == axis else extent for place, extent in enumerate(x.shape))
         x = xp.reshape(xp.stack(gaps, axis=axis + 1), spread)
-    # The last gap may stick out of the axis.
+    # The last gap may extend beyond the axis.
     keep = [slice(None)] * 4
     keep[axis] = slice(0, min(x.shape[axis], size - start))
     x = x[tuple(keep)]

@@ -12,11 +12,11 @@ from rbench.errors import SpecError
 from rbench.names import shown
 
 DEEPEST = 8
-"""Lists in one another; a mass of rows and columns for each layer has four."""
+"""Deepest nesting of lists; a mass of rows and columns for each layer has four levels."""
 
 
 class Configurable(Checked):
-    """A thing with a name and settings, that a SPEC can make; its fields, or their aliases, are the SPEC's keys.
+    """An object with a name and settings that a SPEC can make; its fields, or their aliases, are the SPEC's keys.
 
     Attributes:
         name: what the SPEC starts with.
@@ -31,17 +31,17 @@ class Configurable(Checked):
 
     @property
     def spec(self) -> str:
-        """The canonical SPEC: the name, what is always written, and what else differs from the defaults."""
+        """The canonical SPEC: the name, the settings that are always written, and those not at their defaults."""
         return self.spec_without()
 
     def spec_without(self, *left_out: str) -> str:
-        """The canonical SPEC, but for some settings."""
+        """The canonical SPEC without some settings."""
         fields = type(self).model_fields
         keys = [key for key in fields if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
-        shown = {key: fields[key].alias or key for key in (*self.always, *keys)}
+        names = {key: fields[key].alias or key for key in (*self.always, *keys)}
         settings = [
             f"{name}={_written(getattr(self, key), _takes_list(self, key))}"
-            for key, name in shown.items()
+            for key, name in names.items()
             if name not in left_out
         ]
         return f"{self.name}[{','.join(settings)}]" if settings else self.name
@@ -56,7 +56,7 @@ class Configurable(Checked):
 
     @classmethod
     def expand(cls, settings: dict[str, Any]) -> list[Self]:
-        """One object for every combination of the settings that are lists, or lists of lists where a list is a value.
+        """One object for every combination of the settings that are lists (of lists, if a value is one).
 
         Raises:
             SpecError: an unknown key, or a value that its field refuses; the message lists the keys.

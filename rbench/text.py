@@ -1,7 +1,7 @@
 """Text that others wrote, made safe to show: on a terminal, and in every form of a table.
 
-What a record, a plugin or a file says may hold anything: sequences that drive a terminal, marks that turn the direction
-of writing, code of the form that it is written in. Ordinary text of any language passes unchanged.
+Text from a record, a plugin or a file may hold anything: control sequences of a terminal, marks that turn the direction
+of writing, markup of the form that it is shown in. Ordinary text of any language passes unchanged.
 """
 
 import html as _html
@@ -16,8 +16,8 @@ _UNSEEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Characters that are not seen and yet do something, but for the line feed. Joiners and variation selectors, which
-ordinary words and emoji are written with, are not among them."""
+"""Invisible characters with an effect, except the line feed, and except joiners and variation selectors, which ordinary
+words and emoji are written with."""
 
 _SPACES = re.compile(" +")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -36,7 +36,7 @@ _MARKDOWN = re.compile(
 )
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 _BLOCK = re.compile(r"[-+*\#>=\[]|\d+(?=[.)])")
-"""What would make the beginning of a paragraph a list, a heading, a quotation or the target of a link."""
+"""Signs that make the beginning of a paragraph a list, a heading, a quotation or the target of a link."""
 
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -45,11 +45,11 @@ _LATEX = str.maketrans(
 _LATEX_SPACE = re.compile(r"(\\text(?:backslash|asciitilde|asciicircum) ) ")
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters that a spreadsheet takes for the beginning of a formula."""
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Text for a terminal: what is not seen is written as Python writes it, such as `\x1b`.
+    r"""Text for a terminal: invisible characters are written as Python escapes, such as `\x1b`.
 
     Args:
         text: any.
@@ -64,7 +64,7 @@ def markdown(text: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Text as a paragraph of Markdown: what it begins with is no sign of a list, a heading or another block."""
+    """Text as a paragraph of Markdown, which does not begin a list, a heading or another block."""
     inline = markdown(text)
     found = _BLOCK.match(inline)
     if found is None:
@@ -84,14 +84,14 @@ def html(text: str) -> str:
 
 
 def csv(value: Any) -> Any:
-    """A cell of CSV: of text, one that no spreadsheet takes for a formula; what is no text stays."""
+    """A cell of CSV; text is changed so that no spreadsheet takes it for a formula, other values stay."""
     if not isinstance(value, str):
         return value
     return f"'{visible(value, lines=True)}" if value.lstrip().startswith(FORMULA) else visible(value, lines=True)
 
 
 def json_text(value: Any) -> str:
-    """Plain data as strict JSON, in ASCII; half of a surrogate pair, which is no character, is written in words."""
+    """Plain data as strict JSON, in ASCII; half of a surrogate pair, which is no character, is written as an escape."""
     return json.dumps(_characters(value), indent=1, allow_nan=False).replace("\x7f", "\\u007f")
 
 
@@ -105,7 +105,9 @@ def _characters(value: Any) -> Any:
 
 def _escape(found: re.Match[str]) -> str:
     code = ord(found.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _markdown(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Threads of numerical libraries that would be in each other's way."""
+"""Threads of numerical libraries that would slow each other down."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from rbench.settings import Setting, Undo
 
 @cache
 def _scipy_blas() -> list[Any]:
-    """SciPy's BLAS, where it is one of its own beside NumPy's."""
+    """SciPy's BLAS, if it is separate from NumPy's."""
     import scipy.linalg  # noqa: F401 -- so that its library is there to be found
 
     libraries = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -35,9 +35,9 @@ def _to_one() -> Undo:
 
 
 scipy_on_one_thread = Setting(_to_one)
-"""A context in which SciPy's BLAS has one thread, where it is one of its own.
+"""A context in which SciPy's BLAS has one thread, if it is separate from NumPy's.
 
-NumPy's and SciPy's wheels bring a BLAS each, with threads of their own that wait busily for work: taken in turn they
-slow each other down many times, and so they do beside XLA's threads. SciPy's factors and solves, also for JAX on a CPU;
-NumPy and XLA do the large products.
+NumPy's and SciPy's wheels each bring a BLAS whose threads wait busily for work: used in turn, they slow each other and
+XLA's threads down many times. SciPy's BLAS factors and solves, also for JAX on a CPU; NumPy and XLA do the large
+products.
 """

@@ -162,12 +162,12 @@ def test_interchange(backend, rng, make_params):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Linear(2, 3) >> Linear(4, 1), r"takes \(4\), but \(3\) comes"),
-        (lambda: Linear(2, 3) >> Tanh() >> Linear(4, 1), r"takes \(4\), but \(3\) comes"),
+        (lambda: Linear(2, 3) >> Linear(4, 1), r"takes \(4\), but is given \(3\)"),
+        (lambda: Linear(2, 3) >> Tanh() >> Linear(4, 1), r"takes \(4\), but is given \(3\)"),
         (lambda: Copy() >> (Linear(3, 2) * Linear(3, 4)) >> Add(), r"\(2\) and \(4\)"),
-        (lambda: Copy() >> Linear(3, 2), r"takes one wire, but 2 come"),
-        (lambda: Linear(3, 2) >> (Tanh() * Tanh()), r"takes 2 wires, but 1 come: \(2\)"),
-        (lambda: Linear(3, 2) >> Add(), r"two wires, but 1 come: \(2\)"),
+        (lambda: Copy() >> Linear(3, 2), r"takes one wire, but is given 2"),
+        (lambda: Linear(3, 2) >> (Tanh() * Tanh()), r"takes 2 wires, but is given 1: \(2\)"),
+        (lambda: Linear(3, 2) >> Add(), r"two wires, but is given 1: \(2\)"),
         (lambda: Linear(0, 2), "in_features is 0"),
         (lambda: Linear(2, 2.0), "out_features is 2.0"),
         (lambda: Linear(2, 3) >> 5, "only modules can be composed, not int 5"),
@@ -196,10 +196,10 @@ GOOD = {"params": ({"weight": W, "bias": B},), "x": X, "y": Y, "loss": "cross_en
             DtypeError,
             "bias has dtype float32.* in float64",
         ),
-        ({"x": np.ones((5, 3))}, ShapeError, r"takes \(4\), but \(3\) comes"),
-        ({"x": np.ones((5, 2, 2))}, ShapeError, r"takes \(4\), but \(2, 2\) comes"),
+        ({"x": np.ones((5, 3))}, ShapeError, r"takes \(4\), but is given \(3\)"),
+        ({"x": np.ones((5, 2, 2))}, ShapeError, r"takes \(4\), but is given \(2, 2\)"),
         ({"x": np.ones(4)}, ShapeError, r"shape \(4,\); give \(batch, \*shape\)"),
-        ({"x": (X, X)}, ShapeError, "one wire, but 2 come"),
+        ({"x": (X, X)}, ShapeError, "one wire, but is given 2"),
         ({"x": X[:0], "y": Y[:0]}, ShapeError, "no data"),
         ({"x": X * 1j}, DtypeError, "x has dtype complex128"),
         ({"y": Y[:4]}, ShapeError, r"y has shape \(4,\).* shape \(5,\)"),
@@ -248,7 +248,9 @@ def test_a_chain_is_checked_once_while_it_is_made_link_by_link(length):
     assert Counted.asked == length
     assert net == Sequential(net.modules)
     assert net.spaces == (((3,),),) * 2 * length
-    with pytest.raises(ShapeError, match=r"cannot put Linear\(4, 3\) after Counted\(\): .* takes \(4\), but \(3\)"):
+    with pytest.raises(
+        ShapeError, match=r"cannot put Linear\(4, 3\) after Counted\(\): .* takes \(4\), but is given \(3\)"
+    ):
         net >> Linear(4, 3)
 
 

@@ -75,7 +75,7 @@ WRONG = {
     "one number": ({"x": np.float64(3)}, ShapeError, r"x has shape \(\)"),
     "one label": ({"y": 3}, ShapeError, r"y has shape \(\)"),
     "labels in a column": ({"y": Y[:, None]}, ShapeError, r"y has shape \(5, 1\)"),
-    "unsigned labels": ({"y": np.full(5, 2**64 - 1, np.uint64)}, ShapeError, "0 to 2; the first other is 1844"),
+    "unsigned labels": ({"y": np.full(5, 2**64 - 1, np.uint64)}, ShapeError, "0 to 2; the first wrong label is 1844"),
     "no parameters": ({"params": None}, ParameterError, "params is None; give a tuple with one block per layer"),
     "one block": ({"params": {"weight": 1}}, ParameterError, r"params is \{.*; give a tuple with one block per layer"),
     "masked parameters": (

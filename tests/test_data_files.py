@@ -365,7 +365,7 @@ class TestMnistFiles:
             (2, np.zeros(3), r"t10k-images.* has shape \(3,\)"),
             (1, np.zeros(6), r"train-labels.* has shape \(6,\) .*labels are \(7,\)"),
             (3, np.zeros((3, 1)), r"t10k-labels.* has shape \(3, 1\)"),
-            (3, np.array([1, 10, 2]), r"t10k-labels.* values up to 10; labels are \(3,\), one an image, from 0 to 9"),
+            (3, np.array([1, 10, 2]), r"t10k-labels.* values up to 10; labels are \(3,\), one per image, from 0 to 9"),
         ],
     )
     def test_other_shapes_are_errors_that_name_the_file(self, write, parts, index, array, words):

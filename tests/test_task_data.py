@@ -70,7 +70,7 @@ WRONG = {
     "fewer targets": (Given, {"y_train": Y[:11]}, "x_train holds 12 data, and y_train holds 11 targets"),
     "fewer test targets": (Given, {"y_test": Y_TEST[:2]}, "x_test holds 6 data, and y_test holds 2 targets"),
     "other test data": (Given, {"x_test": X_TEST[:, :3]}, r"x_test has data of shape \(3,\), and x_train of \(4,\)"),
-    "data for another network": (Given, {"x_train": X[:, :3]}, r"takes \(4\), but \(3\) comes"),
+    "data for another network": (Given, {"x_train": X[:, :3]}, r"takes \(4\), but is given \(3\)"),
     "no data": (Given, {"x_train": X[:0], "y_train": Y[:0]}, r"x_train has shape \(0, 4\): it holds no data"),
     "no test data": (Given, {"x_test": X_TEST[:0], "y_test": Y_TEST[:0]}, r"x_test has shape \(0, 4\): it holds no"),
     "one number": (Given, {"x_train": np.float64(1)}, r"x_train has shape \(\), not"),

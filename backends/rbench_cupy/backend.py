@@ -28,7 +28,8 @@ class CupyBackend(Backend):
 
     def __init__(self, dtype: str = "float32", device: str = "cuda") -> None:
         self.dtype, self.device = dtype, device
-        index, count = int(device.partition(":")[2] or 0), cupy.cuda.runtime.getDeviceCount()
+        index = int(device.partition(":")[2] or 0)
+        count = cupy.cuda.runtime.getDeviceCount()
         if index >= count:
             raise BackendError(f"backend 'cupy' has no device {device!r}: there are {count}, counted from cuda:0")
         self.native_device = cupy.cuda.Device(index)
@@ -60,7 +61,7 @@ class CupyBackend(Backend):
                     lower = cupy.linalg.cholesky(work)
             except np.linalg.LinAlgError:
                 continue
-            lower += 0 * cupy.trace(lower)  # NaN where a pivot is, if it was let pass
+            lower += 0 * cupy.trace(lower)  # all NaN if a NaN pivot went unreported
             return lower
         return cupy.full_like(matrix, cupy.nan)
 
@@ -84,7 +85,7 @@ class CupyBackend(Backend):
         return int(self._pool.used_bytes())
 
     def peak_device_bytes(self) -> int | None:
-        """What the pool holds, which it does not give back: its largest use in whole blocks."""
+        """The size of the pool, which never shrinks: its largest use in whole blocks."""
         return int(self._pool.total_bytes())
 
     def free_bytes(self) -> int:

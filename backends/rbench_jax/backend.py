@@ -20,7 +20,7 @@ from rbench.threads import scipy_on_one_thread
 from rbench_jax.convolutions import JaxConvolutions
 
 _THREAD = threading.local()
-"""Whether the thread is within `inference()`, which is quicker to see here than in JAX's configuration."""
+"""Whether the thread is within `inference()`; reading this is quicker than JAX's configuration."""
 
 
 class JaxBackend(Backend):
@@ -72,7 +72,8 @@ class JaxBackend(Backend):
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        around, _THREAD.as_meant = getattr(_THREAD, "as_meant", False), True
+        around = getattr(_THREAD, "as_meant", False)
+        _THREAD.as_meant = True
         try:
             with jax.enable_x64(True), jax.default_matmul_precision("highest"), scipy_on_one_thread:
                 yield
@@ -86,7 +87,7 @@ class JaxBackend(Backend):
         return self._as_meant(jax.jit(lambda carry, items: jax.lax.scan(function, carry, items)))
 
     def steps_per_call(self, net: Module) -> int:
-        # Within a loop XLA's convolutions on a CPU are tens of times slower; and such steps are long beside a call.
+        # Within a loop XLA's convolutions on a CPU are tens of times slower, and a call is short beside such steps.
         return 1 if any(isinstance(layer, Conv2d) for layer in net.layers) else 10
 
     def cholesky(self, matrix: Array, shift: Array | float = 0.0) -> Array:
@@ -103,7 +104,7 @@ class JaxBackend(Backend):
         return erf(x)
 
     def outer_sums(self, one: Array, other: Array) -> Array:
-        # Each array in memory as it is written here: XLA would choose other orders, and multiply several times as long.
+        # Barriers keep the order of axes in memory: XLA would choose another, and multiply several times as long.
         one, other = jax.lax.optimization_barrier((one, other))
         return jax.lax.optimization_barrier(jnp.matrix_transpose(one) @ other)
 
@@ -133,7 +134,7 @@ class JaxBackend(Backend):
         return found
 
     def _as_meant(self, compiled: Callable[..., Any]) -> Callable[..., Any]:
-        """The function within `inference()`, which costs a third of a short call, where the caller is not there."""
+        """Run the function within `inference()`, unless the caller is: entering it costs a third of a short call."""
 
         def call(*args: Any, **keywords: Any) -> Any:
             if getattr(_THREAD, "as_meant", False):
@@ -162,5 +163,5 @@ def _cholesky(matrix: Array, shift: Array | float, inflation: float) -> Array:
         return jnp.where(jnp.isnan(jnp.trace(lower)), jnp.nan, lower)
 
     lower = factor(1.0)
-    # Every pivot counts: LAPACK of processors without AVX2 lets a NaN pivot pass, and then NaN may stay in its row.
+    # The trace checks every pivot: without AVX2, LAPACK lets a NaN pivot pass, and NaN may stay in its row.
     return jax.lax.cond(jnp.isnan(jnp.trace(lower)), inflated, lambda: lower)

@@ -31,7 +31,8 @@ class JaxConvolutions:
     def patches(self, images: Array, window: Window) -> Array:
         """Windows (n, channels · kernel², positions)."""
         count, channels, *sizes = images.shape
-        edge, starts = (window.padding,) * 2, range(window.kernel)
+        edge = (window.padding,) * 2
+        starts = range(window.kernel)
         padded = jnp.pad(images, ((0, 0), (0, 0), edge, edge))
         down, across = ([every(start, window.stride, window.positions(size)) for start in starts] for size in sizes)
         # Ten times as fast as `conv_general_dilated_patches`.

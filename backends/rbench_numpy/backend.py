@@ -21,7 +21,7 @@ class NumpyBackend(Backend):
 
     Arrays that have the dtype are taken as they are, not copied; nothing is ever written into them.
 
-    Within `inference()` SciPy's BLAS, where it is one of its own, has one thread: see `rbench.threads`.
+    Within `inference()` SciPy's BLAS has one thread if it is separate from NumPy's: see `rbench.threads`.
     """
 
     name = "numpy"
@@ -53,15 +53,15 @@ class NumpyBackend(Backend):
             diagonal = np.einsum("ii->i", work)
             diagonal += shift
             diagonal *= inflation
-            # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK takes it as it lies;
+            # A symmetric C-ordered matrix is its own Fortran transpose, so LAPACK takes it without a copy;
             # numpy.linalg.cholesky, which transposes it element by element, is several times slower.
             upper, info = self._potrf(work.T, lower=0, overwrite_a=1)
-            if not info and not np.isnan(upper.trace()):  # LAPACK of processors without AVX2 lets a NaN pivot pass
+            if not info and not np.isnan(upper.trace()):  # without AVX2, LAPACK lets a NaN pivot pass
                 return upper.T
         return np.full_like(matrix, np.nan)
 
     def solve_triangular(self, lower: Array, rhs: Array, *, transpose: bool = False) -> Array:
-        # lower.T is Fortran-ordered and upper triangular: BLAS takes it as it lies.
+        # lower.T is Fortran-ordered and upper triangular: BLAS takes it without a copy.
         return self._trsm(1.0, lower.T, rhs, lower=0, trans_a=not transpose)
 
     def inverse(self, matrix: Array) -> Array:

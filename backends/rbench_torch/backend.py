@@ -16,10 +16,10 @@ from rbench_torch.convolutions import TorchConvolutions
 from rbench_torch.precision import float32_products
 
 GRAM_NUMBERS = 2**19
-"""Numbers of vectors below which all inner products at once are as quick as half of them in parts."""
+"""Below this many numbers in the vectors, all inner products at once are as quick as half of them in parts."""
 
 GRAM_PIECE = 2**10
-"""Numbers of a piece of a long vector."""
+"""Numbers per piece of a long vector."""
 
 
 class TorchBackend(Backend):
@@ -61,7 +61,7 @@ class TorchBackend(Backend):
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        # Not inference mode: what is made here can still be used with autograd afterwards.
+        # Not inference mode, so that results can be used with autograd afterwards.
         with torch.no_grad(), float32_products:
             yield
 
@@ -99,9 +99,11 @@ class TorchBackend(Backend):
             return vectors @ vectors.T
         # Long vectors in pieces: MKL takes an eighth longer for them whole.
         whole = vectors.shape[1] // GRAM_PIECE * GRAM_PIECE if vectors.shape[1] >= 4 * GRAM_PIECE else 0
-        pieces, rest = vectors[:, :whole].reshape(count, -1, GRAM_PIECE).transpose(0, 1), vectors[:, whole:]
+        pieces = vectors[:, :whole].reshape(count, -1, GRAM_PIECE).transpose(0, 1)
+        rest = vectors[:, whole:]
         # The lower half alone, a quarter of the columns at a time: PyTorch has no symmetric product.
-        result, step = torch.empty(count, count, dtype=vectors.dtype), -(-count // 4)
+        result = torch.empty(count, count, dtype=vectors.dtype)
+        step = -(-count // 4)
         for start in range(0, count, step):
             stop = start + step
             products = rest[start:] @ rest[start:stop].T

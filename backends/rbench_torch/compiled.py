@@ -26,9 +26,9 @@ from rbench_torch.precision import float32_products
 class CompiledTorchBackend(TorchBackend):
     """PyTorch whose compiled functions are one graph each, whatever Python they are written in.
 
-    A function is traced at the first call with arguments of a structure, and of shapes, and its graph is compiled. The
-    compiled code is kept until the process ends, not longer, so that the time to compile does not depend on what
-    ran before: making a backend sets TORCHINDUCTOR_CACHE_DIR in the process. Set it yourself to keep the code.
+    A function is traced and compiled at the first call with each structure and shapes of its arguments. The compiled
+    code is kept until the process ends, not longer, so that the time to compile does not depend on what ran before:
+    making a backend sets TORCHINDUCTOR_CACHE_DIR in the process. Set it yourself to keep the code.
     """
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
@@ -55,7 +55,7 @@ class CompiledTorchBackend(TorchBackend):
         return x + scale * y
 
     def gram(self, vectors: Array) -> Array:
-        # One product: to the compiler an assignment into a part is a new whole.
+        # One product: in a graph, assigning to a part makes a whole new array.
         return vectors @ vectors.T
 
     def _number(self, value: float) -> Array:
@@ -65,7 +65,7 @@ class CompiledTorchBackend(TorchBackend):
 class _Compiled:
     """A pure function, compiled for each structure, shape and layout of its arguments.
 
-    Numbers among them become arrays, so that another rate is not another graph.
+    Numbers among them become arrays, so that another rate needs no new graph.
     """
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], number: Callable[[float], Array]) -> None:
@@ -87,7 +87,7 @@ class _Compiled:
     def _make(
         self, arrays: list[Array], places: tuple[bool, ...], structure: Any, fixed: dict[str, Any]
     ) -> tuple[Callable[..., Any], Any]:
-        """The compiled function from arrays to arrays, and the structure that these are returned in."""
+        """The compiled function from arrays to arrays, and the structure of its results."""
         returned = None
 
         def flat(*arrays: Array) -> list[Any]:
@@ -97,7 +97,7 @@ class _Compiled:
             results, returned = tree_flatten(self._function(*args, **keywords, **fixed))
             return list(results)
 
-        # Arrays without content: what is given twice at this call may differ at the next, and must not be taken as one.
+        # Trace with new, empty arrays: an array that this call gives twice may be two arrays in the next.
         with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):  # Inductor uses what PyTorch deprecates
                 warnings.simplefilter("ignore", category)
@@ -106,7 +106,7 @@ class _Compiled:
         return compiled, returned
 
 
-# One operation to the compiler: whether it tries a second time depends on numbers, which a graph cannot.
+# One operation to the compiler: its retry depends on values, which a graph cannot express.
 _cholesky = torch.library.custom_op(
     "rbench::cholesky", factor, mutates_args=(), schema="(Tensor matrix, Tensor shift) -> Tensor"
 )

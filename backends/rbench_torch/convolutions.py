@@ -16,7 +16,7 @@ class TorchConvolutions:
 
     def pull_images(self, cotangents: Array, weight: Array, window: Window, sizes: tuple[int, int]) -> Array:
         """See `rbench.backend.Convolutions`."""
-        # Pixels behind the last window.
+        # Pixels beyond the last window.
         rest = [(size + 2 * window.padding - window.kernel) % window.stride for size in sizes]
         return functional.conv_transpose2d(
             cotangents.contiguous(), weight, stride=window.stride, padding=window.padding, output_padding=rest

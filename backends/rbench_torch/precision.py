@@ -1,4 +1,4 @@
-"""Precision of float32 products, which PyTorch keeps for the whole process, in two interfaces at once."""
+"""Precision of float32 products, a setting of the whole process with two interfaces in PyTorch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from rbench.settings import Setting, Undo
 
 
 def _read(getter: Callable[[], Any]) -> Any:
-    """A value of the older interface; None where the process has used the newer one, since it cannot be read then."""
+    """A value of the older interface; None if the process has used the newer one, for then it cannot be read."""
     try:
         return getter()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Losses, one a file, and their registration."""
+"""Losses, one per file, and their registration."""
 
 from rbench.errors import MetricError
 from rbench.hookspecs import hookimpl
@@ -22,7 +22,7 @@ def get_loss(name: str) -> Loss:
     """The registered loss called `name`.
 
     Raises:
-        MetricError: there is none; the message lists what there is.
+        MetricError: there is none; the message lists the registered losses.
     """
     loss: Loss = plugins().find("losses", name, MetricError)
     return loss

@@ -1,4 +1,4 @@
-"""What a loss is: a value, its cotangent, its Hessian's factor, and its model distribution to sample from."""
+"""Losses: a value, its cotangent, a factor of its Hessian, and a model distribution to sample from."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -19,10 +19,10 @@ class Loss(ABC):
     hook.
 
     Attributes:
-        name: how the loss is asked for.
+        name: the name by which users choose the loss.
         summary: its formula, for `rbench list` and the README.
-        dense: the loss once more, by which the equivalence gate judges it.
-        integer_targets: whether y are class labels (batch,); else real numbers (batch, d).
+        dense: an independent definition, with which the equivalence gate compares the loss.
+        integer_targets: whether the targets y are class labels (batch,), or real numbers (batch, d).
         bounds: where real targets must lie.
     """
 
@@ -41,7 +41,7 @@ class Loss(ABC):
         """∂ℓ/∂z, shape (batch, d), without the 1/B of the mean."""
 
     def values_and_cotangents(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
-        """Both at once, for losses whose parts can be shared."""
+        """Both at once, for losses where they share work."""
         return self.values(backend, z, y), self.cotangents(backend, z, y)
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Loss(ABC):
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Numbers (batch, samples, …) drawn on the host from which `sampled_factor` makes its samples, float64."""
+        """Random float64 numbers (batch, samples, …), drawn on the host, from which `sampled_factor` makes targets."""
 
     @abstractmethod
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
@@ -74,6 +74,6 @@ class Loss(ABC):
 
 
 def one_hot(backend: Backend, labels: Array, d: int) -> Array:
-    """Whether each of d classes is the label: shape (*labels.shape, d), booleans."""
+    """Booleans (*labels.shape, d): whether each of d classes is the label."""
     classes = backend.xp.arange(d, dtype=labels.dtype, device=backend.native_device)
     return labels[..., None] == classes

@@ -36,13 +36,13 @@ class BinaryCrossEntropy(Loss):
         return self.predictions(backend, z) - y
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
-        """R = diag √(p (1 − p)), √(e⁻|ᶻ|) / (1 + e⁻|ᶻ|), whose digits are kept as p tends to 0 or 1."""
+        """R = diag √(p (1 − p)), as √(e⁻|ᶻ|) / (1 + e⁻|ᶻ|), which stays accurate as p tends to 0 or 1."""
         xp = backend.xp
         half = xp.exp(-0.5 * xp.abs(z))
         return (half / (1 + half * half))[:, :, None] * backend.eye(z.shape[1])[None, :, :]
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Uniform numbers in [0, 1), one an output to draw."""
+        """Uniform numbers in [0, 1), one per output to draw."""
         return generator.random((batch, samples, d))
 
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:

@@ -15,13 +15,13 @@ def _dense_mean(z: Numbers) -> Numbers:
 
 
 def _dense_cotangent(z: Numbers, y: Any) -> Numbers:
-    """p − e_y, with −Σ p_i over the others for the label, whose digits are kept as p_y → 1."""
+    """p − e_y; the label's entry is minus the sum of the others, which stays accurate as p_y → 1."""
     others = _dense_mean(z) * (np.arange(len(z)) != y)
     return np.asarray(others - others.sum() * np.eye(len(z))[y])
 
 
 def _dense_draw(random: np.random.Generator, z: Numbers, samples: int) -> Numbers:
-    """The label up to which the cumulated probabilities do not exceed a uniform number."""
+    """Labels by inversion: how many cumulative probabilities do not exceed a uniform number."""
     pairs = zip(z, random.random((len(z), samples)), strict=True)
     return np.stack([np.searchsorted(np.cumsum(_dense_mean(row)), uniform, side="right") for row, uniform in pairs])
 
@@ -43,7 +43,7 @@ class CrossEntropy(Loss):
         return self.values_and_cotangents(backend, z, y)[0]
 
     def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
-        """p − e_y, the label's entry as minus the sum of the others, which keeps its digits as p_y → 1."""
+        """p − e_y; the label's entry is minus the sum of the others, accurate as p_y → 1."""
         return self.values_and_cotangents(backend, z, y)[1]
 
     def values_and_cotangents(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
@@ -51,18 +51,20 @@ class CrossEntropy(Loss):
         shifted = z - xp.max(z, axis=1, keepdims=True)
         weights = xp.exp(shifted)
         total = xp.sum(weights, axis=1)
-        hit, zero = one_hot(backend, y, z.shape[1]), xp.zeros_like(z)
+        hit = one_hot(backend, y, z.shape[1])
+        zero = xp.zeros_like(z)
         others = xp.where(hit, zero, weights / total[:, None])
         values = xp.log(total) - xp.sum(xp.where(hit, shifted, zero), axis=1)
         return values, xp.where(hit, -xp.sum(others, axis=1)[:, None], others)
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
-        """R = H diag(√p) with d − 1 rows, for which RᵀR = diag(p) − ppᵀ exactly; a Cholesky factor would not do.
+        """R = H diag(√p) with d − 1 rows: RᵀR = diag(p) − ppᵀ, which is singular, so that Cholesky would fail.
 
         With q = √p, a unit vector, diag(p) − ppᵀ = diag(q) (I − qqᵀ) diag(q). The reflection that takes q to −e_d has
         rows H_i = e_i − q_i (q + e_d) / (1 + q_d); the first d − 1 span what is orthogonal to q, so HᵀH = I − qqᵀ.
         """
-        xp, d = backend.xp, z.shape[1]
+        xp = backend.xp
+        d = z.shape[1]
         if d == 1:  # one class: nothing to learn
             return xp.zeros_like(z)[:, None, :]
         q = xp.sqrt(self.predictions(backend, z))
@@ -74,11 +76,11 @@ class CrossEntropy(Loss):
         return max(d - 1, 1)
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Uniform numbers in [0, 1), one a label to draw."""
+        """Uniform numbers in [0, 1), one per label to draw."""
         return generator.random((batch, samples))
 
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:
-        """Rows (p − e_ŷ)/√r; the label is how many of the first d − 1 cumulated probabilities the noise passes."""
+        """Rows (p − e_ŷ)/√r; the label counts which of the first d − 1 cumulative probabilities the noise reaches."""
         xp = backend.xp
         p = self.predictions(backend, z)
         passed = xp.cumulative_sum(p, axis=1)[:, None, :-1] <= noise[:, :, None]
@@ -92,13 +94,14 @@ class CrossEntropy(Loss):
         return weights / xp.sum(weights, axis=1, keepdims=True)
 
     def true_vs_rest_scale(self, backend: Backend, z: Array, y: Array) -> Array:
-        """√(p_y / (1 − p_y)); 1 − p_y is the sum of the other probabilities, kept off zero.
+        """√(p_y / (1 − p_y)); 1 − p_y is the sum of the other probabilities, kept above zero.
 
         The row s (p − e_y) tends to zero like √(1 − p_y), so where the sum underflows the row is zero as it should be.
         """
         xp = backend.xp
-        p, hit = self.predictions(backend, z), one_hot(backend, y, z.shape[1])
-        # Each is a sum of probabilities alone: a difference of two may come out below zero, for a compiler that
-        # computes p twice need not find the same digits.
+        p = self.predictions(backend, z)
+        hit = one_hot(backend, y, z.shape[1])
+        # Both are sums of probabilities: a difference may be negative, since a compiler that computes p twice may round
+        # it differently.
         own, rest = (xp.sum(xp.where(chosen, p, xp.zeros_like(p)), axis=1) for chosen in (hit, ~hit))
         return xp.sqrt(own / xp.maximum(rest, xp.full_like(rest, float(xp.finfo(z.dtype).smallest_normal))))

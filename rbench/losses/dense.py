@@ -1,4 +1,4 @@
-"""A loss's dense definition: the loss once more, for one datum in plain NumPy."""
+"""A loss's dense definition: an independent one, for one datum in plain NumPy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ class DenseLoss:
     """A loss written out from its formulas in float64; the equivalence gate compares the loss with it.
 
     It shares no code with the loss. Where the gate takes a derivative, f'(z) = Im f(z + ih)/h (Squire and Trapp 1998),
-    the outputs z (d,) are complex: `value` and `cotangent` are holomorphic in z, and compare or round z.real alone.
+    the outputs z (d,) are complex: `value` and `cotangent` must be holomorphic in z, and compare or round only z.real.
 
     Attributes:
         value: ℓ(z, y), a number.
         cotangent: ∂ℓ/∂z, (d,); the gate compares it with `value`, and its derivative with the Hessian.
         mean: of p(y | z), (d,).
         draw: targets (batch, samples, …) ~ p(· | z), given a generator, z (batch, d) and the samples per datum; it
-            takes from the generator what `Loss.noise` takes.
+            draws the same numbers from the generator as `Loss.noise`.
     """
 
     value: Callable[[Numbers, Any], Any]

@@ -1,4 +1,4 @@
-"""Update rules, one a file, and their registration."""
+"""Update rules, one per file, and their registration."""
 
 from rbench.hookspecs import hookimpl
 from rbench.methods.adam import Adam

@@ -1,4 +1,4 @@
-"""What a method is: an update rule as a pure step, with settings that a SPEC can set."""
+"""Methods: update rules as pure steps, with settings that a SPEC can set."""
 
 import math
 from abc import abstractmethod
@@ -20,7 +20,7 @@ State: TypeAlias = Any
 """Whatever arrays a method keeps between steps: a tuple, dict or array, or nested ones."""
 
 WINDOW = 1000
-"""Steps over which the variants of a step are counted."""
+"""Steps over which operation counts average the variants of a step."""
 
 Scalars: TypeAlias = dict[str, float]
 """Numbers that a step takes and that change from step to step, such as the rate; computed on the host."""
@@ -47,7 +47,7 @@ class Problem:
 
 
 class Batch(NamedTuple):
-    """What a step is given.
+    """The data of a step.
 
     Attributes:
         x: inputs (batch, *shape).
@@ -61,13 +61,13 @@ class Batch(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step returns.
+    """The result of a step.
 
     Attributes:
         params: the new parameters.
         state: the new state.
         loss: mean loss of the batch before the step, a scalar.
-        health: an array that holds NaN where a matrix could not be factored, one entry a layer; or None.
+        health: an array that holds NaN where a matrix could not be factored, one entry per layer; or None.
     """
 
     params: Params
@@ -82,8 +82,8 @@ class Method(Configurable):
     Attributes:
         lr: the rate η of the first step.
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
-        search_space: settings that `rbench tune` varies, by name; what is not in it keeps its value. Every method that
-            comes with rbench has its rate, over three decades, and two more.
+        search_space: settings that `rbench tune` varies, by name; all others keep their values. Every built-in method
+            varies its rate, over three decades or more, and two other settings.
     """
 
     always: ClassVar[tuple[str, ...]] = ("lr",)
@@ -101,7 +101,7 @@ class Method(Configurable):
         return self.samples
 
     def phase(self, step: int) -> Hashable:
-        """Which variant of the step is due at the 0-based index; each is compiled apart, so let there be few."""
+        """The variant of the step at a 0-based index; each is compiled separately, so keep them few."""
         return None
 
     def scalars(self, step: int, total: int) -> Scalars:
@@ -124,8 +124,7 @@ class Method(Configurable):
     def operations(self, problem: Problem, space: Space, batch: int) -> float | None:
         """Multiply-add pairs of a step, the mean over its variants, as `rbench.methods.operations` counts them.
 
-        Their ratio to SGD's is the floor under the step's time over SGD's; None, and no floor, where a method does not
-        say.
+        Their ratio to SGD's is the floor of the ratio of step times; None, for no floor, if the method does not say.
 
         Args:
             problem: with a network of one output wire, of shape (d,).
@@ -164,7 +163,7 @@ class Method(Configurable):
 def compile_step(problem: Problem, method: Method) -> Callable[..., Step]:
     """The method's step as a function of arrays, `step(params, state, batch, scalars, phase=…)`, compiled.
 
-    One that compiles does so once for each phase and for each set of shapes.
+    A backend that compiles does so once per phase and per set of shapes.
     """
 
     def step(params: Params, state: State, batch: Batch, scalars: Scalars, *, phase: Hashable) -> Step:

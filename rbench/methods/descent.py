@@ -1,4 +1,4 @@
-"""What methods of the form w ← w − η (momentum of a direction) share."""
+"""The common part of methods of the form w ← w − η (momentum of a direction)."""
 
 from typing import Any
 
@@ -28,10 +28,11 @@ class Descent(Method):
     def descend(
         self, backend: Backend, params: Params, velocity: Any, direction: Params, lr: float, *, nesterov: bool = False
     ) -> tuple[Params, Any]:
-        """New parameters and velocity. The direction is used up: its memory may hold the velocity afterwards."""
-        add_scaled, push = backend.add_scaled, direction
+        """New parameters and velocity. Do not use the direction afterwards: its memory may hold the velocity."""
+        add_scaled = backend.add_scaled
+        push = direction
         if self.momentum:
-            spare = not nesterov  # the direction is the next velocity's memory, unless it is needed once more
+            spare = not nesterov  # the next velocity may overwrite the direction, unless that is needed again
             velocity = map_blocks(lambda v, d: add_scaled(d, self.momentum, v, spare=spare), velocity, direction)
             push = velocity
             if nesterov:

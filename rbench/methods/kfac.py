@@ -38,8 +38,8 @@ class KFAC(Descent):
     gradient_covariance G = E[Σ_k δ_k δ_kᵀ], δ_k the rows of the output metric's factor pulled back to its outputs.
 
     Attributes:
-        factors: whose rows δ are: the `exact` GGN's, `mc` samples', or the `empirical` Fisher metric's.
-        rank: samples a datum, for `mc`.
+        factors: where the rows δ come from: the `exact` GGN, `mc` samples, or the `empirical` Fisher metric.
+        rank: samples per datum, for `mc`.
         damping: λ.
         damping_split: `pi`, (A + π√λ I) ⊗ (G + √λ/π I) with π² = (tr A / dim A) / (tr G / dim G); or `eigen`,
             A ⊗ G + λ I exactly, in the factors' eigenbases.
@@ -90,30 +90,34 @@ class KFAC(Descent):
         rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, z.shape[1])
         rows, inputs, factors = [], [], []
         for layer, pair in zip(problem.net.layers, pairs, strict=True):
-            positions, a = pair.source.shape[1], layer.fan_in + layer.bias
+            positions = pair.source.shape[1]
+            a = layer.fan_in + layer.bias
             points = batch_size * (positions if self.sharing == "expand" else 1)
             rows.append(batch_size * positions * (rank + 1) * layer.fan_out)
             inputs.append(batch_size * positions * a * (positions > 1))
             if self.forgets:
-                sides = points if points < a and self.sharing == "expand" else a, min(points * rank, layer.fan_out)
+                side = points if points < a and self.sharing == "expand" else a
+                sides = side, min(points * rank, layer.fan_out)
             else:
                 sides = a, layer.fan_out
             factors.append(sum(side**2 for side in sides))
-        # Rows at two modules are there at once where one is pulled through the other.
+        # Pulling rows through a module holds those at its outputs and those at its inputs at once.
         numbers = sum(rows) + max(rows)
-        # Windows are kept where SGD's products do without; else all rows are pulled back through them at once.
+        # A backend with convolutions keeps windows that SGD does not form; others pull all rows back through windows at
+        # once.
         numbers += sum(inputs) + max(inputs) if backend.convolutions else rank * max(inputs)
         if self.forgets:
-            # Factors of one layer and their copies; the new parameters, which SGD's peak holds, come only afterwards.
+            # Factors of one layer and their copies; the new parameters, part of SGD's peak, are made only afterwards.
             numbers += max(0, 2 * max(factors) - sum(layer.n_parameters for layer in problem.net.layers))
         else:
-            # A running average and what is solved with, of now and of before; of one layer also what they are made of.
+            # The new and old running averages and matrices to solve with; for one layer also what these are made from.
             numbers += 4 * sum(factors) + 3 * max(factors)
-        return backend.itemsize * numbers, f"the Kronecker factors and {rank} rows a datum of every layer"
+        return backend.itemsize * numbers, f"the Kronecker factors and {rank} rows per datum of every layer"
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
-        """Pairs of a step: a pullback of 1 row a datum, 1 + rank where factors are due, and `_layer_operations`."""
-        works, ((d,),) = layer_works(problem.net, space), problem.net.out_space(space)  # type: ignore[misc]
+        """Pairs of a step: a pullback of 1 row per datum, or 1 + rank if factors are due, and `_layer_operations`."""
+        works = layer_works(problem.net, space)
+        ((d,),) = problem.net.out_space(space)  # type: ignore[misc]
         rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, int(d or 0))
         phases = [self.phase(index) for index in range(WINDOW)]
         return sum(
@@ -138,8 +142,8 @@ class KFAC(Descent):
           o a (o + a) more.
 
         Where the factors are those of the batch alone, a factor with fewer points than its size is solved in its
-        points. G so: q² o / 2, q³/6, o q B P, q² B P, B P q o. A so: p² a / 2, p³/6, p² a, o p a, without the weight
-        product.
+        points. For G that takes q² o / 2, q³/6, o q B P, q² B P, B P q o; for A p² a / 2, p³/6, p² a, o p a, without
+        the weight product.
         """
         o, a = work.layer.fan_out, work.layer.fan_in + work.layer.bias
         points = batch * work.positions
@@ -147,7 +151,7 @@ class KFAC(Descent):
         q = p * rank
         if self.forgets:
             by_points = self.sharing == "expand" and p < a
-            # A clip needs the gradient itself beside the direction.
+            # A clip needs the gradient itself besides the direction.
             total = float(batch * work.weights) * ((not by_points) + (self.kl_clip is not None))
             total += p * p * a * 1.5 + p**3 / 6 + o * p * a if by_points else a * a * p / 2 + a**3 / 6 + a * a * o
             if q < o:
@@ -164,7 +168,9 @@ class KFAC(Descent):
     @property
     def form(self) -> Form:
         """What is kept to solve with: an inverse pays only where it serves several steps."""
-        return "eigen" if self.damping_split == "eigen" else "inverse" if self.refresh > 1 else "cholesky"
+        if self.damping_split == "eigen":
+            return "eigen"
+        return "inverse" if self.refresh > 1 else "cholesky"
 
     @property
     def forgets(self) -> bool:
@@ -187,7 +193,9 @@ class KFAC(Descent):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        backend, layers, lr = problem.backend, problem.net.layers, scalars["lr"]
+        backend = problem.backend
+        layers = problem.net.layers
+        lr = scalars["lr"]
         velocity, factors, health = state
         common = backend, problem.net, params, problem.loss
         if phase:
@@ -200,7 +208,8 @@ class KFAC(Descent):
             gradients = [gradient_product(backend, layer) for layer in pulled]
         if self.forgets:
             solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
-            directions, health = [d for d, _ in solved], backend.xp.stack([h for _, h in solved])
+            directions = [d for d, _ in solved]
+            health = backend.xp.stack([h for _, h in solved])
         else:
             if phase:
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])
@@ -221,7 +230,7 @@ class KFAC(Descent):
     def _refreshed(
         self, backend: Backend, pulled: list[LayerPullback], factors: Any, decay: float
     ) -> tuple[tuple[tuple[Factor, Factor], ...], Array]:
-        """New running averages and what is solved with; and the numbers that are not finite where that failed."""
+        """New running averages with the matrices to solve with; and numbers that are not finite where that failed."""
         prepared = []
         for rows, old in zip(pulled, factors, strict=True):
             new = input_covariance(backend, rows, self.sharing), gradient_covariance(backend, rows, self.sharing)

@@ -18,7 +18,7 @@ class Factor(NamedTuple):
 
     Attributes:
         covariance: its running average, (size, size).
-        matrix: what is solved with, see `Form`.
+        matrix: the matrix to solve with, see `Form`.
         values: the eigenvalues (size,), zeros in the other forms.
     """
 
@@ -56,7 +56,7 @@ def gradient_covariance(backend: Backend, layer: LayerPullback, sharing: Sharing
 
 
 def in_points(points: int, fan_out: int, width: int) -> bool:
-    """Whether it takes less to solve with a gradient's points, p (o² + a²) multiplications, than with it, o a (o + a).
+    """Whether solving with a gradient's points, p (o² + a²) pairs, takes less than with its matrix, o a (o + a).
 
     Args:
         points: p, data times positions.
@@ -73,7 +73,7 @@ def as_matrix(backend: Backend, weights: Weights) -> Array:
 
 
 def gradient_product(backend: Backend, layer: LayerPullback) -> tuple[Array | None, Array]:
-    """The gradient leftᵀ right (fan_out, fan_in [+1]) in points, where that is quicker to solve with; else None and it.
+    """The gradient leftᵀ right (fan_out, fan_in [+1]) in points, if quicker to solve with; else None and itself.
 
     Returns:
         Cotangents (points, fan_out), or None; and inputs with the bias's 1, (points, fan_in [+1]), or the gradient.
@@ -85,7 +85,7 @@ def gradient_product(backend: Backend, layer: LayerPullback) -> tuple[Array | No
 
 
 def slope(backend: Backend, gradient: tuple[Array | None, Array], direction: Array) -> Array:
-    """gᵀΔ, a scalar, of what `gradient_product` returned."""
+    """gᵀΔ, a scalar, given what `gradient_product` returned."""
     left, right = gradient
     return backend.xp.sum(right * direction if left is None else left * (right @ direction.T))
 
@@ -93,7 +93,7 @@ def slope(backend: Backend, gradient: tuple[Array | None, Array], direction: Arr
 def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) -> tuple[Array, Array]:
     """π√λ and √λ/π with π² = (tr A / dim A) / (tr G / dim G), given the means of both diagonals."""
     xp = backend.xp
-    # Where a factor is zero, as behind units that are all dead, there is no ratio to split by.
+    # Where a factor is zero, as after units that are all dead, there is no ratio to split by.
     floor = xp.full_like(means[0], float(xp.finfo(means[0].dtype).smallest_normal) ** 0.5)
     pi = xp.sqrt(xp.maximum(means[0], floor) / xp.maximum(means[1], floor))
     return pi * damping**0.5, damping**0.5 / pi
@@ -102,7 +102,7 @@ def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) 
 def prepare(
     backend: Backend, covariances: list[Array], damping: float, form: Form
 ) -> tuple[tuple[Factor, Factor], Array]:
-    """What A and G are solved with, and a number that is not finite where that failed."""
+    """The factors A and G ready to solve with, and a number that is not finite where that failed."""
     xp = backend.xp
     if form == "eigen":
         parts = [backend.eigh(covariance) for covariance in covariances]
@@ -137,7 +137,7 @@ def solve(
 
 
 def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sharing: Sharing) -> tuple[Array, Array]:
-    """Δ for factors of this batch alone, π-damped: what has fewer points than its size is solved in its points.
+    """Δ for π-damped factors of this batch alone; a factor with fewer points than its size is solved in its points.
 
     With points X, A = XᵀX/P and g = ΓᵀX, the push-through identity gives X (A + α)⁻¹ = (XXᵀ/P + α)⁻¹ X; with points D,
     G = DᵀD, Woodbury's gives Γ (G + β)⁻¹ = (Γ − Γ Dᵀ (DDᵀ + β)⁻¹ D) / β. So neither factor is formed, and the weight
@@ -151,7 +151,8 @@ def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sha
     count = x.shape[0]
     mean_a, mean_g = xp.sum(x * x) / (count * x.shape[1]), xp.sum(d * d) / d.shape[1]
     alpha, beta = split_damping(backend, (mean_a, mean_g), damping)
-    few_x, few_d = sharing == "expand" and count < x.shape[1], d.shape[0] < d.shape[1]
+    few_x = sharing == "expand" and count < x.shape[1]
+    few_d = d.shape[0] < d.shape[1]
     gamma = xp.reshape(layer.gradient_rows, (-1, d.shape[1]))
     lowers = []
     if few_d:

@@ -1,9 +1,9 @@
-"""The arithmetic of a step, counted: the floor under its time over SGD's, were every product as quick as any other.
+"""Operation counts of a step: over SGD's, the floor of the ratio of their times if all products were equally quick.
 
-Counted are multiply-add pairs of matrix products, factorisations and triangular solves: r² n / 2 for a symmetric
+The counts are multiply-add pairs of matrix products, factorisations and triangular solves: r² n / 2 for a symmetric
 product of r vectors of size n, n³/6 for a Cholesky factorisation, n² k / 2 for a triangular solve with k right-hand
-sides, n³ for an inverse; what is done entry by entry is not counted. B is the batch, and a layer has P positions, and
-at each i inputs (a with the bias's 1) and o outputs.
+sides, n³ for an inverse; entrywise work is not counted. B is the batch size, and a layer has P positions, each with i
+inputs (a with the bias's 1) and o outputs.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class LayerWork:
     Attributes:
         layer: the layer.
         positions: P.
-        pulls: whether rows are pulled back through it, as they are not through a first layer.
+        pulls: whether rows are pulled back through it; False for a first layer.
     """
 
     layer: Layer
@@ -37,7 +37,7 @@ class LayerWork:
 
     @property
     def product(self) -> int:
-        """The pairs of one row through the layer: none where its map is entry by entry."""
+        """The pairs of one row through the layer: none where it acts entry by entry."""
         return 0 if self.layer.entrywise else self.weights
 
 
@@ -50,7 +50,8 @@ def _works(module: Module, space: Space, pulls: bool) -> Iterator[LayerWork]:
     if isinstance(module, Sequential):
         for part in module.modules:
             yield from _works(part, space, pulls)
-            pulls, space = pulls or bool(part.layers), part.out_space(space)
+            pulls = pulls or bool(part.layers)
+            space = part.out_space(space)
     elif isinstance(module, Parallel):
         start = 0
         for part in module.modules:
@@ -62,10 +63,10 @@ def _works(module: Module, space: Space, pulls: bool) -> Iterator[LayerWork]:
 
 
 def pass_operations(works: list[LayerWork], batch: int, rows: float) -> float:
-    """Forward, and a pullback of some rows a datum: B Σ P o i, and rows · B Σ P o i but for the first layer."""
+    """Forward, B Σ P o i, and a pullback of some rows per datum, rows · B Σ P o i without the first layer."""
     return batch * sum(work.product * (1 + rows * work.pulls) for work in works)
 
 
 def gradient_operations(works: list[LayerWork], batch: int) -> float:
-    """Forward, a pullback of 1 row a datum, and weight products B P o i: a step of a first-order method."""
+    """Forward, a pullback of 1 row per datum, and weight products B P o i: a step of a first-order method."""
     return pass_operations(works, batch, 1) + batch * sum(work.weights for work in works)

@@ -1,4 +1,4 @@
-"""What the methods share that solve with the layer metric M + VᵀV."""
+"""The common part of methods that solve with the layer metric M + VᵀV."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -25,13 +25,13 @@ class Preconditioned(Descent):
 
     Attributes:
         output_metric: name of an output metric, as `rbench list output_metrics` shows them; or a matrix.
-        rank: samples a datum, for a metric that draws them.
-        mass: M; a float, or one entry a layer as `rbench.riemannian_gradient` takes them.
+        rank: samples per datum, for a metric that draws them.
+        mass: M; a float, or one entry per layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
-        metric_batch: m, where the metric is that of the first m data of a batch, or of all where there are fewer, which
-            a run refuses; the gradient is always that of all. None for all.
+        metric_batch: m: the metric is that of the first m data of a batch (of all if there are fewer, which a run
+            refuses), the gradient that of all. None for all.
         refresh: steps between two computations of the metric, which is kept in between; every step has a gradient of
             its own.
     """
@@ -100,12 +100,14 @@ class Preconditioned(Descent):
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
         backend = problem.backend
         _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
-        width, data, worst, what, rows = backend.itemsize, self.metric_data(batch_size), 0.0, "", 0.0
+        width = backend.itemsize
+        data = self.metric_data(batch_size)
+        worst, what, rows = 0.0, "", 0.0
         sizes = self.sizes(problem, _outputs(problem, datum.x), [pair.source.shape[1] for pair in pairs], batch_size)
         masses = layer_masses(backend, problem.net.layers, self.mass)
         for index, (pair, size, mass) in enumerate(zip(pairs, sizes, masses, strict=True)):
             form = self._form(backend, size, mass)
-            each = data * size.rows / size.samples + batch_size  # rows at a position, the gradient's among them
+            each = data * size.rows / size.samples + batch_size  # rows per position, the gradient's included
             rows += width * each * pair.source.shape[1] * size.fan_out
             rows += width * form.kept_numbers(size) * (self.refresh > 1)
             if form.numbers(size) * width > worst:
@@ -114,13 +116,15 @@ class Preconditioned(Descent):
         return worst + rows, what
 
     def metric_data(self, batch_size: int) -> int:
-        """m, data whose metric is taken."""
+        """m, the number of data whose metric is taken."""
         return min(batch_size, self.metric_batch or batch_size)
 
     def sizes(self, problem: Problem, d: int, positions: Sequence[int], batch_size: int) -> list[LayerSize]:
         """The sizes of every layer's metric, given the network's outputs and every layer's positions."""
-        data, rank = self.metric_data(batch_size), self.metric.rank(problem.loss, d)
-        mean, rescaled = self.batch == "mean", self.metric.rescales and self.batch == "stack"
+        data = self.metric_data(batch_size)
+        rank = self.metric.rank(problem.loss, d)
+        mean = self.batch == "mean"
+        rescaled = self.metric.rescales and not mean
         return [
             LayerSize(
                 1 if mean else data,
@@ -140,15 +144,17 @@ class Preconditioned(Descent):
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
         """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve for each layer.
 
-        V's rows are pulled back beside the gradient's: rank rows a datum, none where they are the gradient's, rescaled,
-        and d with `batch=mean`. With `metric_batch` or `refresh` they are those of the metric's data alone, at every
+        V's rows are pulled back with the gradient's: rank rows per datum, none where they are rescaled rows of the
+        gradient, and d with `batch=mean`. With `metric_batch` or `refresh` only the metric's data have them, at every
         `refresh`-th step, when the metric is factored; every step then has weight products and solves with that.
         """
-        works, ((d,),) = layer_works(problem.net, space), problem.net.out_space(space)  # type: ignore[misc]
+        works = layer_works(problem.net, space)
+        ((d,),) = problem.net.out_space(space)  # type: ignore[misc]
         sizes = self.sizes(problem, int(d or 0), [work.positions for work in works], batch)
         masses = layer_masses(problem.backend, problem.net.layers, self.mass)
         each = [(self._form(problem.backend, *one), one[0]) for one in zip(sizes, masses, strict=True)]
-        data, rank = self.metric_data(batch), self.metric.rank(problem.loss, int(d or 0))
+        data = self.metric_data(batch)
+        rank = self.metric.rank(problem.loss, int(d or 0))
         rows = sizes[0].rank * (not sizes[0].rescaled)
         metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
         if self.batch == "mean" and rank * data > int(d or 0):
@@ -188,9 +194,12 @@ class Preconditioned(Descent):
     def _solve(
         self, problem: Problem, params: Params, batch: Batch, kept: tuple[Kept, ...], *, renew: bool
     ) -> tuple[Array, Update, tuple[Kept, ...]]:
-        """Mean loss, directions, and what is kept of the metrics, which may be those of fewer or earlier data."""
-        backend, net, count = problem.backend, problem.net, batch.y.shape[0]
-        common, masses = (backend, net, params, problem.loss), layer_masses(backend, net.layers, self.mass)
+        """Mean loss, directions, and the kept metrics, which may be those of fewer or earlier data."""
+        backend = problem.backend
+        net = problem.net
+        count = batch.y.shape[0]
+        common = (backend, net, params, problem.loss)
+        masses = layer_masses(backend, net.layers, self.mass)
         of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
         pulled: list[tuple[Array, list[LayerPullback]]] = []
         if of_metric is not None:
@@ -212,7 +221,8 @@ class Preconditioned(Descent):
             gradient = None if own else reduce(_add, [part[index].gradient() for _, part in pulled])
             direction, metric = self._solve_layer(backend, layer, size, mass, gradient, None if renew else kept[index])
             directions.append(direction)
-            metrics += [metric] if metric is not None else []
+            if metric is not None:
+                metrics.append(metric)
         return loss, gathered(backend, net.layers, directions), tuple(metrics)
 
     def _solve_layer(
@@ -224,7 +234,7 @@ class Preconditioned(Descent):
         gradient: Weights | None,
         kept: Kept | None,
     ) -> tuple[Direction, Kept | None]:
-        """The direction of a layer, and its metric where that is kept; of its arrays nothing else outlives the call."""
+        """The direction of a layer, and its metric if that is kept; no other array of the layer outlives the call."""
         form = self._form(backend, size, mass)
         if kept is None or gradient is None:
             factored = form.factor(backend, layer, mass, gradient)
@@ -242,7 +252,7 @@ def _outputs(problem: Problem, x: Array | tuple[Array, ...]) -> int:
 
 
 def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
-    """The first data of a batch, with their noise; and the others, without; None where there are none."""
+    """The first data of a batch with their noise, and the others without noise; None for an empty part."""
     if size in (0, batch.y.shape[0]):
         return (batch, None) if size else (None, batch)
 

@@ -32,7 +32,7 @@ class LogUniform:
         return f"log {self.low:g}..{self.high:g}"
 
     def setting(self, drawn: float) -> float:
-        """The value that a method is given for a number drawn between the bounds: three digits of it."""
+        """The setting for a number drawn between the bounds: the number to three digits."""
         return min(max(float(f"{drawn:.{DIGITS}g}"), self.low), self.high)
 
 

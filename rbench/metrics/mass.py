@@ -38,7 +38,7 @@ class KroneckerMass:
     bias_column: Array | float
 
     def entries(self, start: int, stop: int) -> tuple[Array | float, Array | float]:
-        """Entries of the outputs from `start` to `stop`: what broadcasts to (outputs, fan_in), and to (outputs,)."""
+        """Entries of the outputs from `start` to `stop`: they broadcast to (outputs, fan_in) and (outputs,)."""
         if isinstance(self.row, float):
             return self.row * self.column, self.row * self.bias_column
         row = self.row[start:stop]
@@ -46,7 +46,7 @@ class KroneckerMass:
 
     @property
     def parts(self) -> tuple[Array | float, Array | float, Array | float]:
-        """What divides cotangents at the outputs, and then their products with the inputs and with the bias's 1."""
+        """Divisors of cotangents at the outputs, and of their products with the inputs and with the bias's 1."""
         return self.row, self.column, self.bias_column
 
     def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
@@ -74,7 +74,7 @@ class DiagonalMass:
 
     @property
     def parts(self) -> tuple[float, Array, Array]:
-        """What divides cotangents at the outputs, and then their products with the inputs and with the bias's 1."""
+        """Divisors of cotangents at the outputs, and of their products with the inputs and with the bias's 1."""
         return 1.0, self.weight, self.bias
 
     def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
@@ -86,7 +86,7 @@ Mass: TypeAlias = KroneckerMass | DiagonalMass
 
 
 def divided(array: Array, mass: Array | float) -> Array:
-    """An array over a mass that broadcasts to it; the array itself where that is the number 1."""
+    """An array divided by a mass that broadcasts to it; the array itself if the mass is the number 1."""
     return array if isinstance(mass, float) and mass == 1 else array / mass
 
 
@@ -173,7 +173,7 @@ def _scalar(backend: Backend, value: Any, name: str) -> KroneckerMass:
 
 
 def _number(backend: Backend, value: Any, name: str) -> float:
-    """The number that a value is; a boolean or a text is none."""
+    """A value as a number; booleans and text are refused."""
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
@@ -209,6 +209,6 @@ def _positive(backend: Backend, values: Any, name: str) -> np.ndarray:
 
 @cache
 def _limits(dtype: str) -> tuple[float, float]:
-    """The smallest and the largest entry that a mass may have: in full precision, and finite."""
+    """The smallest and largest entries of a mass: the dtype's smallest normal and largest finite number."""
     info = np.finfo(dtype)
     return float(info.smallest_normal), float(info.max)

@@ -16,7 +16,7 @@ from rbench.names import shown
 from rbench.plugins import plugins
 
 MOST_SAMPLES = 2**31 - 1
-"""Samples per datum that an array may have to hold."""
+"""Most samples per datum."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class OutputFactor:
 
     Attributes:
         rows: (batch, rank, d), or None.
-        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b: it needs no pullback beyond the gradient's. Or None.
+        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b, which needs no pullback beyond the gradient's; or None.
     """
 
     rows: Array | None = None
@@ -36,13 +36,13 @@ class OutputMetric(ABC):
     """A metric on the output space, chosen by name or given as a matrix.
 
     Register one with the `rbench_output_metrics` hook. For each datum it is RᵀR: `factor` computes R for a batch on any
-    backend, and `dense` is the metric itself, once more, by which the equivalence gate judges the factor.
+    backend, and `dense` the metric independently; the equivalence gate compares them.
 
     Attributes:
-        name: how the metric is asked for.
+        name: the name by which users choose the metric.
         summary: what it is in a few words, for `rbench list` and the README.
         samples: how many samples it draws per datum; 0 where it draws none.
-        rescales: whether its rows are loss cotangents, rescaled.
+        rescales: whether its rows are rescaled loss cotangents.
     """
 
     name: str
@@ -73,7 +73,7 @@ class OutputMetric(ABC):
         """
 
     def with_samples(self, samples: int) -> "OutputMetric":
-        """The metric that draws so many samples per datum; itself where it draws none."""
+        """The metric with this number of samples per datum; itself if it draws none."""
         return self
 
 
@@ -154,7 +154,7 @@ class TrueVsRest(OutputMetric):
     """
 
     name = "true_vs_rest"
-    summary = "the label or another class, one row a datum"
+    summary = "the label or another class, one row per datum"
     rescales = True
 
     def check(self, loss: Loss) -> None:
@@ -168,7 +168,7 @@ class TrueVsRest(OutputMetric):
         return OutputFactor(scale=loss.true_vs_rest_scale(backend, z, y))
 
     def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
-        row = loss.dense.cotangent(z, y)  # its entry −row_y = 1 − p_y keeps its digits as p_y → 1
+        row = loss.dense.cotangent(z, y)  # −row[y] = 1 − p_y stays accurate as p_y → 1
         return np.asarray(loss.dense.mean(z)[y] / -row[y] * np.outer(row, row))
 
 
@@ -177,7 +177,7 @@ class EmpiricalFisher(OutputMetric):
     """Row ∂ℓ/∂z at the data's own target; not the Fisher metric (Kunstner et al. 2019)."""
 
     name = "empirical_fisher"
-    summary = "the gradient's outer product, one row a datum"
+    summary = "the gradient's outer product, one row per datum"
     rescales = True
 
     def rank(self, loss: Loss, d: int) -> int:
@@ -193,7 +193,7 @@ class EmpiricalFisher(OutputMetric):
 
 @dataclass(frozen=True)
 class Fixed(OutputMetric):
-    """A positive definite matrix G of the user's, the same for every datum; R is its upper Cholesky factor.
+    """A positive definite matrix given by the user, the same for every datum; R is its upper Cholesky factor.
 
     Attributes:
         factor_rows: R (d, d), as nested tuples so that the metric can be hashed.
@@ -250,7 +250,7 @@ class Fixed(OutputMetric):
 
 
 def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
-    """The output metric of a name, or of a positive definite (d, d) matrix.
+    """The output metric called by a name, or given as a positive definite (d, d) matrix.
 
     Args:
         metric: a registered name, or a matrix.

@@ -1,8 +1,8 @@
 """Metric and gradient pulled back to every layer in one pass: G_l = M_l + V_lᵀ V_l (Def. 1 of arXiv 2603.03610).
 
 With `stack`, V_l has the rows (1/√B) R_b J_{b,l}: B · rank rows, the batch's mean metric exactly. With `mean`, V_l is
-R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean output metric: d rows whatever the batch (Sec. 3.4
-of the paper). These are different metrics; they agree for a single datum.
+R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean output metric: d rows for any batch size (Sec.
+3.4 of the paper). These are different metrics; they agree for a single datum.
 """
 
 from typing import Literal, TypeAlias
@@ -37,14 +37,15 @@ def pull_metric(
     Args:
         backend: the arrays' backend.
         net: the network, with one output wire of shape (d,).
-        params: one block a layer.
+        params: one block per layer.
         loss: the loss.
         metric: the output metric.
         treatment: `stack` or `mean`.
         x: inputs (batch, *shape), or a tuple of them.
         y: targets.
         noise: the loss's noise, where the metric draws samples.
-        total: data that the gradient is a mean over, where these are some of them; the metric's are these alone.
+        total: size of the batch that x is part of: the gradient is that of the mean over all of it, the metric that of
+            x alone.
 
     Returns:
         The mean loss over the data, and for each layer its gradient and metric rows.
@@ -83,7 +84,7 @@ def pull_gradient(
 ) -> tuple[Array, list[LayerPullback]]:
     """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss.
 
-    The cotangents are of the mean over `total` data where these are some of them.
+    Where x is part of a batch of `total` data, the cotangents are those of the mean over all.
     """
     (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
     values, cotangents = loss.values_and_cotangents(backend, z, y)
@@ -98,7 +99,7 @@ def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[La
 
 
 def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> Array:
-    """R̄ with R̄ᵀR̄ = (1/B) Σ_b R_bᵀ R_b; d rows, or all that there are where they are fewer."""
+    """R̄ with R̄ᵀR̄ = (1/B) Σ_b R_bᵀ R_b; it has at most d rows."""
     xp = backend.xp
     rows = factor.rows if factor.rows is not None else (cotangents * factor.scale[:, None])[:, None, :]  # type: ignore[index]
     batch, rank, d = rows.shape

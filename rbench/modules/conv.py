@@ -16,13 +16,13 @@ from rbench.sliding_window import Window
 class Conv2d(Layer):
     """Cross-correlation of images (channels, height, width) with a square kernel, plus a bias for each channel.
 
-    y_ot = Σ_j W_oj a_tj + b_o, a_t the window at position t with in_channels · kernel² entries: a linear layer shared
-    by all positions (Ex. 1 of arXiv 2603.03610 at each). A factor's row pulls back to Σ_t F_bkt ⊗ [a_bt; 1] on the
-    weights.
+    y_ot = Σ_j W_oj a_tj + b_o, where a_t is the window at position t, with in_channels · kernel² entries: one linear
+    layer (Ex. 1 of arXiv 2603.03610) shared by all positions. Row k of a factor pulls back to Σ_t F_bkt ⊗ [a_bt; 1] on
+    the weights.
 
     Attributes:
-        in_channels: channels of the images that come.
-        out_channels: channels of those that are returned.
+        in_channels: channels of the input images.
+        out_channels: channels of the output images.
         kernel: side of the window.
         stride: step between two positions.
         padding: zeros around the images.
@@ -42,8 +42,13 @@ class Conv2d(Layer):
 
     def __repr__(self) -> str:
         words = [str(size) for size in (self.in_channels, self.out_channels, self.kernel)]
-        words += [f"stride={self.stride}"] * (self.stride != 1) + [f"padding={self.padding}"] * (self.padding != 0)
-        return f"Conv2d({', '.join(words + ['bias=False'] * (not self.bias))})"
+        if self.stride != 1:
+            words.append(f"stride={self.stride}")
+        if self.padding != 0:
+            words.append(f"padding={self.padding}")
+        if not self.bias:
+            words.append("bias=False")
+        return f"Conv2d({', '.join(words)})"
 
     @property
     def window(self) -> Window:
@@ -65,7 +70,7 @@ class Conv2d(Layer):
     def out_space(self, space: Space) -> Space:
         shape = unify(one_shape(self, space), (self.in_channels, None, None))
         if shape is False:
-            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but is given {describe(space)}")
         _, *sizes = shape  # type: ignore[misc]
         grid = [None if size is None else self.window.positions(size) for size in sizes]
         if any(size is not None and size < 1 for size in grid):

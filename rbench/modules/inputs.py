@@ -1,4 +1,4 @@
-"""What multiplies a layer's weights: one vector of inputs at each position of each sample."""
+"""The inputs that a layer's weights multiply: one vector per position of each sample."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -27,28 +27,28 @@ class Inputs(ABC):
     @property
     @abstractmethod
     def data(self) -> Array:
-        """What the inputs are made of, samples first."""
+        """The array that the inputs are read from, samples first."""
 
     @abstractmethod
     def with_data(self, data: Array) -> "Inputs":
-        """Inputs of other samples that lie in the same way."""
+        """Inputs read in the same way from the data of other samples."""
 
     @abstractmethod
     def apply(self, weight: Array) -> Array:
-        """The outputs inputs[s, t] · weightᵀ, (samples, positions, fan_out), of a weight (fan_out, fan_in)."""
+        """inputs[s, t] · weightᵀ, (samples, positions, fan_out), for a weight (fan_out, fan_in)."""
 
     @abstractmethod
     def product(self, cotangents: Array) -> Array:
-        """Σ_(s,t) cotangents[s, t] ⊗ inputs[s, t], (fan_out, fan_in), of cotangents (samples, positions, fan_out)."""
+        """Σ_(s,t) cotangents[s, t] ⊗ inputs[s, t], (fan_out, fan_in), for cotangents (samples, positions, fan_out)."""
 
     def one_sample(self, backend: Backend) -> "Inputs":
-        """The same with all samples as positions of one."""
+        """The same inputs, with all samples as positions of a single one."""
         return _OneSample(backend, self)
 
 
 @dataclass(frozen=True)
 class Vectors(Inputs):
-    """Inputs at one position.
+    """Inputs of a layer with one position: a vector per sample.
 
     Attributes:
         vectors: (samples, fan_in).
@@ -80,12 +80,12 @@ class Vectors(Inputs):
 
 @dataclass(frozen=True)
 class Patches(Inputs):
-    """Windows of images, at the positions of a convolution; a backend's own convolutions do without forming them.
+    """The windows that a convolution multiplies; a backend with convolutions of its own does not form them.
 
     Attributes:
         backend: the images' backend.
         images: (samples, channels, height, width).
-        window: how the windows lie.
+        window: size, stride and padding of the windows.
     """
 
     backend: Backend
@@ -124,12 +124,13 @@ class Patches(Inputs):
         return Patches(self.backend, data, self.window)
 
     def apply(self, weight: Array) -> Array:
-        xp, kernel = self.backend.xp, self.window.kernel
+        xp = self.backend.xp
+        kernel = self.window.kernel
         outputs = self.convolve(xp.reshape(weight, (weight.shape[0], -1, kernel, kernel)))
         return xp.permute_dims(xp.reshape(outputs, (*outputs.shape[:2], -1)), (0, 2, 1))
 
     def convolve(self, weight: Array) -> Array:
-        """Images (samples, fan_out, rows, columns) of a weight (fan_out, channels, kernel, kernel)."""
+        """The output images (samples, fan_out, rows, columns) for a weight (fan_out, channels, kernel, kernel)."""
         if self.backend.convolutions is not None:
             return self.backend.convolutions.apply(self.images, weight, self.window)
         xp = self.backend.xp
@@ -137,7 +138,7 @@ class Patches(Inputs):
         return xp.reshape(flat, (self.images.shape[0], weight.shape[0], *self.grid))
 
     def pull(self, cotangents: Array, weight: Array) -> Array:
-        """Cotangents at the images, (n, channels, height, width), of cotangents (n, fan_out, rows, columns)."""
+        """Cotangents at the images, (n, channels, height, width), from cotangents (n, fan_out, rows, columns)."""
         if self.backend.convolutions is not None:
             return self.backend.convolutions.pull_images(cotangents, weight, self.window, self.sizes)
         xp = self.backend.xp
@@ -152,15 +153,16 @@ class Patches(Inputs):
             images = xp.reshape(by_channel, (*by_channel.shape[:2], *self.grid))
             weight = self.backend.convolutions.pull_weight(self.images, images, self.window)
             return xp.reshape(weight, (weight.shape[0], -1))
-        # Weights of some samples at a time: those of all may be far more numbers than the cotangents.
+        # One group of samples at a time: a weight for each of them may take far more memory than the cotangents.
         samples, positions, fan_in = self.shape
-        group, matrix = max(1, samples * positions // (2 * fan_in)), self.matrix
+        group = max(1, samples * positions // (2 * fan_in))
+        matrix = self.matrix
 
-        def some(start: int) -> Array:
+        def group_sum(start: int) -> Array:
             stop = min(start + group, samples)
             return xp.sum(by_channel[start:stop, :, :] @ matrix[start:stop, :, :], axis=0)
 
-        return reduce(add, map(some, range(0, samples, group)))
+        return reduce(add, map(group_sum, range(0, samples, group)))
 
 
 @dataclass(frozen=True)

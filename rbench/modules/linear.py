@@ -15,12 +15,12 @@ from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
 class Linear(Layer):
     """y = W x + b, from (in_features,) to (out_features,) (Ex. 1 of arXiv 2603.03610).
 
-    A factor F at the output is F W at the input; its row F_bk is F_bk ⊗ [x_b; 1] on the weights.
+    A factor F at the output pulls back to F W at the input, and its row F_bk to F_bk ⊗ [x_b; 1] on the weights.
 
     Attributes:
         in_features: size of x.
         out_features: size of y.
-        bias: whether b is there.
+        bias: whether there is a bias b.
     """
 
     in_features: int
@@ -43,7 +43,7 @@ class Linear(Layer):
 
     def out_space(self, space: Space) -> Space:
         if unify(one_shape(self, space), (self.in_features,)) is False:
-            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but is given {describe(space)}")
         return ((self.out_features,),)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
@@ -59,6 +59,6 @@ class Linear(Layer):
         layer = LayerPullback(backend, Vectors(tape), rows[:, :, None, :], self.bias)
         if not need_input:
             return None, [layer]
-        # One product over all rows: a batch of small ones is many times slower.
+        # One product over all rows: a batch of small products is many times slower.
         flat = xp.reshape(rows, (batch * count, self.out_features)) @ block["weight"]
         return (xp.reshape(flat, (batch, count, self.in_features)),), [layer]

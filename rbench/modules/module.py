@@ -1,10 +1,10 @@
-"""What a module of the algebra is: spaces, parameters, forward, pullback; layers, which have weights; composition.
+"""Modules of the algebra (spaces, parameters, forward, pullback), layers (modules with weights), and composition.
 
 Layouts, here and everywhere:
 
 - an activation is (batch, *shape); a value on several wires is a tuple of activations;
 - cotangents, and the rows of a metric factor F with metric G_b = F_bᵀ F_b, are (batch, rows, *shape): by Remark 4 of
-  arXiv 2603.03610 a metric is pulled back as its factor is, each row like a cotangent;
+arXiv 2603.03610 pulling a metric back means pulling back each row of its factor like a cotangent;
 - a layer block is all parameters of one layer: its weight and its bias.
 """
 
@@ -25,13 +25,13 @@ from rbench.plugins import as_backend
 from rbench.random import check_seed, generator
 
 Wires: TypeAlias = tuple[Array, ...]
-"""One array a wire."""
+"""One array per wire."""
 
 Block: TypeAlias = dict[str, Array]
 """Parameters of one layer: `weight`, and `bias` where it has one."""
 
 Scheme: TypeAlias = Literal["glorot", "lecun", "he"]
-"""How large initial weights are."""
+"""Variance of the initial weights; see `Module.init`."""
 
 Params: TypeAlias = tuple[Block, ...]
 """One block for each layer that has weights, in order."""
@@ -47,11 +47,11 @@ class Module(ABC):
     @property
     @abstractmethod
     def in_space(self) -> Space:
-        """Shapes that the module takes, one a wire; None where it takes any."""
+        """Shapes that the module takes, one per wire; None where it takes any."""
 
     @abstractmethod
     def out_space(self, space: Space) -> Space:
-        """Shapes that it returns when it is given `space`.
+        """Shapes that the module returns for inputs of shapes `space`.
 
         Raises:
             ShapeError: `space` does not fit; the message holds both shapes.
@@ -69,14 +69,14 @@ class Module(ABC):
 
         Args:
             backend: the arrays' backend.
-            params: one block a layer.
+            params: one block per layer.
             tape: what `forward` returned.
-            cotangents: one array a wire, each (batch, rows, *shape).
-            need_input: whether the cotangents at the inputs are wanted; a first layer saves a product without.
+            cotangents: one array per wire, each (batch, rows, *shape).
+            need_input: whether to compute the cotangents at the inputs; without them a first layer saves a product.
 
         Returns:
-            Cotangents at the inputs (None where not needed), and for each layer with weights, in order, the pair of
-            matrices that its rows are made of.
+            Cotangents at the inputs (None if not needed), and for each layer with weights, in order, its inputs and the
+            cotangents at its outputs.
         """
 
     @property
@@ -85,21 +85,21 @@ class Module(ABC):
         return ()
 
     def apply(self, backend: Backend, params: Params, x: Array | Wires) -> Array | Wires:
-        """f(w, x) for one array, or a tuple of one array a wire; returns likewise."""
+        """f(w, x); x and the result are each one array, or a tuple of one array per wire."""
         outputs, _ = self.forward(backend, params, x if isinstance(x, tuple) else (x,))
         return outputs[0] if len(outputs) == 1 else outputs
 
     def init(self, backend: Backend | str, seed: int = 0, scheme: Scheme = "glorot") -> Params:
         """Draw initial parameters on the host, the same numbers for every backend.
 
-        Weights are uniform with mean zero, biases zero, gains of `ScaleShift` as it says.
+        Weights are uniform with mean zero, biases are zero, and `ScaleShift` sets its own gains.
 
         Args:
-            backend: where the arrays are put; a name stands for that backend in float32.
+            backend: the arrays' backend; a name stands for that backend in float32.
             seed: any integer ≥ 0; every layer draws from a stream of its own.
-            scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); or `lecun`,
-                1 / fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; `he`,
-                2 / fan_in (He et al. 2015), which does so behind ReLUs. A convolution's fans count its kernel's pixels.
+            scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); `lecun`, 1 /
+                fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; or `he`, 2 / fan_in
+                (He et al. 2015), which does so after ReLUs. A convolution's fans count its kernel's pixels.
         """
         check_seed(seed)
         at = as_backend(backend)
@@ -114,13 +114,13 @@ class Module(ABC):
 
 
 class Layer(Module):
-    """A module with one block of parameters, that is linear in them.
+    """A module that is linear in its one block of parameters.
 
     The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): fan_out · (fan_in + bias) numbers.
 
     Attributes:
         bias: whether there is a bias.
-        entrywise: whether its outputs are its inputs scaled entry by entry, so that no product takes rows through it.
+        entrywise: whether it scales its inputs entry by entry, so that pulling rows back takes no matrix product.
     """
 
     entrywise: ClassVar[bool] = False
@@ -137,12 +137,12 @@ class Layer(Module):
 
     @property
     def fan_out(self) -> int:
-        """Number of outputs a position."""
+        """Number of outputs per position."""
         return self.weight_shape[0]
 
     @property
     def fan_in(self) -> int:
-        """Number of inputs a position, without the 1 of the bias."""
+        """Number of inputs per position, without the 1 of the bias."""
         return int(np.prod(self.weight_shape[1:]))
 
     @property
@@ -152,12 +152,12 @@ class Layer(Module):
 
     @property
     def fans(self) -> tuple[int, int]:
-        """Weights at each output, and weights at each input: what initial weights are scaled by."""
+        """Weights per output and weights per input, which set the variance of initial weights."""
         return self.fan_in, self.fan_out
 
     @property
     def n_parameters(self) -> int:
-        """Numbers in the block."""
+        """Number of parameters in the block."""
         return self.fan_out * (self.fan_in + self.bias)
 
     @property
@@ -165,7 +165,7 @@ class Layer(Module):
         return (self,)
 
     def draw(self, backend: Backend, seed: int, index: int, scheme: Scheme) -> Block:
-        """Initial parameters of the layer that stands at `index` in its network; see `Module.init`."""
+        """Initial parameters of the layer at `index` in its network; see `Module.init`."""
         into, out_of = self.fans
         variances = {"glorot": 2 / (into + out_of), "lecun": 1 / into, "he": 2 / into}
         if scheme not in variances:
@@ -175,13 +175,13 @@ class Layer(Module):
         return self.block(backend.asarray(weight), backend.asarray(np.zeros(self.fan_out)), backend)
 
     def block(self, weight: Array, bias: Array | None, backend: Backend) -> Block:
-        """Parameters from a (fan_out, fan_in) matrix and a (fan_out,) vector, which is dropped without a bias."""
+        """Parameters from a (fan_out, fan_in) matrix and a (fan_out,) vector, which a layer without bias ignores."""
         shaped = {"weight": backend.xp.reshape(weight, self.weight_shape)}
         return {**shaped, "bias": bias} if self.bias else shaped
 
 
 class _Compound(Module):
-    """Modules in order; their blocks stand one after the other."""
+    """Modules in order; their parameter blocks are concatenated."""
 
     modules: tuple[Module, ...]
 
@@ -211,7 +211,7 @@ class Sequential(_Compound):
     Attributes:
         modules: two or more modules, in order of application.
         spaces: what each of them returns when the first is given its `in_space`.
-        known: the first of these, where they have been found before, so that a chain of `>>` is checked once.
+        known: spaces already computed for the first modules, so that a chain of `>>` is checked once.
     """
 
     modules: tuple[Module, ...]
@@ -235,7 +235,7 @@ class Sequential(_Compound):
         return last
 
     def _through(self, space: Space, start: int = 0) -> Iterator[Space]:
-        """What each module from `start` on returns when that one is given `space`."""
+        """The output spaces of the modules from `start` on, the first of which is given `space`."""
         for index in range(start, len(self.modules)):
             module = self.modules[index]
             try:
@@ -260,7 +260,7 @@ class Sequential(_Compound):
         has_layers = [need_input, *(bool(module.layers) for module in self.modules[:-1])]
         steps = zip(self.blocks(params), tape, accumulate(has_layers, max), strict=True)
         for (module, blocks), part, need in reversed(list(steps)):
-            if rows is None:  # nothing with weights stands below
+            if rows is None:  # no earlier module has weights
                 break
             rows, layers = module.pullback(backend, blocks, part, rows, need_input=need)
             found.append(layers)
@@ -288,7 +288,7 @@ class Parallel(_Compound):
 
     def out_space(self, space: Space) -> Space:
         if len(space) != len(self.in_space):
-            raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but {len(space)} come: {describe(space)}")
+            raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but is given {len(space)}: {describe(space)}")
         parts = self._split(space, [len(module.in_space) for module in self.modules])
         return tuple(s for module, part in zip(self.modules, parts, strict=True) for s in module.out_space(part))
 

@@ -1,4 +1,4 @@
-"""Pointwise nonlinearities (Ex. 2 of arXiv 2603.03610): a factor F at the output is F · diag(σ'(x)) at the input."""
+"""Pointwise nonlinearities (Ex. 2 of arXiv 2603.03610): a factor F pulls back to F · diag(σ'(x))."""
 
 import math
 from abc import abstractmethod
@@ -65,7 +65,7 @@ class ReLU(Pointwise):
 
 
 def sigmoid(backend: Backend, x: Array) -> Array:
-    """1 / (1 + e⁻ˣ), from e⁻|ˣ|: nothing overflows, and small values keep their digits."""
+    """1 / (1 + e⁻ˣ), computed from e⁻|ˣ| so that nothing overflows and small values stay accurate."""
     xp = backend.xp
     small = xp.exp(-xp.abs(x))
     return xp.where(x < 0, small, xp.ones_like(small)) / (1 + small)

@@ -1,4 +1,4 @@
-"""Pooling over windows side by side: each pixel of the output is made of kernel² pixels of the input."""
+"""Pooling over adjacent windows: each output pixel depends on kernel² input pixels."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class _Pool(Wiring):
     def out_space(self, space: Space) -> Space:
         shape = unify(one_shape(self, space), (None, None, None))
         if not isinstance(shape, tuple):
-            raise ShapeError(f"{self!r} takes images (channels, height, width), but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes images (channels, height, width), but is given {describe(space)}")
         channels, *sizes = shape
         if any(size is not None and size < self.kernel for size in sizes):
             raise ShapeError(f"{self!r} does not fit into images of {describe(space)}; take a smaller kernel")
@@ -36,7 +36,8 @@ class _Pool(Wiring):
 
     def forward(self, backend: Backend, params: Any, wires: Wires) -> tuple[Wires, Any]:
         (x,) = wires
-        kernel, xp = self.kernel, backend.xp
+        kernel = self.kernel
+        xp = backend.xp
         rows, columns = x.shape[2] // kernel, x.shape[3] // kernel
         inner = x[:, :, : rows * kernel, : columns * kernel]
         windows = xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))
@@ -48,8 +49,8 @@ class _Pool(Wiring):
         """Pool windows (batch, channels, rows, kernel, columns, kernel) over both kernels.
 
         Returns:
-            The result (batch, channels, rows, columns), and each pixel's share of its window's cotangent, shaped like
-            the windows or so that it broadcasts to them.
+            The result (batch, channels, rows, columns), and each pixel's share of its window's cotangent, of the
+            windows' shape or one that broadcasts to it.
         """
 
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
@@ -59,7 +60,7 @@ class _Pool(Wiring):
         batch, count, channels, height, kernel, width, _ = spread.shape
         images = xp.reshape(spread, (batch, count, channels, height * kernel, width * kernel))
         for axis, size in ((3, sizes[0]), (4, sizes[1])):
-            if images.shape[axis] < size:  # pixels behind the last whole window
+            if images.shape[axis] < size:  # pixels beyond the last whole window
                 shape = tuple(size - images.shape[axis] if place == axis else n for place, n in enumerate(images.shape))
                 rest = xp.zeros(shape, dtype=images.dtype, device=backend.native_device)
                 images = xp.concat([images, rest], axis=axis)
@@ -68,7 +69,7 @@ class _Pool(Wiring):
 
 @dataclass(frozen=True, repr=False)
 class AvgPool2d(_Pool):
-    """The mean over windows of kernel × kernel pixels, side by side; a smaller rest at the far edges is left out.
+    """The mean over adjacent windows of kernel × kernel pixels; incomplete windows at the far edges are left out.
 
     Attributes:
         kernel: side of the windows, and the step between them.
@@ -81,9 +82,9 @@ class AvgPool2d(_Pool):
 
 @dataclass(frozen=True, repr=False)
 class MaxPool2d(_Pool):
-    """The largest of the kernel × kernel pixels of windows side by side; a smaller rest at the far edges is left out.
+    """The maximum over adjacent windows of kernel × kernel pixels; incomplete windows at the far edges are left out.
 
-    Where several pixels are the largest, the cotangent goes to the first.
+    Where several pixels attain the maximum, the cotangent goes to the first.
 
     Attributes:
         kernel: side of the windows, and the step between them.

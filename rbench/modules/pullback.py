@@ -1,4 +1,4 @@
-"""What a pullback leaves at a layer: the layer's inputs, and cotangents at its outputs."""
+"""The result of a pullback at one layer: the layer's inputs, and the cotangents at its outputs."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -7,25 +7,25 @@ from rbench.backend import Array, Backend
 from rbench.modules.inputs import Inputs
 
 Weights: TypeAlias = tuple[Array, Array | None]
-"""A number for each of a layer's weights, as a matrix (fan_out, fan_in), and for each bias, (fan_out,) or None."""
+"""Numbers in the shape of a layer's parameters: weights (fan_out, fan_in), and biases (fan_out,) or None."""
 
 
 @dataclass(frozen=True)
 class LayerPullback:
-    """A layer that is linear in its weights, seen as two matrices; its gradient g and factor V, as products.
+    """A layer's gradient g and metric factor V, as products of its inputs and of cotangents at its outputs.
 
-    A row (s, k) of cotangents, pulled back to the layer's weights, is Σ_t cotangents[s, k, t] ⊗ [inputs[s, t]; 1], the
-    1 where the layer has a bias (Ex. 1 of arXiv 2603.03610 is the case of one position). Where a loss and a metric are
-    pulled back together the first row is the loss's, so that g is the sum of its pullbacks over all samples; the others
-    pull back to the rows of V (Remark 4). A sample s is a datum; where the batch is treated by its mean, the whole
-    batch is one sample and its data are positions.
+    Row (s, k) of the cotangents pulls back to Σ_t cotangents[s, k, t] ⊗ [inputs[s, t]; 1] on the weights, the 1 where
+    the layer has a bias (Ex. 1 of arXiv 2603.03610 is the case of one position). Where a loss and a metric are pulled
+    back together, the first row is the loss's, and g is the sum of its pullbacks over all samples; the other rows pull
+    back to the rows of V (Remark 4). A sample s is a datum; with `batch=mean` the whole batch is one sample, and its
+    data are positions.
 
     Attributes:
         backend: the arrays' backend.
-        source: the layer's inputs, what multiplies the weights.
+        source: the layer's inputs.
         cotangents: rows at the layer's outputs, (samples, rows, positions, fan_out).
         bias: whether the layer has a bias.
-        scale: (samples,), where V's rows are the loss's, each multiplied by this; then there are no others.
+        scale: (samples,), where V's rows are the loss's rows times this, and there are no other rows; else None.
     """
 
     backend: Backend
@@ -41,7 +41,7 @@ class LayerPullback:
 
     @property
     def fan_out(self) -> int:
-        """Number of outputs a position."""
+        """Number of outputs per position."""
         return int(self.cotangents.shape[3])
 
     @property
@@ -64,20 +64,20 @@ class LayerPullback:
         return self.product(self.gradient_rows)
 
     def coefficients(self, weights: Array) -> Array:
-        """What `cotangents` are multiplied by, (samples, rows), where `unscaled_rows` are by weights (samples, rank).
+        """Coefficients (samples, rows) of `cotangents`, given weights (samples, rank) of `unscaled_rows`.
 
-        The loss's are multiplied by 1 where they are rows of their own.
+        A separate row of the loss has the coefficient 1.
         """
         xp = self.backend.xp
         return weights if self.scale is not None else xp.concat([xp.ones_like(weights[:, :1]), weights], axis=1)
 
     def product(self, cotangents: Array) -> Weights:
-        """The weight product Σ_(s,t) cotangents[s, t] ⊗ [inputs[s, t]; 1], of (samples, positions, fan_out)."""
+        """The weight product Σ_(s,t) cotangents[s, t] ⊗ [inputs[s, t]; 1], for (samples, positions, fan_out)."""
         bias = self.backend.xp.sum(cotangents, axis=(0, 1)) if self.bias else None
         return self.source.product(cotangents), bias
 
     def one_sample(self) -> "LayerPullback":
-        """The batch as one sample, its data as positions; for rows without `scale`."""
+        """The batch as one sample, with its data as positions; only for rows without `scale`."""
         xp = self.backend.xp
         batch, count, positions, fan_out = self.cotangents.shape
         rows = xp.reshape(xp.permute_dims(self.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))

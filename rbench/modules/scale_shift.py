@@ -19,8 +19,8 @@ from rbench.modules.space import Space, describe, one_shape, settle_sizes
 class ScaleShift(Layer):
     """y_c = w_c x_c + b_c for each channel c, the first axis of a datum, at all its positions.
 
-    A cotangent row pulls back to [Σ_t δ_ct x_ct; Σ_t δ_ct]: as a linear layer it has these as the cotangents of
-    2 · channels outputs, and the number 1 as its one input, without a bias of its own.
+    A cotangent row δ pulls back to [Σ_t δ_ct x_ct; Σ_t δ_ct]: the cotangents at the 2 · channels outputs of a linear
+    layer without bias, whose only input is the number 1.
 
     Attributes:
         channels: size of the first axis.
@@ -30,7 +30,6 @@ class ScaleShift(Layer):
     channels: int
     scale: float = 1.0
     bias = False
-    entrywise = True
     entrywise = True
 
     def __post_init__(self) -> None:
@@ -60,7 +59,7 @@ class ScaleShift(Layer):
     def out_space(self, space: Space) -> Space:
         shape = one_shape(self, space)
         if shape is not None and (not shape or shape[0] not in (None, self.channels)):
-            raise ShapeError(f"{self!r} takes ({self.channels}, …), but {describe(space)} comes")
+            raise ShapeError(f"{self!r} takes ({self.channels}, …), but is given {describe(space)}")
         return (shape,)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:

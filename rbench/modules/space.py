@@ -1,4 +1,4 @@
-"""Spaces: the shapes of a module's wires, before any array is there."""
+"""Spaces: the shapes of a module's wires, known before there is any array."""
 
 from collections.abc import Sequence
 from operator import index as as_int
@@ -20,7 +20,7 @@ def one_shape(module: object, space: Space) -> Shape:
         ShapeError: there are more or fewer wires.
     """
     if len(space) != 1:
-        raise ShapeError(f"{module!r} takes one wire, but {len(space)} come: {describe(space)}")
+        raise ShapeError(f"{module!r} takes one wire, but is given {len(space)}: {describe(space)}")
     return space[0]
 
 
@@ -45,10 +45,10 @@ def describe(space: Sequence[Shape]) -> str:
 
 
 def settle_sizes(module: object, *names: str, least: int = 1) -> None:
-    """Make the named sizes of a frozen module plain integers, whatever kind of integer came.
+    """Convert the named sizes of a frozen module, integers of any kind, to plain ones.
 
     Raises:
-        ShapeError: one is no integer, or below the least.
+        ShapeError: a size is not an integer, or is below `least`.
     """
     for name in names:
         size = getattr(module, name)

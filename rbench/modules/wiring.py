@@ -1,4 +1,4 @@
-"""Weightless modules that only move values about; with them residual and branched networks are expressions."""
+"""Modules without weights that only route values, so that residual and branched networks are expressions."""
 
 import math
 from abc import abstractmethod
@@ -13,7 +13,7 @@ from rbench.modules.space import Space, describe, one_shape, unify
 
 
 class Wiring(Module):
-    """A weightless linear map; the tape is not needed but for shapes."""
+    """A module without weights; subclasses define its transpose."""
 
     @property
     def in_space(self) -> Space:
@@ -45,7 +45,7 @@ class Identity(Wiring):
 
 @dataclass(frozen=True)
 class Copy(Wiring):
-    """x ↦ (x, x); cotangents add up."""
+    """x ↦ (x, x); the pullback adds the two cotangents."""
 
     def out_space(self, space: Space) -> Space:
         shape = one_shape(self, space)
@@ -60,7 +60,7 @@ class Copy(Wiring):
 
 @dataclass(frozen=True)
 class Add(Wiring):
-    """(x, y) ↦ x + y, of one shape; both get the cotangent."""
+    """(x, y) ↦ x + y, of one shape; the cotangent goes to both."""
 
     @property
     def in_space(self) -> Space:
@@ -68,10 +68,10 @@ class Add(Wiring):
 
     def out_space(self, space: Space) -> Space:
         if len(space) != 2:
-            raise ShapeError(f"Add() takes two wires, but {len(space)} come: {describe(space)}")
+            raise ShapeError(f"Add() takes two wires, but is given {len(space)}: {describe(space)}")
         shape = unify(*space)
         if isinstance(shape, bool):
-            raise ShapeError(f"Add() takes two equal shapes, but {describe(space)} come")
+            raise ShapeError(f"Add() takes two equal shapes, but is given {describe(space)}")
         return (shape,)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
@@ -83,7 +83,7 @@ class Add(Wiring):
 
 @dataclass(frozen=True)
 class Flatten(Wiring):
-    """Any shape to one axis, in C order."""
+    """Reshape any shape to one axis, in C order."""
 
     def out_space(self, space: Space) -> Space:
         shape = one_shape(self, space)

@@ -1,4 +1,4 @@
-"""The Woodbury update, four ways, and the planner that chooses among them."""
+"""Four solvers for the Riemannian direction, and the planner that chooses among them."""
 
 from rbench.solvers.base import Direction, Factored, Form, Kept, Solver
 from rbench.solvers.cost import LayerSize

@@ -1,4 +1,4 @@
-"""What a solver is: `factor` and `solve`, in one or more forms. All of them are the same function Δ = G⁻¹g."""
+"""Solvers: one or more forms of `factor` and `solve`, all of which compute the same Δ = G⁻¹g."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -31,8 +31,8 @@ class Kept(NamedTuple):
 
     Attributes:
         matrix: the Cholesky factor of the capacitance (rows, rows) or of the metric (n, n), or the metric's inverse.
-        data: `Inputs.data` of V's inputs; empty where the matrix is the metric's.
-        rows: cotangents of V's rows, (samples, rank, positions, fan_out); likewise.
+        data: `Inputs.data` of V's inputs; empty where `matrix` is made from the metric.
+        rows: cotangents of V's rows, (samples, rank, positions, fan_out); empty where `data` is.
     """
 
     matrix: Array
@@ -56,7 +56,7 @@ class Form(Cost):
     """One way to compute Δ = (M + VᵀV)⁻¹g.
 
     Attributes:
-        name: of the solver whose form it is.
+        name: the name of the solver that it belongs to.
     """
 
     name: str
@@ -69,17 +69,17 @@ class Form(Cost):
             backend: the arrays' backend.
             layer: the layer, with the loss and the metric pulled back to it.
             mass: M.
-            gradient: g, where it is not the one that was pulled back beside the metric.
+            gradient: g, if it is not the one that was pulled back together with the metric.
         """
 
     @abstractmethod
     def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
-        """Take a metric that was kept, for another gradient.
+        """Use a kept metric with another gradient.
 
         Args:
             backend: the arrays' backend.
             kept: what `Factored.keep` returned.
-            source: the layer's inputs for any samples, which say how the kept data are to be read.
+            source: the layer's inputs for any samples; the kept data are read in the same way.
             mass: M, as when it was factored.
             gradient: g.
         """
@@ -90,8 +90,8 @@ class Solver:
     """A choice of forms.
 
     Attributes:
-        name: how the solver is asked for.
-        forms: the forms for a layer of a size, given how many numbers may be held at once.
+        name: the name by which users choose the solver.
+        forms: returns the forms for a layer's sizes and a workspace, in numbers held at once.
         kronecker: whether the mass must be scalar or separable.
     """
 

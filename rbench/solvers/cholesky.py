@@ -1,4 +1,4 @@
-"""Solving with Cholesky factors, and whether a factorisation held."""
+"""Solving with Cholesky factors, and detecting that a factorisation failed."""
 
 from functools import reduce
 from operator import add
@@ -12,5 +12,5 @@ def solve_cholesky(backend: Backend, lower: Array, rhs: Array) -> Array:
 
 
 def health_of(*matrices: Array) -> Array:
-    """A scalar that is not finite where one of some Cholesky factors or inverses is all NaN, as one that failed is."""
+    """A scalar that is not finite where one of the Cholesky factors or inverses failed, and so is all NaN."""
     return reduce(add, (matrix[0, 0] + matrix[-1, -1] for matrix in matrices))

@@ -1,4 +1,4 @@
-"""What a solve is predicted to cost: multiply-add pairs, and numbers held at once.
+"""The predicted cost of a solve: multiply-add pairs, and numbers held at once.
 
 A layer has s samples of p positions and k rows of V each, i inputs and o outputs: r = s k rows and n = o (i [+1])
 numbers.
@@ -16,12 +16,12 @@ class LayerSize:
 
     Attributes:
         samples: data, or 1 where the batch is treated by its mean.
-        positions: positions of a sample.
+        positions: positions per sample.
         rank: rows of V for each sample.
-        fan_in: inputs a position, without the bias's 1.
-        fan_out: outputs a position.
+        fan_in: inputs per position, without the bias's 1.
+        fan_out: outputs per position.
         bias: whether there is a bias.
-        rescaled: whether V's rows are the gradient's, rescaled.
+        rescaled: whether V's rows are rescaled rows of the gradient.
     """
 
     samples: int
@@ -65,7 +65,7 @@ class Cost(ABC):
 
     @abstractmethod
     def operations(self, size: LayerSize) -> float:
-        """Multiply-add pairs beyond the pullback, for the gradient that was pulled back beside the metric."""
+        """Multiply-add pairs beyond the pullback, for the gradient that was pulled back with the metric."""
 
     @abstractmethod
     def numbers(self, size: LayerSize) -> float:
@@ -77,15 +77,15 @@ class Cost(ABC):
 
     @abstractmethod
     def applying(self, size: LayerSize) -> float:
-        """Multiply-add pairs of solving for a gradient at hand with a metric that is factored."""
+        """Multiply-add pairs of solving with a factored metric for a gradient that is formed."""
 
     @abstractmethod
     def kept_numbers(self, size: LayerSize) -> float:
-        """Numbers that are kept of a factored metric between steps."""
+        """Numbers that a factored metric keeps between steps."""
 
 
 class CapacitanceCost(Cost):
-    """Of what factors the capacitance: r²/2 products and r³/6 for its Cholesky factor, V's products as rows."""
+    """The cost of factoring the capacitance: r²/2 products of V's rows, and r³/6 for its Cholesky factor."""
 
     def applying(self, size: LayerSize) -> float:
         return 2 * size.product + 2 * size.rows * size.positions * size.fan_out + size.rows**2
@@ -96,12 +96,12 @@ class CapacitanceCost(Cost):
 
 
 class PositionsCost(CapacitanceCost):
-    """Of Gram matrices of inputs and cotangents at all positions: (s p)² products."""
+    """The cost with Gram matrices of inputs and cotangents at all positions: (s p)² products."""
 
     def operations(self, size: LayerSize) -> float:
         rows = size.rows * size.positions
-        beside = 0 if size.rescaled else rows * size.points * size.fan_out  # the gradient's
-        return self.factoring(size) + beside + size.rows**2 + size.product
+        of_gradient = 0 if size.rescaled else rows * size.points * size.fan_out
+        return self.factoring(size) + of_gradient + size.rows**2 + size.product
 
     def factoring(self, size: LayerSize) -> float:
         rows = size.rows * size.positions
@@ -115,10 +115,10 @@ class PositionsCost(CapacitanceCost):
 
 @dataclass(frozen=True)
 class ChannelsCost(CapacitanceCost):
-    """Of V formed for some outputs at a time.
+    """The cost of forming V for some outputs at a time.
 
     Attributes:
-        name: of the solver whose form it is.
+        name: the name of the solver that it belongs to.
         channels: outputs at a time.
     """
 
@@ -139,16 +139,16 @@ class ChannelsCost(CapacitanceCost):
 
 
 def channel_numbers(size: LayerSize) -> float:
-    """Numbers held for each output whose columns of V are formed: cotangents, columns, and the same over √M."""
+    """Numbers held for each output whose columns of V are formed: cotangents, columns, and columns over √M."""
     return size.rows * (size.positions + 2.0 * (size.fan_in + size.bias))
 
 
 class MetricCost(Cost):
-    """Of the metric itself, (n, n).
+    """The cost of forming the metric itself, (n, n).
 
     Attributes:
         cubic: pairs of its factorisation or inversion, over n³.
-        matrices: of its size that are held at once.
+        matrices: matrices of its size that are held at once.
     """
 
     cubic: float

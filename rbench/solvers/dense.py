@@ -1,4 +1,4 @@
-"""`dense` and `inverse`: the layer metric G formed, and solved by Cholesky or by its inverse."""
+"""`dense` and `inverse`: form the layer metric G, and solve with its Cholesky factor or its inverse."""
 
 from abc import abstractmethod
 from functools import partial
@@ -18,7 +18,7 @@ class _OfMetric(MetricCost, Form):
 
     @abstractmethod
     def prepare(self, backend: Backend, metric: Array) -> Array:
-        """The matrix that is solved with, of G."""
+        """The matrix to solve with, made from G."""
 
     @abstractmethod
     def apply(self, backend: Backend, matrix: Array, rhs: Array) -> Array:
@@ -36,7 +36,8 @@ class _OfMetric(MetricCost, Form):
         return Factored(partial(self._solve, backend, kept, gradient), lambda: kept)
 
     def _solve(self, backend: Backend, kept: Kept, gradient: Weights) -> Direction:
-        xp, (weight, bias) = backend.xp, gradient
+        xp = backend.xp
+        weight, bias = gradient
         flat = xp.concat([xp.reshape(part, (-1,)) for part in gradient if part is not None])
         solution = self.apply(backend, kept.matrix, flat[:, None])[:, 0]
         size = weight.shape[0] * weight.shape[1]
@@ -45,7 +46,7 @@ class _OfMetric(MetricCost, Form):
 
 
 class Dense(_OfMetric):
-    """By the Cholesky factor; cheapest where n is below the number of V's rows."""
+    """Solve with the Cholesky factor; cheapest where n is below the number of V's rows."""
 
     name = "dense"
     cubic = 1 / 6
@@ -74,7 +75,8 @@ class Inverse(_OfMetric):
 
 def layer_metric(backend: Backend, layer: LayerPullback, mass: Mass) -> Array:
     """G = M + VᵀV of shape (n, n), in the order weight then bias (Sec. 3.1 of arXiv 2603.03610)."""
-    xp, rows = backend.xp, layer.factor_rows
+    xp = backend.xp
+    rows = layer.factor_rows
     weights = row_matrix(backend, layer.inputs, rows)
     count, fan_out, fan_in = weights.shape
     of_weight, of_bias = mass.block(backend, fan_out, fan_in)
@@ -82,5 +84,6 @@ def layer_metric(backend: Backend, layer: LayerPullback, mass: Mass) -> Array:
     if layer.bias:
         factor.append(xp.reshape(xp.sum(rows, axis=2), (count, fan_out)))
         entries.append(of_bias)
-    v, diagonal = xp.concat(factor, axis=1), xp.concat(entries)
+    v = xp.concat(factor, axis=1)
+    diagonal = xp.concat(entries)
     return v.T @ v + backend.eye(diagonal.shape[0]) * diagonal

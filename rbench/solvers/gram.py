@@ -12,7 +12,7 @@ from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
 
 
 def gram_forms(size: LayerSize, workspace: float) -> list[Form]:
-    """By positions; and where there are several, from as many of V's columns at a time as the workspace holds."""
+    """`ByPositions`; for several positions also `ByChannels`, of as many outputs at a time as the workspace holds."""
     if size.positions == 1:
         return [ByPositions()]
     channels = int(min((workspace - 2 * size.rows**2) / channel_numbers(size), size.fan_out))
@@ -28,8 +28,11 @@ class ByPositions(PositionsCost, Woodbury):
     name = "gram"
     rank_first = True
 
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
-        xp, mass = backend.xp, cast(KroneckerMass, mass)  # `Solver.serves` says so
+    def products(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
+        xp = backend.xp
+        mass = cast(KroneckerMass, mass)  # `Solver.serves` ensures it
         of_inputs = _input_gram(backend, layer, mass)
         factor = _by_rank(backend, layer.unscaled_rows, mass)
 
@@ -62,7 +65,7 @@ def _input_gram(backend: Backend, layer: LayerPullback, mass: KroneckerMass) -> 
 def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
     """Rows (samples, rank, positions, fan_out) over the root of the outputs' mass, rank first: (rank, samples, …).
 
-    Samples stand behind the rank, so that products with the inputs' run over long axes: a short one is many times
+    The rank comes first so that products with the inputs' Gram matrix run over long axes: short ones are many times
     slower.
     """
     return divided(backend.xp.permute_dims(rows, (1, 0, 2, 3)), mass.row**0.5)

@@ -1,4 +1,4 @@
-"""The planner: which form of which solver serves a layer, by predicted operations under a bound on memory."""
+"""The planner: chooses a form for each layer by predicted operations, within a bound on memory."""
 
 from collections.abc import Iterable
 
@@ -26,7 +26,7 @@ WORKSPACE_BYTES = 2**30
 
 
 def check_solver(name: str, masses: Iterable[Mass]) -> None:
-    """Raise unless there is a solver of a name, or it is `auto`, and it can use all masses.
+    """Raise unless `name` is `auto`, or a solver that can use all masses.
 
     Raises:
         SolverError: the message names the way out.
@@ -43,14 +43,14 @@ def check_solver(name: str, masses: Iterable[Mass]) -> None:
 def choose_form(
     name: str, backend: Backend, size: LayerSize, mass: Mass, workspace_bytes: float = WORKSPACE_BYTES
 ) -> Form:
-    """Of a solver's forms the one with the fewest predicted operations that fits the workspace.
+    """The form of a solver with the fewest predicted operations among those that fit the workspace.
 
-    Where none fits, the one that takes the least memory. `auto` has the forms of all solvers but `inverse`: `dense`
-    does the same in less.
+    If none fits, the one that takes the least memory. `auto` considers all solvers but `inverse`, since `dense` does
+    the same in less.
 
     Args:
         name: `auto` or one of `SOLVERS`.
-        backend: for the bytes of a number.
+        backend: for its bytes per number.
         size: the layer's sizes.
         mass: the layer's mass.
         workspace_bytes: bound on the memory of the form.

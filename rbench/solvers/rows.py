@@ -16,20 +16,23 @@ from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
 class ByChannels(ChannelsCost, Woodbury):
     """V formed for some outputs at a time, for any mass: V M⁻¹Vᵀ and V M⁻¹g are sums over outputs.
 
-    V is kept where it is formed for all of them at once, so that Vᵀc needs no weight product.
+    If V is formed for all of them at once it is kept, so that Vᵀc needs no weight product.
 
     Attributes:
-        name: of the solver whose form it is.
+        name: the name of the solver that it belongs to.
         channels: outputs at a time.
     """
 
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
-        xp, fan_out = backend.xp, layer.fan_out
-        gradient = layer.gradient() if beside and layer.scale is None else (None, None)
+    def products(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
+        xp = backend.xp
+        fan_out = layer.fan_out
+        gradient = layer.gradient() if with_gradient and layer.scale is None else (None, None)
         kept = _parts(layer, mass, gradient, 0, fan_out) if self.channels >= fan_out else None
 
         def sums(start: int) -> list[Array]:
-            # Nothing holds the columns of some outputs while those of the next are formed.
+            # No reference keeps these columns alive while those of the next outputs are formed.
             parts = kept or _parts(layer, mass, gradient, start, min(start + self.channels, fan_out))
             return _add([part.sums(backend) for part in parts])
 
@@ -56,14 +59,14 @@ def _add(terms: Iterable[list[Array]]) -> list[Array]:
 
 
 class _Part(NamedTuple):
-    """Some columns of V and of g, over the root of the mass where that is not one number for all of them.
+    """Some columns of V and of g, divided by the root of the mass unless the mass is a single number.
 
     Attributes:
         values: (rows, columns), of `LayerPullback.unscaled_rows`.
-        gradient: (columns,); None where its products are not asked for, or V's rows are its own.
+        gradient: (columns,); None where its products are not needed, or V's rows are the gradient's.
         root: square root of the mass, an array that broadcasts to `shape`; None for a number.
         number: the mass, where it is a number; else 1.
-        shape: of the columns in the block.
+        shape: shape of these columns in the block.
     """
 
     values: Array
@@ -90,7 +93,8 @@ def _parts(
     layer: LayerPullback, mass: Mass, gradients: tuple[Array | None, Array | None], start: int, stop: int
 ) -> list[_Part]:
     """The columns of the outputs from `start` to `stop`: of the weight, and of the bias where there is one."""
-    xp, some = layer.backend.xp, layer.unscaled_rows[:, :, :, start:stop]
+    xp = layer.backend.xp
+    some = layer.unscaled_rows[:, :, :, start:stop]
     columns = [row_matrix(layer.backend, layer.inputs, some)]
     if layer.bias:
         columns.append(xp.reshape(xp.sum(some, axis=2), (-1, stop - start)))
@@ -99,7 +103,8 @@ def _parts(
         number, root = (entries, None) if isinstance(entries, float) else (1.0, entries**0.5)
         own = None if gradient is None else gradient[start:stop, ...]
         if root is not None:
-            values, own = values / root, None if own is None else own / root
+            values = values / root
+            own = None if own is None else own / root
         flat = None if own is None else xp.reshape(own, (-1,))
         parts.append(_Part(xp.reshape(values, (values.shape[0], -1)), flat, root, number, tuple(values.shape[1:])))
     return parts

@@ -44,7 +44,7 @@ def solve_layers(
         layers: the network's layers.
         pulled: their pulled-back gradients and metrics.
         masses: their masses.
-        solver: a solver's name, or `auto` for the planner's choice layer by layer.
+        solver: a solver's name, or `auto` for the planner's choice per layer.
         workspace_bytes: memory that a layer's solve may take beyond its rows, where another way takes less.
     """
     return gathered(
@@ -58,7 +58,7 @@ def solve_layers(
 
 
 def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Direction]) -> Update:
-    """The directions of all layers as one."""
+    """The directions of all layers as one `Update`."""
     xp = backend.xp
     blocks = tuple(layer.block(*d.weights, backend) for layer, d in zip(layers, directions, strict=True))
 
@@ -69,7 +69,7 @@ def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Dir
 
 
 def check_health(health: np.ndarray[Any, Any], step: int | None = None) -> None:
-    """Raise `CapacitanceError` for the first layer that could not be factored, from a health (layers,) on the host."""
+    """Raise `CapacitanceError` for the first layer that could not be factored, given `Update.health` on the host."""
     for layer, value in enumerate(health):
         if not math.isfinite(value):
             raise CapacitanceError(layer, step)

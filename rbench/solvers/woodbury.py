@@ -24,7 +24,7 @@ from rbench.solvers.cholesky import health_of, solve_cholesky
 
 
 class Gradient(NamedTuple):
-    """A gradient g beside V, seen through M⁻¹.
+    """The products with a gradient g that a solve needs.
 
     Attributes:
         load: computes V M⁻¹g, (samples, rank).
@@ -50,21 +50,23 @@ class Woodbury(Form):
     rank_first: bool = False
 
     @abstractmethod
-    def products(self, backend: Backend, layer: LayerPullback, mass: Mass, *, beside: bool) -> tuple[Array, Gradient]:
-        """How V M⁻¹Vᵀ (rows, rows) is made, and the like products with g: all that a form supplies.
+    def products(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
+        """V M⁻¹Vᵀ (rows, rows), and the products with g: all that a form supplies.
 
-        They are of the layer's `unscaled_rows`. Where these are the loss's own, `plus` has 0 in place of g, and neither
-        `load` nor `slope` is asked for.
+        V's rows here are the layer's `unscaled_rows`. Where these are the loss's own, `plus` has 0 in place of g, and
+        neither `load` nor `slope` is called.
 
         Args:
             backend: the arrays' backend.
             layer: the layer.
             mass: M.
-            beside: whether the products with g will be asked for.
+            with_gradient: whether the products with g will be needed.
         """
 
     def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
-        inner, g = self.products(backend, layer, mass, beside=gradient is None)
+        inner, g = self.products(backend, layer, mass, with_gradient=gradient is None)
         if layer.scale is not None:
             inner, g = rescaled(backend, inner, g, layer.scale)
         lower = backend.cholesky(inner, shift=1.0)  # K = L Lᵀ
@@ -81,8 +83,10 @@ class Woodbury(Form):
         return Factored(partial(self.solve, backend, kept.matrix, g), lambda: kept)
 
     def solve(self, backend: Backend, lower: Array, g: Gradient) -> Direction:
-        """Eq. 3, for a capacitance that is factored."""
-        xp, load, slope = backend.xp, g.load(), g.slope  # V M⁻¹g
+        """Eq. 3, given the factored capacitance."""
+        xp = backend.xp
+        load = g.load()  # V M⁻¹g
+        slope = g.slope
         ordered = xp.reshape(load.T if self.rank_first else load, (-1, 1))
         solution = solve_cholesky(backend, lower, ordered)
         c = xp.reshape(solution, load.shape[::-1]).T if self.rank_first else xp.reshape(solution, load.shape)
@@ -93,7 +97,7 @@ class Woodbury(Form):
 def pulled_back(
     backend: Backend, layer: LayerPullback, mass: Mass, load: Callable[[], Array], square: Callable[[], Array]
 ) -> Gradient:
-    """The gradient that was pulled back beside V, which is never formed.
+    """The gradient that was pulled back together with V; it is never formed.
 
     Args:
         backend: the arrays' backend.
@@ -116,7 +120,7 @@ def pulled_back(
 
 
 def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple[Array, Gradient]:
-    """The products of V = diag(s) U and g = Uᵀ1, from those of U and 0."""
+    """The products of V = diag(s) U and g = Uᵀ1, given those of U and of g = 0."""
     xp, totals = backend.xp, backend.xp.sum(inner, axis=1)
     own = Gradient(
         load=lambda: (totals * scale)[:, None],
@@ -127,12 +131,12 @@ def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple
 
 
 def at_hand(backend: Backend, source: Inputs, rows: Array, mass: Mass, gradient: Weights) -> Gradient:
-    """Any gradient, beside V as inputs and cotangents (samples, rank, positions, fan_out)."""
+    """Any gradient, with V given as inputs and cotangents (samples, rank, positions, fan_out)."""
     weight, bias = gradient
     weight_mass, bias_mass = mass.entries(0, weight.shape[0])
 
     def load() -> Array:
-        # V's rows are cotangents ⊗ inputs: M⁻¹g as a layer applied to the inputs, times the cotangents.
+        # V's rows are cotangents ⊗ inputs: apply M⁻¹g to the inputs like a layer, then multiply by the cotangents.
         outputs = source.apply(weight / weight_mass)
         return inner_products(backend, rows, outputs if bias is None else outputs + bias / bias_mass)
 
@@ -145,7 +149,7 @@ def at_hand(backend: Backend, source: Inputs, rows: Array, mass: Mass, gradient:
 
 
 def difference(backend: Backend, square: Callable[[], Array]) -> Callable[[Weights, Array], Array]:
-    """`Gradient.slope` as gᵀM⁻¹g − (V M⁻¹g)ᵀc, of like numbers, so that rounding may leave it a little below zero."""
+    """`Gradient.slope` as gᵀM⁻¹g − (V M⁻¹g)ᵀc, set to zero where rounding makes it negative."""
 
     def slope(direction: Weights, removed: Array) -> Array:
         value = square() - removed
@@ -175,8 +179,8 @@ def inner_products(backend: Backend, rows: Array, outputs: Array) -> Array:
 
 
 def _memory_order(samples: int) -> tuple[int, int, int, int]:
-    """Axes of rows as they lie in memory, so that nothing is copied when the last two become one.
+    """The order of the rows' axes in memory, in which merging the last two copies nothing.
 
-    A convolution's positions stand behind its outputs; those of a whole batch that is one sample stand before them.
+    A convolution's positions come after its outputs; where the whole batch is one sample, positions come first.
     """
     return (0, 1, 2, 3) if samples == 1 else (0, 1, 3, 2)

@@ -17,13 +17,13 @@ def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
 
     Args:
         url: where it is published; the last part is its name.
-        sha256: that it must have.
+        sha256: checksum that it must have.
         folder: where it is put.
         timeout: seconds that the server may be silent.
 
     Raises:
-        OSError: it cannot be had.
-        ValueError: it has another sum; it is not kept.
+        OSError: the file cannot be fetched.
+        ValueError: it has another checksum; it is not kept.
     """
     import pooch
 
@@ -33,13 +33,13 @@ def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
 
 
 def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
-    """Write the named files of a tar archive into a folder, whatever folder they have within; nothing else is written.
+    """Write the named files of a tar archive into a folder, whatever their folders in it; nothing else is written.
 
-    Each is written beside the archive first and then moved, so that the folder never holds part of one.
+    Each is first written next to the archive and then moved, so that the folder never holds part of one.
 
     Args:
-        archive: compressed or not; its own folder is on the device of `folder`.
-        names: of files, without folders.
+        archive: compressed or not, on the file system of `folder`.
+        names: names of files, without folders.
         folder: where they are put.
 
     Raises:

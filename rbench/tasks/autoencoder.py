@@ -1,4 +1,4 @@
-"""`mnist-autoencoder`: the deep autoencoder on which second-order methods are compared since 2006."""
+"""`mnist-autoencoder`: the deep autoencoder on which second-order methods have been compared since 2006."""
 
 from dataclasses import replace
 
@@ -19,9 +19,9 @@ class MnistAutoencoder(Task):
     Bernoulli pixels, with y = x.
 
     Attributes:
-        hidden: sizes of the hidden layers, the code's among them.
+        hidden: sizes of the hidden layers, including the code.
         activation: between the layers, but not after the code.
-        init: how large the initial weights are; with `glorot` the code hardly reaches the outputs at first.
+        init: scheme of the initial weights; with `glorot` the code hardly affects the outputs at first.
     """
 
     name = "mnist-autoencoder"

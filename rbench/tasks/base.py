@@ -1,4 +1,4 @@
-"""What a task is: data, a network, a loss, a budget and a target."""
+"""Tasks: data, a network, a loss, a budget and a target."""
 
 import hashlib
 import zlib
@@ -22,7 +22,7 @@ from rbench.tasks.check import DataCheck
 VALIDATION_FRACTION = 1 / 6
 
 BatchSize: TypeAlias = PositiveInt | None
-"""Data in a batch; None is all training data, however many there are."""
+"""Data per batch; None for all training data."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ class Dataset:
         y_train: labels (n,) of integers, or (n, d) real numbers.
         x_test: as `x_train`.
         y_test: as `y_train`.
-        sha256: fingerprint of the content that was read or made; where it is empty, that of the arrays takes its place.
+        sha256: fingerprint of the content that was read or made; if it is empty, that of the arrays is used.
         official: whether it is the published data set; None for data that are made or ship with a library.
         augment: whether a training batch is drawn with images (channels, height, width) mirrored left to right, each
-            with probability 1/2, and shifted by up to 4 pixels along either axis, zeros coming in; evaluation never is.
+            with probability 1/2, and shifted by up to 4 pixels along either axis, filled with zeros; not for
+            evaluation.
     """
 
     x_train: np.ndarray[Any, Any]
@@ -51,11 +52,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure on the test set to reach.
+    """A figure to reach on the test set.
 
     Attributes:
-        figure: which figure of an evaluation; one that judges a task.
-        value: what to reach: at least or at most, as the figure is better.
+        figure: name of a figure of evaluations that judges a task.
+        value: what to reach: at least if higher is better, else at most.
 
     Raises:
         SpecError: no such figure judges a task.
@@ -86,10 +87,10 @@ class Task(Configurable):
         loss: name of the loss.
         epochs: default budget.
         target: default target, or None.
-        published: whether it may read a published data set, of which `--unofficial-data` takes another copy; False
+        published: whether it may read a published data set, for which `--unofficial-data` accepts another copy; False
             where data are made, or ship with a library.
-        batch_size: data in a batch, None for all training data, those that `validation` leaves where that is set; the
-            last, smaller batch of an epoch is left out.
+        batch_size: data per batch, None for all training data (that `validation` leaves); the last, smaller batch of an
+            epoch is left out.
         validation: train on five sixths of the training set and test on the rest, for tuning: the test set is not read.
     """
 
@@ -116,9 +117,9 @@ class Task(Configurable):
         """
 
     def data_bytes(self) -> int | None:
-        """Bytes that `load` holds at once, at least: the arrays that it returns, and what it makes them from.
+        """Bytes that `load` holds at once, at least: the arrays that it returns, and those it makes them from.
 
-        It is asked before anything is made, so that data which do not fit are never begun. None where it is not known.
+        It is checked before `load` is called, so that data that do not fit are never made. None if unknown.
         """
         return None
 
@@ -131,7 +132,7 @@ class Task(Configurable):
 
         Args:
             allow_unofficial: as for `load`.
-            dtype: what the data will be computed in.
+            dtype: the dtype of the computation.
 
         Raises:
             DataError: as `load` does; or the data do not fit each other, the network, the loss or the dtype, as
@@ -169,7 +170,7 @@ def _held_out(data: Dataset, name: str) -> Dataset:
 
 
 def _plain(data: Dataset) -> Dataset:
-    """The same as a record can hold it; with a fingerprint of its arrays where the task gives none."""
+    """The data in types that a record can hold, with a fingerprint of the arrays if the task gives none."""
     named = isinstance(data.sha256, str) and data.sha256
     return replace(
         data,
@@ -180,7 +181,7 @@ def _plain(data: Dataset) -> Dataset:
 
 
 def checksum(data: Dataset) -> str:
-    """A sum of all arrays that takes a fraction of the time of `fingerprint`: it tells data that differ by accident."""
+    """A checksum of all arrays, much quicker than `fingerprint`: it detects accidental differences."""
     total = 0
     for array in (data.x_train, data.y_train, data.x_test, data.y_test):
         total = zlib.crc32(

@@ -1,4 +1,4 @@
-"""Checks of a task's data: what the public functions refuse of a user's arrays, a run refuses of a task's."""
+"""Checks of a task's data: a run refuses what the public functions refuse in a user's arrays."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,8 +22,8 @@ class DataCheck:
         name: of the task.
         net: its network.
         loss: its loss.
-        dtype: what the data will be computed in.
-        images: whether they are mirrored and shifted.
+        dtype: the dtype of the computation.
+        images: whether they are images to be mirrored and shifted.
     """
 
     name: str
@@ -38,11 +38,11 @@ class DataCheck:
         Args:
             x: inputs (n, *shape).
             y: labels (n,) of integers, or (n, d) real numbers.
-            part: of the data.
-            shape: that a datum must have; any that the network takes if None.
+            part: part of the data, for messages.
+            shape: shape that a datum must have; any that the network takes if None.
 
         Raises:
-            DataError: it names the task, the array, and the first number and place that are wrong.
+            DataError: the message names the task, the array, and the first wrong number and its place.
         """
         try:
             return self._pair(x, y, f"x_{part}", f"y_{part}", shape)

@@ -14,7 +14,7 @@ from rbench.tasks.networks import Activation
 N_DATA = 60_000
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2470, 0.2435, 0.2616)
-"""Of each channel's pixels k/255 over the published training images."""
+"""Mean and deviation of each channel's pixels k/255 over the published training images."""
 
 
 class Cifar10(ImageClassifier):
@@ -56,7 +56,7 @@ class Cifar10(ImageClassifier):
 
 
 def _scaled(parts: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Images of all parts, one after the other, in one array of their own; the large ones are not copied again."""
+    """Images of all parts, concatenated in a new array and scaled in place, to save copies."""
     mean, deviation = (np.float32(255) * np.array(values, np.float32)[:, None, None] for values in (MEAN, DEVIATION))
     scaled = np.concatenate(parts, dtype=np.float32)
     scaled -= mean

@@ -14,11 +14,11 @@ ROWS = 10_000
 def parse(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read the images and labels of a file.
 
-    The file is rows of a label from 0 to 9 and the red, the green and the blue pixels, each plane row by row.
+    Each record is a label from 0 to 9, then the red, the green and the blue pixels, each plane row by row.
 
     Args:
-        content: of the file.
-        name: what errors call it.
+        content: bytes of the file.
+        name: its name in errors.
 
     Returns:
         Images (rows, 3, 32, 32) and labels (rows,), read-only, on `content`'s memory.

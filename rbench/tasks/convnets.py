@@ -6,13 +6,14 @@ from rbench.modules import Add, AvgPool2d, Conv2d, Copy, Flatten, Identity, Line
 
 CLASSES = 10
 BRANCH_GAIN = 0.3
-"""Initial gain at the end of a residual branch: blocks begin near their shortcuts, so that signals keep their size."""
+"""Initial gain at the end of a residual branch: blocks start close to their shortcuts, so that signals keep their
+size."""
 
 
 def cnn(channels: int, side: int) -> Module:
     """Three convolutions of 32, 64 and 64 channels with ReLUs, means over 2 × 2 pixels, and a linear layer.
 
-    The first two halve the sides: most of the work of a wider beginning would be at its many positions.
+    The first two halve the sides: at full size most of the work would be at their many positions.
 
     Args:
         channels: of the images.
@@ -36,7 +37,7 @@ def resnet8(channels: int, side: int) -> Module:
 
 
 def _block(before: int, after: int, stride: int) -> Module:
-    """Two convolutions beside a shortcut; a gain at their end takes the place of batch normalisation."""
+    """Two convolutions beside a shortcut; a gain at their end replaces batch normalisation."""
     branch = Conv2d(before, after, 3, stride=stride, padding=1) >> ReLU()
     branch = branch >> Conv2d(after, after, 3, padding=1, bias=False) >> ScaleShift(after, BRANCH_GAIN)
     shortcut = Identity() if before == after else Conv2d(before, after, 1, stride=stride, bias=False)

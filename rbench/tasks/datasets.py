@@ -37,7 +37,7 @@ MNIST = FileSet(
 )
 """Handwritten digits (LeCun, Bottou, Bengio and Haffner 1998): training images and labels, test images and labels."""
 
-# Of the files that the archive unpacks to; Krizhevsky publishes the sum of the archive only.
+# Checksums of the unpacked files; Krizhevsky publishes that of the archive only.
 _CIFAR10_SHA256 = {
     "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
     "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
@@ -66,7 +66,7 @@ DATASETS: dict[str, FileSet] = {dataset.name: dataset for dataset in (MNIST, CIF
 
 
 def status(name: str) -> list[FileStatus]:
-    """What is on this machine of the data set called `name`; fetches nothing.
+    """The status on this machine of each file of the data set called `name`; fetches nothing.
 
     Raises:
         DataError: no such data set.
@@ -75,7 +75,7 @@ def status(name: str) -> list[FileStatus]:
 
 
 def fetch(name: str) -> list[FileStatus]:
-    """Fetch what is absent of the data set called `name`, then tell what there is.
+    """Fetch the absent files of the data set called `name`, and return the status of all.
 
     Raises:
         DataError: no such data set, or a file cannot be fetched.

@@ -20,8 +20,8 @@ class DeepLinear(Synthetic):
         features: size of x.
         outputs: size of y.
         depth: number of linear layers.
-        width: of the layers between.
-        condition: of the map.
+        width: width of the hidden layers.
+        condition: condition number of the map.
     """
 
     name = "deep-linear"

@@ -25,10 +25,10 @@ class File:
     """One file of a data set.
 
     Attributes:
-        name: of the uncompressed file.
-        archive: of the compressed file, or of the tar archive that holds it, as it is published.
-        archive_sha256: of the published file, which a download must have.
-        content_sha256: of the uncompressed content, which makes a copy official however it was compressed.
+        name: name of the uncompressed file.
+        archive: published name of the compressed file, or of the tar archive that holds it.
+        archive_sha256: SHA-256 that a download of the published file must have.
+        content_sha256: SHA-256 of the content, which makes a copy official however it is compressed.
     """
 
     name: str
@@ -42,10 +42,10 @@ class FileSet:
     """The files of one data set.
 
     Attributes:
-        name: of the data set, and of its folder.
+        name: name of the data set, and of its folder.
         address: public address that the archives' names are added to.
         files: in the order in which their reader wants them.
-        folder: that the archive of all files unpacks to; empty where every file is published by itself.
+        folder: folder that the archive of all files unpacks to; empty if every file is published by itself.
     """
 
     name: str
@@ -68,7 +68,7 @@ class FileSet:
         """Where files are looked for, in order.
 
         Raises:
-            DataError: RBENCH_DATA names no folder.
+            DataError: RBENCH_DATA does not name a folder.
         """
         root = given_folder()
         given = [root / self.name, root] if root else []
@@ -78,13 +78,13 @@ class FileSet:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         path: where it was read.
         data: the uncompressed bytes.
-        sha256: of `data`.
-        official: whether that is the published sum.
+        sha256: SHA-256 of `data`.
+        official: whether that is the published checksum.
     """
 
     path: Path
@@ -95,13 +95,13 @@ class Content:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What is on this machine of a file.
+    """The status of a file on this machine.
 
     Attributes:
         file: its name.
         path: where it is; None if absent.
-        sha256: of its uncompressed content; None if absent or damaged.
-        official: whether that is the published sum.
+        sha256: SHA-256 of its uncompressed content; None if absent or damaged.
+        official: whether that is the published checksum.
         problem: what is wrong, in words; None if nothing is.
     """
 
@@ -117,7 +117,7 @@ def read(files: FileSet, allow_unofficial: bool) -> list[Content]:
 
     Args:
         files: the data set.
-        allow_unofficial: take content that is not the published one.
+        allow_unofficial: accept content that is not the published one.
 
     Raises:
         DataError: a file is absent and cannot be fetched, is damaged, or is not the published one.
@@ -135,7 +135,7 @@ def read(files: FileSet, allow_unofficial: bool) -> list[Content]:
 
 
 def status(files: FileSet) -> list[FileStatus]:
-    """What is on this machine of every file; fetches nothing."""
+    """The status of every file on this machine; fetches nothing."""
     return [_status(files, file) for file in files.files]
 
 
@@ -152,15 +152,15 @@ def fetch(files: FileSet) -> list[FileStatus]:
 
 
 def sum_of_sums(contents: Sequence[Content]) -> str:
-    """SHA-256 of the contents' own sums: their hexadecimal digits, one sum after the other, as ASCII."""
+    """SHA-256 of the contents' checksums, concatenated as hexadecimal ASCII digits."""
     return hashlib.sha256("".join(content.sha256 for content in contents).encode()).hexdigest()
 
 
 def given_folder() -> Path | None:
-    """The folder that RBENCH_DATA names, which need not be there; None where it is not set.
+    """The folder that RBENCH_DATA names, which need not exist; None if it is not set.
 
     Raises:
-        DataError: it is none: a file, a folder that cannot be looked into, or under the home of nobody.
+        DataError: it is a file, a folder that cannot be read, or in the home of an unknown user.
     """
     root = os.environ.get("RBENCH_DATA")
     if not root:
@@ -172,7 +172,7 @@ def given_folder() -> Path | None:
     except (OSError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "there is no such home directory"
         raise DataError(
-            f"RBENCH_DATA is {shown(root)}, which is no folder of data: {why}; set it to a folder, or leave it unset"
+            f"RBENCH_DATA is {shown(root)}, which is not a folder of data: {why}; set it to a folder, or leave it unset"
         ) from None
     return folder
 
@@ -192,7 +192,7 @@ def _status(files: FileSet, file: File) -> FileStatus:
 def _locate(files: FileSet, file: File) -> Path | None:
     names = (file.name,) if files.folder else (file.archive, file.name)
     candidates = [folder / name for folder in files.folders for name in names]
-    # Unlike Path.is_file, this takes a folder that may not be read for one without the file.
+    # Unlike Path.is_file, this is False for a file in a folder that may not be read.
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
@@ -214,7 +214,7 @@ def _difference(file: File, content: Content) -> str:
 
 
 def _download(files: FileSet, file: File) -> Path:
-    """Fetch into the cache, with all else that the archive holds; what is cut short leaves no part of a file there."""
+    """Fetch into the cache, with all other files of the archive; if interrupted, leave no partial file there."""
     url, cache = files.address + file.archive, files.cache
     try:
         if cache is None:

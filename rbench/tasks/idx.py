@@ -17,8 +17,8 @@ def parse(content: bytes, name: str) -> NDArray[np.uint8]:
     values in C order.
 
     Args:
-        content: of the uncompressed file.
-        name: what errors call it.
+        content: bytes of the uncompressed file.
+        name: its name in errors.
 
     Returns:
         A read-only array on `content`'s memory.
@@ -28,7 +28,8 @@ def parse(content: bytes, name: str) -> NDArray[np.uint8]:
     """
     if len(content) < 4 or content[:3] != bytes((0, 0, UNSIGNED_BYTE)):
         raise DataError(
-            f"{name} is no IDX file of unsigned bytes: it starts with {content[:4].hex() or 'nothing'}, not with 000008"
+            f"{name} is not an IDX file of unsigned bytes: it starts with {content[:4].hex() or 'nothing'}, "
+            "not with 000008"
         )
     start = 4 + 4 * content[3]
     if len(content) < start:

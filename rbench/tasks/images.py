@@ -1,4 +1,4 @@
-"""Image classifiers: what tasks on images of ten classes share."""
+"""Image classifiers: the common part of tasks on images of ten classes."""
 
 import math
 from typing import ClassVar, Literal, Self, TypeAlias
@@ -21,8 +21,8 @@ _CONVOLUTIONAL = {"cnn": cnn, "resnet8": resnet8}
 class ImageClassifier(Task):
     """Classify images with a network that is chosen by name.
 
-    All weights of a network with ReLUs start with the variance 2 / fan_in (`he`), all of another with Glorot's,
-    2 / (fan_in + fan_out).
+    Initial weights have variance 2 / fan_in (`he`) in networks with ReLUs, and Glorot's, 2 / (fan_in + fan_out), in
+    others.
 
     Attributes:
         image: channels, height and width.

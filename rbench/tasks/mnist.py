@@ -35,7 +35,7 @@ class Mnist(ImageClassifier):
 
 
 def load_mnist(allow_unofficial: bool) -> Dataset:
-    """Images k/255 in [0, 1] as float32 (n, 784), labels int64 (n,); `sha256` is that of the four files' own sums.
+    """Images k/255 in [0, 1] as float32 (n, 784), labels int64 (n,); `sha256` is `files.sum_of_sums` of the four.
 
     Raises:
         DataError: as `files.read` does; or a file is not what its name says.
@@ -51,7 +51,7 @@ def load_mnist(allow_unofficial: bool) -> Dataset:
         if labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
             raise DataError(
                 f"{label_content.path} has shape {labels.shape} and values up to {labels.max(initial=0)}; "
-                f"labels are {images.shape[:1]}, one an image, from 0 to 9"
+                f"labels are {images.shape[:1]}, one per image, from 0 to 9"
             )
     return Dataset(
         _pixels(x_train),

@@ -13,7 +13,7 @@ Activation: TypeAlias = Literal["tanh", "relu", "sigmoid", "gelu", "identity"]
 """What stands between two linear layers; `identity` makes a deep linear network."""
 
 MOST_LAYERS = 10_000
-"""Linear layers of one network; a step takes Python's time for each."""
+"""Most linear layers of one network; each adds Python's time to a step."""
 
 Widths: TypeAlias = Annotated[tuple[PositiveInt, ...], Field(max_length=MOST_LAYERS - 1)]
 """Sizes of the hidden layers, in order."""

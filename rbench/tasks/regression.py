@@ -12,13 +12,13 @@ class Regression(Synthetic):
     """Fit y = C z + σ ε, given x = Q Λ^½ z with z ~ N(0, I), by one linear layer.
 
     Q is a random rotation, the inputs' covariance Q Λ Qᵀ has eigenvalues from 1 down to 1/condition, evenly spaced in
-    their logarithm, and C_ij ~ N(0, 1/features): every eigendirection matters alike, the flat ones too. No fit has a
+    their logarithm, and C_ij ~ N(0, 1/features): all eigendirections matter equally, the flat ones too. No fit has a
     squared error below σ² outputs.
 
     Attributes:
         features: size of x and z.
         outputs: size of y.
-        condition: of the inputs' covariance.
+        condition: condition number of the inputs' covariance.
         noise: σ, where the signal's variance is 1.
     """
 

@@ -1,4 +1,4 @@
-"""What tasks on drawn data share."""
+"""The common part of tasks on randomly drawn data."""
 
 from abc import abstractmethod
 from typing import Any, Self, TypeAlias
@@ -17,12 +17,12 @@ _PROBLEM, _TRAIN, _TEST = range(3)
 class Synthetic(Task):
     """A problem that is drawn once, and data that are drawn from it, float64.
 
-    The problem, the training set and the test set have streams of their own: more of one changes none of the others.
+    The problem, the training set and the test set have separate streams, so that no size affects another's numbers.
 
     Attributes:
         n_train: training data.
         n_test: test data.
-        data_seed: of problem and data; the seed of a run is another thing.
+        data_seed: seed of problem and data, independent of the seed of a run.
     """
 
     published = False
@@ -35,8 +35,8 @@ class Synthetic(Task):
         """Draw x (n, …) and y (n, …).
 
         Args:
-            problem: what all data have in common is drawn from it, the same at every call.
-            data: what is a datum's own is drawn from it.
+            problem: generator of what all data have in common, in the same state at every call.
+            data: generator of the individual data.
             n: number of data.
         """
 
@@ -44,7 +44,7 @@ class Synthetic(Task):
         """Bytes of all data.
 
         Args:
-            datum: numbers of x and y together, for one of them.
+            datum: numbers in x and y of one datum.
             problem: numbers that all data have in common.
         """
         return 8 * ((self.n_train + self.n_test) * datum + problem)

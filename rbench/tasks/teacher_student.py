@@ -1,4 +1,4 @@
-"""`teacher-student`: a network learns another one."""
+"""`teacher-student`: a network learns the outputs of another one."""
 
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -20,16 +20,16 @@ REFERENCE = 4096
 class TeacherStudent(Synthetic):
     """Fit the outputs of a random tanh network by a wider one (Saad and Solla 1995), x ~ N(0, I).
 
-    The teacher has no biases and weights N(0, 4/fan_in), large enough to bend; each of its outputs is shifted and
-    scaled to mean 0 and variance 1, both taken over 4096 inputs. With `noise` 0 the student can reach error 0.
+    The teacher has no biases and weights N(0, 4/fan_in), large enough to be nonlinear; each of its outputs is shifted
+    and scaled to mean 0 and variance 1, both taken over 4096 inputs. With `noise` 0 the student can reach error 0.
 
     Attributes:
         features: size of x.
         outputs: size of y.
         teacher: sizes of the teacher's hidden layers.
         hidden: sizes of the student's hidden layers.
-        activation: of the student.
-        noise: standard deviation of what is added to the targets.
+        activation: the student's activation.
+        noise: standard deviation of the noise added to the targets.
     """
 
     name = "teacher-student"

@@ -16,8 +16,8 @@ class TwoSpirals(Synthetic):
     spreads the points evenly over the disc. Classes alternate.
 
     Attributes:
-        turns: of each spiral; neighbouring arms are 1 / (2 turns) apart.
-        noise: standard deviation of what is added to either coordinate.
+        turns: turns of each spiral; neighbouring arms are 1 / (2 turns) apart.
+        noise: standard deviation of the noise added to either coordinate.
         hidden: sizes of the hidden layers.
         activation: between the layers.
     """

@@ -24,7 +24,7 @@ _SINGULAR = {
     "rank one": np.outer(2.0 ** np.arange(_N), np.ones(_N)),
     "equal rows": np.array([[1.0, 2.0], [1.0, 2.0]]),
 }
-"""Elimination meets a pivot that is zero in any arithmetic."""
+"""Matrices whose elimination meets a pivot that is zero in any arithmetic."""
 
 _SYMMETRIC = {
     "indefinite": _INDEFINITE,
@@ -58,7 +58,7 @@ def algebra_cases() -> Iterator[Case]:
 
 
 def _case(check: str, name: str, function: Callable[..., Any], given: list[Numbers], *expected: Numbers) -> Case:
-    """A function of the backend and of native arrays made from `given`."""
+    """A case of a function of the backend and of `given` as native arrays."""
     return Case(check, name, arrays_of(lambda b: function(b, *map(b.asarray, given))), lambda: expected)
 
 
@@ -70,7 +70,8 @@ def _cholesky() -> Iterator[Case]:
         return backend.asarray(np.tril(backend.to_numpy(backend.cholesky(matrix, shift))))
 
     lower, shifted = np.linalg.cholesky(_DEFINITE), np.linalg.cholesky(_DEFINITE + 0.7 * np.eye(_N))
-    garbage, failed = np.tril(_DEFINITE) + np.triu(_NORMAL[1], 1), np.tril(_NAN)
+    garbage = np.tril(_DEFINITE) + np.triu(_NORMAL[1], 1)
+    failed = np.tril(_NAN)
     yield case("shift", lambda b, m: b.cholesky(m, 0.7), _DEFINITE, shifted)
     yield case("no shift", lambda b, m: b.cholesky(m), _DEFINITE, lower)
     yield case("native shift", lambda b, m: b.cholesky(m, b.asarray(0.7)), _DEFINITE, shifted)
@@ -113,7 +114,7 @@ def _triangular() -> Iterator[Case]:
         for name, transpose, matrix in (("transposed", True, lower.T), ("as it is", False, lower)):
             yield _case(
                 "solve_triangular",
-                f"{name}, {columns} right-hand side{'s' * (columns > 1)}",
+                f"{name}, {columns} right-hand side{'s' if columns > 1 else ''}",
                 lambda b, m, r, t=transpose: b.solve_triangular(m, r, transpose=t),
                 [lower, rhs],
                 np.linalg.solve(matrix, rhs),

@@ -1,4 +1,4 @@
-"""Cases of how a backend takes, gives and compiles arrays, as `rbench.backend.Backend` promises it."""
+"""Cases of how a backend converts and compiles arrays, as `rbench.backend.Backend` promises."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -66,7 +66,7 @@ def array_cases() -> Iterator[Case]:
 
 
 def _added(backend: Backend) -> list[Array]:
-    """Sums with a number and with an array as scale; then what was added, which stays as it is."""
+    """Sums with a number and with an array as scale; then the operands, which must be unchanged."""
     x, y = backend.asarray(_M), backend.asarray(_M[::-1])
     ones = backend.asarray(np.ones_like(_M))
     return [backend.add_scaled(x, -0.5, ones), backend.add_scaled(x, backend.asarray(2.0), y), x, y]
@@ -83,12 +83,13 @@ def _static(backend: Backend) -> list[Array]:
     def function(x: Array, *, kind: Any) -> Array:
         return {False: -x, True: x, None: x + 1, "twice": x * 2}[kind]
 
-    compiled, x = backend.compile(function, static=("kind",)), backend.asarray(_M)
+    compiled = backend.compile(function, static=("kind",))
+    x = backend.asarray(_M)
     return [compiled(x, kind=kind) for kind in (False, True, None, "twice", False)]
 
 
 class _Pair(NamedTuple):
-    """A structure such as methods keep."""
+    """A structure like a method's state."""
 
     first: Array
     second: Array
@@ -101,7 +102,9 @@ def _structures(backend: Backend) -> list[Array]:
         weight = params[0]["weight"] * scalars["a"] - scalars["b"]
         return ({"weight": weight},), _Pair(pair.second + scalars["a"], pair.first)
 
-    compiled, m, found = backend.compile(function), backend.asarray(_M), []
+    compiled = backend.compile(function)
+    m = backend.asarray(_M)
+    found = []
     for scalars in ({"a": 2.0, "b": 0.5}, {"a": 3.0, "b": 0.25}):
         (block,), pair = compiled(({"weight": m},), _Pair(m, m.T), None, scalars)
         found += [block["weight"], pair.first]
@@ -114,7 +117,7 @@ def _shapes(backend: Backend) -> list[Array]:
 
 
 def _loop(backend: Backend) -> list[Array]:
-    """The carry and the results of three calls in one; one by one where the backend has no loops."""
+    """The carry and the results of three calls, in one loop if the backend has loops."""
 
     def function(carry: _Pair, item: Any) -> Any:
         x, nothing, scalars = item

@@ -1,6 +1,6 @@
 """Networks with parameters and data, small enough for a dense oracle and well conditioned for float32.
 
-All have batches of six, and outputs of three where a loss follows: a backend that compiles sees few shapes.
+All have batches of six, and three outputs where a loss follows, so that backends compile few shapes.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
 
 BATCH, WIDTH, OUTPUTS = 6, 4, 3
 SEED = 4
-"""Of all random numbers; no draw is so close to its threshold, or ReLU or MaxPool2d to a kink, that rounding tells."""
+"""Of all random numbers; no draw is so close to its threshold, or ReLU or MaxPool2d to a kink, that rounding
+matters."""
 
 FIXED = ((2.0, 0.3, 0.1), (0.3, 1.0, -0.2), (0.1, -0.2, 0.5))
 """A positive definite output metric."""
@@ -69,7 +70,7 @@ MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "ScaleShift": (ScaleShift(4), _VECTOR),
     "ScaleShift of images": (ScaleShift(2), _IMAGE),
 }
-"""Modules with the shapes of their inputs, one a wire."""
+"""Modules with the shapes of their inputs, one per wire."""
 
 NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "residual": (Linear(4, 4) >> Copy() >> ((Linear(4, 4) >> Tanh()) * Identity()) >> Add() >> Linear(4, 3), _VECTOR),
@@ -99,14 +100,14 @@ CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
         _IMAGE,
     ),
 }
-"""The same with layers of several positions. Of the first one's convolutions the Gram solver takes one by output
-channels, the other by positions."""
+"""The same with layers of several positions. In the first one the Gram solver takes one convolution by output channels,
+the other by positions."""
 
 
 CLASSES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     f"{d} outputs": (Linear(4, 5, bias=False) >> Tanh() >> Linear(5, d, bias=False), _VECTOR) for d in (10, 2, OUTPUTS)
 }
-"""Networks with several numbers of outputs, whose size grows with that of their inputs."""
+"""Networks with different numbers of outputs, which grow in size with the inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,9 @@ class Example:
         name: what it is called.
         net: the network.
         params: its parameters, with biases that are not zero.
-        x: inputs (batch, *shape), one array a wire.
+        x: inputs (batch, *shape), one array per wire.
         targets: targets for every loss.
-        sizes: what the inputs that `drawn` gives are multiplied by, datum by datum, (batch,).
+        sizes: factors of the inputs that `drawn` returns, one per datum, (batch,).
     """
 
     name: str
@@ -130,13 +131,13 @@ class Example:
     sizes: tuple[float, ...] = BATCH * (1.0,)
 
     def drawn(self, rng: np.random.Generator, steps: int) -> tuple[Numbers, ...]:
-        """Other inputs like these, for some steps: (steps, batch, *shape), one array a wire."""
+        """Other inputs like these, for some steps: (steps, batch, *shape), one array per wire."""
         wires = (rng.normal(size=(steps, *wire.shape)) for wire in self.x)
         return tuple(wire * np.reshape(self.sizes, (-1, *(1,) * (wire.ndim - 2))) for wire in wires)
 
     @property
     def d(self) -> int:
-        """Numbers of the network's output."""
+        """Size of the network's output."""
         return int(self.outputs.shape[1])
 
     @cached_property
@@ -147,21 +148,22 @@ class Example:
 
     @cached_property
     def jacobians(self) -> list[Numbers]:
-        """Of every layer (batch, d, n), by the oracle."""
+        """Every layer's Jacobian (batch, d, n), by the oracle."""
         return oracle.jacobians(self.net, self.params, self.x)
 
     def gradients(self, loss: str) -> list[Numbers]:
-        """Of every layer (n,), by the oracle."""
+        """Every layer's gradient (n,), by the oracle."""
         return [oracle.gradient(jacobian, loss, self.outputs, self.targets[loss]) for jacobian in self.jacobians]
 
 
 @cache
 def example(name: str, scale: float = 1.0) -> Example:
-    """The example of a name in the tables; `scale` multiplies its parameters, for confident outputs."""
+    """The example called `name` in the tables; `scale` multiplies its parameters, for confident outputs."""
     net, shapes = (MODULES | NETWORKS | CONVOLUTIONS | CLASSES)[name]
     rng = generator(SEED, "data")
     x = tuple(rng.normal(size=(BATCH, *shape)) for shape in shapes)
-    params, d = draw_params(net, rng, scale), CLASSES[name][0].layers[-1].fan_out if name in CLASSES else OUTPUTS
+    params = draw_params(net, rng, scale)
+    d = CLASSES[name][0].layers[-1].fan_out if name in CLASSES else OUTPUTS
     return Example(name, net, params, x, draw_targets((BATCH,), rng, d))
 
 
@@ -178,12 +180,12 @@ def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Pa
 
 def draw_targets(shape: tuple[int, ...], rng: np.random.Generator, d: int = OUTPUTS) -> dict[str, Numbers]:
     """Targets of d outputs for every registered loss, arrays (*shape) of labels or (*shape, d)."""
-    names = dict.fromkeys((*LOSSES, *plugins().registered("losses")))  # first those whose numbers the tables rely on
+    names = dict.fromkeys((*LOSSES, *plugins().registered("losses")))  # first those that the tables rely on
     return {name: _targets(get_loss(name), shape, rng, d) for name in names}
 
 
 def _targets(loss: Loss, shape: tuple[int, ...], rng: np.random.Generator, d: int) -> Numbers:
-    """Labels; or numbers within the loss's bounds: uniform between two, normal on one side of one, or else normal."""
+    """Labels, or numbers within the loss's bounds: uniform between two, half-normal from one, or else normal."""
     if loss.integer_targets:
         return rng.integers(0, d, shape)
     least, most = loss.bounds.least, loss.bounds.most

@@ -37,7 +37,7 @@ def draw_mass(kind: str, layers: Sequence[Layer], rng: np.random.Generator) -> A
         kind: `scalar`, one number for all layers; or for each layer a number (`list`), a `pair` (row, column), an array
             like the block with the bias as last column (`full`), a vector (`flat`) or a `mapping` of names to arrays.
         layers: the network's layers.
-        rng: where the numbers come from.
+        rng: generator of the numbers.
     """
     return 0.3 if kind == "scalar" else [_draw_entry(kind, layer, rng) for layer in layers]
 

@@ -57,14 +57,14 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (KFAC(lr=0.05, damping=0.3, damping_split="eigen", refresh=3, kl_clip=0.002), "cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="empirical", damping=0.3, schedule="linear", momentum=0.0), "squared_error", STEPS),
 ]
-"""Method, loss and steps; the first of every method is the short gate's."""
+"""Method, loss and steps; the short gate takes the first of every method."""
 
 
 _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
 ]
-"""Method and loss of trajectories whose steps are one call, where the backend has loops."""
+"""Method and loss of trajectories whose steps are one call if the backend has loops."""
 
 _ON_IMAGES: list[Method] = [
     Riemannian(lr=0.1, rank=_RANK, mass=0.5, solver="gram", workspace_mb=1e-6),
@@ -76,7 +76,7 @@ _ON_IMAGES: list[Method] = [
 """Methods whose trajectories are tried with convolutions."""
 
 _WIDE = KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003)
-"""A method that solves with a batch's points where they are few beside a layer's sizes."""
+"""A method that solves with a batch's points where they are fewer than a layer's sizes."""
 
 
 def method_cases() -> Iterator[Case]:
@@ -114,9 +114,11 @@ def _factor_case(network: str, loss: str, metric: str, sharing: Sharing = "expan
 def _factors(given: Example, loss: str, metric: str, sharing: Sharing, backend: Backend) -> Arrays:
     """A and G of every layer."""
     problem = Problem(backend, given.net, get_loss(loss))
-    x, y = tuple(map(backend.asarray, given.x)), _targets(problem, given.targets[loss])
+    x = tuple(map(backend.asarray, given.x))
+    y = _targets(problem, given.targets[loss])
     noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
-    output_metric, params = get_output_metric(metric, _RANK), native(backend, given.params)
+    output_metric = get_output_metric(metric, _RANK)
+    params = native(backend, given.params)
     _, pulled = pull_metric(backend, given.net, params, problem.loss, output_metric, "stack", x, y, noise)
     pairs = [(input_covariance(backend, rows, sharing), gradient_covariance(backend, rows, sharing)) for rows in pulled]
     return [backend.to_numpy(factor) for pair in pairs for factor in pair]
@@ -134,13 +136,13 @@ def _targets(problem: Problem, y: Numbers) -> Any:
 
 @dataclass(frozen=True)
 class Training:
-    """Steps of a method, each on a batch of its own; the arrays are the losses before every step, and the last blocks.
+    """Steps of a method, each on its own batch; the arrays are the losses before every step, and the final blocks.
 
     Attributes:
         given: the network and its first parameters.
         loss: the loss's name.
         method: the method.
-        steps: how many.
+        steps: number of steps.
     """
 
     given: Example
@@ -153,14 +155,15 @@ class Training:
 
     @cached_property
     def data(self) -> tuple[tuple[Numbers, ...], Numbers]:
-        """Inputs (steps, batch, *shape), one array a wire, and targets."""
+        """Inputs (steps, batch, *shape), one array per wire, and targets."""
         rng = generator(SEED, "data", 4)
         x = self.given.drawn(rng, self.steps)
         return x, draw_targets((self.steps, BATCH), rng, self.given.d)[self.loss]
 
     def batch(self, problem: Problem, place: int | slice, samples: int) -> Batch:
         """The batch of a step, or of several with a leading axis of steps."""
-        (x, y), noise = self.data, None
+        x, y = self.data
+        noise = None
         if samples:
             steps = [generator(SEED, "samples", t) for t in range(self.steps)]
             noise = np.stack([problem.loss.noise(random, BATCH, samples, self.given.d) for random in steps])
@@ -169,9 +172,11 @@ class Training:
         return Batch(wires if len(wires) > 1 else wires[0], _targets(problem, y[place]), noise)
 
     def step_by_step(self, backend: Backend) -> Arrays:
-        """On a backend, by its compiled step."""
+        """The arrays on a backend, by its compiled step."""
         method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
-        params, step, losses = native(backend, self.given.params), compile_step(problem, method), []
+        params = native(backend, self.given.params)
+        step = compile_step(problem, method)
+        losses = []
         state = method.start(problem, params, self.batch(problem, 0, 0))
         for t in range(self.steps):
             phase = method.phase(t)
@@ -182,7 +187,7 @@ class Training:
         return [np.stack(losses), *on_host(backend, params)]
 
     def in_one_call(self, backend: Backend) -> Arrays:
-        """On a backend, by one call for all steps, which are of one phase; step by step where it has no loops."""
+        """The arrays on a backend, by one call for all steps, of one phase; step by step if it has no loops."""
         method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
 
         def one(carry: Any, item: Any) -> Any:
@@ -201,7 +206,7 @@ class Training:
         return [backend.to_numpy(losses), *on_host(backend, params)]
 
     def expected(self) -> Arrays:
-        """By the reference."""
+        """The arrays by the reference."""
         x, y = self.data
         given = self.given
         return trajectory(given.net, given.params, x, y, loss=self.loss, method=self.method, seed=SEED)

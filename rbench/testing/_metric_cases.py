@@ -35,7 +35,7 @@ _MASSES = {"scalar": "scalar", "list": "scalar", "pair": "separable"} | dict.fro
 
 @dataclass(frozen=True)
 class Question:
-    """The arguments of `rbench.riemannian_gradient`, asked of a backend and of the oracle."""
+    """Arguments of `rbench.riemannian_gradient`, for a backend and for the oracle."""
 
     network: str
     loss: str = "cross_entropy"
@@ -90,10 +90,14 @@ class Question:
         return on_host(backend, riemannian_gradient(**self.arguments(backend)))
 
     def bounded_directions(self, backend: Backend) -> Arrays:
-        """`directions` of labels, for a metric that draws no samples, with `workspace_bytes` for every layer."""
-        net, x = example(self.network).net, tuple(map(backend.asarray, example(self.network).x))
-        params, y = native(backend, example(self.network).params), example(self.network).targets[self.loss]
-        loss, metric = get_loss(self.loss), get_output_metric(self.output_metric)
+        """`directions` with `workspace_bytes` per layer, for class labels and a metric that draws no samples."""
+        given = example(self.network)
+        net = given.net
+        x = tuple(map(backend.asarray, given.x))
+        y = given.targets[self.loss]
+        params = native(backend, given.params)
+        loss = get_loss(self.loss)
+        metric = get_output_metric(self.output_metric)
         masses = layer_masses(backend, net.layers, self.draw_mass())
         with backend.inference():
             _, pulled = pull_metric(backend, net, params, loss, metric, self.batch, x, backend.labels(y))
@@ -124,7 +128,7 @@ class Question:
 def metric_cases() -> Iterator[Case]:
     """`metric …`, `batch mean` and `mass …`: the metrics themselves.
 
-    One layer asks most; several layers follow where the pullback through them differs.
+    One layer covers most; several layers follow where the pullback through them differs.
     """
     for metric, ranks in METRICS.items():
         for loss in LOSSES[:1] if metric == "true_vs_rest" else LOSSES:
@@ -147,7 +151,7 @@ def metric_cases() -> Iterator[Case]:
 
 
 def solver_cases() -> Iterator[Case]:
-    """`convolutions`; `solver …`, every solver with every mass that it serves, and with every way that rows come in."""
+    """`convolutions`; `solver …`, every solver with every mass that it can use, and every kind of rows."""
     for network in CONVOLUTIONS:
         question = Question(network)
         yield Case("convolutions", str(question), question.directions, question.dense_directions)
@@ -170,7 +174,7 @@ def solver_cases() -> Iterator[Case]:
 
 
 def _one_channel_at_a_time() -> Iterator[Question]:
-    """A workspace that holds nothing; elsewhere there is room for all channels of examples as small as these."""
+    """Questions with an empty workspace; the default one holds all channels of such small examples."""
     for metric in ("ggn", "true_vs_rest"):
         yield Question("strided images", metric=metric, mass="pair", solver="gram", workspace_bytes=0)
     yield Question("strided images", mass="pair", batch="mean", solver="gram", workspace_bytes=0)

@@ -35,7 +35,7 @@ _WINDOWS = {
 """Windows, and the sizes of the images that they are cut out of."""
 
 _WIDE, _CHANNELS = Window(3, 1, 1), 16
-"""A convolution of so many channels that a library takes the arithmetic that it takes for large ones."""
+"""A convolution of enough channels that a library uses its arithmetic for large ones."""
 
 _ROWS = 2
 """Rows of the cotangents that are pulled back."""
@@ -76,7 +76,7 @@ def loss_case(check: str, loss: str, name: str, scale: float = 1.0) -> Case:
 
 
 def _window_data(window: Window, sizes: tuple[int, int]) -> tuple[Numbers, Numbers]:
-    """Images (batch, channels, *sizes), and what stands in their windows' places."""
+    """Images (batch, channels, *sizes), and random numbers in the shape of their windows."""
     rng = generator(SEED, "data", 8)
     images: Numbers = rng.normal(size=(BATCH, 2, *sizes))
     shape = oracle.windows(images, window.kernel, window.stride, window.padding).shape[1:]
@@ -91,7 +91,7 @@ def _patches(window: Window, sizes: tuple[int, int], backend: Backend) -> Arrays
 
 
 def _expected_patches(window: Window, sizes: tuple[int, int]) -> Arrays:
-    """Putting back is the transpose: a pixel's sum over its entries in the windows of an image of that pixel alone."""
+    """Putting back is the transpose of cutting out, whose matrix is made of the windows of single-pixel images."""
     images, columns = _window_data(window, sizes)
     size, shape = images[0].size, (window.kernel, window.stride, window.padding)
     matrix = oracle.windows(np.eye(size).reshape(size, *images.shape[1:]), *shape).reshape(size, -1)
@@ -99,8 +99,9 @@ def _expected_patches(window: Window, sizes: tuple[int, int]) -> Arrays:
 
 
 def _convolution_data() -> tuple[Numbers, Numbers, Numbers]:
-    """Images, a weight for twice their channels, and cotangents at the outputs, which are of the images' sizes."""
-    rng, outputs = generator(SEED, "data", 9), 2 * _CHANNELS
+    """Images, a weight for twice their channels, and cotangents at the outputs, of the same size."""
+    rng = generator(SEED, "data", 9)
+    outputs = 2 * _CHANNELS
     shapes = (BATCH, _CHANNELS, 6, 6), (outputs, _CHANNELS, _WIDE.kernel, _WIDE.kernel), (BATCH, outputs, 6, 6)
     images, weight, cotangents = (rng.normal(size=shape) for shape in shapes)
     return images, weight, cotangents
@@ -140,7 +141,7 @@ def _expected_forward(case: Example) -> Arrays:
 
 
 def _cotangents(case: Example) -> tuple[Numbers, ...]:
-    """Random rows at the outputs, (batch, rows, *shape), one array a wire."""
+    """Random rows at the outputs, (batch, rows, *shape), one array per wire."""
     rng = generator(SEED, "data", 1)
     return tuple(rng.normal(size=(BATCH, _ROWS, *output.shape[1:])) for output in _expected_forward(case))
 
@@ -179,7 +180,8 @@ def loss_data(loss: str, scale: float = 1.0) -> tuple[Numbers, Numbers]:
 def _loss(name: str, scale: float, backend: Backend) -> Arrays:
     z, y = loss_data(name, scale)
     loss = get_loss(name)
-    outputs, targets = backend.asarray(z), backend.labels(y) if loss.integer_targets else backend.asarray(y)
+    outputs = backend.asarray(z)
+    targets = backend.labels(y) if loss.integer_targets else backend.asarray(y)
     factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
     found = loss.values(backend, outputs, targets), loss.cotangents(backend, outputs, targets)
     hessians = np.swapaxes(factor, 1, 2) @ factor
@@ -198,6 +200,7 @@ def _expected_loss(name: str, scale: float) -> Arrays:
 
 
 def gradient(case: Example, loss: str, backend: Backend) -> Arrays:
-    """Of every layer (n,)."""
-    params, y = native(backend, case.params), case.targets[loss]
+    """Every layer's gradient (n,)."""
+    params = native(backend, case.params)
+    y = case.targets[loss]
     return on_host(backend, loss_gradient(case.net, params, case.x, y, loss=loss, backend=backend))

@@ -1,11 +1,12 @@
-"""Every module's forward pass, a second time in plain NumPy for complex numbers, and Jacobians by complex steps.
+"""An independent forward pass of every module in plain NumPy for complex numbers, and Jacobians by complex steps.
 
-Only structure is read of a module: its type, its parts and its sizes. A derivative is f'(x) = Im f(x + ih)/h (Squire
-and Trapp 1998), exact to rounding for h as small as `STEP`. All entries of a block are moved at once: activations are
-(variants, batch, *shape) and parameters (variants, *shape) or (*shape), with one variant where all agree.
+Of a module only the structure is read: its type, its parts and its sizes. A derivative is f'(x) = Im f(x + ih)/h
+(Squire and Trapp 1998), exact to rounding for h as small as `STEP`. All entries of a block are moved at once:
+activations are (variants, batch, *shape) and parameters (variants, *shape) or (*shape), with one variant where all
+agree.
 
-A flat block (n,) is the weight in C order, then the bias. D outputs are those of all wires, flattened one after the
-other.
+A flat block (n,) is the weight in C order, then the bias. The D outputs are those of all wires, flattened and
+concatenated.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +69,7 @@ def shaped(vector: Numbers, layer: Layer) -> Block:
 
 
 def forward(net: Module, params: Params, x: Any) -> tuple[Numbers, ...]:
-    """Outputs (batch, *shape), one array a wire, for x (batch, *shape) or a tuple of one array a wire."""
+    """Outputs (batch, *shape), one array per wire, for x (batch, *shape) or a tuple of one array per wire."""
     return tuple(wire[0] for wire in _evaluate(net, params, _lifted(x))[0])
 
 
@@ -84,7 +85,8 @@ def jacobians(net: Module, params: Params, x: Any) -> list[Numbers]:
 
 def input_jacobians(net: Module, params: Params, x: Any) -> list[Numbers]:
     """For every wire, the Jacobian (batch, D, n) of the outputs with respect to its flattened input."""
-    wires, found = _lifted(x), []
+    wires = _lifted(x)
+    found = []
     for index, wire in enumerate(wires):
         shape = wire.shape[2:]
         steps = 1j * STEP * np.eye(int(np.prod(shape))).reshape(-1, 1, *shape)
@@ -138,12 +140,12 @@ def _evaluate(net: Module, params: Params, wires: tuple[Numbers, ...]) -> tuple[
 
     Args:
         net: a network of rbench's own modules.
-        params: one block a layer, arrays (*shape) or (variants, *shape); `move` in it (variants, 1, positions, fan_out)
-            is added to a layer's outputs.
-        wires: inputs (variants, batch, *shape), one array a wire; one variant, or as many as others have.
+        params: one block per layer, arrays (*shape) or (variants, *shape); `move` in it (variants, 1, positions,
+            fan_out) is added to a layer's outputs.
+        wires: inputs (variants, batch, *shape), one array per wire; one variant, or as many as others have.
 
     Returns:
-        Outputs (variants, batch, *shape), one a wire; and the inputs (variants, batch, positions, fan_in) of every
+        Outputs (variants, batch, *shape), one per wire; and the inputs (variants, batch, positions, fan_in) of every
         layer with weights, in order of their blocks.
 
     Raises:

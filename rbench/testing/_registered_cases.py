@@ -41,7 +41,7 @@ def _loss_cases(check: str, loss: str) -> Iterator[Case]:
         partial(_sampled_hessians, loss),
         lambda: [np.stack([oracle.hessian(loss, z) for z in loss_data(loss)[0]])],
         tolerance={"float64": 0.05, "float32": 0.05},
-        why="the mean of so many rows' outer products is within some two per cent of what it tends to, the Hessian",
+        why="the mean of so many rows' outer products is within some two per cent of its limit, the Hessian",
     )
     given = example("residual")
     yield Case(check, "residual, gradient", partial(gradient, given, loss), partial(given.gradients, loss))
@@ -51,7 +51,7 @@ def _loss_cases(check: str, loss: str) -> Iterator[Case]:
 
 
 def _fits(metric: str, loss: str) -> bool:
-    """Whether the metric is defined for the loss; its cases show what else is wrong."""
+    """Whether the metric is defined for the loss; its cases report any other error."""
     with suppress(Exception):
         try:
             get_output_metric(metric).check(get_loss(loss))

@@ -19,16 +19,16 @@ from rbench.testing._networks import Numbers
 from rbench.testing.case import Arrays, Case
 
 _SCALE = 100.0
-"""Of the largest outputs."""
+"""Scale of the largest outputs."""
 
 _SIZES = (0.01, 0.03, 0.1, 0.3, 1.0, 1.0)
-"""Of each datum beside the largest: tame outputs beside saturated ones, as in training."""
+"""Scale of each datum relative to the largest: moderate outputs among saturated ones, as in training."""
 
 _COUNTS = ((10, "cross_entropy"), (2, "cross_entropy"), (3, "squared_error"), (3, "binary_cross_entropy"))
 """Numbers of outputs, with the losses."""
 
 _METRICS = ("true_vs_rest", *(name for name in METRICS if name not in ("true_vs_rest", "fixed")))
-"""Output metrics; the first is the short gate's."""
+"""Output metrics; the short gate takes the first."""
 
 _RANK = 2
 _METHODS: list[Method] = [
@@ -45,9 +45,10 @@ _METHODS: list[Method] = [
     SGD(lr=0.1),
     Adam(lr=0.1),
 ]
-"""Methods whose steps are tried; the first of them is the short gate's.
+"""Methods whose steps are tried; the short gate takes the first.
 
-Masses and dampings are as large as float32 needs for Jacobians of up to 100, but where the metric's rows go to zero.
+Masses and dampings are as large as float32 needs for Jacobians of up to 100, except where the metric's rows tend to
+zero.
 """
 
 
@@ -69,7 +70,7 @@ def _steps(method: Method, d: int, loss: str) -> Case:
     *others, last = given.params
     large = replace(given, params=(*others, {"weight": _SCALE * last["weight"]}), sizes=_SIZES)
     training = Training(large, loss, method, FEW)
-    # As in training: steps of one kind are one call, where the backend has loops.
+    # As in training, steps of one phase are one call if the backend has loops.
     alike = len({method.phase(step) for step in range(FEW)}) == 1
     compute = training.in_one_call if alike else training.step_by_step
     return Case("saturated steps", f"{given.name}, {training}", compute, training.expected)
@@ -82,7 +83,7 @@ class _Outputs:
     Attributes:
         loss: the loss's name.
         metric: the metric's name.
-        d: numbers of an output.
+        d: number of outputs.
     """
 
     loss: str
@@ -101,7 +102,8 @@ class _Outputs:
 
     def found(self, backend: Backend) -> Arrays:
         """Values, cotangents, predictions and output metrics (batch, d, d)."""
-        loss, metric = get_loss(self.loss), get_output_metric(self.metric, _RANK)
+        loss = get_loss(self.loss)
+        metric = get_output_metric(self.metric, _RANK)
         noise = loss.noise(generator(SEED, "samples"), BATCH, _RANK, self.d) if metric.samples else None
 
         def compute(z: Array, y: Array, noise: Array | None) -> Any:

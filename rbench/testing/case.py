@@ -1,4 +1,4 @@
-"""What a case of the equivalence gate is."""
+"""Cases of the equivalence gate."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from rbench.backend import Backend
 from rbench.modules import Params
 
 Arrays: TypeAlias = Sequence[np.ndarray[Any, Any]]
-"""What a case computes: NumPy arrays, in an order of its own."""
+"""The NumPy arrays that a case computes, in its own order."""
 
 TOLERANCE: Mapping[str, float] = {"float64": 1e-10, "float32": 1e-3}
 """Largest relative error of every array, by dtype."""
@@ -28,7 +28,7 @@ class Case:
             backend's dtype.
         expect: the same by the oracle in float64, whatever the backend and its dtype.
         tolerance: largest relative error, by dtype.
-        why: the reason for a tolerance of its own.
+        why: the reason for a tolerance that is not the default.
     """
 
     check: str
@@ -48,7 +48,7 @@ class Case:
 
 
 def arrays_of(function: Callable[[Backend], Any]) -> Callable[[Backend], Arrays]:
-    """A function that returns a native array, or a list of them, made to return them on the host."""
+    """Wrap a function that returns a native array, or a list of them, to return them on the host."""
 
     def compute(backend: Backend) -> Arrays:
         found = function(backend)
@@ -58,11 +58,11 @@ def arrays_of(function: Callable[[Backend], Any]) -> Callable[[Backend], Arrays]
 
 
 def native(backend: Backend, params: Params) -> Params:
-    """NumPy parameters as a backend's."""
+    """NumPy parameters as native ones."""
     return tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
 
 
 def on_host(backend: Backend, params: Params) -> Arrays:
-    """A backend's parameters, or what has their structure, as one flat array a layer in the backend's dtype."""
+    """A backend's parameters, or arrays in their structure, as one flat array per layer in its dtype."""
     blocks = [{key: backend.to_numpy(array) for key, array in block.items()} for block in params]
     return [np.concatenate([block[key].ravel() for key in ("weight", "bias") if key in block]) for block in blocks]

@@ -1,4 +1,4 @@
-"""The equivalence gate as tests of pytest, for whoever writes a backend."""
+"""The equivalence gate as pytest tests, for authors of backends."""
 
 from collections.abc import Callable, Sequence
 from functools import cache

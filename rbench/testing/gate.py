@@ -14,16 +14,16 @@ from rbench.testing.case import Arrays, Case
 
 @dataclass(frozen=True)
 class Result:
-    """What a case came to on a backend.
+    """The result of a case on a backend.
 
     Attributes:
         case: the case.
         backend: the backend's name.
         device: its device.
         dtype: its floating dtype.
-        error: the relative error; infinite where shapes or dtypes differ, where NaN was not expected or missing, and
-            where the case raised.
-        message: why the error is infinite, where words can say it; else empty.
+        error: the relative error; infinite where shapes or dtypes differ, where NaN is unexpected or missing, and where
+            the case raised.
+        message: why the error is infinite, if known; else empty.
     """
 
     case: Case
@@ -51,7 +51,7 @@ class Result:
 
 
 def verify(backend: Backend, cases: Sequence[Case], progress: Callable[[int, int], None] | None = None) -> list[Result]:
-    """Compute every case on a backend; one that raises is a miss with its words, and the others go on.
+    """Compute every case on a backend; one that raises fails with its message, and the others go on.
 
     Args:
         backend: the backend to judge.
@@ -70,7 +70,7 @@ def _result(backend: Backend, case: Case) -> Result:
     error, message = math.inf, ""
     try:
         with backend.inference(), warnings.catch_warnings():
-            # OpenBLAS raises the flag from lanes that no result uses; whether a number is wrong is judged below.
+            # OpenBLAS raises the flag from lanes that no result uses; wrong numbers are detected below.
             warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
             found = case.compute(backend)
         message = _difference_in_kind(found, case.expected, backend.dtype)
@@ -82,14 +82,16 @@ def _result(backend: Backend, case: Case) -> Result:
 
 
 def _difference_in_kind(found: Arrays, expected: Arrays, dtype: str) -> str:
-    """What is wrong with the arrays apart from their numbers, in words."""
+    """What is wrong with the arrays apart from their numbers; empty if nothing."""
     if len(found) != len(expected):
         return f"{len(found)} arrays instead of {len(expected)}"
     for index, (one, other) in enumerate(zip(found, expected, strict=True)):
         if one.shape != other.shape:
             return f"array {index} has shape {one.shape} instead of {other.shape}"
-        if one.dtype != dtype if other.dtype.kind == "f" else one.dtype.kind != other.dtype.kind:
-            return f"array {index} has dtype {one.dtype} instead of {dtype if other.dtype.kind == 'f' else other.dtype}"
+        floating = other.dtype.kind == "f"
+        fits = one.dtype == dtype if floating else one.dtype.kind == other.dtype.kind
+        if not fits:
+            return f"array {index} has dtype {one.dtype} instead of {dtype if floating else other.dtype}"
         if not np.array_equal(np.isnan(one), np.isnan(other)):
             return f"array {index} has NaN in other places than it should"
     return ""

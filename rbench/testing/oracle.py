@@ -1,10 +1,10 @@
 """A dense float64 oracle: outputs, Jacobians, losses, metrics and masses from their formulas, in plain NumPy.
 
-It shares nothing with what it judges but the structure of networks and the random numbers drawn on the host: it has a
-forward pass of its own, Jacobians are complex steps through that, and losses and output metrics are their dense
-definitions, datum by datum.
+It shares nothing with the code that it judges but the structure of networks and the random numbers drawn on the host:
+it has a forward pass of its own, Jacobians are complex steps through that, and losses and output metrics are their
+dense definitions, datum by datum.
 
-Layouts: parameters are a tuple with one dict of arrays a layer, as everywhere; a flat block (n,) is the weight in C
+Layouts: parameters are a tuple with one dict of arrays per layer, as everywhere; a flat block (n,) is the weight in C
 order, then the bias. Losses take z (d,) of one datum, metrics z (batch, d).
 """
 
@@ -76,8 +76,8 @@ def drawn(loss: str, z: Numbers, rank: int, seed: int, step: int = 0) -> Numbers
     Args:
         loss: the loss's name.
         z: outputs (batch, d).
-        rank: targets a datum.
-        seed: of the run.
+        rank: targets per datum.
+        seed: seed of the run.
         step: 0-based index of the training step.
     """
     return get_loss(loss).dense.draw(generator(seed, "samples", step), z, rank)
@@ -92,9 +92,9 @@ def output_metrics(
         metric: a name, or a matrix (d, d) for every datum alike.
         loss: the loss's name.
         z: outputs (batch, d).
-        y: targets, one a datum.
-        rank: samples a datum, for a metric that draws them.
-        seed: of the samples.
+        y: targets, one per datum.
+        rank: samples per datum, for a metric that draws them.
+        seed: seed of the samples.
         step: 0-based index of the training step, for the samples.
     """
     if not isinstance(metric, str):

@@ -17,14 +17,14 @@ from rbench.testing import oracle
 from rbench.testing._networks import Numbers
 
 Blocks: TypeAlias = list[Numbers]
-"""One flat vector (n,) a layer."""
+"""One flat vector (n,) per layer."""
 
 _FACTORS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
 
 
 @dataclass(frozen=True)
 class _Point:
-    """What a step sees: the network at its weights, on a batch.
+    """The input of a step: the network, its weights and a batch.
 
     Attributes:
         step: 0-based index.
@@ -32,7 +32,7 @@ class _Point:
         seed: of the samples.
         net: the network.
         params: its parameters.
-        x: inputs (batch, *shape), one array a wire.
+        x: inputs (batch, *shape), one array per wire.
         y: targets.
         loss: the loss's name.
     """
@@ -54,12 +54,12 @@ class _Point:
 
     @cached_property
     def jacobians(self) -> Blocks:
-        """Of every layer, (batch, d, n)."""
+        """Every layer's Jacobian, (batch, d, n)."""
         return oracle.jacobians(self.net, self.params, self.x)
 
     @cached_property
     def gradients(self) -> Blocks:
-        """Of every layer, (n,)."""
+        """Every layer's gradient, (n,)."""
         return [oracle.gradient(jacobian, self.loss, self.outputs, self.y) for jacobian in self.jacobians]
 
     def value(self) -> float:
@@ -85,14 +85,14 @@ def trajectory(
     method: Method,
     seed: int = 0,
 ) -> list[Numbers]:
-    """Train a network, one step a batch.
+    """Train a network, one step per batch.
 
     Samples are those of `rbench.random.generator(seed, "samples", t)` at step t, as in a run.
 
     Args:
         net: a network with one output wire of shape (d,).
         params: initial parameters, NumPy float64.
-        x: the inputs of every step, (steps, batch, *shape), or a tuple of one array a wire.
+        x: the inputs of every step, (steps, batch, *shape), or a tuple of one array per wire.
         y: the targets of every step, (steps, batch) labels or (steps, batch, d).
         loss: the loss's name.
         method: a built-in method.
@@ -104,8 +104,11 @@ def trajectory(
     Raises:
         KeyError: the method is not a built-in one.
     """
-    move, steps, wires = _MOVES[type(method)](method), len(y), x if isinstance(x, tuple) else (x,)
-    weights, losses = [oracle.flat(block) for block in params], []
+    move = _MOVES[type(method)](method)
+    steps = len(y)
+    wires = x if isinstance(x, tuple) else (x,)
+    weights = [oracle.flat(block) for block in params]
+    losses = []
     for step in range(steps):
         blocks = tuple(oracle.shaped(w, layer) for w, layer in zip(weights, net.layers, strict=True))
         batch = tuple(wire[step] for wire in wires), y[step]

@@ -20,9 +20,9 @@ def cases() -> tuple[Case, ...]:
 
 @cache
 def short_cases() -> tuple[Case, ...]:
-    """The first case of every check; the tables are written so that it is one that tells much.
+    """The first case of every check; the tables put an informative one first.
 
-    A plugin's losses and metrics are not among them: they do not bear on what a backend is trusted with.
+    A plugin's losses and metrics are not among them: they do not decide whether a backend is trusted.
     """
     first: dict[str, Case] = {}
     for case in _built_in_cases():
