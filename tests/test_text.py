@@ -110,7 +110,7 @@ class Seen(HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.tags, self.data = [], ""
-        self.batches(page)
+        self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
