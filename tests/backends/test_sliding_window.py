@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rbench
-from rbench import MaxPool2d, windows
+from rbench import MaxPool2d, sliding_window
 from rbench.errors import BackendError
 from rbench.modules.inputs import Patches
 from rbench.sliding_window import Window
@@ -54,8 +54,8 @@ def test_putting_back_is_the_transpose_of_cutting_out(window, sizes, any_backend
     back = any_backend.to_numpy(any_backend.scatter(given[1], window, sizes))
     np.testing.assert_array_equal(ours, cut)
     assert (ours * columns).sum() == pytest.approx((images * back).sum(), rel=1e-12)
-    np.testing.assert_array_equal(windows.patches(np, images, window), cut)
-    for put_back in (windows.scatter, windows.scatter_in_place):
+    np.testing.assert_array_equal(sliding_window.patches(np, images, window), cut)
+    for put_back in (sliding_window.scatter, sliding_window.scatter_in_place):
         np.testing.assert_allclose(put_back(np, columns, window, sizes), back, rtol=1e-12, atol=1e-13)
 
 
@@ -71,7 +71,7 @@ def test_convolutions_are_products_with_windows(window, sizes, any_backend, rng)
         "convolve": (source.convolve(any_backend.asarray(weight)), (matrix @ cut).reshape(as_images.shape)),
         "pull": (
             source.pull(as_images, any_backend.asarray(weight)),
-            windows.scatter(np, matrix.T @ rows, window, sizes),
+            sliding_window.scatter(np, matrix.T @ rows, window, sizes),
         ),
         "product": (
             source.product(any_backend.asarray(np.swapaxes(rows, 1, 2))),
@@ -89,9 +89,9 @@ def test_convolutions_are_products_with_windows(window, sizes, any_backend, rng)
 def test_windows_need_no_more_than_the_array_standard(window, sizes, rng):
     xp = pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
     images = rng.normal(size=(2, 2, *sizes))
-    cut = windows.patches(xp, xp.asarray(images), window)
-    expected = windows.patches(np, images, window)
+    cut = sliding_window.patches(xp, xp.asarray(images), window)
+    expected = sliding_window.patches(np, images, window)
     np.testing.assert_array_equal(np.from_dlpack(cut), expected)
-    back = windows.scatter(xp, cut, window, sizes)
+    back = sliding_window.scatter(xp, cut, window, sizes)
     assert isinstance(back, type(cut))
-    np.testing.assert_array_equal(np.from_dlpack(back), windows.scatter(np, expected, window, sizes))
+    np.testing.assert_array_equal(np.from_dlpack(back), sliding_window.scatter(np, expected, window, sizes))
