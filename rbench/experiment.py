@@ -145,15 +145,6 @@ class Cell(Checked):
         """
         return None
 
-    @property
-    def measures_memory(self) -> bool:
-        """Whether its peak memory is measured, by `peaks`, in a process of its own."""
-        return False
-
-    def alike_in_memory(self) -> "Cell":
-        """A cell with the same peaks as this one: cells that return the same one are measured once."""
-        return self
-
     @classmethod
     def check(cls, cells: "Sequence[Any]", *, here: bool) -> None:
         """Raise an `RbenchError` for cells of this kind that cannot be run, before any of them is.
@@ -178,14 +169,6 @@ class Cell(Checked):
             CapacitanceError, DivergedError: a factorisation failed, or training left the finite numbers.
         """
 
-    def peaks(self, backend: Backend) -> "Peaks":
-        """Its peak memory, measured in this process.
-
-        Raises:
-            Skip: it cannot be run here; the message says why.
-        """
-        raise NotImplementedError(f"{self.name} measures no memory")
-
     @classmethod
     def publish(cls, directory: Path, records: "Sequence[Record]") -> None:
         """Write files that other tools read beside the records of a run.
@@ -202,6 +185,22 @@ class Cell(Checked):
     def words(self, figures: Mapping[str, Any]) -> str:
         """The result in a few words, for the line that reports the cell's end; empty for none."""
         return ""
+
+
+class MemoryCell(Cell):
+    """A cell whose peak memory is measured too, in a process of its own once it has run."""
+
+    def alike_in_memory(self) -> Cell:
+        """A cell with the same peaks as this one: cells that return the same one are measured once."""
+        return self
+
+    @abstractmethod
+    def peaks(self, backend: Backend) -> "Peaks":
+        """Its peak memory, measured in this process.
+
+        Raises:
+            Skip: it cannot be run here; the message says why.
+        """
 
 
 def experiment(name: str) -> type[Cell]:

@@ -1,5 +1,6 @@
 """A terminal that is closed, or a job that is ended: the run stops, says how to go on, and leaves no process behind."""
 
+import ctypes
 import os
 import pty
 import select
@@ -71,6 +72,16 @@ def test_a_signal_ends_it_with_a_message_and_all_its_processes(start, tmp_path, 
     again, _ = start([*COMMANDS[command], "-o", str(folder)])  # nothing holds the directory
     os.kill(again.pid, signal.SIGTERM)
     assert again.wait(timeout=30) == 130
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_that_another_thread_takes_ends_it_too(start, tmp_path, command):
+    process, worker = start([*COMMANDS[command], "-o", str(tmp_path / "run")])
+    others = [int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir() if path.name != str(process.pid)]
+    assert others
+    assert ctypes.CDLL(None).tgkill(process.pid, others[-1], signal.SIGTERM) == 0
+    assert process.wait(timeout=30) == 130
+    assert has_ended(worker)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -10,8 +10,10 @@ from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.child_process import Answer
 from rbench.run.gate import Gate
-from rbench.run.memory_pass import lacks_memory, with_memory
+from rbench.run.memory_pass import Measured, lacks_memory, with_memory
+from rbench.run.provenance import environment
 from rbench.run.record import write_record
+from rbench.run.resume import ChangedError, changed
 from rbench.train.memory import Peaks
 
 FOUND = Answer(Peaks(host=1000, resident=4096).model_dump_json(), "ok", None, "")
@@ -150,6 +152,16 @@ def test_what_is_measured_on_resume_serves_the_cells_that_still_run(passes, in_t
     assert ([one.seed for one in in_this_process], count.count) == ([0, 1, 1], 1)
     assert (shown.todo, shown.kept, [record.cell for record in shown.ends]) == (1, 1, [second.cell])
     assert again[0].history == first.history
+
+
+def test_software_that_changes_before_the_memory_pass_ends_the_run(passes, in_this_process, tmp_path, monkeypatch):
+    monkeypatch.setattr("rbench.run.executor.changed", changed)
+    here = environment(REQUEST.cells()[0])
+    other = Measured(host=1000, environment=here | {"numpy": "0.1"})
+    passes(Answer(other.model_dump_json(), "ok", None, ""))
+    with pytest.raises(ChangedError, match=r"changed during the run .*numpy: 0\.1 → "):
+        run_request(REQUEST, tmp_path, Shown())
+    assert read_records(tmp_path)[0] == []
 
 
 def test_a_record_from_before_is_measured_once(passes, in_this_process, tmp_path):

@@ -185,6 +185,10 @@ def test_a_series_ends_at_the_first_size_above_the_bound(tiny, jobs):
     assert done.exit_code == 1
     assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "skipped", "skipped"] * 2
     assert "n = 35 took 0.0 s per step, above the bound of 0 s" in done.stdout
+    assert {one["reason"] for one in rows_of(tiny.folder)} == {
+        None,
+        "n = 35 took 0.0 s per step, above the bound of 0 s",
+    }
     again = tiny.run("-t", "n")  # what is there says so, too
     assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "skipped", "skipped"] * 2
     assert "cells from an earlier run: 2; to run: 4" in again.stderr

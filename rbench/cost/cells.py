@@ -10,7 +10,7 @@ from rbench.cost.benchmark import benchmarked, write_benchmarks
 from rbench.cost.networks import network
 from rbench.cost.timing import LOSS, PreparedStep, median_seconds
 from rbench.errors import RbenchError, SpecError
-from rbench.experiment import Cell, Limits, Outcome, Report
+from rbench.experiment import Cell, Limits, MemoryCell, Outcome, Report
 from rbench.figures import STEP_COST, Figure, fields
 from rbench.losses import get_loss
 from rbench.methods import Problem
@@ -138,7 +138,7 @@ class PartTime(Cell):
         write_benchmarks(directory, records, "-parts")
 
 
-class StepCost(StepCell):
+class StepCost(StepCell, MemoryCell):
     """Seconds and memory of a method's step, each measured in its own process.
 
     Attributes:
@@ -176,10 +176,6 @@ class StepCost(StepCell):
             took = f"{figures['step_seconds']:.1f} s per step, above the bound of {self.most_seconds:g} s"
             return f"{self.sweep} = {self.size:,} took {took}"
         return None
-
-    @property
-    def measures_memory(self) -> bool:
-        return True
 
     def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
         prepared = self.prepared(backend)

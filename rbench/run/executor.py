@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ from rbench.run.child_process import Stopped
 from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
-from rbench.run.memory_pass import with_memory
+from rbench.run.memory_pass import Measured, with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import Record, cells_folder, refused
 from rbench.run.resume import ChangedError, changed, stored
 from rbench.run.series import Series
-from rbench.train.memory import Peaks
 
 # How often the parent checks for a signal.
 LOOK_SECONDS = 1.0
@@ -49,7 +49,7 @@ class LocalExecutor:
     ) -> None:
         self._directory, self._jobs, self._progress = directory, jobs, progress
         self._limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit}
-        self._peaks: dict[str, Peaks] | None = {} if memory_pass else None
+        self._peaks: dict[str, Measured] | None = {} if memory_pass else None
         self._checksums = checksums or {}
         self._stopped = threading.Event()
 
@@ -72,8 +72,9 @@ class LocalExecutor:
             futures = {pool.submit(self._one, self._measured, record) for record in lacking}
             waiting = list(cells)
             while waiting or futures:
-                ready = [one for one in waiting if series.is_ready(one[0])]
-                waiting = [one for one in waiting if one not in ready] if len(ready) < len(waiting) else []
+                is_ready = [series.is_ready(cell) for cell, _ in waiting]
+                ready = list(compress(waiting, is_ready))
+                waiting = [one for one, now in zip(waiting, is_ready, strict=True) if not now]
                 for cell, gate in ready:
                     if (reason := series.refusal(cell)) is None:
                         futures.add(pool.submit(self._one, self._ran, cell, gate))

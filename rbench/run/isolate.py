@@ -7,13 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from rbench.experiment import Cell
+from rbench.experiment import Cell, MemoryCell
 from rbench.run.child_process import Answer, run_child
 from rbench.run.gate import Gate
-from rbench.run.memory_pass import with_memory
+from rbench.run.memory_pass import Measured, with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import FINAL, Assignment, Record
-from rbench.train.memory import Peaks
 
 Progress: TypeAlias = Callable[[Cell, int, int], None]
 
@@ -26,7 +25,7 @@ def run_isolated(
     timeout: float | None = None,
     memory_limit: int | None = None,
     checksum: str | None = None,
-    peaks: MutableMapping[str, Peaks] | None = None,
+    peaks: MutableMapping[str, Measured] | None = None,
     progress: Progress = lambda cell, done, total: None,
     stop: threading.Event | None = None,
 ) -> Record:
@@ -73,7 +72,7 @@ def run_isolated(
     with suppress(OSError):
         if not log.stat().st_size:
             log.unlink()
-    if peaks is None or record.status not in FINAL or not cell.measures_memory:
+    if peaks is None or record.status not in FINAL or not isinstance(cell, MemoryCell):
         return record
     return with_memory(record, peaks, timeout=timeout, memory_limit=memory_limit, stop=stop)
 

@@ -2,12 +2,26 @@
 
 import threading
 from collections.abc import MutableMapping
+from typing import cast
 
+from pydantic import Field
+
+from rbench.experiment import MemoryCell
 from rbench.run.child_process import Answer, run_child
 from rbench.run.record import FINAL, Record
 from rbench.train.memory import VARIABLES, Peaks
 
 TRIES = 2
+
+
+class Measured(Peaks):
+    """What the process of a memory pass answers.
+
+    Attributes:
+        environment: of the cell, as that process finds it.
+    """
+
+    environment: dict[str, str] = Field({})
 
 
 def lacks_memory(record: Record) -> bool:
@@ -16,7 +30,7 @@ def lacks_memory(record: Record) -> bool:
     A pass whose step does not fit into memory did not fail. In records older than `memory_status`, missing figures
     count as failed.
     """
-    if record.status not in FINAL or not record.cell.measures_memory:
+    if record.status not in FINAL or not isinstance(record.cell, MemoryCell):
         return False
     if record.memory_status is not None:
         return record.memory_status not in ("ok", "skipped")
@@ -26,7 +40,7 @@ def lacks_memory(record: Record) -> bool:
 
 def with_memory(
     record: Record,
-    peaks: MutableMapping[str, Peaks],
+    peaks: MutableMapping[str, Measured],
     *,
     timeout: float | None = None,
     memory_limit: int | None = None,
@@ -34,8 +48,10 @@ def with_memory(
 ) -> Record:
     """A record with the peak memory of its cell's steps, or with the reason why that is missing.
 
+    Its environment is then that of the later process: so a change of software between the two is noticed.
+
     Args:
-        record: of a cell that has trained.
+        record: of a `MemoryCell` that has run.
         peaks: of steps measured so far, one for all seeds and budgets; new ones are added, failures are not.
         timeout: seconds for each try, or None.
         memory_limit: bytes that its process may hold resident, as `run_child` counts them, or None.
@@ -44,7 +60,7 @@ def with_memory(
     Raises:
         Stopped: `stop` was set.
     """
-    like = record.cell.alike_in_memory()
+    like = cast(MemoryCell, record.cell).alike_in_memory()
 
     def measured() -> Answer:
         answer = run_child(
@@ -61,7 +77,7 @@ def with_memory(
         if answer.status != "ok":
             return answer
         try:
-            peaks[like.key] = Peaks.model_validate_json(answer.text)
+            peaks[like.key] = Measured.model_validate_json(answer.text)
         except ValueError:
             return answer._replace(status="crashed", reason="its process ended without an answer")
         return answer
@@ -73,7 +89,13 @@ def with_memory(
         found = peaks[like.key]
         status, reason = ("skipped", found.skipped) if found.skipped else ("ok", None)
     else:
-        found, status = Peaks(), answers[-1].status
+        found, status = Measured(), answers[-1].status
         reason = f"tried {len(answers)} times: {'; '.join(dict.fromkeys(str(one.reason) for one in answers))}"
-    changes = {"memory_status": status, "memory_reason": reason}
-    return record.model_copy(update={"figures": record.figures | found.figures(), **changes})
+    return record.model_copy(
+        update={
+            "figures": record.figures | found.figures(),
+            "environment": found.environment or record.environment,
+            "memory_status": status,
+            "memory_reason": reason,
+        }
+    )

@@ -129,5 +129,5 @@ def _check_published(cells: Iterable[Cell]) -> None:
     specs = dict.fromkeys(cell.data[0] for cell in cells if cell.data is not None)
     tasks = [task for spec in specs for task in configured("tasks", spec)]
     if not any(task.published for task in tasks):
-        names = ", ".join(sorted({task.name for task in tasks}))
+        names = ", ".join(sorted({task.name for task in tasks})) or "these suites"
         raise SpecError(f"--unofficial-data: no published data set is read by {names}; leave it out")

@@ -17,6 +17,7 @@ class Series:
     def __init__(self, cells: Sequence[Cell], ended: Mapping[str, Record]) -> None:
         self._before: dict[str, Cell] = {}
         self._ended = dict(ended)
+        self._stopped: dict[str, str] = {}
         last: dict[Hashable, Cell] = {}
         for cell in cells:
             if cell.series is not None:
@@ -44,4 +45,8 @@ class Series:
         if before is None:
             return None
         record = self._ended[before.key]
-        return self.refusal(before) or before.end_of_series(record.status, record.reason, record.figures)
+        reason = self._stopped.get(before.key)
+        reason = reason or before.end_of_series(record.status, record.reason, record.figures)
+        if reason is not None:
+            self._stopped[cell.key] = reason
+        return reason

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 from pydantic import Field, field_validator
 
 from rbench.backend import Backend
-from rbench.experiment import Cell, Limits, Outcome, Report
+from rbench.experiment import Limits, MemoryCell, Outcome, Report
 from rbench.figures import N_PARAMETERS, TRAINING, Figure, fields
 from rbench.methods.base import WINDOW, Method
 from rbench.plugins import plugins
@@ -38,7 +38,7 @@ figures are missing, where their measurement did not end `ok`.
 """
 
 
-class Training(Cell):
+class Training(MemoryCell):
     """All that determines a training run, in canonical form.
 
     Attributes:
@@ -90,10 +90,6 @@ class Training(Cell):
     def check_data(self, n_train: int) -> None:
         if self.make_task().batch_size is None:
             check_batch(self, n_train)
-
-    @property
-    def measures_memory(self) -> bool:
-        return True
 
     def alike_in_memory(self) -> "Training":
         return self.model_copy(update={"seed": 0, "fixed": (), "budget": Budget(steps=1), "suite": ""})

@@ -49,7 +49,7 @@ class Peaks(BaseModel):
 
     def figures(self) -> dict[str, int | None]:
         """The fields of a row."""
-        return {f"peak_{name}_bytes": value for name, value in self.model_dump(exclude={"skipped"}).items()}
+        return {f"peak_{name}_bytes": getattr(self, name) for name in ("host", "resident", "device")}
 
 
 def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = None) -> None:
