@@ -13,11 +13,12 @@ from rbench.run.child_process import Stopped
 from rbench.run.directory import WAY_OUT
 from rbench.run.gate import Gate
 from rbench.run.isolate import Progress, run_isolated
-from rbench.run.memory_pass import Measured, with_memory
+from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import Record, cells_folder, refused
 from rbench.run.resume import ChangedError, changed, stored
 from rbench.run.series import Series
+from rbench.train.memory import Peaks
 
 # How often the parent checks for a signal.
 LOOK_SECONDS = 1.0
@@ -49,7 +50,7 @@ class LocalExecutor:
     ) -> None:
         self._directory, self._jobs, self._progress = directory, jobs, progress
         self._limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit}
-        self._peaks: dict[str, Measured] | None = {} if memory_pass else None
+        self._peaks: dict[str, Peaks] | None = {} if memory_pass else None
         self._checksums = checksums or {}
         self._stopped = threading.Event()
 

@@ -10,9 +10,10 @@ from typing import TypeAlias
 from rbench.experiment import Cell, MemoryCell
 from rbench.run.child_process import Answer, run_child
 from rbench.run.gate import Gate
-from rbench.run.memory_pass import Measured, with_memory
+from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import FINAL, Assignment, Record
+from rbench.train.memory import Peaks
 
 Progress: TypeAlias = Callable[[Cell, int, int], None]
 
@@ -25,7 +26,7 @@ def run_isolated(
     timeout: float | None = None,
     memory_limit: int | None = None,
     checksum: str | None = None,
-    peaks: MutableMapping[str, Measured] | None = None,
+    peaks: MutableMapping[str, Peaks] | None = None,
     progress: Progress = lambda cell, done, total: None,
     stop: threading.Event | None = None,
 ) -> Record:

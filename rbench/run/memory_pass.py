@@ -9,6 +9,7 @@ from pydantic import Field
 from rbench.experiment import MemoryCell
 from rbench.run.child_process import Answer, run_child
 from rbench.run.record import FINAL, Record
+from rbench.run.resume import changed
 from rbench.train.memory import VARIABLES, Peaks
 
 TRIES = 2
@@ -40,7 +41,7 @@ def lacks_memory(record: Record) -> bool:
 
 def with_memory(
     record: Record,
-    peaks: MutableMapping[str, Measured],
+    peaks: MutableMapping[str, Peaks],
     *,
     timeout: float | None = None,
     memory_limit: int | None = None,
@@ -48,7 +49,7 @@ def with_memory(
 ) -> Record:
     """A record with the peak memory of its cell's steps, or with the reason why that is missing.
 
-    Its environment is then that of the later process: so a change of software between the two is noticed.
+    Peaks that other software would give than the cell ran with are not taken.
 
     Args:
         record: of a `MemoryCell` that has run.
@@ -77,9 +78,12 @@ def with_memory(
         if answer.status != "ok":
             return answer
         try:
-            peaks[like.key] = Measured.model_validate_json(answer.text)
+            found = Measured.model_validate_json(answer.text)
         except ValueError:
             return answer._replace(status="crashed", reason="its process ended without an answer")
+        if found.environment and (changes := changed(record, {}, lambda cell: found.environment)):
+            return answer._replace(status="crashed", reason=f"the software changed before it ({'; '.join(changes)})")
+        peaks[like.key] = found
         return answer
 
     answers: list[Answer] = []
@@ -89,12 +93,11 @@ def with_memory(
         found = peaks[like.key]
         status, reason = ("skipped", found.skipped) if found.skipped else ("ok", None)
     else:
-        found, status = Measured(), answers[-1].status
+        found, status = Peaks(), answers[-1].status
         reason = f"tried {len(answers)} times: {'; '.join(dict.fromkeys(str(one.reason) for one in answers))}"
     return record.model_copy(
         update={
             "figures": record.figures | found.figures(),
-            "environment": found.environment or record.environment,
             "memory_status": status,
             "memory_reason": reason,
         }

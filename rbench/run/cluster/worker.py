@@ -24,10 +24,11 @@ from rbench.run.data import Found, Wanted, find_data, wanted
 from rbench.run.fork import servers
 from rbench.run.gate import Gate, gate
 from rbench.run.isolate import run_isolated
-from rbench.run.memory_pass import Measured, with_memory
+from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, Status, plain
 from rbench.train.cell import configured
+from rbench.train.memory import Peaks
 
 REPORT_SECONDS = 1.0
 """Least time between two reports of a cell's steps."""
@@ -93,7 +94,7 @@ class _Run:
 
     gates: dict[tuple[str, str, str | None], Gate] = field(default_factory=dict)
     data: dict[Wanted, Found] = field(default_factory=dict)
-    peaks: dict[str, Measured] = field(default_factory=dict)
+    peaks: dict[str, Peaks] = field(default_factory=dict)
 
 
 _RUNS: dict[str, _Run] = {}
