@@ -30,7 +30,7 @@ def check_count(count: int, most: int, what: str = "cells") -> None:
     if count > most:
         raise SpecError(
             f"this would make {_written(count)} {what}, and {_written(most)} are allowed; ask for less, or "
-            "allow more with --max-cells (max_cells from Python)"
+            "allow more with `max_cells`"
         )
 
 
@@ -46,7 +46,7 @@ def check_at_once(threads: int | None, jobs: int = 1) -> None:
     """
     cores = os.cpu_count() or 1
     most = max(cores, MOST_THREADS)
-    for option, number in (("--threads", threads or 1), ("--jobs", jobs)):
+    for option, number in (("`threads`", threads or 1), ("`jobs`", jobs)):
         if number > most:
             raise SpecError(f"{option} {_written(number)}: this machine has {cores} cores; give at most {most}")
 

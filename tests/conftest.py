@@ -110,8 +110,8 @@ def bench(monkeypatch):
     stands = tuning.Bench()
     plugin = tuning.Plugin()
     plugins().manager.register(plugin)
-    monkeypatch.setattr("rbench.run.local.LocalExecutor", stands.executor)
-    monkeypatch.setattr("rbench.run.local.gate", tuning.passed)
-    monkeypatch.setattr("rbench.run.local.find_data", tuning.found)
+    monkeypatch.setattr("rbench.run.machine.run_isolated", stands.run)
+    monkeypatch.setattr("rbench.run.machine.gate", tuning.passed)
+    monkeypatch.setattr("rbench.run.machine.find_data", tuning.found)
     yield stands
     plugins().manager.unregister(plugin)

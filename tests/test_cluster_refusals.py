@@ -21,7 +21,7 @@ SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 
 class TestRefusals:
     def test_a_scheduler_that_cannot_be_reached_is_told_before_anything_starts(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("rbench.run.cluster.executor.CONNECT_SECONDS", 0.5)
+        monkeypatch.setattr("rbench.run.cluster.connection.CONNECT_SECONDS", 0.5)
         for address, why in (("tcp://127.0.0.1:9", "cannot be reached: Timed out"), ("nowhere", "missing port")):
             words = ["run", "--executor", "dask", "--scheduler", address, "-o", str(tmp_path / "run")]
             done = CliRunner().invoke(app, words)

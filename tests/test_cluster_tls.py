@@ -105,7 +105,7 @@ class TestFiles:
         assert re.search(words, refused(*TLS, *options(files, **chosen), seconds=5))
 
     def test_a_key_in_the_file_of_its_certificate_will_do(self, files, monkeypatch):
-        monkeypatch.setattr("rbench.run.cluster.executor.CONNECT_SECONDS", 0.5)
+        monkeypatch.setattr("rbench.run.cluster.connection.CONNECT_SECONDS", 0.5)
         said = refused(*TLS, *options(files, cert="both.pem", key=None))
         assert "the scheduler tls://127.0.0.1:9 cannot be reached: Timed out" in said
 
@@ -205,7 +205,7 @@ def answering(request):
 class TestAddresses:
     @pytest.mark.parametrize("answering", [silent, http, hangs_up], indirect=True)
     def test_a_server_that_is_no_scheduler_is_refused_within_seconds(self, answering, monkeypatch):
-        monkeypatch.setattr("rbench.run.cluster.executor.CONNECT_SECONDS", 2.0)
+        monkeypatch.setattr("rbench.run.cluster.connection.CONNECT_SECONDS", 2.0)
         assert f"the scheduler tcp://{answering} cannot be reached" in refused(
             "--scheduler", f"tcp://{answering}", seconds=10
         )
@@ -228,7 +228,7 @@ class TestAddresses:
         ],
     )
     def test_what_is_no_address_is_refused_within_seconds(self, address, words, monkeypatch):
-        monkeypatch.setattr("rbench.run.cluster.executor.CONNECT_SECONDS", 2.0)
+        monkeypatch.setattr("rbench.run.cluster.connection.CONNECT_SECONDS", 2.0)
         said = refused("--scheduler", address, seconds=10)
         assert words in said
         assert "start one with `dask scheduler`" in said

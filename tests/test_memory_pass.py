@@ -53,10 +53,10 @@ def in_this_process(monkeypatch):
         trained.append(one)
         return with_memory(made(one.seed).model_copy(update={"cell": one}), peaks, **limits)
 
-    monkeypatch.setattr("rbench.run.executor.run_isolated", run_isolated)
-    monkeypatch.setattr("rbench.run.executor.changed", lambda record, data: [])
-    monkeypatch.setattr("rbench.run.session.check_same", lambda *words: None)
-    monkeypatch.setattr("rbench.run.local.gate", lambda *place, threads: Gate(
+    monkeypatch.setattr("rbench.run.machine.run_isolated", run_isolated)
+    monkeypatch.setattr("rbench.run.local.changed", lambda record, data: [])
+    monkeypatch.setattr("rbench.run.executor.check_same", lambda *words: None)
+    monkeypatch.setattr("rbench.run.machine.gate", lambda *place, **limits: Gate(
         backend=place[0], dtype=place[1], device=place[2], cases=1, worst=0.0
     ))  # fmt: skip
     return trained

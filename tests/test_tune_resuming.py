@@ -109,7 +109,7 @@ class TestResuming:
         search(request(), tmp_path, Silent())
         before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
         bench.ran.clear()
-        with pytest.raises(RbenchError, match=f"holds a tune .*{words}.*name another directory with -o"):
+        with pytest.raises(RbenchError, match=f"holds a tune .*{words}.*name another `directory`"):
             search(request(**change), tmp_path, Silent())
         assert bench.ran == []
         assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before

@@ -160,20 +160,12 @@ class TestRecords:
     def done(self, suites, path, tmp_path, monkeypatch):
         """A run with a file, whose cells are not computed."""
 
-        def executor(directory, **options):
-            def run(cells, lacking, series):
-                for cell, _ in cells:
-                    record = Record(
-                        cell=cell, status="ok", figures={"test_accuracy": 0.5}, environment=environment(cell)
-                    )
-                    write_record(directory, record)
-                    yield record
-
-            return SimpleNamespace(run=run)
+        def run_isolated(cell, gate, folder, **options):
+            return Record(cell=cell, status="ok", figures={"test_accuracy": 0.5}, environment=environment(cell))
 
         gate = Gate(backend="numpy", dtype="float32", device="cpu", cases=1, worst=0.0)
-        monkeypatch.setattr("rbench.run.local.LocalExecutor", executor)
-        monkeypatch.setattr("rbench.run.local.gate", lambda *place, threads: gate)
+        monkeypatch.setattr("rbench.run.machine.run_isolated", run_isolated)
+        monkeypatch.setattr("rbench.run.machine.gate", lambda *place, **limits: gate)
         words = ["run", "hand", "-t", "digits", "--tuned", str(path), "--seeds", "2", "-o", str(tmp_path / "run")]
         return SimpleNamespace(words=words, folder=tmp_path / "run", result=CliRunner().invoke(app, words))
 

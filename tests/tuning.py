@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 
 from rbench import errors
 from rbench.hookspecs import hookimpl
@@ -99,7 +98,7 @@ class Bench:
         stop_after: how many records are passed on before the run is interrupted.
         written: whether the record after those is written nevertheless.
         ran: cells in order.
-        options: of the executor that was made last.
+        options: of the last cell.
     """
 
     outcome: object = by_rate
@@ -108,24 +107,19 @@ class Bench:
     ran: list = field(default_factory=list)
     options: dict = field(default_factory=dict)
 
-    def executor(self, directory, **options):
+    def run(self, cell, gate, folder, **options):
+        """In place of `run_isolated`."""
         self.options = options
-
-        def run(cells, lacking, series):
-            for cell, _ in cells:
-                self.ran.append(cell)
-                record = self.outcome(cell).model_copy(update={"environment": environment(cell)})
-                last = len(self.ran) > self.stop_after
-                if self.written or not last:
-                    write_record(directory, record)
-                if last:
-                    raise KeyboardInterrupt
-                yield record
-
-        return SimpleNamespace(run=run)
+        self.ran.append(cell)
+        record = self.outcome(cell).model_copy(update={"environment": environment(cell)})
+        if len(self.ran) <= self.stop_after:
+            return record
+        if self.written:
+            write_record(folder.parent, record)
+        raise KeyboardInterrupt
 
 
-def passed(backend, dtype, device, threads):
+def passed(backend, dtype, device, **limits):
     return Gate(backend=backend, dtype=dtype, device=device, cases=1, worst=0.0)
 
 

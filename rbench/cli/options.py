@@ -10,7 +10,7 @@ from rbench.cli.program import fail
 
 if TYPE_CHECKING:
     from rbench.run import Budget
-    from rbench.run.cluster import Cluster
+    from rbench.run.executor import Executor
     from rbench.train.cell import Source
 
 
@@ -92,7 +92,7 @@ TunedFile = Annotated[
         help="Take settings from the tuned.json of `rbench tune`, where it has them.",
     ),
 ]
-Executor = Annotated[
+Where = Annotated[
     ExecutorName, typer.Option(help="Where cells run: on this machine, or on the workers of a Dask scheduler.")
 ]
 Scheduler = Annotated[
@@ -185,15 +185,17 @@ def tls(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, Path 
     return {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
 
 
-def cluster(
-    executor: ExecutorName, scheduler: str | None, retries: int | None, tls: dict[str, Path | None], jobs: int
-) -> "Cluster | None":
-    """The cluster that cells run on; None for this machine."""
-    if executor is ExecutorName.local:
+def executor(
+    name: ExecutorName, scheduler: str | None, retries: int | None, tls: dict[str, Path | None], jobs: int
+) -> "Executor":
+    """The executor that runs cells."""
+    if name is ExecutorName.local:
+        from rbench.run.local import LocalExecutor
+
         for option, value in (("--scheduler", scheduler), ("--retries", retries), *tls.items()):
             if value is not None:
                 fail(f"{option} {value} is for cells on other machines; add --executor dask, or leave it out")
-        return None
+        return LocalExecutor(jobs)
     if scheduler is None:
         fail("--executor dask needs the address of a scheduler; start one with `dask scheduler`, and give --scheduler")
     if jobs > 1:
@@ -202,7 +204,7 @@ def cluster(
     if (ca is None) != (cert is None) or (key is not None and cert is None):
         missing = " and ".join(option for option in ("--tls-ca", "--tls-cert") if tls[option] is None)
         fail(f"TLS needs {missing}, too: the authority's certificate, and one that it has signed")
-    from rbench.run.cluster import Certificates, Cluster
+    from rbench.run.cluster import Certificates, ClusterExecutor
 
     certificates = None if ca is None or cert is None else Certificates(ca, cert, key)
-    return Cluster(scheduler, retries=2 if retries is None else retries, certificates=certificates)
+    return ClusterExecutor(scheduler, retries=2 if retries is None else retries, certificates=certificates)

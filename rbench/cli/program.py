@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from rbench.cli.flags import with_flags
 from rbench.errors import RbenchError
 from rbench.names import shown
 from rbench.text import visible
@@ -109,7 +110,7 @@ class errors:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, RbenchError):
-            fail(str(error))
+            fail(with_flags(str(error)))
 
 
 def show(text: str) -> None:

@@ -1,24 +1,16 @@
 """`rbench run`."""
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rbench.cli import options
 from rbench.cli.output import end, new_folder, tell_broken_plugins
-from rbench.cli.program import app, errors, fail, show, stoppable
+from rbench.cli.program import app, errors, show, stoppable
 from rbench.text import json_text, visible
 
 if TYPE_CHECKING:
     from rbench.run import Cell
-
-OPTIONS = {
-    "tasks": "--task", "methods": "--method", "seeds": "--seeds", "fixed": "--fix",
-    "budget": "--steps, --epochs, --seconds", "evaluations": "--evaluations", "batch_size": "--batch-size",
-    "dtypes": "--dtype", "devices": "--device", "unofficial_data": "--unofficial-data", "tuned": "--tuned",
-}  # fmt: skip
-"""Options of the request's fields that some suites do not use."""
 
 
 @app.command()
@@ -44,7 +36,7 @@ def run(
     timeout: options.Timeout = None,
     memory_limit: options.MemoryLimit = None,
     tuned: options.TunedFile = None,
-    executor: options.Executor = options.ExecutorName.local,
+    executor: options.Where = options.ExecutorName.local,
     scheduler: options.Scheduler = None,
     retries: options.Retries = None,
     max_cells: options.MaxCells = None,
@@ -64,7 +56,6 @@ def run(
         from rbench.report.display import display
         from rbench.run import Request, check
         from rbench.run import run as run_request
-        from rbench.run.request import find_suite
 
         tell_broken_plugins()
         request = Request(
@@ -85,21 +76,17 @@ def run(
             tuned=None if tuned is None else str(tuned),
             **({} if max_cells is None else {"max_cells": max_cells}),
         )
-        for name in request.suites:
-            if unused := request.unused_by(find_suite(name)):
-                given = ", ".join(OPTIONS[field] for field in unused)
-                fail(f"suite {name!r} has no use for {given}: leave that out")
         limits: dict[str, Any] = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
-        cluster = options.cluster(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
+        runs = options.executor(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
         if dry_run:
-            cells = request.cells(here=cluster is None)
-            check(cells, here=cluster is None)
+            cells = request.cells(here=runs.here)
+            check(cells, here=runs.here)
             _print_cells(cells, json)
             return
         folder = output or new_folder("-".join(request.suites))
         way_on = f"the same command with -o {folder}, without --force, goes on where it stopped"
-        with stoppable(way_on), cluster or nullcontext(), display(Console(stderr=True)) as shown:
-            done = run_request(request, folder, shown, force=force, cluster=cluster, **limits)
+        with stoppable(way_on), runs, display(Console(stderr=True)) as shown:
+            done = run_request(request, folder, shown, force=force, executor=runs, **limits)
         end(done, json=json)
 
 

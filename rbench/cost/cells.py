@@ -78,7 +78,7 @@ class StepCell(Cell):
                 method.check(Problem(get_backend("numpy"), network(name)[0], get_loss(LOSS)))
                 method.check_batch(batch)
             except RbenchError as error:
-                raise SpecError(f"{spec} on {name}: {error}; name others with --method") from None
+                raise SpecError(f"{spec} on {name}: {error}; name other `methods`") from None
 
     def prepared(self, backend: Backend) -> PreparedStep:
         """The step, ready to run."""

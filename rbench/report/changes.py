@@ -49,7 +49,7 @@ def change_notes(changes: Sequence[Change], threshold: float) -> list[str]:
     unknown = [change for change in changes if change.verdict == "unknown"]
     if unknown:
         names = ", ".join(dict.fromkeys(_titles(changes)[change.figure] for change in unknown))
-        notes.append(f"No verdict on {names} where there is one pair: it shows no noise; run both with --seeds 3.")
+        notes.append(f"No verdict on {names} where there is one pair: it shows no noise; run both with several seeds.")
     failing = [
         f"{'LOST' if change.verdict == 'lost' else 'WORSE'} {_words(change)}" for change in changes if change.fails
     ]

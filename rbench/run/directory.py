@@ -25,7 +25,7 @@ FOLDERS = ("cells", *STAGES)
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|lost\+found|\.nfs[0-9a-f]+|\._.*")
 """Files that systems leave in any directory."""
 
-WAY_OUT = "name another directory with -o"
+WAY_OUT = "name another `directory`"
 _KEY = re.compile(r".+--[0-9a-f]{10}")
 _HALF = re.compile(r"\.(.+\.json)\.(\d+)")
 """A partial file: its name, and the ID of the process that was writing it."""

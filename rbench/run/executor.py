@@ -1,133 +1,144 @@
-"""The local executor: runs cells on this machine, several at a time, each in isolation."""
+"""Executors: where the cells of a run are run, and in which order."""
 
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from itertools import compress
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, NamedTuple, Self
 
 from rbench.experiment import Cell
-from rbench.run.child_process import Stopped
-from rbench.run.directory import WAY_OUT
-from rbench.run.gate import Gate
-from rbench.run.isolate import Progress, run_isolated
-from rbench.run.memory_pass import with_memory
+from rbench.run.display import Display
+from rbench.run.machine import CellLimits
 from rbench.run.provenance import environment
-from rbench.run.record import Record, cells_folder, refused
-from rbench.run.resume import ChangedError, changed, stored
+from rbench.run.record import Record, refused
+from rbench.run.resume import Data, check_same, stored
 from rbench.run.series import Series
-from rbench.train.memory import Peaks
-
-# How often the parent checks for a signal.
-LOOK_SECONDS = 1.0
 
 
-class LocalExecutor:
-    """Runs cells on this machine, several at a time.
+class Job(NamedTuple):
+    """What all cells of a run have in common.
 
-    Args:
-        directory: the run's directory, for records and the workers' output.
-        jobs: how many cells at once.
-        progress: called with a cell, the steps done and the steps to do, from any thread.
-        timeout: seconds that a cell may take, or None.
-        memory_limit: bytes that a cell may hold resident, or None.
-        memory_pass: whether peak memory is measured.
-        checksums: required of cells' data, by cell key.
+    Attributes:
+        directory: of the run, for records and the output of cells' processes.
+        display: shows gates, steps and warnings.
+        limits: of every cell.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        jobs: int,
-        progress: Progress,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        memory_pass: bool = True,
-        checksums: Mapping[str, str] | None = None,
-    ) -> None:
-        self._directory, self._jobs, self._progress = directory, jobs, progress
-        self._limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit}
-        self._peaks: dict[str, Peaks] | None = {} if memory_pass else None
-        self._checksums = checksums or {}
-        self._stopped = threading.Event()
+    directory: Path
+    display: Display
+    limits: CellLimits
 
-    def run(self, cells: Sequence[tuple[Cell, Gate]], lacking: Sequence[Record], series: Series) -> Generator[Record]:
-        """Run cells, each with its backend's gate, and yield each record once it is stored.
 
-        Stopping early ends the processes that still run.
+class Queue:
+    """Cells that wait: those whose record lacks only its peak memory, then those to run, each series in order.
+
+    Args:
+        cells: to run.
+        lacking: records that lack only their peak memory.
+        series: decides which cells wait for others, and which must not run.
+    """
+
+    def __init__(self, cells: Iterable[Cell], lacking: Iterable[Record], series: Series) -> None:
+        self.lacking = {record.cell: record for record in lacking}
+        self.waiting = [*self.lacking, *cells]
+        self._series = series
+
+    def next(self) -> tuple[Cell | None, str | None]:
+        """The next cell that need not wait, or None; and the reason where it must not run, or None."""
+        cell = next((cell for cell in self.waiting if self._series.is_ready(cell)), None)
+        if cell is None:
+            return None, None
+        self.waiting.remove(cell)
+        return cell, None if cell in self.lacking else self._series.refusal(cell)
+
+
+class Executor(ABC):
+    """Runs cells, each in isolation and behind the equivalence gate of its backend.
+
+    A `with` block holds what the executor needs; `prepare_data`, `check_same`, `prepare` and `run` are then called in
+    this order. By default cells run where this process does.
+
+    Attributes:
+        here: whether cells run on this machine, whose backends, cores and memory are then known beforehand.
+    """
+
+    here: ClassVar[bool] = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def prepare_data(self, cells: Sequence[Cell], limits: CellLimits) -> Data:
+        """Find and check the data of cells; returns the fingerprints that are then known.
+
+        Raises:
+            DataError, SpecError: data cannot be used, or a method cannot train on all of them at once.
+        """
+        return {}
+
+    def check_same(self, directory: Path, records: Sequence[Record], data: Data) -> None:
+        """Raise a `ChangedError` where stored records were made differently than new ones would be."""
+        check_same(directory, records, data)
+
+    def prepare(self, cells: Sequence[Cell], display: Display) -> None:
+        """Compute the gates of the cells' backends.
+
+        Raises:
+            BackendError: a backend cannot run.
+        """
+        return None
+
+    def run(self, job: Job, cells: Sequence[Cell], lacking: Sequence[Record], series: Series) -> Generator[Record]:
+        """Run cells, and yield each record once it is stored.
+
+        Stopping early ends the cells that still run.
 
         Args:
+            job: the run.
             cells: what to run.
             lacking: records that lack only their peak memory, which is measured before the cells run; yielded too.
             series: decides which cells wait for others, and which must not run.
 
         Raises:
-            ChangedError: the software changed during the run; records made with the new one are not stored.
+            ChangedError: software or data changed during the run; records made with the new ones are not stored.
+            RbenchError: the cells cannot be run.
         """
-        for cell in (*(record.cell for record in lacking), *(cell for cell, _ in cells)):
-            environment(cell)  # cached: records are compared with it
-        with self._pool() as pool:
-            futures = {pool.submit(self._one, self._measured, record) for record in lacking}
-            waiting = list(cells)
-            while waiting or futures:
-                is_ready = [series.is_ready(cell) for cell, _ in waiting]
-                ready = list(compress(waiting, is_ready))
-                waiting = [one for one, now in zip(waiting, is_ready, strict=True) if not now]
-                for cell, gate in ready:
-                    if (reason := series.refusal(cell)) is None:
-                        futures.add(pool.submit(self._one, self._ran, cell, gate))
-                        continue
-                    series.note(skipped := refused(cell, reason, gate, environment(cell)))
-                    yield stored(self._directory, skipped)
-                if ready and not futures:
+        queue = Queue(cells, lacking, series)
+        if not queue.waiting:
+            return
+        with self._running(job, queue):
+            while queue.waiting or self._is_busy():
+                cell, reason = queue.next() if self._has_room() else (None, None)
+                if cell is not None and reason is None:
+                    self._submit(cell, queue.lacking.get(cell))
                     continue
-                # Signals are handled in this thread, and only while it is not waiting.
-                done, futures = wait(futures, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    record = future.result()
-                    if record is not None:
-                        series.note(record)
-                        yield record
+                ended = self._ended() if cell is None else [stored(job.directory, self._refused(cell, str(reason)))]
+                for record in ended:
+                    series.note(record)
+                    yield record
 
-    def _ran(self, cell: Cell, gate: Gate) -> Record:
-        return run_isolated(
-            cell,
-            gate,
-            cells_folder(self._directory),
-            checksum=self._checksums.get(cell.key),
-            peaks=self._peaks,
-            progress=self._progress,
-            stop=self._stopped,
-            **self._limits,
-        )
+    @abstractmethod
+    def _running(self, job: Job, queue: Queue) -> AbstractContextManager[None]:
+        """A block in which cells are submitted; it ends those that still run."""
 
-    def _measured(self, record: Record) -> Record:
-        return with_memory(record, {} if self._peaks is None else self._peaks, stop=self._stopped, **self._limits)
+    @abstractmethod
+    def _has_room(self) -> bool:
+        """Whether another cell may start now."""
 
-    @contextmanager
-    def _pool(self) -> Iterator[ThreadPoolExecutor]:
-        pool = ThreadPoolExecutor(self._jobs)
-        self._stopped = threading.Event()
-        try:
-            yield pool
-        finally:
-            self._stopped.set()
-            pool.shutdown(cancel_futures=True)
+    @abstractmethod
+    def _is_busy(self) -> bool:
+        """Whether cells run, or have ended and were not returned."""
 
-    def _one(self, function: Callable[..., Record], *arguments: Any) -> Record | None:
-        """Store and return the function's record; None where the run was stopped meanwhile."""
-        if self._stopped.is_set():
-            return None
-        try:
-            record = function(*arguments)
-        except Stopped:
-            return None
-        if changes := changed(record, {}):
-            raise ChangedError(
-                f"{self._directory}: the software changed during the run (new → at its start: "
-                f"{'; '.join(changes)}); earlier records are kept: undo the change and go on, or {WAY_OUT}"
-            )
-        return stored(self._directory, record)
+    @abstractmethod
+    def _submit(self, cell: Cell, lacking: Record | None) -> None:
+        """Start a cell, or the memory pass of a record that lacks only that."""
+
+    @abstractmethod
+    def _ended(self) -> Iterable[Record]:
+        """Wait a little, and return the records of cells that have ended, which are stored."""
+
+    def _refused(self, cell: Cell, reason: str) -> Record:
+        """The record of a cell that must not run."""
+        return refused(cell, reason, None, environment(cell))

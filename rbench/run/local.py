@@ -1,108 +1,96 @@
-"""Cells on this machine: data and gates come first, and cells that cannot run get their records."""
+"""The local executor: runs cells on this machine, several at a time."""
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 from rbench.experiment import Cell
-from rbench.run.data import Found, find_data, wanted
+from rbench.run.child_process import Stopped
+from rbench.run.directory import WAY_OUT
 from rbench.run.display import Display
-from rbench.run.executor import LocalExecutor
-from rbench.run.gate import Gate, gate
+from rbench.run.executor import Executor, Job, Queue
+from rbench.run.machine import CellLimits, Machine
 from rbench.run.provenance import environment
-from rbench.run.record import Record, refused
-from rbench.run.resume import stored
-from rbench.run.series import Series
-from rbench.run.suite import Place
+from rbench.run.record import Record, cells_folder, refused
+from rbench.run.resume import ChangedError, Data, changed, stored
+
+INTERVAL = 1.0
+"""Seconds between two checks for a signal."""
 
 
-def data_of(
-    cells: Sequence[Cell], *, timeout: float | None = None, memory_limit: int | None = None
-) -> dict[str, Found]:
-    """Find and check the data of cells, by the cells' keys.
-
-    Raises:
-        DataError, SpecError: data that cells need cannot be used, or a method cannot train on all of them at once.
-    """
-    needs = wanted(cells)
-    found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
-    for cell in {(needs[cell.key], cell.parts): cell for cell in cells if cell.key in needs}.values():
-        data = found[needs[cell.key]]
-        if data.status is None:
-            cell.check_data(data.n_train)
-    return {key: found[need] for key, need in needs.items()}
-
-
-class Local:
-    """Runs the cells on this machine whose data are available and whose backends pass the gate.
+class LocalExecutor(Executor):
+    """Runs cells on this machine.
 
     Args:
-        directory: the run's directory.
-        display: shows gates and steps.
-        cells: what is to run; the gates of their backends are computed at once.
-        data: what `data_of` found, by the cells' keys.
         jobs: how many cells at once.
-        timeout: seconds that a cell may take, or None.
-        memory_limit: bytes that a cell may hold resident, or None.
-        memory_pass: whether peak memory is measured.
-
-    Raises:
-        BackendError: a backend cannot run here.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        display: Display,
-        cells: Sequence[Cell],
-        data: Mapping[str, Found],
-        *,
-        jobs: int,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        memory_pass: bool = True,
-    ) -> None:
-        self._directory, self._data = directory, data
-        self._gates: dict[Place, Gate] = {}
-        for place, cell in {_place(cell): cell for cell in cells if _data_there(cell, data)}.items():
-            self._gates[place] = gate(*place, threads=cell.threads)
-            display.gate(self._gates[place])
-        self._executor = LocalExecutor(
-            directory,
-            jobs=jobs,
-            progress=display.step,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            memory_pass=memory_pass,
-            checksums={key: found.checksum for key, found in data.items()},
-        )
+    def __init__(self, jobs: int = 1) -> None:
+        self._jobs = jobs
+        self._machine = Machine(CellLimits())
+        self._futures: set[Future[Record | None]] = set()
 
-    def run(self, cells: Sequence[Cell], lacking: Sequence[Record], series: Series) -> Generator[Record]:
-        """Run cells, measure missing peak memory, and yield all stored records, as `LocalExecutor.run` does."""
-        ready = []
-        for cell in cells:
-            if (record := self._refused(cell)) is not None:
-                series.note(record)
-                yield stored(self._directory, record)
-            else:
-                ready.append((cell, self._gates[_place(cell)]))
-        with closing(self._executor.run(ready, lacking, series)) as ended:
-            yield from ended
+    def prepare_data(self, cells: Sequence[Cell], limits: CellLimits) -> Data:
+        self._machine = Machine(limits)
+        self._data = self._machine.find_data(cells)
+        for cell in {(cell.data, cell.parts): cell for cell in cells if self._has_data(cell)}.values():
+            cell.check_data(self._data[cell.key].n_train)
+        return {cell.data: self._data[cell.key].sha256 for cell in cells if cell.data is not None}
 
-    def _refused(self, cell: Cell) -> Record | None:
-        """The record of a cell without data, or whose backend failed its gate; None where it can run."""
-        data = self._data.get(cell.key)
-        if data is not None and data.status is not None:
-            return Record(cell=cell, status=data.status, reason=data.reason, environment=environment(cell))
-        found = self._gates[_place(cell)]
-        if found.passed:
+    def prepare(self, cells: Sequence[Cell], display: Display) -> None:
+        wanted = [cell for cell in cells if cell.data is None or self._has_data(cell)]
+        for cell in {(cell.backend, cell.dtype, cell.device): cell for cell in wanted}.values():
+            display.gate(self._machine.gate(cell))
+
+    @contextmanager
+    def _running(self, job: Job, queue: Queue) -> Iterator[None]:
+        for cell in queue.waiting:
+            environment(cell)  # cached: records are compared with it
+        self._job, self._stopped = job, threading.Event()
+        self._pool = ThreadPoolExecutor(self._jobs)
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            self._pool.shutdown(cancel_futures=True)
+            self._futures.clear()
+
+    def _has_room(self) -> bool:
+        return len(self._futures) < self._jobs
+
+    def _is_busy(self) -> bool:
+        return bool(self._futures)
+
+    def _submit(self, cell: Cell, lacking: Record | None) -> None:
+        self._futures.add(self._pool.submit(self._record, cell, lacking))
+
+    def _ended(self) -> Iterable[Record]:
+        # Signals are handled in this thread, and only while it is not waiting.
+        done, self._futures = wait(self._futures, timeout=INTERVAL, return_when=FIRST_COMPLETED)
+        return [record for future in done if (record := future.result()) is not None]
+
+    def _refused(self, cell: Cell, reason: str) -> Record:
+        return refused(cell, reason, self._machine.gate(cell), environment(cell))
+
+    def _has_data(self, cell: Cell) -> bool:
+        return cell.key in self._data and self._data[cell.key].status is None
+
+    def _record(self, cell: Cell, lacking: Record | None) -> Record | None:
+        """The stored record of a cell; None where the run was stopped meanwhile."""
+        if self._stopped.is_set():
             return None
-        return refused(cell, f"not timed: {found}", found, environment(cell))
-
-
-def _data_there(cell: Cell, data: Mapping[str, Found]) -> bool:
-    return cell.key not in data or data[cell.key].status is None
-
-
-def _place(cell: Cell) -> Place:
-    return cell.backend, cell.dtype, cell.device
+        directory, display, _ = self._job
+        try:
+            if lacking is None:
+                record = self._machine.run(cell, cells_folder(directory), display.step, self._stopped)
+            else:
+                record = self._machine.measure_memory(lacking, self._stopped)
+        except Stopped:
+            return None
+        if changes := changed(record, {}):
+            raise ChangedError(
+                f"{directory}: the software changed during the run (new → at its start: "
+                f"{'; '.join(changes)}); earlier records are kept: undo the change and go on, or {WAY_OUT}"
+            )
+        return stored(directory, record)

@@ -79,13 +79,15 @@ class Request(Checked):
         suites = [find_suite(name) for name in dict.fromkeys(self.suites)]
         for suite in suites:
             if unused := self.unused_by(suite):
-                raise SpecError(f"suite {suite.name!r} has no use for {', '.join(unused)}: leave it out")
+                raise SpecError(
+                    f"suite {suite.name!r} has no use for {', '.join(f'`{name}`' for name in unused)}: leave that out"
+                )
         check_count(len(places) * sum(suite.count(self) for suite in suites), self.max_cells)
         for suite in suites:
             if not here and self.threads is None and suite.threads is None:
                 raise SpecError(
                     f"suite {suite.name!r} leaves the threads of a cell to the machine, and cells are to run on "
-                    "others; give --threads, such as the cores of each"
+                    "others; give `threads`, such as the cores of each"
                 )
         cells = list(dict.fromkeys(cell for suite in suites for cell in suite.cells(self, places)))
         check_count(len(cells), self.max_cells)  # a file of tuned settings may have added some
@@ -130,4 +132,4 @@ def _check_published(cells: Iterable[Cell]) -> None:
     tasks = [task for spec in specs for task in configured("tasks", spec)]
     if not any(task.published for task in tasks):
         names = ", ".join(sorted({task.name for task in tasks})) or "these suites"
-        raise SpecError(f"--unofficial-data: no published data set is read by {names}; leave it out")
+        raise SpecError(f"`unofficial_data`: no published data set is read by {names}; leave it out")

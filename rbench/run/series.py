@@ -1,6 +1,6 @@
 """Series: cells that run one after the other, each of which may end the series."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from rbench.experiment import Cell
 from rbench.run.record import Record
@@ -29,10 +29,6 @@ class Series:
     def note(self, record: Record) -> None:
         """Note that a cell has ended."""
         self._ended[record.cell.key] = record
-
-    def first_ready(self, cells: Iterable[Cell]) -> Cell | None:
-        """The first of some cells that `is_ready`, or None."""
-        return next((cell for cell in cells if self.is_ready(cell)), None)
 
     def is_ready(self, cell: Cell) -> bool:
         """Whether the cell before it in its series has ended, if there is one."""

@@ -4,27 +4,24 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rbench.experiment import Cell
-from rbench.run.data import Found
 from rbench.run.directory import check_directory, refuse_newer, writing_into
 from rbench.run.display import Display
+from rbench.run.executor import Executor, Job
 from rbench.run.fork import servers
-from rbench.run.local import Local, data_of
+from rbench.run.local import LocalExecutor
 from rbench.run.lock import locked
+from rbench.run.machine import CellLimits
 from rbench.run.memory_pass import lacks_memory
 from rbench.run.provenance import look_again
 from rbench.run.record import FINAL, Record, Status, cells_folder, find
 from rbench.run.request import Request
-from rbench.run.resume import ChangedError, Data, check_same, find_records, stored
+from rbench.run.resume import ChangedError, find_records, stored
 from rbench.run.run_file import earlier_plans, write_run_file
 from rbench.run.series import Series
 from rbench.run.tuned import Tuned
-
-if TYPE_CHECKING:
-    from rbench.run.cluster import Cluster
-    from rbench.run.cluster.executor import ClusterExecutor
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def run(
     timeout: float | None = None,
     memory_limit: int | None = None,
     force: bool = False,
-    cluster: "Cluster | None" = None,
+    executor: Executor | None = None,
 ) -> Run:
     """Run what is not yet in `directory`.
 
@@ -64,27 +61,26 @@ def run(
         timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
         force: run all cells again.
-        cluster: where cells run; this machine if None.
+        executor: runs the cells; on this machine, `request.jobs` at once, if None.
 
     Raises:
         RbenchError: the request cannot be run; nothing has been started.
     """
-    cells = request.cells(here=cluster is None)
+    executor = executor or LocalExecutor(request.jobs)
+    cells = request.cells(here=executor.here)
     try:
         records = run_cells(
             cells,
             directory,
             display,
             request=request.model_dump(),
-            jobs=request.jobs,
-            timeout=timeout,
-            memory_limit=memory_limit,
+            executor=executor,
+            limits=CellLimits(timeout=timeout, memory_limit=memory_limit),
             keep=() if force else FINAL,
             tuning=request.tuning(cells),
-            cluster=cluster,
         )
     except ChangedError as error:
-        raise ChangedError(f"{error}, or run all of its cells again with --force") from None
+        raise ChangedError(f"{error}, or run all of its cells again with `force`") from None
     return Run(directory, records)
 
 
@@ -95,13 +91,10 @@ def run_cells(
     display: Display,
     *,
     request: dict[str, Any],
-    jobs: int,
-    timeout: float | None,
-    memory_limit: int | None = None,
-    memory_pass: bool = True,
+    executor: Executor,
+    limits: CellLimits,
     keep: Collection[Status] = FINAL,
     tuning: Mapping[str, Tuned] | None = None,
-    cluster: "Cluster | None" = None,
     replaces: bool = False,
 ) -> list[Record]:
     """Run cells that are not yet in `directory`.
@@ -111,13 +104,10 @@ def run_cells(
         directory: the run's directory, made if absent.
         display: shows the run's progress.
         request: the request for the cells, stored with them.
-        jobs: how many cells at once.
-        timeout: seconds per cell, or None.
-        memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
-        memory_pass: whether peak memory is measured, also for stored records whose measurement failed.
+        executor: runs the cells.
+        limits: of every cell; where they include a memory pass, stored records whose own failed get one.
         keep: cells that ended so in an earlier run are not run again.
         tuning: the searches that found cells' settings, by cell key, for the records.
-        cluster: where cells run, with data and backends of its own; this machine if None.
         replaces: whether the plan replaces the directory's, as when a tune goes on; otherwise that plan's cells without
             a record stay planned.
 
@@ -131,31 +121,29 @@ def run_cells(
     """
     check_directory(directory, "run")
     refuse_newer(directory)
-    check(cells, here=cluster is None)
-    data = {} if cluster else data_of(cells, timeout=timeout, memory_limit=memory_limit)
-    limits: dict[str, Any] = {"timeout": timeout, "memory_limit": memory_limit, "memory_pass": memory_pass}
+    check(cells, here=executor.here)
+    data = executor.prepare_data(cells, limits)
     with locked(directory):
         look_again()
         with writing_into(directory):
             there = find_records(directory, display.warn)
             before = earlier_plans(directory, display.warn)
-            kept = _kept(cells, there, directory, keep, None if cluster else _sums(cells, data))
+            keys = [cell.key for cell in cells]
+            kept = {key: there[key] for key in keys if key in there and there[key].status in keep}
+            others = [record for key, record in there.items() if key not in keys]
+            executor.check_same(directory, [*kept.values(), *others], data)
             todo = [cell for cell in cells if cell.key not in kept]
             _tell_of_threads(todo, there, display)
             display.start(len(todo), len(kept))
-            executor: Local | ClusterExecutor
-            if cluster is None:
-                executor = Local(directory, display, todo, data, jobs=jobs, **limits)
-            else:
-                executor = cluster.executor(directory, display, **limits)
+            executor.prepare(todo, display)
             cells_folder(directory).mkdir(exist_ok=True)
-            keys = [cell.key for cell in cells]
             write_run_file(directory, request, keys, before=None if replaces else before, there=there)
         records = {key: _with_tuning(directory, record, tuning) for key, record in kept.items()}
-        lacking = _lacking(records.values(), display) if memory_pass else []
+        lacking = _lacking(records.values(), display) if limits.memory_pass else []
+        job = Job(directory, display, limits)
         # Closed at once when the display is interrupted, so that no further cell starts.
         try:
-            with closing(executor.run(todo, lacking, Series(cells, records))) as ended:
+            with closing(executor.run(job, todo, lacking, Series(cells, records))) as ended:
                 for record in ended:
                     key = record.cell.key
                     records[key] = _with_tuning(directory, record, tuning)
@@ -165,7 +153,7 @@ def run_cells(
             if any(record.attachment for record in records.values()):
                 with writing_into(directory):
                     _publish(directory, cells)
-        return [records[cell.key] for cell in cells]
+        return [records[key] for key in keys]
 
 
 def check(cells: Sequence[Cell], *, here: bool = True) -> None:
@@ -189,23 +177,6 @@ def _publish(directory: Path, cells: Sequence[Cell]) -> None:
         kind.publish(directory, [record for record in found if type(record.cell) is kind])
 
 
-def _kept(
-    cells: Sequence[Cell], there: Mapping[str, Record], directory: Path, keep: Collection[Status], data: Data | None
-) -> dict[str, Record]:
-    """Records of an earlier run whose cells are not run again, by key.
-
-    Raises:
-        ChangedError: they, or other records that stay, were made differently than now; where `data` is None, a cluster
-            checks that.
-    """
-    asked = {cell.key for cell in cells}
-    kept = {key: record for key, record in there.items() if key in asked and record.status in keep}
-    if data is not None:
-        others = [record for key, record in there.items() if key not in asked]
-        check_same(directory, [*kept.values(), *others], data)
-    return kept
-
-
 def _tell_of_threads(todo: Sequence[Cell], there: Mapping[str, Record], display: Display) -> None:
     """Warn where cells to run have records with another number of threads."""
     asked = {cell.key for cell in todo}
@@ -214,8 +185,8 @@ def _tell_of_threads(todo: Sequence[Cell], there: Mapping[str, Record], display:
         twins = [cell for cell in cells if cell.model_copy(update={"threads": threads}).key in asked]
         if twins:
             display.warn(
-                f"{len(twins)} cells have records with --threads {twins[0].threads}, and run again with {threads} as "
-                "separate cells: time and rounding depend on it"
+                f"{len(twins)} cells have records with {twins[0].threads} threads each, and run again with {threads} "
+                "as separate cells: time and rounding depend on it"
             )
 
 
@@ -233,8 +204,3 @@ def _with_tuning(directory: Path, record: Record, tuning: Mapping[str, Tuned] | 
     if search is None or record.tuning == search:
         return record
     return stored(directory, record.model_copy(update={"tuning": search}))
-
-
-def _sums(cells: Sequence[Cell], data: Mapping[str, Found]) -> Data:
-    """The fingerprints of the data that were found."""
-    return {cell.data: data[cell.key].sha256 for cell in cells if cell.data is not None}

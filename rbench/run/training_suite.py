@@ -122,7 +122,7 @@ class TrainingSuite(Suite):
                 plugins().find("tasks", name)
                 raise SpecError(
                     f"suite {self.name!r} has no task {shown(name)}{did_you_mean(name, by_task)} and so no methods "
-                    f"for it; name them with --method, or choose one of its tasks: {', '.join(by_task)}"
+                    f"for it; name `methods`, or choose one of its tasks: {', '.join(by_task)}"
                 )
             chosen.append(Entry(spec, entry.methods if entry else (), entry.epochs if entry else None))
         return tuple(chosen)
@@ -149,8 +149,8 @@ def _sources(request: "Request", spec: str, own: Iterable[str]) -> list[str]:
 def _check_cell(cell: Training) -> None:
     if cell.budget.steps is not None and (cell.budget.evaluations or 0) > cell.budget.steps:
         raise SpecError(
-            f"--evaluations {cell.budget.evaluations:,} is more than the {cell.budget.steps:,} steps of a run; "
-            "lower it, or give more --steps"
+            f"`evaluations` {cell.budget.evaluations:,} is more than the {cell.budget.steps:,} steps of a run; "
+            "lower it, or give more `steps`"
         )
     if cell.seed != 1 or not cell.fixed:
         return
@@ -158,5 +158,5 @@ def _check_cell(cell: Training) -> None:
     if set(draws) <= set(cell.fixed):
         raise SpecError(
             f"{', '.join(draws)} are fixed, and nothing else is random with {cell.method!r}: its seeds in suite "
-            f"{cell.suite!r} would be the same run; leave a --fix out, choose other methods, or give --seeds 1"
+            f"{cell.suite!r} would be the same run; leave one of `fixed` out, choose other methods, or give `seeds` 1"
         )

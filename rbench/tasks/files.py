@@ -127,8 +127,8 @@ def read(files: FileSet, allow_unofficial: bool) -> list[Content]:
         content = _read(file, _locate(files, file) or _download(files, file))
         if not content.official and not allow_unofficial:
             raise DataError(
-                f"{_difference(file, content)}. Replace or remove it, or pass --unofficial-data "
-                "(allow_unofficial=True), which marks every record"
+                f"{_difference(file, content)}. Replace or remove it, or allow it with "
+                "`unofficial_data`, which marks every record"
             )
         contents.append(content)
     return contents

@@ -34,7 +34,7 @@ class Budget(Checked):
     def model_post_init(self, context: Any) -> None:
         """Check that exactly one length is set."""
         if sum(value is not None for value in (self.epochs, self.steps, self.seconds)) != 1:
-            raise SpecError("give one budget: --epochs, --steps or --seconds")
+            raise SpecError("give one budget: `epochs`, `steps` or `seconds`")
 
     @property
     def length(self) -> "Budget":

@@ -36,7 +36,7 @@ class BudgetProgress:
         if (budget.evaluations or 0) > self._steps:
             raise Skip(
                 f"is to be evaluated {budget.evaluations:,} times, but {budget.length} are {self._steps:,} steps; "
-                "lower --evaluations"
+                "lower `evaluations`"
             )
         count = budget.evaluations or (MOST_EVALUATIONS if self._steps > MOST_EVALUATIONS * steps_per_epoch else None)
         if count is not None:

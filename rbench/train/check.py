@@ -34,9 +34,7 @@ def check_cells(cells: "Sequence[Training]", *, here: bool = True) -> None:
         try:
             cell.make_method().check(problems[cell.task])
         except RbenchError as error:
-            raise SpecError(
-                f"{cell.method} on {cell.task}: {error}; name other methods with --method or other tasks with --task"
-            ) from None
+            raise SpecError(f"{cell.method} on {cell.task}: {error}; name other `methods` or other `tasks`") from None
         if (size := tasks[cell.task].batch_size) is not None:
             check_batch(cell, size)
 
@@ -78,7 +76,7 @@ def _problem(task: Task, *, here: bool) -> Problem:
     try:
         net, loss = task.network(), get_loss(task.loss)
     except RbenchError as error:
-        raise SpecError(f"{task.spec}: {error}; name other tasks with --task") from None
+        raise SpecError(f"{task.spec}: {error}; name other `tasks`") from None
     if here:
         check_network(f"{task.spec}: its data and network", net, task.data_bytes() or 0)
     return Problem(get_backend("numpy"), net, loss)

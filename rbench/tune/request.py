@@ -73,7 +73,7 @@ class TuneRequest(Checked):
         """
         if self.finalists > self.trials and "finalists" in self.model_fields_set:
             raise SpecError(
-                f"--finalists {self.finalists} of {self.trials} trials: give at most {self.trials}, or more --trials"
+                f"`finalists` {self.finalists} of {self.trials} trials: give at most {self.trials}, or more `trials`"
             )
         asked = Request(
             suites=(self.suite,),

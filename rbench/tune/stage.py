@@ -7,6 +7,8 @@ from typing import TypeAlias, get_args
 
 from rbench.run import Cell, Display, Record, Training, run_cells
 from rbench.run.gate import Gate
+from rbench.run.local import LocalExecutor
+from rbench.run.machine import CellLimits
 from rbench.run.record import Status, read_record
 from rbench.tune.journal import Journal
 from rbench.tune.plan import Search
@@ -57,10 +59,9 @@ class Stage:
             self._folder,
             _Timed(self._display, self._enter),
             request=request.model_dump(),
-            jobs=request.jobs,
-            timeout=request.timeout,
-            memory_limit=request.memory_limit,
-            memory_pass=False,  # the runs of the best settings measure it
+            executor=LocalExecutor(request.jobs),
+            # The runs of the best settings measure memory.
+            limits=CellLimits(timeout=request.timeout, memory_limit=request.memory_limit, memory_pass=False),
             keep=ANY_END,
             replaces=True,
         )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from rbench.plugins import plugins
 from rbench.run import Display, Run, TunedFile, run_cells
+from rbench.run.local import LocalExecutor
+from rbench.run.machine import CellLimits
 from rbench.tune.request import TuneRequest
 
 
@@ -29,9 +31,8 @@ def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Disp
         directory,
         display,
         request=request.model_dump(),
-        jobs=request.jobs,
-        timeout=request.timeout,
-        memory_limit=request.memory_limit,
+        executor=LocalExecutor(request.jobs),
+        limits=CellLimits(timeout=request.timeout, memory_limit=request.memory_limit),
         tuning=tuning,
         replaces=True,
     )

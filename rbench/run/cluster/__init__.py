@@ -1,6 +1,6 @@
 """Cells on many machines, the workers of a Dask cluster."""
 
-from rbench.run.cluster.executor import Cluster
+from rbench.run.cluster.executor import ClusterExecutor
 from rbench.run.cluster.security import Certificates
 
-__all__ = ["Certificates", "Cluster"]
+__all__ = ["Certificates", "ClusterExecutor"]

@@ -9,7 +9,7 @@ from rbench.run.cluster.security import WAY_OUT, Certificates
 
 ADDRESS = (
     "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786, or "
-    "tls://10.0.0.1:8786 of one with TLS, with --scheduler"
+    "tls://10.0.0.1:8786 of one with TLS, as `scheduler`"
 )
 
 SCHEMES = ("tcp", "tls")
@@ -53,14 +53,14 @@ def secured(scheduler: str, certificates: Certificates | None) -> Any:
     if certificates is not None:
         if scheme != "tls":
             raise RbenchError(
-                f"--scheduler {scheduler} is without TLS, and --tls-ca, --tls-cert and --tls-key are for it; give the "
+                f"`scheduler` {scheduler} is without TLS, and `ca`, `cert` and `key` are for it; give the "
                 f"tls:// address of the scheduler, or leave them out"
             )
         certificates.check()
         return certificates.security()
     own = Security()
     if scheme == "tls" and not (own.tls_ca_file and own.tls_client_cert) and not config.get(LOADER, None):
-        raise RbenchError(f"--scheduler {scheduler} needs certificates; {WAY_OUT}")
+        raise RbenchError(f"`scheduler` {scheduler} needs certificates; {WAY_OUT}")
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rbench.errors import RbenchError
 
 WAY_OUT = (
-    "give --tls-ca, --tls-cert and --tls-key, or set them in Dask's configuration as distributed.comm.tls.ca-file, "
+    "give `ca`, `cert` and `key`, or set them in Dask's configuration as distributed.comm.tls.ca-file, "
     "client.cert and client.key"
 )
 
@@ -34,7 +34,7 @@ class Certificates:
             RbenchError: one cannot be read, holds no certificate or no key, the key is not the certificate's or has a
                 passphrase, or the authority has not signed the certificate, or it is not valid now.
         """
-        for option, path in (("--tls-ca", self.ca), ("--tls-cert", self.cert), ("--tls-key", self.key or self.cert)):
+        for option, path in (("`ca`", self.ca), ("`cert`", self.cert), ("`key`", self.key or self.cert)):
             try:
                 path.read_bytes()
             except (OSError, ValueError) as error:
@@ -48,18 +48,18 @@ class Certificates:
         try:
             asking.load_verify_locations(self.ca)
         except ssl.SSLError:
-            raise RbenchError(f"--tls-ca {str(self.ca)!r} holds no certificate in PEM form; {WAY_OUT}") from None
+            raise RbenchError(f"`ca` {str(self.ca)!r} holds no certificate in PEM form; {WAY_OUT}") from None
         for context in (shown, asking):
             self._load(context)
         try:
             _shake_hands(shown, asking)
         except ssl.SSLCertVerificationError as error:
             raise RbenchError(
-                f"--tls-cert {str(self.cert)!r} is not valid by --tls-ca {str(self.ca)!r}: {error.verify_message}; "
+                f"`cert` {str(self.cert)!r} is not valid by `ca` {str(self.ca)!r}: {error.verify_message}; "
                 "give the authority that has signed it, or have a new one signed"
             ) from None
         except ssl.SSLError as error:
-            raise RbenchError(f"--tls-cert {str(self.cert)!r} cannot serve: {error.reason}; {WAY_OUT}") from None
+            raise RbenchError(f"`cert` {str(self.cert)!r} cannot serve: {error.reason}; {WAY_OUT}") from None
 
     def security(self) -> Any:
         """Dask's settings, under which nothing goes over the network in plain text."""
@@ -73,16 +73,16 @@ class Certificates:
         try:
             context.load_cert_chain(self.cert, self.key, password=self._refuse_passphrase)
         except ssl.SSLError as error:
-            key = f"--tls-key {str(self.key)!r}" if self.key else "its own key (there is no --tls-key)"
+            key = f"`key` {str(self.key)!r}" if self.key else "its own key (there is no `key`)"
             if error.reason == "KEY_VALUES_MISMATCH":
-                raise RbenchError(f"--tls-cert {str(self.cert)!r} does not belong to {key}; {WAY_OUT}") from None
+                raise RbenchError(f"`cert` {str(self.cert)!r} does not belong to {key}; {WAY_OUT}") from None
             raise RbenchError(
-                f"--tls-cert {str(self.cert)!r} and {key} are no certificate and private key in PEM form; {WAY_OUT}"
+                f"`cert` {str(self.cert)!r} and {key} are no certificate and private key in PEM form; {WAY_OUT}"
             ) from None
 
     def _refuse_passphrase(self) -> str:
         raise RbenchError(
-            f"--tls-key {str(self.key or self.cert)!r} has a passphrase, which nobody is there to enter on workers; "
+            f"`key` {str(self.key or self.cert)!r} has a passphrase, which nobody is there to enter on workers; "
             "write it without: openssl rsa -in KEY -out NEW"
         )
 

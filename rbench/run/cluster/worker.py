@@ -8,7 +8,6 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -20,15 +19,11 @@ from rbench.errors import RbenchError
 from rbench.experiment import AnyCell, Cell
 from rbench.plugins import find_backend
 from rbench.run.child_process import INTERVAL, Stopped
-from rbench.run.data import Found, Wanted, find_data, wanted
 from rbench.run.fork import servers
-from rbench.run.gate import Gate, gate
-from rbench.run.isolate import run_isolated
-from rbench.run.memory_pass import with_memory
+from rbench.run.machine import CellLimits, Machine
 from rbench.run.provenance import environment, provenance
-from rbench.run.record import Record, Status, plain
+from rbench.run.record import Record, plain
 from rbench.train.cell import configured
-from rbench.train.memory import Peaks
 
 REPORT_SECONDS = 1.0
 """Least time between two reports of a cell's steps."""
@@ -62,18 +57,12 @@ class Order(BaseModel):
     Attributes:
         run: the run that it belongs to.
         cell: what to run.
-        timeout: seconds that it may take, or None.
-        memory_limit: bytes that it may hold resident, or None.
-        memory_pass: whether peak memory is measured.
         lacking: the cell's record, where only its peak memory is to be measured.
     """
 
     run: str
     cell: AnyCell
     lacking: Record | None = None
-    timeout: float | None = None
-    memory_limit: int | None = None
-    memory_pass: bool = True
 
 
 class Result(BaseModel):
@@ -88,16 +77,9 @@ class Result(BaseModel):
     log: str = ""
 
 
-@dataclass
-class _Run:
-    """What a worker computes once per run: gates by place, data sets, and peaks of memory."""
+_RUNS: dict[str, Machine] = {}
+"""For each run to which this process has introduced itself: this machine, under the run's limits."""
 
-    gates: dict[tuple[str, str, str | None], Gate] = field(default_factory=dict)
-    data: dict[Wanted, Found] = field(default_factory=dict)
-    peaks: dict[str, Peaks] = field(default_factory=dict)
-
-
-_RUNS: dict[str, _Run] = {}
 _ONE = threading.Lock()
 
 
@@ -106,11 +88,12 @@ def topic(run: str) -> str:
     return f"rbench-{run}"
 
 
-def introduce(run: str, todo: str, there: str) -> str:
+def introduce(run: str, limits: str, todo: str, there: str) -> str:
     """Prepare this process to take cells of a run.
 
     Args:
         run: the run.
+        limits: of its cells, as JSON.
         todo: a cell of each kind that is to run, as JSON.
         there: a cell of each kind that has a record already, as JSON.
 
@@ -124,11 +107,12 @@ def introduce(run: str, todo: str, there: str) -> str:
     try:
         read = TypeAdapter(list[AnyCell])
         cells, others = read.validate_json(todo), read.validate_json(there)
+        machine = Machine(CellLimits.model_validate_json(limits))
     except ValueError as error:  # of another version
         return said.model_copy(update={"problems": (f"cannot read what is asked: {error}",)}).model_dump_json()
     if not _RUNS:
         servers.__enter__()  # as long as this process lives
-    _RUNS.setdefault(run, _Run())
+    _RUNS.setdefault(run, machine)
     found = {
         "problems": tuple(dict.fromkeys(problem for cell in cells for problem in _problems(cell))),
         "environments": tuple(environment(cell) for cell in (*cells, *others)),
@@ -195,43 +179,16 @@ def _problems(cell: Cell) -> list[str]:
     return found
 
 
-def _record(order: Order, run: _Run, scratch: Path, unwanted: _Unwanted) -> Record:
-    limits: dict[str, Any] = {"timeout": order.timeout, "memory_limit": order.memory_limit, "stop": unwanted}
-    if order.lacking is not None:
-        return with_memory(order.lacking, run.peaks, **limits)
-    cell = order.cell
-    place = cell.backend, cell.dtype, cell.device
-    if place not in run.gates:
-        try:
-            run.gates[place] = gate(*place, threads=cell.threads, stop=unwanted)
-        except RbenchError as error:
-            run.gates[place] = Gate(backend=cell.backend, device=cell.device, dtype=cell.dtype, misses=(str(error),))
-    found = run.gates[place]
-
-    def without(status: Status, reason: str) -> Record:
-        return Record(cell=cell, status=status, reason=reason, gate=found, environment=environment(cell))
-
-    if not found.passed:
-        return without("skipped", f"not timed: {found}")
-    need = wanted([cell]).get(cell.key)
-    if need is not None and need not in run.data:
-        try:  # fetched and checked once, outside of the cell's time
-            run.data |= find_data([need], timeout=order.timeout, memory_limit=order.memory_limit, stop=unwanted)
-        except RbenchError as error:
-            return without("crashed", f"{type(error).__name__}: {error}")
-    data = Found() if need is None else run.data[need]
-    if need is not None and data.status is not None:
-        del run.data[need]  # it may end differently for another cell
-        return without(data.status, data.reason)
-    return run_isolated(
-        cell,
-        found,
-        scratch,
-        checksum=data.checksum or None,
-        peaks=run.peaks if order.memory_pass else None,
-        progress=_reporter(order.run, unwanted.worker),
-        **limits,
-    )
+def _record(order: Order, machine: Machine, scratch: Path, unwanted: _Unwanted) -> Record:
+    try:
+        if order.lacking is not None:
+            return machine.measure_memory(order.lacking, unwanted)
+        return machine.run(order.cell, scratch, _reporter(order.run, unwanted.worker), unwanted)
+    except RbenchError as error:
+        reason = f"{type(error).__name__}: {error}"
+        return Record(cell=order.cell, status="crashed", reason=reason, environment=environment(order.cell))
+    finally:
+        machine.forget_failures()
 
 
 def _reporter(run: str, worker: Any) -> Callable[[Cell, int, int], None]:
