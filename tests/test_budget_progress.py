@@ -45,7 +45,7 @@ def test_as_many_evaluations_as_are_asked_for_are_even_and_the_last_is_at_the_en
 
 
 def test_more_evaluations_than_steps_are_a_reason_not_to_run():
-    with pytest.raises(Skip, match="evaluated 41 times, but 2 epochs are 40 steps; lower --evaluations"):
+    with pytest.raises(Skip, match="evaluated 41 times, but 2 epochs are 40 steps; lower `evaluations`"):
         BudgetProgress(Budget(epochs=2, evaluations=41), 20)
     assert len(BudgetProgress(Budget(epochs=2, evaluations=40), 20).marks) == 40
 

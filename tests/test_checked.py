@@ -22,7 +22,7 @@ REFUSED = [
     (Request, {"fixed": ("weigths",)}, r"Request: fixed=\('weigths',\): .*'weights', 'order' or 'samples'"),
     (Request, {"budget": {"steps": 0}}, "Request: budget={'steps': 0}: Input should be greater"),
     (Request, {"jobs": "x" * 10**6}, r"Request: jobs='xxx.*\(1,000,002 characters\): .* integer"),
-    (Budget, {}, "give one budget: --epochs, --steps or --seconds"),
+    (Budget, {}, "give one budget: `epochs`, `steps` or `seconds`"),
     (Budget, {"steps": 1, "epochs": 1}, "give one budget"),
     (Budget, {"steps": True}, "Budget: steps=True: give a number"),
     (Budget, {"seconds": float("nan")}, "Budget: seconds=nan"),

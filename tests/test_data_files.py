@@ -152,7 +152,7 @@ class TestChecking:
         with pytest.raises(DataError, match=f"{sha(b'altered')}, officially {sha(CONTENT['two'])}") as caught:
             files.read(toy, allow_unofficial=False)
         assert str(cache / "two.gz") in str(caught.value)
-        assert "--unofficial-data" in str(caught.value)
+        assert "`unofficial_data`" in str(caught.value)
 
     def test_other_content_can_be_allowed_and_is_marked(self, cache, toy):
         put(cache, **{**CONTENT, "two": b"altered"})

@@ -86,7 +86,7 @@ def test_what_a_run_leaves_may_be_run_into(tmp_path, files, wanted):
         if kind in wanted:
             check_directory(tmp_path, kind)
         else:
-            with pytest.raises(RbenchError, match="another directory with -o"):
+            with pytest.raises(RbenchError, match="another `directory`"):
                 check_directory(tmp_path, kind)
 
 
@@ -108,7 +108,7 @@ def test_places_that_are_no_directory_are_named(tmp_path):
         "x" * 300: "File name too long",
     }
     for name, words in cases.items():
-        with pytest.raises(RbenchError, match=rf"cannot write into .*{words}; name another directory with -o"):
+        with pytest.raises(RbenchError, match=rf"cannot write into .*{words}; name another `directory`"):
             check_directory(tmp_path / name, "run")
     check_directory(tmp_path / "link", "run")
 

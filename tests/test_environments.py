@@ -38,12 +38,6 @@ def both(other=THERE):
     return [record(m, s, e, f) for e, f in ((HERE, 1.0), (other, 100.0)) for m in ("sgd", "adam") for s in (0, 1)]
 
 
-def old(**changes):
-    """A record from before environments, which has its provenance alone."""
-    machine = {"rbench": "1", "python": "3.11", "cpu": "Abacus", "libraries": {"numpy": "2.0", "torch": "9"}}
-    return {"environment": {}, "provenance": machine | changes}
-
-
 DIFFERENT = {
     "cpu": THERE,
     "numpy": HERE | {"numpy": "2.1"},
@@ -89,24 +83,6 @@ def test_what_agrees_in_all_that_both_say_is_one_environment(other):
 def test_a_library_that_one_method_alone_has_does_not_join_what_differs():
     found = told_apart([HERE, HERE | {"torch": "1"}, HERE | {"torch": "2"}, HERE])
     assert (found.labels, found.words) == (["A", "A", "B", "A"], {"A": "torch 1", "B": "torch 2"})
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "several"),
-    [
-        (old(), old(), False),
-        (old(), old(cpu="Sliderule"), True),
-        (old(), old(libraries={"numpy": "2.1"}), True),
-        (old(), old(libraries={"numpy": "2.0", "torch": "10"}), False),
-        (old(commit={"id": "a" * 40, "dirty": False}), old(commit={"id": "a" * 40, "dirty": True}), True),
-        (old(), {"environment": HERE}, False),
-        (old(), {"environment": THERE}, True),
-        ({"environment": {}}, {"environment": HERE}, False),
-    ],
-)
-def test_records_from_before_environments_go_by_their_provenance(first, second, several):
-    shown = comparison([record(**first), record(seed=1, **second)])
-    assert ("environment" in shown) == several
 
 
 def test_the_commits_of_two_environments_are_named_by_their_letters():

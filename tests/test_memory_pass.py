@@ -12,7 +12,6 @@ from rbench.run.child_process import Answer
 from rbench.run.gate import Gate
 from rbench.run.memory_pass import Measured, lacks_memory, with_memory
 from rbench.run.provenance import environment
-from rbench.run.record import write_record
 from rbench.train.memory import Peaks
 
 FOUND = Answer(Peaks(host=1000, resident=4096).model_dump_json(), "ok", None, "")
@@ -108,12 +107,12 @@ def test_a_pass_that_had_nothing_to_measure_is_an_answer(passes):
     ("changes", "lacking"),
     [
         ({}, False),  # no pass was asked for
-        ({"figures": Peaks().figures()}, True),  # as rbench wrote it before it said how the pass ended
         ({"figures": Peaks(host=5).figures()}, False),
         ({"figures": Peaks(resident=5).figures()}, False),  # without memray
         ({"figures": Peaks().figures(), "memory_status": "ok"}, False),
-        ({"figures": Peaks().figures(), "status": "crashed"}, False),
-        ({"figures": Peaks().figures(), "status": "diverged"}, True),
+        ({"figures": Peaks().figures(), "memory_status": "timeout", "status": "crashed"}, False),
+        ({"figures": Peaks().figures(), "memory_status": "timeout"}, True),
+        ({"figures": Peaks().figures(), "memory_status": "timeout", "status": "diverged"}, True),
     ],
 )
 def test_what_lacks_its_memory(changes, lacking):
@@ -161,17 +160,6 @@ def test_peaks_that_other_software_measured_are_not_taken(passes, in_this_proces
         assert (record.status, record.figures["peak_host_bytes"]) == ("ok", None)
         assert record.memory_reason == f"tried 2 times: the software changed before it (numpy: {here['numpy']} → 0.1)"
         assert lacks_memory(record)
-
-
-def test_a_record_from_before_is_measured_once(passes, in_this_process, tmp_path):
-    passes(FOUND)
-    (record, _) = run_request(REQUEST, tmp_path, Shown()).records
-    old = {"figures": record.figures | Peaks().figures(), "memory_status": None}
-    write_record(tmp_path, record.model_copy(update=old))
-    count = passes(NOTHING)
-    run_request(REQUEST, tmp_path, Shown())
-    run_request(REQUEST, tmp_path, Shown())
-    assert (count.count, len(in_this_process)) == (1, 2)
 
 
 def test_the_command_goes_on_with_what_failed(plugin, tmp_path):

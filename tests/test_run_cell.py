@@ -128,7 +128,7 @@ def test_a_task_without_a_target_has_no_time_to_it(monkeypatch):
 
 @pytest.mark.parametrize(
     ("budget", "words"),
-    [({}, "give one budget"), ({"epochs": 1, "steps": 1}, "give one budget: --epochs, --steps or --seconds")],
+    [({}, "give one budget"), ({"epochs": 1, "steps": 1}, "give one budget: `epochs`, `steps` or `seconds`")],
 )
 def test_one_budget(budget, words):
     with pytest.raises(ValueError, match=words):

@@ -155,7 +155,7 @@ class TestRequests:
     )
     def test_seeds_of_which_nothing_is_left_are_refused(self, plugin, suite, given, method, fixed, words):
         asked = {"suites": (suite,), "tasks": (SPIRALS,), "methods": (method,), "fixed": fixed}
-        with pytest.raises(SpecError, match=f"{words}.*suite '{suite}' .*--fix out, .* or give --seeds 1"):
+        with pytest.raises(SpecError, match=f"{words}.*suite '{suite}' .*`fixed` out, .* or give `seeds` 1"):
             Request(seeds=given, **asked).cells()
         assert len(Request(seeds=1, **asked).cells()) == 1
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rbench.cost import COST_FIELDS
 from rbench.figures import RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
-from rbench.report.environments import environment_notes, facts, letter, told_apart
+from rbench.report.environments import environment_notes, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
 from rbench.report.table import Format, csv_text, end_in_words, raw, with_interval, written
@@ -39,8 +39,7 @@ def cost_rows(records: Sequence[Record]) -> list[Row]:
 
 def _facts(record: Record) -> dict[str, str]:
     """The facts of an environment; with the threads for a series, whose table does not show them."""
-    found = facts(record.environment, record.provenance, record.cell.backend)
-    return found | ({"threads": str(record.cell.threads)} if record.cell.series is not None else {})
+    return record.environment | ({"threads": str(record.cell.threads)} if record.cell.series is not None else {})
 
 
 def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:

@@ -7,11 +7,7 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
-from rbench.run.provenance import EVERYWHERE
 from rbench.run.record import Record
-
-BEFORE_ENVIRONMENTS = ("rbench", "python", "cpu")
-"""Parts of the provenance that, with commit and libraries, stand for the environment in records without one."""
 
 
 class Environments(NamedTuple):
@@ -39,7 +35,7 @@ def environment_notes(words: Mapping[str, str]) -> list[str]:
 
 def environments(records: Sequence[Record]) -> Environments:
     """The environments of records."""
-    return told_apart([facts(one.environment, one.provenance, one.cell.backend) for one in records])
+    return told_apart([one.environment for one in records])
 
 
 def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
@@ -65,27 +61,6 @@ def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
     words = [", ".join(f"{name} {one[name]}" for name in differ if name in one) for one in found]
     labels = [letter(place) for place in range(len(found))]
     return Environments([labels[places[key]] for key in keys], dict(zip(labels, words, strict=True)))
-
-
-def facts(environment: dict[str, str], provenance: dict[str, Any], backend: str) -> dict[str, str]:
-    """The facts of an environment; where none was stored, as in old records, by the provenance.
-
-    Args:
-        environment: the stored one.
-        provenance: software and hardware.
-        backend: SPEC of the backend, whose libraries count.
-    """
-    if environment:
-        return environment
-    found = {name: str(provenance[name]) for name in BEFORE_ENVIRONMENTS if provenance.get(name)}
-    if isinstance(commit := provenance.get("commit"), dict):
-        found["commit"] = f"{str(commit.get('id'))[:10]}{' with changes' if commit.get('dirty') else ''}"
-    libraries = provenance.get("libraries")
-    name = backend.partition("[")[0]
-    for library, version in libraries.items() if isinstance(libraries, dict) else ():
-        if library in EVERYWHERE or library.startswith(name):
-            found[library] = str(version)
-    return found
 
 
 def letter(place: int) -> str:

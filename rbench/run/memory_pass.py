@@ -28,15 +28,9 @@ class Measured(Peaks):
 def lacks_memory(record: Record) -> bool:
     """Whether a record's peak memory is still to be measured: its pass failed.
 
-    A pass whose step does not fit into memory did not fail. In records older than `memory_status`, missing figures
-    count as failed.
+    A pass whose step does not fit into memory did not fail.
     """
-    if record.status not in FINAL or not isinstance(record.cell, MemoryCell):
-        return False
-    if record.memory_status is not None:
-        return record.memory_status not in ("ok", "skipped")
-    peaks = [value for name, value in record.figures.items() if name in Peaks().figures()]
-    return bool(peaks) and all(value is None for value in peaks)
+    return record.status in FINAL and record.memory_status not in (None, "ok", "skipped")
 
 
 def with_memory(

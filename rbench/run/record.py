@@ -58,10 +58,9 @@ class Record(BaseModel):
             it.
         gate: what the equivalence cases found on the cell's backend before it ran.
         tuning: the search that found the method's settings; None where `rbench tune` did not.
-        memory_status: how the memory pass ended; None where none was requested, or in records older than this field.
+        memory_status: how the memory pass ended; None where none was requested.
         memory_reason: why it did not end `ok`.
-        started: whether the cell's process was forked from a server or started afresh; None where there was no process,
-            or in records older than this field.
+        started: whether the cell's process was forked from a server or started afresh; None where there was no process.
     """
 
     cell: AnyCell
@@ -108,7 +107,7 @@ class _Stored(Record):
 
 _HEAD = re.compile(rb'\{\n "sha256": "[0-9a-f]{64}",\n "text_sha256": "([0-9a-f]{64})",\n')
 """How a record's file begins. `text_sha256` is the sum of the bytes that follow and is quick to check; `sha256` is the
-sum of the content, however it is formatted, for files that another tool or an earlier rbench wrote."""
+sum of the content, however it is formatted, for files that another tool wrote."""
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -242,9 +241,7 @@ def _check_content(text: bytes, path: Path) -> None:
         raise DamagedError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
         raise DamagedError(f"{path} holds no record")
-    claimed = content.pop("sha256", None)
-    earlier = claimed is None and "environment" not in content  # it is older than sums
-    if not earlier and claimed != _sum(content):
+    if content.pop("sha256", None) != _sum(content):
         raise DamagedError(f"{path} does not hold what was written")
 
 
