@@ -39,11 +39,6 @@ class Convolutions(Protocol):
         """Cotangent at the weight, summed over n images and all positions."""
 
 
-def _no_version() -> str | None:
-    """The default of `BackendPlugin.version`: unknown."""
-    return None
-
-
 def _device_usable(device: str) -> str | None:
     """The default of `BackendPlugin.device_unavailable`: every device can be used."""
     return None
@@ -62,7 +57,9 @@ class BackendPlugin:
         devices: names of the devices that the backend can be asked for, its default first; `cuda:1` asks for the second
             device of the kind `cuda`.
         dtypes: names of the floating dtypes that it offers.
-        version: returns the version of its library, None where that is not installed.
+        libraries: distributions of its library, whose versions are in the records; figures depend on them.
+        version: returns the version of its library, None where that is not installed; by default, that of the first of
+            `libraries` that is.
         device_unavailable: returns None where a device of `devices` can be used, else the reason and the way out.
         options: class of the settings in a SPEC such as `torch[compile=true]`, with the same `name`; None for none.
         preload: module whose import loads the library, starts no thread that outlives a fork and touches no device.
@@ -79,7 +76,8 @@ class BackendPlugin:
     summary: str
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = DTYPES
-    version: Callable[[], str | None] = _no_version
+    libraries: tuple[str, ...] = ()
+    version: Callable[[], str | None] | None = None
     device_unavailable: Callable[[str], str | None] = _device_usable
     options: "type[Configurable] | None" = None
     preload: str | None = None

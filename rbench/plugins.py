@@ -14,6 +14,7 @@ import pluggy
 from rbench import hookspecs
 from rbench.errors import BackendError, PluginError, RbenchError, SpecError
 from rbench.names import LONGEST, did_you_mean, shown, unknown
+from rbench.probe import installed_version
 from rbench.spec import Configurable, parse
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def version_of(plugin: "BackendPlugin") -> str | None:
     """The version of a backend's library; None where it is not installed, or the plugin fails to tell."""
     try:
         with _only_exceptions():
-            return plugin.version()
+            return plugin.version() if plugin.version else installed_version(*plugin.libraries)
     except Exception:
         return None
 

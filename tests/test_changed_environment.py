@@ -94,7 +94,7 @@ class TestChangedEnvironment:
         write_record(tmp_path, record.model_copy(update={"environment": record.environment | {"numpy": "1.0"}}))
         done = call()
         assert done.exit_code == 2
-        assert re.search(r"now: 1 \(numpy: 1\.0 → .*another `directory`, or run .* with --force", done.stderr)
+        assert re.search(r"now: 1 \(numpy: 1\.0 → .*another directory with -o, or run .* with --force", done.stderr)
         # The record of a cell that is not asked for would stand in the same table.
         other = CliRunner().invoke(app, [str(word) for word in (*words(tmp_path, "adam"), "--force")])
         assert other.exit_code == 2

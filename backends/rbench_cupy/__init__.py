@@ -2,7 +2,7 @@
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
-from rbench.probe import cuda_problem, installed_version, package_problem
+from rbench.probe import cuda_problem, package_problem
 
 _DISTRIBUTIONS = ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy")
 
@@ -28,6 +28,6 @@ def rbench_backends() -> list[BackendPlugin]:
             _unavailable,
             "CuPy with cuBLAS and cuSOLVER",
             devices=("cuda",),
-            version=lambda: installed_version(*_DISTRIBUTIONS),
+            libraries=_DISTRIBUTIONS,
         )
     ]

@@ -2,7 +2,6 @@
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
-from rbench.probe import installed_version
 
 
 def _create(dtype: str, device: str | None) -> Backend:
@@ -20,7 +19,7 @@ def rbench_backends() -> list[BackendPlugin]:
             _create,
             lambda: None,
             "NumPy and SciPy on the CPU: the reference",
-            version=lambda: installed_version("numpy"),
+            libraries=("numpy",),
             preload="rbench_numpy.backend",
         )
     ]

@@ -52,7 +52,7 @@ def rbench_backends() -> list[BackendPlugin]:
             lambda: package_problem("torch", "pip install torch"),
             Options.summary,
             devices=("cpu", "cuda"),
-            version=lambda: installed_version("torch"),
+            libraries=("torch",),
             device_unavailable=_device_unavailable,
             options=Options,
             preload="rbench_torch.backend",

@@ -8,24 +8,23 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.errors import RbenchError
-from rbench.plugins import one_of, plugins
+from rbench.plugins import one_of, plugins, version_of
 from rbench.probe import cuda_device
 from rbench.spec import parse
 
 if TYPE_CHECKING:
     from rbench.experiment import Cell
 
-LIBRARIES = (
-    "numpy", "scipy", "array-api-compat", "torch", "jax", "jaxlib", "cupy", "cupy-cuda12x", "cupy-cuda13x", "pandas",
-    "pydantic", "optuna", "memray", "pytest-benchmark",
-)  # fmt: skip
-
 EVERYWHERE = ("numpy", "scipy", "array-api-compat", "memray")
 """Libraries that every backend's figures depend on."""
+
+OTHERS = ("pandas", "pydantic", "optuna", "pytest-benchmark")
+"""Libraries besides those and the backends' that runs use."""
 
 NO_FIGURES = ("cli", "report", "tune")
 """Parts of rbench that no figure depends on."""
@@ -43,6 +42,8 @@ def provenance() -> dict[str, Any]:
 
     import rbench
 
+    backends = plugins().registered("backends").values()
+    libraries = dict.fromkeys([*EVERYWHERE, *chain.from_iterable(one.libraries for one in backends), *OTHERS])
     blas = [
         {key: pool.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
         for pool in threadpoolctl.threadpool_info()
@@ -51,7 +52,7 @@ def provenance() -> dict[str, Any]:
         "rbench": rbench.__version__,
         "commit": _commit(Path(rbench.__file__).parent),
         "python": sys.version.split()[0],
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "libraries": {name: found for name in libraries if (found := _version(name))},
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -105,8 +106,8 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
             device = device or owner.devices[0]
             if not device.startswith("cpu"):
                 found["device"] = cuda_device(int(device.partition(":")[2] or 0)) or "absent"
-            found |= {one: at for one in LIBRARIES if one.startswith(name) and (at := _version(one))}
-            found.setdefault(name, owner.version() or "absent")
+            found |= {one: at for one in owner.libraries if (at := _version(one))}
+            found.setdefault(name, version_of(owner) or "absent")
             owner = owner.create
         package = owner.__module__.partition(".")[0]
         found[f"source of {package}"] = _source(package, owner.__module__)
