@@ -13,7 +13,7 @@ from rbench.cli import app
 from rbench.cost import COST_FIELDS, CostSuite, Sweep
 from rbench.errors import SpecError
 from rbench.plugins import plugins
-from rbench.report import scaling
+from rbench.report import cost
 from rbench.report.scaling import Series, crossover, exponent, paper_operations, series_of
 from rbench.run import Request, isolate, memory_pass
 from rbench.run.child_process import Answer
@@ -93,15 +93,15 @@ def test_series_are_named_by_what_tells_them_apart():
 
 def test_a_table_says_where_a_series_ended_and_why():
     rows = [row(1, 0.5), row(10, 1.0), row(100, reason="too long"), row(1000, reason="too long")]
-    (note,) = scaling.endings(rows)
+    (note,) = cost.endings(rows)
     assert note == "riemannian, numpy cpu float32: no figure from n = 100 on: skipped: too long."
-    (table,) = scaling.sweep_tables(rows)
+    (table,) = cost.sweep_tables(rows)
     assert list(table.iloc[:, -1]) == ["500 ms", "1000 ms", "–", "–"]
 
 
 def test_two_dtypes_of_a_backend_stay_apart():
     rows = [row(n, 0.5 * k, dtype=dtype) for k, dtype in ((1, "float32"), (2, "float64")) for n in (1, 10)]
-    tables = scaling.sweep_tables(rows)
+    tables = cost.sweep_tables(rows)
     assert [list(table.iloc[:, -1]) for table in tables] == [["500 ms"] * 2, ["1000 ms"] * 2]
     assert [series.backend for series in series_of(rows)] == ["numpy cpu float32", "numpy cpu float64"]
 

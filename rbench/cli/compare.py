@@ -40,10 +40,9 @@ def compare(
         fail(f"--json and --format {format.value} are two forms of one table; give one of them")
     with errors():
         from rbench.report import written_notes
-        from rbench.report.changes import change_notes, render_changes
+        from rbench.report.changes import change_notes, render_changes, run_facts, unlike
         from rbench.report.compare import compare as compared
         from rbench.report.load import load
-        from rbench.report.origins import run_facts, unlike
 
         (a, warnings_a), (b, warnings_b) = load([first]), load([second])
         for warning in (*warnings_a, *warnings_b):

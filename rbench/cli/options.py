@@ -156,11 +156,7 @@ def limit(timeout: str | None) -> float | None:
     """Seconds of `90s`, `10m`, `1h` or a plain number."""
     if timeout is None:
         return None
-    number, unit = (timeout[:-1], timeout[-1]) if timeout[-1:] in UNITS else (timeout, "s")
-    try:
-        value = float(number) * UNITS[unit]
-    except ValueError:
-        value = 0.0
+    value = _in_units(timeout if timeout[-1:] in UNITS else f"{timeout}s", UNITS)
     if not 0 < value < float("inf"):
         fail(f"--timeout {timeout!r} is no time; write 90s, 10m or 1h")
     return value
@@ -170,27 +166,33 @@ def size(memory_limit: str | None) -> int | None:
     """Bytes of `500M` or `8G`: K, M and G are powers of 1,024."""
     if memory_limit is None:
         return None
-    number, unit = memory_limit[:-1], memory_limit[-1:].upper()
-    try:
-        value = float(number) * SIZES[unit]
-    except (ValueError, KeyError):
-        value = 0.0
+    value = _in_units(memory_limit.upper(), SIZES)
     if not 1 <= value < float("inf"):
         fail(f"--memory-limit {memory_limit!r} is no size; write 500M or 8G: a number and K, M or G")
     return int(value)
 
 
-def tls(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, Path | None]:
-    """The options of TLS by name."""
-    return {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
+def _in_units(text: str, units: dict[str, int]) -> float:
+    """A number before a unit of one letter, times that unit; 0 where the text is none."""
+    try:
+        return float(text[:-1]) * units[text[-1:]]
+    except (ValueError, KeyError):
+        return 0.0
 
 
 def cluster(
-    executor: ExecutorName, scheduler: str | None, retries: int | None, tls: dict[str, Path | None], jobs: int
+    executor: ExecutorName,
+    scheduler: str | None,
+    retries: int | None,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    jobs: int,
 ) -> "Cluster | None":
     """The cluster that cells run on; None for this machine."""
+    given = {"--scheduler": scheduler, "--retries": retries, "--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
     if executor is ExecutorName.local:
-        for option, value in (("--scheduler", scheduler), ("--retries", retries), *tls.items()):
+        for option, value in given.items():
             if value is not None:
                 fail(f"{option} {value} is for cells on other machines; add --executor dask, or leave it out")
         return None
@@ -198,9 +200,8 @@ def cluster(
         fail("--executor dask needs the address of a scheduler; start one with `dask scheduler`, and give --scheduler")
     if jobs > 1:
         fail(f"--jobs {jobs} is for this machine; --executor dask runs one cell on each worker: start more workers")
-    ca, cert, key = tls.values()
     if (ca is None) != (cert is None) or (key is not None and cert is None):
-        missing = " and ".join(option for option in ("--tls-ca", "--tls-cert") if tls[option] is None)
+        missing = " and ".join(option for option in ("--tls-ca", "--tls-cert") if given[option] is None)
         fail(f"TLS needs {missing}, too: the authority's certificate, and one that it has signed")
     from rbench.run.cluster import Certificates, Cluster
 

@@ -1,6 +1,5 @@
 """Records of run directories, and what is missing from them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rbench.errors import DataError
@@ -41,16 +40,8 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
     return records, warnings
 
 
-def by_fields(records: Sequence[Record]) -> dict[tuple[str, ...], list[Record]]:
-    """Records by the fields of their rows, in order of the first of each."""
-    found: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        found.setdefault(record.cell.fields, []).append(record)
-    return found
-
-
 def _plan(directory: Path) -> tuple[RunFile | None, str]:
-    """A directory's plan; where that cannot be read None, and why, as the end of a sentence."""
+    """A directory's plan; where it cannot be read, None and the reason, as the end of a sentence."""
     try:
         return read_run_file(directory), ""
     except FileNotFoundError:

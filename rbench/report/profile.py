@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError
-from rbench.report.plot import check_plot, new_plot, plain_label, save_plot
+from rbench.report.plot import new_plot, plain_label, save_plot
 from rbench.report.problems import Problems, place_columns, place_tables, problems
 from rbench.report.table import Format, raw
 from rbench.run.record import Record
@@ -69,7 +69,7 @@ def render_profiles(records: Sequence[Record], form: Format) -> str:
         ]
         return raw(lines, form)
     tables = [profile(one.scores).rename(columns=_head).map("{:.2f}".format) for one in found]
-    return place_tables(found, tables, [[_note(one)] for one in found], form)
+    return place_tables([(one, table, [_note(one)]) for one, table in zip(found, tables, strict=True)], form)
 
 
 def _head(tau: float) -> str:
@@ -91,7 +91,6 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
         DataError: no task has a target.
         RbenchError: matplotlib is not installed, or the file cannot be written.
     """
-    check_plot(path)
     found = timed_problems(records)
     picture = new_plot(1.5 + 5.5 * len(found), 5)
     panels = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]

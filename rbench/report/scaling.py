@@ -1,9 +1,9 @@
-"""Analysis of sweeps: how fast time and memory grow, where one method overtakes another, and a plot."""
+"""Analysis of sweeps: how fast time and memory grow, where one method overtakes another."""
 
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from pathlib import Path
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 
 from rbench.cost import network
 from rbench.figures import PEAK_HOST, STEP_SECONDS, significant
-from rbench.report.plot import new_plot, plain_label, save_plot
-from rbench.report.table import end_in_words
+from rbench.report.frame import grouped
 from rbench.spec import parse
 
 FEWEST_POINTS = 3
@@ -71,11 +70,14 @@ class Crossover(NamedTuple):
 def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
     """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
     measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
-    labels = _labels(measured)
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in measured:
-        found.setdefault((row["sweep"], _place(row), labels[row["method"]]), []).append(row)
-    return [Series(*key, sorted(own, key=lambda row: row["size"])) for key, own in found.items()]
+    found = grouped(with_names(measured), lambda named: named[0])
+    return [Series(*names, sorted((row for _, row in own), key=itemgetter("size"))) for names, own in found.items()]
+
+
+def with_names(rows: Sequence[dict[str, Any]]) -> list[tuple[tuple[str, str, str], dict[str, Any]]]:
+    """Each row with the names of its series: what grows, the backend, and the method's label."""
+    labels = _labels(rows)
+    return [((row["sweep"], _place(row), labels[row["method"]]), row) for row in rows]
 
 
 def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
@@ -126,20 +128,16 @@ def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
     """A row per series: sizes measured, and exponents of time, counted operations, the paper's count and memory."""
     lines = []
     for series in found:
-        sizes, _ = series.points(STEP_SECONDS.name)
+        sizes, seconds = series.points(STEP_SECONDS.name)
         papers = [paper_operations(row) for row in series.rows]
-        lines.append(
-            {
-                "grows": series.sweep,
-                "backend": series.backend,
-                "solver": series.label,
-                "measured": f"{sizes.min():,.0f}–{sizes.max():,.0f}",
-                "time": _exponent_words(exponent(*series.points(STEP_SECONDS.name))),
-                "counted": _slope(exponent(*series.points("operations"))),
-                "paper": _slope(exponent([row["size"] for row in series.rows], papers)),
-                "memory": _exponent_words(exponent(*series.points(PEAK_HOST.name))),
-            }
-        )
+        names = {"grows": series.sweep, "backend": series.backend, "solver": series.label}
+        exponents = {
+            "time": _written(exponent(sizes, seconds), interval=True),
+            "counted": _written(exponent(*series.points("operations")), interval=False),
+            "paper": _written(exponent([row["size"] for row in series.rows], papers), interval=False),
+            "memory": _written(exponent(*series.points(PEAK_HOST.name)), interval=True),
+        }
+        lines.append({**names, "measured": f"{sizes.min():,.0f}–{sizes.max():,.0f}", **exponents})
     return pd.DataFrame(lines)
 
 
@@ -160,67 +158,6 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
-    """A table per sweep and backend: a row per size, with time and memory of each method."""
-    labels = _labels(rows)
-    tables = []
-    for sweep, place in dict.fromkeys((row["sweep"], _place(row)) for row in rows):
-        own = [row for row in rows if (row["sweep"], _place(row)) == (sweep, place)]
-        lines: dict[int, dict[str, str]] = {}
-        for row in own:
-            line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": place})
-            line[labels[row["method"]]] = _cell(row)
-        tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]).fillna("–"))
-    return tables
-
-
-def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Where each series ends early, and why."""
-    labels = _labels(rows)
-    ends: dict[tuple[str, str, str], str] = {}
-    for row in rows:
-        if row["status"] != "ok":
-            key = (row["sweep"], _place(row), labels[row["method"]])
-            words = f"no figure from {row['sweep']} = {row['size']:,} on: {end_in_words(row)}."
-            ends.setdefault(key, f"{key[2]}, {key[1]}: {words}")
-    return list(ends.values())
-
-
-def plot_sweeps(found: Sequence[Series], path: Path) -> None:
-    """Write a plot of time and memory over size, a column per sweep, both axes logarithmic.
-
-    Raises:
-        RbenchError: matplotlib is not installed, or the file cannot be written.
-    """
-    sweeps = list(dict.fromkeys(series.sweep for series in found))
-    places = list(dict.fromkeys(series.backend for series in found))
-    labels = list(dict.fromkeys(series.label for series in found))
-    picture = new_plot(3.4 * len(sweeps) + 1, 6.4)
-    axes = picture.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
-    titles = {STEP_SECONDS: f"{STEP_SECONDS.unit.symbol} per step", PEAK_HOST: f"peak {PEAK_HOST.unit.symbol}"}
-    for row, (drawn, title) in enumerate(titles.items()):
-        for column, sweep in enumerate(sweeps):
-            part = axes[row][column]
-            for series in found:
-                if series.sweep == sweep:
-                    sizes, values = series.points(drawn.name)
-                    label = plain_label(series.label) + (f", {series.backend}" if len(places) > 1 else "")
-                    style = ("o-", "s--", "^:", "v-.")[places.index(series.backend) % 4]
-                    colour = f"C{labels.index(series.label)}"
-                    part.plot(
-                        sizes, values * drawn.unit.factor, style, color=colour, label=label, markersize=4, linewidth=1.3
-                    )
-            part.set(xscale="log", yscale="log")
-            part.grid(visible=True, which="major", alpha=0.3)
-            if row == 1:
-                part.set_xlabel({"n": "n, parameters", "d": "d, outputs", "depth": "layers"}.get(sweep, sweep))
-            if column == 0:
-                part.set_ylabel(title)
-    handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
-    picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
-    save_plot(picture, path, dpi=150)
-
-
 def _place(row: dict[str, Any]) -> str:
     """Backend, device, dtype and environment in words."""
     return " ".join(row[name] for name in ("backend", "device", "dtype", "environment") if row.get(name))
@@ -237,12 +174,10 @@ def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _exponent_words(found: Exponent | None) -> str:
-    return "–" if found is None else f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
-
-
-def _slope(found: Exponent | None) -> str:
-    return "–" if found is None else f"{found.value:.2f}"
+def _written(found: Exponent | None, *, interval: bool) -> str:
+    if found is None:
+        return "–"
+    return f"{found.value:.2f}" + (f" ({found.low:.2f}–{found.high:.2f})" if interval else "")
 
 
 def _lower(one: Series, other: Series, figure: str) -> str:
@@ -251,10 +186,3 @@ def _lower(one: Series, other: Series, figure: str) -> str:
         if found is not None:
             return f"{first.label}" + (" at every size" if found.everywhere else f" from {significant(found.size)} on")
     return "no size in common"
-
-
-def _cell(row: dict[str, Any]) -> str:
-    if row["status"] != "ok":
-        return "–"
-    known = [figure for figure in (STEP_SECONDS, PEAK_HOST) if row[figure.name] is not None]
-    return ", ".join(f"{figure.unit.write(row[figure.name])} {figure.unit.symbol}" for figure in known)
