@@ -22,10 +22,7 @@ def compare(
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            "--figure",
-            "-f",
-            metavar="NAME",
-            help="Figure to compare, such as step_seconds; default all but seconds.",
+            "--figure", "-f", metavar="NAME", help="Figure to compare, such as step_seconds; default all but seconds."
         ),
     ] = None,
     format: Annotated[TableFormat | None, typer.Option("--format", help="Form of the table; default markdown.")] = None,

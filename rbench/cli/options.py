@@ -86,10 +86,7 @@ MemoryLimit = Annotated[
 TunedFile = Annotated[
     Path | None,
     typer.Option(
-        "--tuned",
-        metavar="FILE",
-        parser=named_path,
-        help="Take settings from the tuned.json of `rbench tune`, where it has them.",
+        metavar="FILE", parser=named_path, help="Take settings from the tuned.json of `rbench tune`, where it has them."
     ),
 ]
 Executor = Annotated[
@@ -102,23 +99,13 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a cell whose Dask worker is lost is run again; default 2.", min=0),
 ]
-MaxCells = Annotated[
-    int | None, typer.Option("--max-cells", metavar="N", help="Most cells that may be made; default 10000.", min=1)
-]
+MaxCells = Annotated[int | None, typer.Option(metavar="N", help="Most cells that may be made; default 10000.", min=1)]
 TlsCa = Annotated[
     Path | None,
-    typer.Option(
-        "--tls-ca",
-        metavar="FILE",
-        help="Certificate of the authority of a tls:// scheduler; else Dask's configuration.",
-    ),
+    typer.Option(metavar="FILE", help="Certificate of the authority of a tls:// scheduler; else Dask's configuration."),
 ]
-TlsCert = Annotated[
-    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate to show to a tls:// scheduler.")
-]
-TlsKey = Annotated[
-    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, where the certificate's file has none.")
-]
+TlsCert = Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate to show to a tls:// scheduler.")]
+TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, where the certificate's file has none.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List what would run and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")]
 

@@ -93,9 +93,11 @@ def _tells(name: str, changes: Sequence[Change]) -> bool:
 
 def _ratio(change: Change) -> str:
     middle, low, high, _ = change.ratio
+    mark = WORSE if change.fails else ""
     if math.isnan(low):
-        return f"{WORSE * change.fails}{_number(middle)} (n/a)"
-    mark = WITHIN_NOISE if change.verdict == "noise" and low < high else WORSE * change.fails
+        return f"{mark}{_number(middle)} (n/a)"
+    if change.verdict == "noise" and low < high:
+        mark = WITHIN_NOISE
     return mark + with_interval(middle, low, high, _number)
 
 

@@ -55,8 +55,9 @@ def _seeds(count: int) -> list[str]:
 
 def _searches(records: Sequence[Record]) -> list[str]:
     """A sentence on each way in which `rbench tune` searched, with what it found for each method."""
-    searches = grouped([record.tuning for record in records if record.tuning is not None], _how_searched)
-    notes = [f"{how} {'; '.join(dict.fromkeys(map(_what_found, found)))}." for how, found in searches.items()]
+    distinct = {record.tuning.model_dump_json(): record.tuning for record in records if record.tuning is not None}
+    searches = grouped(distinct.values(), _how_searched)
+    notes = [f"{how} {'; '.join(map(_what_found, found))}." for how, found in searches.items()]
     tried = {(r.training.seed, seed) for r in records if r.tuning for seed in (r.tuning.seed, *r.tuning.confirming)}
     if seen := sorted(own for own, seed in tried if own == seed):
         notes.append(f"Seed {seen[0]} is also that of the trials.")

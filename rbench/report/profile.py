@@ -100,12 +100,8 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
         panel.set_title(plain_label(", ".join(f"{name} {value}" for name, value in place.items())), wrap=True)
     panels[0].set_ylabel("ρ(τ), share of problems solved")
     lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
-    picture.legend(
-        handles=[lines[plain_label(method)] for method in methods],
-        loc="outside lower center",
-        ncols=2,
-        fontsize="small",
-    )
+    handles = [lines[plain_label(method)] for method in methods]
+    picture.legend(handles=handles, loc="outside lower center", ncols=2, fontsize="small")
     save_plot(picture, path, dpi=110)
 
 

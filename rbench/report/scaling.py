@@ -19,20 +19,6 @@ FEWEST_POINTS = 3
 """Fewest points of a fit; two have no uncertainty."""
 
 
-class Exponent(NamedTuple):
-    """p of y = c xᵖ, by least squares of log y in log x.
-
-    Attributes:
-        value: p.
-        low: lower end of the 95 % interval, by Student's t over the residuals.
-        high: its upper end.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
 class Series(NamedTuple):
     """One method on one backend as one size grows.
 
@@ -55,18 +41,6 @@ class Series(NamedTuple):
         return np.asarray(sizes, float), np.asarray(values, float)
 
 
-class Crossover(NamedTuple):
-    """The size from which one series lies below another.
-
-    Attributes:
-        size: the first such size.
-        everywhere: whether it lies below at every measured size.
-    """
-
-    size: float
-    everywhere: bool
-
-
 def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
     """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
     measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
@@ -80,8 +54,13 @@ def with_names(rows: Sequence[dict[str, Any]]) -> list[tuple[tuple[str, str, str
     return [((row["sweep"], _place(row), labels[row["method"]]), row) for row in rows]
 
 
-def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
-    """The exponent over the largest decade of sizes; None with fewer than 3 points there."""
+def exponent(sizes: ArrayLike, values: ArrayLike) -> tuple[float, float, float] | None:
+    """p of y = c xᵖ over the largest decade of sizes x, by least squares of log y in log x.
+
+    Returns:
+        p, and the lower and upper end of its 95 % interval, by Student's t over the residuals; None with fewer than 3
+        points in that decade.
+    """
     from scipy import stats
 
     x, y = np.asarray(sizes, float), np.asarray(values, float)
@@ -92,7 +71,7 @@ def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
     # SciPy returns nan as the error of a constant, whose residuals are zero.
     error = 0.0 if np.isnan(fit.stderr) else float(fit.stderr)
     spread = float(stats.t.ppf(0.975, chosen.sum() - 2)) * error
-    return Exponent(float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread)
+    return float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread
 
 
 def paper_operations(row: dict[str, Any]) -> float:
@@ -104,11 +83,14 @@ def paper_operations(row: dict[str, Any]) -> float:
     return float(sum(n**3 if inverts else n * int(d or 0) ** 2 + int(d or 0) ** 3 for n in sizes))
 
 
-def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
+def crossover(first: Series, second: Series, figure: str) -> tuple[float, bool] | None:
     """The size from which the first series lies below the second, up to the largest that both have.
 
-    Between sizes, logarithms are interpolated linearly. None where the first lies above at the largest common size, or
-    there is no common size.
+    Between sizes, logarithms are interpolated linearly.
+
+    Returns:
+        That size, and whether the first series lies below at every common size; None where it lies above at the largest
+        common size, or there is no common size.
     """
     one, other = (dict(zip(*series.points(figure), strict=True)) for series in (first, second))
     common = sorted(set(one) & set(other))
@@ -117,11 +99,11 @@ def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
         return None
     above = [index for index, gap in enumerate(gaps) if gap > 0]
     if not above:
-        return Crossover(common[0], everywhere=True)
+        return common[0], True
     before = above[-1]
     share = gaps[before] / (gaps[before] - gaps[before + 1])
     start, stop = math.log(common[before]), math.log(common[before + 1])
-    return Crossover(math.exp(start + share * (stop - start)), everywhere=False)
+    return math.exp(start + share * (stop - start)), False
 
 
 def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
@@ -174,15 +156,16 @@ def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _written(found: Exponent | None, *, interval: bool) -> str:
+def _written(found: tuple[float, float, float] | None, *, interval: bool) -> str:
     if found is None:
         return "–"
-    return f"{found.value:.2f}" + (f" ({found.low:.2f}–{found.high:.2f})" if interval else "")
+    p, low, high = found
+    return f"{p:.2f} ({low:.2f}–{high:.2f})" if interval else f"{p:.2f}"
 
 
 def _lower(one: Series, other: Series, figure: str) -> str:
     for first, second in ((one, other), (other, one)):
-        found = crossover(first, second, figure)
-        if found is not None:
-            return f"{first.label}" + (" at every size" if found.everywhere else f" from {significant(found.size)} on")
+        if found := crossover(first, second, figure):
+            size, everywhere = found
+            return first.label + (" at every size" if everywhere else f" from {significant(size)} on")
     return "no size in common"
