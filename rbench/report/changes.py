@@ -87,7 +87,7 @@ def _titles(changes: Sequence[Change]) -> dict[str, str]:
 
 def _tells(name: str, changes: Sequence[Change]) -> bool:
     """Whether a field is a column: it differs between changes, or names a cell."""
-    values = {change.row[name] for change in changes}
+    values = {change.row.get(name) for change in changes}
     return len(values) > 1 or (name in ALWAYS and values != {None})
 
 
