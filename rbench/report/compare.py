@@ -12,16 +12,12 @@ import numpy as np
 from rbench.errors import SpecError
 from rbench.figures import Figure, compared
 from rbench.names import did_you_mean
-from rbench.report.frame import grouped, with_misses
+from rbench.report.frame import Row, grouped, with_misses
 from rbench.report.noise import Ratio, paired_ratio
 from rbench.report.table import end_in_words
 from rbench.run.record import Record
 
 Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
-
-Row: TypeAlias = dict[str, Any]
-Cells: TypeAlias = dict[tuple[Any, ...], dict[int, Row]]
-"""Rows by the values of their key, and by seed."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,8 @@ def _compare(
     return changes
 
 
-def _cells(lines: Sequence[Row], key: list[str], devices: Row) -> Cells:
+def _cells(lines: Sequence[Row], key: list[str], devices: Row) -> dict[tuple[Any, ...], dict[int, Row]]:
+    """Rows by the values of their key, and by seed."""
     known = [{**line, "device": line["device"] or devices.get(line["backend"])} for line in lines]
     cells = grouped(known, itemgetter(*key))
     return {cell: {line.get("seed", 0): line for line in own} for cell, own in cells.items()}

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any, TypeAlias
 
 import pandas as pd
 
 from rbench.figures import PEAK_HOST, RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
-from rbench.report.frame import grouped
+from rbench.report.frame import Row, grouped
 from rbench.report.scaling import crossover_table, exponent_table, series_of, with_names
 from rbench.report.table import Format, end_in_words, raw, with_interval, written
 from rbench.run.record import Record, plain
 from rbench.spec import parse
-
-Row: TypeAlias = dict[str, Any]
 
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}

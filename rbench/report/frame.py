@@ -17,7 +17,7 @@ from rbench.run import FIELDS, Record
 from rbench.spec import parse
 from rbench.train.cell import CELL_FIELDS
 
-Line: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 
@@ -40,13 +40,13 @@ def rows(records: Sequence[Record]) -> pd.DataFrame:
     return frame.assign(environment=pd.Series(environments(records).labels, index=frame.index, dtype=object))
 
 
-def with_misses(row: Line) -> Line:
+def with_misses(row: Row) -> Row:
     """A row with infinite times to a missed target."""
     forever = {figure.name: math.inf for figure in TRAINING if figure.until_target}
     return row | forever if row.get("target_reached") is False else row
 
 
-def raw_rows(records: Sequence[Record]) -> list[Line]:
+def raw_rows(records: Sequence[Record]) -> list[Row]:
     """One plain row per record, with `FIELDS`, and `environment` in words where records differ in it."""
     return [record.row() | own for record, own in zip(records, environments(records).fields, strict=True)]
 
@@ -117,7 +117,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order.index].reset_index(drop=True)
 
 
-def lines_of(frame: pd.DataFrame) -> list[Line]:
+def lines_of(frame: pd.DataFrame) -> list[Row]:
     """The rows of a frame by column; what is missing is None."""
     plain = frame.astype(object)
     lines: list[Any] = plain.where(plain.notna(), None).to_dict("records")
@@ -132,7 +132,7 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
     return found
 
 
-def _compared(groups: list[list[Line]]) -> list[Line]:
+def _compared(groups: list[list[Row]]) -> list[Row]:
     """A row per competing method, given the records of each."""
     lines = [_ends(group) for group in groups]
     for figure in TRAINING:
@@ -145,14 +145,14 @@ def _compared(groups: list[list[Line]]) -> list[Line]:
     return lines
 
 
-def _by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
+def _by_seed(group: Iterable[Row], figure: str) -> dict[int, float]:
     """A figure of the records that ended `ok` and have it, by increasing seed; the median of repeats."""
     known = (line for line in group if line["status"] == "ok" and line[figure] is not None)
     by_seed = grouped(known, itemgetter("seed"))
     return {seed: median(float(line[figure]) for line in by_seed[seed]) for seed in sorted(by_seed)}
 
 
-def _ends(group: list[Line]) -> Line:
+def _ends(group: list[Row]) -> Row:
     """The group of a method's records, and how they ended."""
     seeds = {line["seed"] for line in group}
     failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line["seed"]))

@@ -35,8 +35,8 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
         warnings += [f"{words}: it is left out" for words in found.newer.values()]
         # In the order of the plan; cells of an earlier request into the same directory come after it.
         place = {key: index for index, key in enumerate(plan.cells if plan else ())}
-        order = sorted(range(len(keys)), key=lambda index: place.get(keys[index], len(place)))
-        records += [found.records[index] for index in order]
+        ordered = sorted(zip(keys, found.records, strict=True), key=lambda pair: place.get(pair[0], len(place)))
+        records += [record for _, record in ordered]
     return records, warnings
 
 

@@ -40,11 +40,6 @@ class Problems:
     scores: pd.DataFrame
     left_out: tuple[str, ...]
 
-    @property
-    def tasks(self) -> list[str]:
-        """The tasks, in order of the records."""
-        return list(dict.fromkeys(self.scores.index.get_level_values("task")))
-
 
 def problems(records: Sequence[Record], by: By) -> list[Problems]:
     """The problems of each place where some task has the figure and some method was run on every task.

@@ -77,9 +77,10 @@ def _head(tau: float) -> str:
 
 
 def _note(found: Problems) -> str:
-    tasks = len(found.tasks)
+    count = found.scores.index.get_level_values("task").nunique()
+    tasks = "1 task" if count == 1 else f"{count} tasks"
     return (
-        f"Share of {len(found.scores)} problems, {tasks} task{'s' * (tasks > 1)} at each seed, where a method reached "
+        f"Share of {len(found.scores)} problems, {tasks} at each seed, where a method reached "
         "the target within so many times the quickest method's training seconds, or ever (Dolan and Moré 2002)."
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from rbench.cost import network
 from rbench.figures import PEAK_HOST, STEP_SECONDS, significant
-from rbench.report.frame import grouped
+from rbench.report.frame import Row, grouped
 from rbench.spec import parse
 
 FEWEST_POINTS = 3
@@ -32,23 +32,22 @@ class Series(NamedTuple):
     sweep: str
     backend: str
     label: str
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
     def points(self, figure: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Sizes, and a figure at each size where it is known and above 0."""
-        found = [(row["size"], row[figure]) for row in self.rows if row[figure]]
-        sizes, values = zip(*found, strict=True) if found else ((), ())
-        return np.asarray(sizes, float), np.asarray(values, float)
+        known = [row for row in self.rows if row[figure]]
+        return np.array([row["size"] for row in known], float), np.array([row[figure] for row in known], float)
 
 
-def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
+def series_of(rows: Iterable[Row]) -> list[Series]:
     """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
     measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
     found = grouped(with_names(measured), lambda named: named[0])
     return [Series(*names, sorted((row for _, row in own), key=itemgetter("size"))) for names, own in found.items()]
 
 
-def with_names(rows: Sequence[dict[str, Any]]) -> list[tuple[tuple[str, str, str], dict[str, Any]]]:
+def with_names(rows: Sequence[Row]) -> list[tuple[tuple[str, str, str], Row]]:
     """Each row with the names of its series: what grows, the backend, and the method's label."""
     labels = _labels(rows)
     return [((row["sweep"], _place(row), labels[row["method"]]), row) for row in rows]
@@ -74,7 +73,7 @@ def exponent(sizes: ArrayLike, values: ArrayLike) -> tuple[float, float, float] 
     return float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread
 
 
-def paper_operations(row: dict[str, Any]) -> float:
+def paper_operations(row: Row) -> float:
     """The paper's operations per step: Σ_l n_l d² + d³ by Woodbury, and Σ_l n_l³ by inversion (arXiv 2603.03610)."""
     net, shape = network(row["network"])
     ((d,),) = net.out_space((shape,))  # type: ignore[misc]
@@ -140,12 +139,12 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _place(row: dict[str, Any]) -> str:
+def _place(row: Row) -> str:
     """Backend, device, dtype and environment in words."""
     return " ".join(row[name] for name in ("backend", "device", "dtype", "environment") if row.get(name))
 
 
-def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _labels(rows: Sequence[Row]) -> dict[str, str]:
     """Each method's label: the values of the settings in which methods differ, or its name where none do."""
     parsed = {spec: parse(spec) for spec in dict.fromkeys(row["method"] for row in rows)}
     keys = dict.fromkeys(key for _, settings in parsed.values() for key in settings)
