@@ -167,19 +167,17 @@ def _in_units(text: str, units: dict[str, int]) -> float:
         return 0.0
 
 
+def tls(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, Path | None]:
+    """The options of TLS by name."""
+    return {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
+
+
 def cluster(
-    executor: ExecutorName,
-    scheduler: str | None,
-    retries: int | None,
-    ca: Path | None,
-    cert: Path | None,
-    key: Path | None,
-    jobs: int,
+    executor: ExecutorName, scheduler: str | None, retries: int | None, tls: dict[str, Path | None], jobs: int
 ) -> "Cluster | None":
     """The cluster that cells run on; None for this machine."""
-    given = {"--scheduler": scheduler, "--retries": retries, "--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
     if executor is ExecutorName.local:
-        for option, value in given.items():
+        for option, value in (("--scheduler", scheduler), ("--retries", retries), *tls.items()):
             if value is not None:
                 fail(f"{option} {value} is for cells on other machines; add --executor dask, or leave it out")
         return None
@@ -187,8 +185,9 @@ def cluster(
         fail("--executor dask needs the address of a scheduler; start one with `dask scheduler`, and give --scheduler")
     if jobs > 1:
         fail(f"--jobs {jobs} is for this machine; --executor dask runs one cell on each worker: start more workers")
+    ca, cert, key = tls.values()
     if (ca is None) != (cert is None) or (key is not None and cert is None):
-        missing = " and ".join(option for option in ("--tls-ca", "--tls-cert") if given[option] is None)
+        missing = " and ".join(option for option in ("--tls-ca", "--tls-cert") if tls[option] is None)
         fail(f"TLS needs {missing}, too: the authority's certificate, and one that it has signed")
     from rbench.run.cluster import Certificates, Cluster
 

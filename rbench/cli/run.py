@@ -90,7 +90,7 @@ def run(
                 given = ", ".join(OPTIONS[field] for field in unused)
                 fail(f"suite {name!r} has no use for {given}: leave that out")
         limits: dict[str, Any] = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
-        cluster = options.cluster(executor, scheduler, retries, tls_ca, tls_cert, tls_key, jobs)
+        cluster = options.cluster(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
         if dry_run:
             cells = request.cells(here=cluster is None)
             check(cells, here=cluster is None)

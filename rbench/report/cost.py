@@ -5,12 +5,13 @@ from operator import itemgetter
 
 import pandas as pd
 
+from rbench.cost import COST_FIELDS
 from rbench.figures import PEAK_HOST, RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
 from rbench.report.environments import environment_notes, facts, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.frame import Row, grouped
 from rbench.report.scaling import crossover_table, exponent_table, series_of, with_names
-from rbench.report.table import Format, end_in_words, raw, with_interval, written
+from rbench.report.table import Format, csv_text, end_in_words, raw, with_interval, written
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
@@ -51,8 +52,10 @@ def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
 
 def render_costs(rows: list[Row], form: Format) -> str:
     """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
-    if form == "json" or form == "csv":
+    if form == "json":
         return raw(rows, form)
+    if form == "csv":
+        return csv_text(pd.DataFrame(rows, columns=list(rows[0] if rows else COST_FIELDS)))
     rows, _ = _lettered(rows)
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
