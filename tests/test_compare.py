@@ -239,6 +239,17 @@ def test_the_table_and_its_notes(call):
     assert cells[2] == ["digits", "adam", "–", "1.00 (n/a)", "!seed 1 timeout: 10m"]
 
 
+def test_runs_of_two_experiments_are_one_table(call):
+    done = call([*SAME, cost(2, 1.5, 2.5)], [*SAME, cost(3, 2.6, 3.5)])
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    cells = [[part.strip() for part in line.strip("|").split("|")] for line in (lines[0], *lines[2:4])]
+    found = [dict(zip(cells[0], line, strict=True)) for line in cells[1:]]
+    assert [(line["task"], line["network"], line["test loss"]) for line in found] == [
+        ("digits", "", "1.00"), ("", "4-3-2", "–"),
+    ]  # fmt: skip
+
+
 def test_one_seed_has_no_verdict_on_time(call):
     done = call(run("step_ratio_to_sgd", 1.0), run("step_ratio_to_sgd", 9.0))
     assert done.exit_code == 0

@@ -22,10 +22,7 @@ def compare(
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            "--figure",
-            "-f",
-            metavar="NAME",
-            help="Figure to compare, such as step_seconds; default all but seconds.",
+            "--figure", "-f", metavar="NAME", help="Figure to compare, such as step_seconds; default all but seconds."
         ),
     ] = None,
     format: Annotated[TableFormat | None, typer.Option("--format", help="Form of the table; default markdown.")] = None,
@@ -40,10 +37,9 @@ def compare(
         fail(f"--json and --format {format.value} are two forms of one table; give one of them")
     with errors():
         from rbench.report import written_notes
-        from rbench.report.changes import change_notes, render_changes
+        from rbench.report.changes import change_notes, render_changes, run_facts, unlike
         from rbench.report.compare import compare as compared
         from rbench.report.load import load
-        from rbench.report.origins import run_facts, unlike
 
         (a, warnings_a), (b, warnings_b) = load([first]), load([second])
         for warning in (*warnings_a, *warnings_b):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rbench.cli.program import app, errors, fail, show
+from rbench.text import json_text
 
 KINDS = ("backends", "methods", "output_metrics", "losses", "tasks", "experiments", "suites")
 
@@ -24,4 +25,4 @@ def list_(
         if kind is not None and kind not in KINDS:
             fail(unknown("kind of entry", kind, KINDS))
         found = catalogue([kind] if kind else list(KINDS))
-        show(describe(found, as_json=json))
+        show(json_text(found) if json else describe(found))

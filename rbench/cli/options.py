@@ -86,10 +86,7 @@ MemoryLimit = Annotated[
 TunedFile = Annotated[
     Path | None,
     typer.Option(
-        "--tuned",
-        metavar="FILE",
-        parser=named_path,
-        help="Take settings from the tuned.json of `rbench tune`, where it has them.",
+        metavar="FILE", parser=named_path, help="Take settings from the tuned.json of `rbench tune`, where it has them."
     ),
 ]
 Where = Annotated[
@@ -102,23 +99,13 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a cell whose Dask worker is lost is run again; default 2.", min=0),
 ]
-MaxCells = Annotated[
-    int | None, typer.Option("--max-cells", metavar="N", help="Most cells that may be made; default 10000.", min=1)
-]
+MaxCells = Annotated[int | None, typer.Option(metavar="N", help="Most cells that may be made; default 10000.", min=1)]
 TlsCa = Annotated[
     Path | None,
-    typer.Option(
-        "--tls-ca",
-        metavar="FILE",
-        help="Certificate of the authority of a tls:// scheduler; else Dask's configuration.",
-    ),
+    typer.Option(metavar="FILE", help="Certificate of the authority of a tls:// scheduler; else Dask's configuration."),
 ]
-TlsCert = Annotated[
-    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate to show to a tls:// scheduler.")
-]
-TlsKey = Annotated[
-    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, where the certificate's file has none.")
-]
+TlsCert = Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate to show to a tls:// scheduler.")]
+TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, where the certificate's file has none.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List what would run and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")]
 
@@ -156,11 +143,7 @@ def limit(timeout: str | None) -> float | None:
     """Seconds of `90s`, `10m`, `1h` or a plain number."""
     if timeout is None:
         return None
-    number, unit = (timeout[:-1], timeout[-1]) if timeout[-1:] in UNITS else (timeout, "s")
-    try:
-        value = float(number) * UNITS[unit]
-    except ValueError:
-        value = 0.0
+    value = _in_units(timeout if timeout[-1:] in UNITS else f"{timeout}s", UNITS)
     if not 0 < value < float("inf"):
         fail(f"--timeout {timeout!r} is no time; write 90s, 10m or 1h")
     return value
@@ -170,14 +153,18 @@ def size(memory_limit: str | None) -> int | None:
     """Bytes of `500M` or `8G`: K, M and G are powers of 1,024."""
     if memory_limit is None:
         return None
-    number, unit = memory_limit[:-1], memory_limit[-1:].upper()
-    try:
-        value = float(number) * SIZES[unit]
-    except (ValueError, KeyError):
-        value = 0.0
+    value = _in_units(memory_limit.upper(), SIZES)
     if not 1 <= value < float("inf"):
         fail(f"--memory-limit {memory_limit!r} is no size; write 500M or 8G: a number and K, M or G")
     return int(value)
+
+
+def _in_units(text: str, units: dict[str, int]) -> float:
+    """A number before a unit of one letter, times that unit; 0 where the text is none."""
+    try:
+        return float(text[:-1]) * units[text[-1:]]
+    except (ValueError, KeyError):
+        return 0.0
 
 
 def tls(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, Path | None]:

@@ -7,6 +7,7 @@ import typer
 from rbench.cli import options
 from rbench.cli.output import tell_broken_plugins
 from rbench.cli.program import OK, SOME_FAILED, app, errors, show
+from rbench.text import visible
 
 
 @app.command()
@@ -29,7 +30,7 @@ def verify(
 
         from rbench.plugins import available, backend_specs, find_backend, get_backend
         from rbench.report import written_notes
-        from rbench.report.display import progress_bar
+        from rbench.report.display import bars
         from rbench.report.equivalence import equivalence_json, equivalence_notes, equivalence_table
         from rbench.testing import cases, short_cases
         from rbench.testing import verify as verify_backend
@@ -41,11 +42,12 @@ def verify(
             find_backend(*place)
         chosen = short_cases() if short else cases()
         results = []
-        with progress_bar(Console(stderr=True), len(places) * len(chosen)) as bar:
+        with bars(Console(stderr=True)) as progress:
+            bar = progress.add_task("", total=len(places) * len(chosen))
             for name, kind, where in places:
-                bar.describe(f"{name} {kind}")
+                progress.update(bar, description=visible(f"{name} {kind}"))
                 found = get_backend(name, dtype=kind, device=where)
-                results += verify_backend(found, chosen, lambda done, total: bar.advance())
+                results += verify_backend(found, chosen, lambda done, total: progress.advance(bar))
         show(
             equivalence_json(results)
             if json

@@ -1,36 +1,21 @@
 """What is registered, for `rbench list`."""
 
-from collections.abc import Callable
 from typing import Any
 
-from rbench.losses import Loss
-from rbench.metrics import OutputMetric
 from rbench.plugins import plugins, unavailable, version_of
-from rbench.run import Suite
 from rbench.spec import Configurable
-from rbench.text import json_text, visible
+from rbench.text import visible
 
 
 def catalogue(kinds: list[str]) -> dict[str, list[dict[str, Any]]]:
     """Everything registered of the given kinds, and the plugins that failed to load, as plain data."""
-    describe_one: dict[str, Callable[[Any], dict[str, Any]]] = {
-        "backends": _backend,
-        "methods": _configurable,
-        "output_metrics": _summarised,
-        "losses": _summarised,
-        "tasks": _configurable,
-        "experiments": _summarised,
-        "suites": _suite,
-    }
-    found = {kind: [describe_one[kind](item) for item in plugins().registered(kind).values()] for kind in kinds}
+    found = {kind: [_entry(kind, item) for item in plugins().registered(kind).values()] for kind in kinds}
     failures = [{"name": f.name, "target": f.target, "error": f.error} for f in plugins().failures]
     return {**found, **({"failed plugins": failures} if failures else {})}
 
 
-def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
-    """The catalogue as JSON or as text."""
-    if as_json:
-        return json_text(found)
+def describe(found: dict[str, list[dict[str, Any]]]) -> str:
+    """The catalogue as text."""
     lines = []
     for kind, items in found.items():
         lines.append(f"{kind}:")
@@ -38,13 +23,10 @@ def describe(found: dict[str, list[dict[str, Any]]], *, as_json: bool) -> str:
         for item in items:
             rest = {key: value for key, value in item.items() if key not in ("name", "summary", "settings") and value}
             more = "; ".join(f"{key}: {_words(value)}" for key, value in rest.items())
-            lines.append(
-                f"  {item['name']:{width}}  {'  '.join(part for part in (item.get('summary', ''), more) if part)}"
-            )
-            if item.get("settings"):
-                lines.append(
-                    f"  {'':{width}}    " + ", ".join(f"{key}={value}" for key, value in item["settings"].items())
-                )
+            lines.append(f"  {item['name']:{width}}  {'  '.join(filter(None, (item.get('summary'), more)))}")
+            if settings := item.get("settings"):
+                words = ", ".join(f"{key}={value}" for key, value in settings.items())
+                lines.append(f"  {'':{width}}    {words}")
     return "\n".join(visible(line) for line in lines)
 
 
@@ -54,11 +36,21 @@ def _words(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
+def _entry(kind: str, item: Any) -> dict[str, Any]:
+    """One registered class or object."""
+    entry: dict[str, Any] = {"name": item.name, "summary": item.summary}
+    if kind == "backends":
+        entry |= _backend(item)
+    elif kind == "suites":
+        entry |= item.contents()
+    elif kind in ("methods", "tasks"):
+        entry["settings"] = _settings(item)
+    return entry
+
+
 def _backend(plugin: Any) -> dict[str, Any]:
     reason = unavailable(plugin)
     return {
-        "name": plugin.name,
-        "summary": plugin.summary,
         "version": version_of(plugin),
         "devices": list(plugin.devices),
         "dtypes": list(plugin.dtypes),
@@ -66,14 +58,6 @@ def _backend(plugin: Any) -> dict[str, Any]:
         "settings": _settings(plugin.options) if plugin.options else {},
         "without": {} if reason else {name: why for name in plugin.devices if (why := unavailable(plugin, name))},
     }
-
-
-def _configurable(cls: type[Configurable]) -> dict[str, Any]:
-    return {"name": cls.name, "summary": cls.summary, "settings": _settings(cls)}
-
-
-def _summarised(item: OutputMetric | Loss) -> dict[str, Any]:
-    return {"name": item.name, "summary": item.summary}
 
 
 def _settings(cls: type[Configurable]) -> dict[str, str]:
@@ -87,7 +71,3 @@ def _word(value: Any) -> str:
     if isinstance(value, tuple):
         return str(list(value)).replace(" ", "")
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
-
-
-def _suite(suite: Suite) -> dict[str, Any]:
-    return {"name": suite.name, "summary": suite.summary, **suite.contents()}

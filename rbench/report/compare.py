@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median
 from typing import Any, Literal, TypeAlias
 
@@ -11,17 +12,12 @@ import numpy as np
 from rbench.errors import SpecError
 from rbench.figures import Figure, compared
 from rbench.names import did_you_mean
-from rbench.report.frame import with_misses
-from rbench.report.load import by_fields
+from rbench.report.frame import Row, grouped, with_misses
 from rbench.report.noise import Ratio, paired_ratio
 from rbench.report.table import end_in_words
 from rbench.run.record import Record
 
 Verdict: TypeAlias = Literal["worse", "better", "within", "noise", "unknown", "lost"]
-
-Row: TypeAlias = dict[str, Any]
-Cells: TypeAlias = dict[tuple[Any, ...], dict[int, Row]]
-"""Rows by the values of their key, and by seed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def compare(first: Sequence[Record], second: Sequence[Record], names: Sequence[s
     Raises:
         SpecError: a figure that does not exist, a threshold below 1, or runs that have no cell or no figure in common.
     """
-    kinds = by_fields(first), by_fields(second)
+    kinds = [grouped(records, lambda record: record.cell.fields) for records in (first, second)]
     shared = [fields for fields in kinds[0] if fields in kinds[1]]
     if not shared:
         ran = [", ".join(sorted({record.cell.name for record in half})) or "nothing" for half in (first, second)]
@@ -129,12 +125,11 @@ def _compare(
     return changes
 
 
-def _cells(lines: Sequence[Row], key: list[str], devices: Row) -> Cells:
-    found: Cells = {}
-    for line in lines:
-        line = {**line, "device": line["device"] or devices.get(line["backend"])}
-        found.setdefault(tuple(line[name] for name in key), {})[line.get("seed", 0)] = line
-    return found
+def _cells(lines: Sequence[Row], key: list[str], devices: Row) -> dict[tuple[Any, ...], dict[int, Row]]:
+    """Rows by the values of their key, and by seed."""
+    known = [{**line, "device": line["device"] or devices.get(line["backend"])} for line in lines]
+    cells = grouped(known, itemgetter(*key))
+    return {cell: {line.get("seed", 0): line for line in own} for cell, own in cells.items()}
 
 
 def _changes(

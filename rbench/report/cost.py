@@ -1,20 +1,19 @@
 """The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from operator import itemgetter
 
 import pandas as pd
 
 from rbench.cost import COST_FIELDS
-from rbench.figures import RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
+from rbench.figures import PEAK_HOST, RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
 from rbench.report.environments import environment_notes, letter, told_apart
 from rbench.report.footnotes import machines
-from rbench.report.scaling import crossover_table, endings, exponent_table, series_of, sweep_tables
+from rbench.report.frame import Row, grouped
+from rbench.report.scaling import crossover_table, exponent_table, series_of, with_names
 from rbench.report.table import Format, csv_text, end_in_words, raw, with_interval, written
 from rbench.run.record import Record, plain
 from rbench.spec import parse
-
-Row: TypeAlias = dict[str, Any]
 
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
@@ -34,7 +33,7 @@ def cost_rows(records: Sequence[Record]) -> list[Row]:
     Where environments differ, rows have an `environment` in words, which for series includes the threads.
     """
     found = told_apart([_facts(record) for record in records])
-    return [plain(row) for row in found.beside([[record.row()] for record in records])]
+    return [plain(record.row() | own) for record, own in zip(records, found.fields, strict=True)]
 
 
 def _facts(record: Record) -> dict[str, str]:
@@ -59,7 +58,7 @@ def render_costs(rows: list[Row], form: Format) -> str:
     rows, _ = _lettered(rows)
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
-    shown = [_shown(steps, STEP, _step_figures(steps)), _shown(parts, PART, _part_figures)]
+    shown = [_shown(steps, STEP, _step_figures(steps)), _shown(parts, PART, list(map(_part_figures, parts)))]
     if swept:
         series = series_of(swept)
         shown += [*sweep_tables(swept), exponent_table(series), crossover_table(series)]
@@ -97,48 +96,73 @@ def cost_footnotes(records: Sequence[Record]) -> list[str]:
         notes.append("pairs / ns: multiply-add pairs over the median time, a symmetric product counted half.")
     notes.append(f"Threads: {', '.join(map(str, threads))}.")
     notes += environment_notes(words)
-    known = [record.provenance for record in records]
-    notes += machines(known, [None] * len(known))
-    versions = [
-        f"{name} {version}" for one in known for name, version in one.get("backend", {}).items() if name != "numpy"
-    ]
-    return [*notes, f"{', '.join(dict.fromkeys(versions))}."] if versions else notes
+    notes += machines(records, [None] * len(records))
+    versions = dict.fromkeys(
+        f"{name} {version}"
+        for record in records
+        for name, version in record.provenance.get("backend", {}).items()
+        if name != "numpy"
+    )
+    return [*notes, f"{', '.join(versions)}."] if versions else notes
 
 
-def _shown(rows: list[Row], names: dict[str, str], figures: Any) -> pd.DataFrame:
+def sweep_tables(rows: Sequence[Row]) -> list[pd.DataFrame]:
+    """A table per sweep and backend: a row per size, with time and memory of each method."""
+    tables = []
+    for (sweep, place), own in grouped(with_names(rows), lambda named: named[0][:2]).items():
+        lines: dict[int, dict[str, str]] = {}
+        for (_, _, label), row in own:
+            line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": place})
+            line[label] = _cell(row)
+        tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]).fillna("–"))
+    return tables
+
+
+def endings(rows: Sequence[Row]) -> list[str]:
+    """Where each series ends early, and why."""
+    ends: dict[tuple[str, str, str], str] = {}
+    for names, row in with_names(rows):
+        if row["status"] != "ok":
+            sweep, place, label = names
+            words = f"no figure from {sweep} = {row['size']:,} on: {end_in_words(row)}."
+            ends.setdefault(names, f"{label}, {place}: {words}")
+    return list(ends.values())
+
+
+def _shown(rows: list[Row], names: dict[str, str], figures: list[dict[str, str]]) -> pd.DataFrame:
     """Text only; threads and endings where they differ; no figure that no row has."""
     failed = any(row["status"] != "ok" for row in rows)
-    threads = len({row["threads"] for row in rows}) > 1
-    lines = []
-    for row in rows:
-        line = {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
-        line |= {"threads": str(row["threads"])} if threads else {}
-        line |= {"environment": row["environment"]} if row["environment"] else {}
-        line |= figures(row)
-        lines.append(line | ({"status": end_in_words(row)} if failed else {}))
+    if len({row["threads"] for row in rows}) > 1:
+        names = names | {"threads": "threads"}
+    if any(row["environment"] for row in rows):
+        names = names | {"environment": "environment"}
+    lines = [
+        {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
+        | own
+        | ({"status": end_in_words(row)} if failed else {})
+        for row, own in zip(rows, figures, strict=True)
+    ]
     table = pd.DataFrame(lines)
     return table[[name for name in table.columns if (table[name] != "–").any()]]
 
 
-def _step_figures(rows: list[Row]) -> Callable[[Row], dict[str, str]]:
-    """A function that writes a step's figures, with memory compared to SGD's."""
-    place = ("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
+def _step_figures(rows: list[Row]) -> list[dict[str, str]]:
+    """Each step's figures as text, with memory compared to SGD's."""
+    place = itemgetter("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
     timed = any(row["step_ratio_to_sgd"] is not None for row in rows)
-    sgd = {tuple(row[name] for name in place): row for row in rows if parse(row["method"])[0] == "sgd"}
-
-    def figures(row: Row) -> dict[str, str]:
-        beside = sgd.get(tuple(row[name] for name in place), {})
-        found = {}
+    sgd = {place(row): row for row in rows if parse(row["method"])[0] == "sgd"}
+    lines = []
+    for row in rows:
+        line = {}
         for figure in columns(STEP_COST):
             if timed or figure.measures == "memory":
-                found[figure.head] = _written(row, figure)
+                line[figure.head] = _written(row, figure)
             if figure in _OVER_SGD:
-                own, others = (one.get(figure.name) for one in (row, beside))
+                own, others = (one.get(figure.name) for one in (row, sgd.get(place(row), {})))
                 above = "–" if own is None or others is None else figure.unit.write(own - others)
-                found[f"{figure.title} above sgd {figure.unit.symbol}"] = above
-        return found
-
-    return figures
+                line[f"{figure.title} above sgd {figure.unit.symbol}"] = above
+        lines.append(line)
+    return lines
 
 
 def _part_figures(row: Row) -> dict[str, str]:
@@ -155,3 +179,10 @@ def _written(row: Row, figure: Figure) -> str:
         return "–"
     low, high = figure.quartiles if figure.unit == RATIO and figure.quartiles else (figure.name, figure.name)
     return with_interval(row[figure.name], row[low], row[high], figure.unit.write)
+
+
+def _cell(row: Row) -> str:
+    if row["status"] != "ok":
+        return "–"
+    known = [figure for figure in (STEP_SECONDS, PEAK_HOST) if row[figure.name] is not None]
+    return ", ".join(f"{figure.unit.write(row[figure.name])} {figure.unit.symbol}" for figure in known)

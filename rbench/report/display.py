@@ -50,7 +50,7 @@ class RunDisplay(Display):
     def step(self, cell: Cell, done: int, total: int) -> None:
         with self._lock:
             if cell not in self._running:
-                self._running[cell] = self._progress.add_task(_markup(cell.title))
+                self._running[cell] = self._progress.add_task(visible(cell.title))
             self._progress.update(self._running[cell], completed=done, total=total)
 
     def end(self, record: Record) -> None:
@@ -68,10 +68,10 @@ class RunDisplay(Display):
         say(self._console, f"warning: {text}")
 
 
-def _bars(console: Console) -> Progress:
+def bars(console: Console) -> Progress:
     """Bars with counts, elapsed and remaining time, which go away at the end; none where the console is no terminal."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -83,32 +83,10 @@ def _bars(console: Console) -> Progress:
     )
 
 
-class Bar:
-    """One progress bar."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._task = progress, progress.add_task("", total=total)
-
-    def describe(self, words: str) -> None:
-        """Say what is being done."""
-        self._progress.update(self._task, description=_markup(words))
-
-    def advance(self, count: int = 1) -> None:
-        """Count more as done."""
-        self._progress.advance(self._task, count)
-
-
-@contextmanager
-def progress_bar(console: Console, total: int) -> Iterator[Bar]:
-    """A bar while the block runs; nothing is shown where the console is no terminal."""
-    with _bars(console) as progress:
-        yield Bar(progress, total)
-
-
 @contextmanager
 def display(console: Console) -> Iterator[RunDisplay]:
     """A run's progress, shown while the block runs; bars appear with the first cell."""
-    progress = _bars(console)
+    progress = bars(console)
     try:
         yield RunDisplay(console, progress)
     finally:
@@ -119,13 +97,13 @@ def print_table(console: Console, records: list[Record]) -> None:
     """The comparison on a terminal, a table for each task, with footnotes."""
     shown = comparison(records)
     for task, part in shown.groupby("task", sort=False):
-        table = Table(title=_markup(str(task)), title_justify="left")
+        table = Table(title=escape(visible(str(task))), title_justify="left")
         rest = part.drop(columns="task")
         for name in rest.columns:
             words = name in ("method", "status", "backend", "suite", "device", "dtype", "fixed", "environment", "data")
             table.add_column(name, justify="left" if words else "right", overflow="fold")
         for values in rest.to_numpy():
-            table.add_row(*(_markup(str(value)) for value in values))
+            table.add_row(*(escape(visible(str(value))) for value in values))
         console.print(table)
     for note in footnotes(records):
         say(console, note)
@@ -134,11 +112,6 @@ def print_table(console: Console, records: list[Record]) -> None:
 def say(console: Console, text: str) -> None:
     """Print a line literally."""
     console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
-def _markup(text: str) -> str:
-    """Text escaped for rich's markup."""
-    return escape(visible(text))
 
 
 def _line(record: Record) -> str:

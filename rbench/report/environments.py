@@ -21,10 +21,10 @@ class Environments(NamedTuple):
     labels: list[str | None]
     words: dict[str, str]
 
-    def beside(self, rows: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """The rows of all records, each with its `environment` in words where environments differ."""
-        known = [{} if label is None else {"environment": self.words[label]} for label in self.labels]
-        return [{**row, **own} for own, several in zip(known, rows, strict=True) for row in several]
+    @property
+    def fields(self) -> list[dict[str, str]]:
+        """For each record its `environment` in words; nothing where all agree."""
+        return [{} if label is None else {"environment": self.words[label]} for label in self.labels]
 
 
 def environment_notes(words: Mapping[str, str]) -> list[str]:

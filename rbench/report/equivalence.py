@@ -1,6 +1,7 @@
 """Results of the equivalence gate, as a table by check and backend."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,21 +11,13 @@ from rbench.testing import TOLERANCE, Result
 
 def equivalence_table(results: Sequence[Result]) -> str:
     """Markdown: a row per check, a column per backend, device and dtype, in each cell the worst relative error."""
-    lines = [
-        {
-            "check": result.case.check,
-            "name": result.case.name,
-            "where": f"{result.backend} {result.device} {result.dtype}",
-            "error": result.error,
-            "missed": not result.passed,
-        }
-        for result in results
-    ]
-    frame = pd.DataFrame(lines)
-    grouped = frame.groupby(["check", "where"], sort=False)
-    worst, missed = grouped["error"].max().unstack(sort=False), grouped["missed"].sum().unstack(sort=False)
+    frame = pd.DataFrame([_row(result) for result in results])
+    frame["where"] = frame[["backend", "device", "dtype"]].agg(" ".join, axis=1)
+    frame["missed"] = ~frame["passed"]
+    cells = frame.groupby(["check", "where"], sort=False)
+    worst, missed = cells["error"].max().unstack(sort=False), cells["missed"].sum().unstack(sort=False)
     words = worst.map(lambda error: f"{error:.1e}") + missed.map(lambda count: f" ({count} MISSED)" if count else "")
-    words.insert(0, "cases", frame.groupby("check", sort=False)["name"].nunique())
+    words.insert(0, "cases", frame.groupby("check", sort=False)["case"].nunique())
     table = words.reset_index().astype(str)
     return written(table, "markdown", set(table.columns) - {"check"})
 
@@ -51,18 +44,9 @@ def equivalence_notes(results: Sequence[Result]) -> list[str]:
 
 def equivalence_json(results: Sequence[Result]) -> str:
     """One object per case and backend."""
-    rows = [
-        {
-            "check": result.case.check,
-            "case": result.case.name,
-            "backend": result.backend,
-            "device": result.device,
-            "dtype": result.dtype,
-            "error": result.error,
-            "tolerance": result.tolerance,
-            "passed": result.passed,
-            "message": result.message,
-        }
-        for result in results
-    ]
-    return raw(rows, "json")
+    return raw([_row(result) for result in results], "json")
+
+
+def _row(result: Result) -> dict[str, Any]:
+    names = ("backend", "device", "dtype", "error", "tolerance", "passed", "message")
+    return {"check": result.case.check, "case": result.case.name, **{name: getattr(result, name) for name in names}}

@@ -1,15 +1,17 @@
 """What a table's reader must know beside its figures."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from rbench.errors import PluginError, SpecError
+from rbench.figures import significant
 from rbench.plugins import plugins
 from rbench.report.environments import environment_notes, environments
-from rbench.report.frame import name_of
+from rbench.report.frame import grouped, name_of
 from rbench.report.noise import ALL_RANGE
-from rbench.report.tuning import tuned_notes
-from rbench.run import Budget, Record, TrainingSuite
+from rbench.run import Budget, Record, TrainingSuite, Tuned
+from rbench.run.tuned import judged
 from rbench.train.cell import configured
 
 
@@ -27,12 +29,12 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
         "to target: training time and steps at the first evaluation that met the task's target.",
         f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
-        *tuned_notes(records),
-        *_tuning(records),
+        *_searches(records),
+        *_settings(records),
         *_data(records),
         *_memory(records),
         *environment_notes(places.words),
-        *machines([record.provenance for record in records], places.labels),
+        *machines(records, places.labels),
     ]
 
 
@@ -51,7 +53,45 @@ def _seeds(count: int) -> list[str]:
     ]
 
 
-def _tuning(records: Sequence[Record]) -> list[str]:
+def _searches(records: Sequence[Record]) -> list[str]:
+    """A sentence on each way in which `rbench tune` searched, with what it found for each method."""
+    distinct = {record.tuning.model_dump_json(): record.tuning for record in records if record.tuning is not None}
+    searches = grouped(distinct.values(), _how_searched)
+    notes = [f"{how} {'; '.join(map(_what_found, found))}." for how, found in searches.items()]
+    tried = {(r.training.seed, seed) for r in records if r.tuning for seed in (r.tuning.seed, *r.tuning.confirming)}
+    if seen := sorted(own for own, seed in tried if own == seed):
+        notes.append(f"Seed {seen[0]} is also that of the trials.")
+    return notes
+
+
+def _how_searched(tuned: Tuned) -> str:
+    """How settings were searched, and the best of the trials confirmed."""
+    judged_by = tuned.figure.replace("_", " ")
+    place = f"{tuned.backend} {tuned.dtype}" + (f" on {tuned.device}" if tuned.device else "")
+    confirmed = ""
+    if tuned.confirmed:
+        seeds = ", ".join(map(str, tuned.confirming))
+        confirmed = f", the best {tuned.confirmed} run again on seeds {seeds} and chosen among by the mean"
+    return (
+        f"Tuned by rbench tune on {tuned.task}, {tuned.trials} trials per method, the best {judged_by} on a validation "
+        f"split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}"
+        f"{confirmed}:"
+    )
+
+
+def _what_found(tuned: Tuned) -> str:
+    """A method, its search space, failures, seconds and best figure."""
+    space = ", ".join(f"{key} {words}" for key, words in tuned.space.items())
+    failed = ", ".join(f"{count} {status}" for status, count in tuned.failures.items()) or "none failed"
+    if tuned.score is None:
+        reached = "nothing found"
+    else:
+        figure = judged(tuned.figure)
+        reached = f"{figure.unit.write(figure.minimised(tuned.score))} {figure.unit.symbol}".rstrip()
+    return f"{tuned.method} ({space}): {failed}, {significant(tuned.seconds)} s, {reached}"
+
+
+def _settings(records: Sequence[Record]) -> list[str]:
     """How the settings were found: a suite's own, or given by the user."""
     notes = []
     for name in dict.fromkeys(record.cell.suite for record in records):
@@ -93,25 +133,18 @@ def _data(records: Sequence[Record]) -> list[str]:
 
 def _memory(records: Sequence[Record]) -> list[str]:
     """Why peak memory is missing where it could not be measured, each reason with its methods."""
-    found: dict[str, dict[str, None]] = {}
-    for record in records:
-        if record.memory_reason:
-            found.setdefault(record.memory_reason, {})[f"{record.training.method} on {record.training.task}"] = None
-    return [f"No peak memory of {'; '.join(cells)}: {reason}." for reason, cells in found.items()]
+    cells = [(r.memory_reason, f"{r.training.method} on {r.training.task}") for r in records if r.memory_reason]
+    found = grouped(dict.fromkeys(cells), itemgetter(0))
+    return [f"No peak memory of {'; '.join(cell for _, cell in own)}: {reason}." for reason, own in found.items()]
 
 
-def machines(known: Sequence[dict[str, Any]], labels: Sequence[str | None]) -> list[str]:
-    """A sentence on each machine and its software.
-
-    Args:
-        known: provenances; empty ones are left out.
-        labels: the letter of each environment, None where all agree.
-    """
+def machines(records: Sequence[Record], labels: Sequence[str | None]) -> list[str]:
+    """A sentence on each machine and its software, after the letter of each record's environment, if it has one."""
+    known = [(label, record.provenance) for label, record in zip(labels, records, strict=True) if record.provenance]
     lines = (
         f"{f'{label}: ' if label else ''}{p.get('cpu') or 'CPU not known'}, {_source(p)}, "
         f"NumPy {p.get('libraries', {}).get('numpy')}."
-        for label, p in zip(labels, known, strict=True)
-        if p
+        for label, p in known
     )
     return list(dict.fromkeys(lines))
 

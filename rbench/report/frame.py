@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import itemgetter
 from statistics import median
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
@@ -16,7 +17,9 @@ from rbench.run import FIELDS, Record
 from rbench.spec import parse
 from rbench.train.cell import CELL_FIELDS
 
-Line: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 COMPETITION = [
     "suite", "task", "backend", "device", "dtype", "threads", "fixed", "budget", "dataset_official", "environment",
@@ -37,15 +40,15 @@ def rows(records: Sequence[Record]) -> pd.DataFrame:
     return frame.assign(environment=pd.Series(environments(records).labels, index=frame.index, dtype=object))
 
 
-def with_misses(row: Line) -> Line:
+def with_misses(row: Row) -> Row:
     """A row with infinite times to a missed target."""
     forever = {figure.name: math.inf for figure in TRAINING if figure.until_target}
     return row | forever if row.get("target_reached") is False else row
 
 
-def raw_rows(records: Sequence[Record]) -> list[Line]:
+def raw_rows(records: Sequence[Record]) -> list[Row]:
     """One plain row per record, with `FIELDS`, and `environment` in words where records differ in it."""
-    return environments(records).beside([[record.row()] for record in records])
+    return [record.row() | own for record, own in zip(records, environments(records).fields, strict=True)]
 
 
 def history(records: Sequence[Record]) -> pd.DataFrame:
@@ -54,11 +57,11 @@ def history(records: Sequence[Record]) -> pd.DataFrame:
     Where records differ in it, `environment` describes a record's environment in words.
     """
     lines = []
-    for record in records:
+    for record, own in zip(records, environments(records).fields, strict=True):
         row = record.row()
         cell = {name: row[name] for name in (*CELL_FIELDS, "dataset_sha256")}
-        lines.append([{**cell, **point} for point in record.history])
-    return pd.DataFrame(environments(records).beside(lines))
+        lines += [{**cell, **point, **own} for point in record.history]
+    return pd.DataFrame(lines)
 
 
 def name_of(spec: str) -> str:
@@ -99,8 +102,9 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         columns = [f"{figure.name}{end}" for figure in TRAINING for end in ("", "_low", "_high", "_mark")]
         return pd.DataFrame(columns=[*GROUP, "seeds", "status", "reason", *columns])
     lines = []
-    for competition in _grouped(lines_of(located(frame)), COMPETITION):
-        lines += _compared(sorted(_grouped(competition, ["method"]), key=lambda group: str(group[0]["method"])))
+    for competition in grouped(lines_of(located(frame)), itemgetter(*COMPETITION)).values():
+        methods = grouped(competition, itemgetter("method"))
+        lines += _compared([methods[name] for name in sorted(methods)])
     table = pd.DataFrame(lines)
     # pandas makes None among strings NaN.
     table["reason"] = table["reason"].astype(object).where(table["reason"].notna(), None)
@@ -113,22 +117,22 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order.index].reset_index(drop=True)
 
 
-def lines_of(frame: pd.DataFrame) -> list[Line]:
+def lines_of(frame: pd.DataFrame) -> list[Row]:
     """The rows of a frame by column; what is missing is None."""
     plain = frame.astype(object)
     lines: list[Any] = plain.where(plain.notna(), None).to_dict("records")
     return lines
 
 
-def _grouped(lines: Iterable[Line], names: Sequence[str]) -> list[list[Line]]:
-    """Lines grouped by the values of the names, in order of first appearance."""
-    found: dict[tuple[Any, ...], list[Line]] = {}
-    for line in lines:
-        found.setdefault(tuple(line[name] for name in names), []).append(line)
-    return list(found.values())
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by their key, in order of the first of each."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
-def _compared(groups: list[list[Line]]) -> list[Line]:
+def _compared(groups: list[list[Row]]) -> list[Row]:
     """A row per competing method, given the records of each."""
     lines = [_ends(group) for group in groups]
     for figure in TRAINING:
@@ -141,16 +145,14 @@ def _compared(groups: list[list[Line]]) -> list[Line]:
     return lines
 
 
-def _by_seed(group: Iterable[Line], figure: str) -> dict[int, float]:
+def _by_seed(group: Iterable[Row], figure: str) -> dict[int, float]:
     """A figure of the records that ended `ok` and have it, by increasing seed; the median of repeats."""
-    found: dict[int, list[float]] = {}
-    for line in group:
-        if line["status"] == "ok" and line[figure] is not None:
-            found.setdefault(line["seed"], []).append(float(line[figure]))
-    return {seed: median(values) for seed, values in sorted(found.items())}
+    known = (line for line in group if line["status"] == "ok" and line[figure] is not None)
+    by_seed = grouped(known, itemgetter("seed"))
+    return {seed: median(float(line[figure]) for line in by_seed[seed]) for seed in sorted(by_seed)}
 
 
-def _ends(group: list[Line]) -> Line:
+def _ends(group: list[Row]) -> Row:
     """The group of a method's records, and how they ended."""
     seeds = {line["seed"] for line in group}
     failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line["seed"]))

@@ -1,6 +1,5 @@
 """Records of run directories, and what is missing from them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rbench.errors import DataError
@@ -36,21 +35,13 @@ def load(directories: list[Path]) -> tuple[list[Record], list[str]]:
         warnings += [f"{words}: it is left out" for words in found.newer.values()]
         # In the order of the plan; cells of an earlier request into the same directory come after it.
         place = {key: index for index, key in enumerate(plan.cells if plan else ())}
-        order = sorted(range(len(keys)), key=lambda index: place.get(keys[index], len(place)))
-        records += [found.records[index] for index in order]
+        ordered = sorted(zip(keys, found.records, strict=True), key=lambda pair: place.get(pair[0], len(place)))
+        records += [record for _, record in ordered]
     return records, warnings
 
 
-def by_fields(records: Sequence[Record]) -> dict[tuple[str, ...], list[Record]]:
-    """Records by the fields of their rows, in order of the first of each."""
-    found: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        found.setdefault(record.cell.fields, []).append(record)
-    return found
-
-
 def _plan(directory: Path) -> tuple[RunFile | None, str]:
-    """A directory's plan; where that cannot be read None, and why, as the end of a sentence."""
+    """A directory's plan; where it cannot be read, None and the reason, as the end of a sentence."""
     try:
         return read_run_file(directory), ""
     except FileNotFoundError:

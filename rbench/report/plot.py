@@ -2,10 +2,13 @@
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rbench.errors import RbenchError
+from rbench.figures import PEAK_HOST, STEP_SECONDS
+from rbench.report.scaling import Series
 from rbench.text import visible
 
 if TYPE_CHECKING:
@@ -67,6 +70,36 @@ def save_plot(figure: "Figure", path: Path, dpi: int) -> None:
         raise _refusal(path, str(error)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def plot_sweeps(found: Sequence[Series], path: Path) -> None:
+    """Write a plot of time and memory over size, a column per sweep, both axes logarithmic.
+
+    Raises:
+        RbenchError: matplotlib is not installed, or the file cannot be written.
+    """
+    sweeps = list(dict.fromkeys(series.sweep for series in found))
+    places = list(dict.fromkeys(series.backend for series in found))
+    labels = list(dict.fromkeys(series.label for series in found))
+    picture = new_plot(3.4 * len(sweeps) + 1, 6.4)
+    axes = picture.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
+    for series in found:
+        look = {"color": f"C{labels.index(series.label)}", "markersize": 4, "linewidth": 1.3}
+        style = ("o-", "s--", "^:", "v-.")[places.index(series.backend) % 4]
+        label = plain_label(series.label) + (f", {series.backend}" if len(places) > 1 else "")
+        for part, drawn in zip(axes[:, sweeps.index(series.sweep)], (STEP_SECONDS, PEAK_HOST), strict=True):
+            sizes, values = series.points(drawn.name)
+            part.plot(sizes, values * drawn.unit.factor, style, label=label, **look)
+    for part in axes.flat:
+        part.set(xscale="log", yscale="log")
+        part.grid(visible=True, which="major", alpha=0.3)
+    for part, sweep in zip(axes[1], sweeps, strict=True):
+        part.set_xlabel({"n": "n, parameters", "d": "d, outputs", "depth": "layers"}.get(sweep, sweep))
+    axes[0, 0].set_ylabel(f"{STEP_SECONDS.unit.symbol} per step")
+    axes[1, 0].set_ylabel(f"peak {PEAK_HOST.unit.symbol}")
+    handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
+    picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
+    save_plot(picture, path, dpi=150)
 
 
 def plain_label(text: str) -> str:

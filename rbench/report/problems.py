@@ -40,11 +40,6 @@ class Problems:
     scores: pd.DataFrame
     left_out: tuple[str, ...]
 
-    @property
-    def tasks(self) -> list[str]:
-        """The tasks, in order of the records."""
-        return list(dict.fromkeys(self.scores.index.get_level_values("task")))
-
 
 def problems(records: Sequence[Record], by: By) -> list[Problems]:
     """The problems of each place where some task has the figure and some method was run on every task.
@@ -56,13 +51,14 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
     Raises:
         DataError: the data of a task are not the same in all records.
     """
-    frame = located(rows(records))
+    words = environments(records).words
+    frame = located(rows(records)).replace({"environment": words})
     for task, sums in several_data(frame).items():
         raise DataError(
             f"the data of {task} are not the same in all records (sha256 {' and '.join(sums)}): methods compete on the "
             "same data alone; take the runs of one of them, or give the task a fixed seed"
         )
-    words = environments(records).words
+    place = [name for name in PLACE if words or name != "environment"]
     found = []
     for _, here in frame.groupby(PLACE, sort=False, dropna=False):
         scored = [_scored(task, by) for _, task in here.groupby(TASK, sort=False)]
@@ -76,11 +72,7 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
         everywhere = matrix.notna().groupby(level="task").any().all()
         scores = matrix.loc[:, everywhere].dropna()
         if scores.size:
-            names = plain(here[PLACE].astype(object).iloc[0].to_dict())
-            if words:
-                names["environment"] = words[names["environment"]]
-            else:
-                del names["environment"]
+            names = plain(here[place].astype(object).iloc[0].to_dict())
             found.append(Problems(names, by, scores, tuple(matrix.columns[~everywhere])))
     return found
 
@@ -121,19 +113,15 @@ def place_columns(found: Sequence[Problems]) -> list[dict[str, str]]:
     return [{name: str(one.place[name] or "none") for name in several} for one in found]
 
 
-def place_tables(
-    found: Sequence[Problems], tables: Sequence[pd.DataFrame], notes: Sequence[list[str]], form: Look
-) -> str:
+def place_tables(found: Sequence[tuple[Problems, pd.DataFrame, list[str]]], form: Look) -> str:
     """A table for each place with its notes, as text.
 
     Args:
-        found: the problems of each table.
-        tables: of text, a row per method.
-        notes: sentences on each table.
+        found: of each place its problems, a table of text with a row per method, and sentences on it.
         form: how to write them.
     """
     parts = []
-    for one, place, table, said in zip(found, place_columns(found), tables, notes, strict=True):
+    for (one, table, said), place in zip(found, place_columns([one for one, *_ in found]), strict=True):
         lines = [{**place, "method": method, **row} for method, row in table.to_dict("index").items()]
         if one.left_out:
             said = [*said, f"Left out, as they were not run on every task: {', '.join(one.left_out)}."]

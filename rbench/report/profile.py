@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError
-from rbench.report.plot import check_plot, new_plot, plain_label, save_plot
+from rbench.report.plot import new_plot, plain_label, save_plot
 from rbench.report.problems import Problems, place_columns, place_tables, problems
 from rbench.report.table import Format, raw
 from rbench.run.record import Record
@@ -69,7 +69,7 @@ def render_profiles(records: Sequence[Record], form: Format) -> str:
         ]
         return raw(lines, form)
     tables = [profile(one.scores).rename(columns=_head).map("{:.2f}".format) for one in found]
-    return place_tables(found, tables, [[_note(one)] for one in found], form)
+    return place_tables([(one, table, [_note(one)]) for one, table in zip(found, tables, strict=True)], form)
 
 
 def _head(tau: float) -> str:
@@ -77,9 +77,10 @@ def _head(tau: float) -> str:
 
 
 def _note(found: Problems) -> str:
-    tasks = len(found.tasks)
+    count = found.scores.index.get_level_values("task").nunique()
+    tasks = "1 task" if count == 1 else f"{count} tasks"
     return (
-        f"Share of {len(found.scores)} problems, {tasks} task{'s' * (tasks > 1)} at each seed, where a method reached "
+        f"Share of {len(found.scores)} problems, {tasks} at each seed, where a method reached "
         "the target within so many times the quickest method's training seconds, or ever (Dolan and Moré 2002)."
     )
 
@@ -91,7 +92,6 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
         DataError: no task has a target.
         RbenchError: matplotlib is not installed, or the file cannot be written.
     """
-    check_plot(path)
     found = timed_problems(records)
     picture = new_plot(1.5 + 5.5 * len(found), 5)
     panels = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]
@@ -101,12 +101,8 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
         panel.set_title(plain_label(", ".join(f"{name} {value}" for name, value in place.items())), wrap=True)
     panels[0].set_ylabel("ρ(τ), share of problems solved")
     lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
-    picture.legend(
-        handles=[lines[plain_label(method)] for method in methods],
-        loc="outside lower center",
-        ncols=2,
-        fontsize="small",
-    )
+    handles = [lines[plain_label(method)] for method in methods]
+    picture.legend(handles=handles, loc="outside lower center", ncols=2, fontsize="small")
     save_plot(picture, path, dpi=110)
 
 

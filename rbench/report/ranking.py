@@ -79,7 +79,7 @@ def render_ranking(records: Sequence[Record], form: Format) -> str:
         raise DataError("nothing to rank: no method was run on every task, or none ended ok; rank fewer runs at a time")
     if form == "json" or form == "csv":
         return raw([line for one in found for line in _lines(one)], form)
-    return place_tables([one.problems for one in found], list(map(_table, found)), list(map(_notes, found)), form)
+    return place_tables([(one.problems, _table(one), _notes(one)) for one in found], form)
 
 
 def _table(found: Ranking) -> pd.DataFrame:

@@ -1,9 +1,9 @@
-"""Analysis of sweeps: how fast time and memory grow, where one method overtakes another, and a plot."""
+"""Analysis of sweeps: how fast time and memory grow, where one method overtakes another."""
 
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from pathlib import Path
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,26 +12,11 @@ from numpy.typing import ArrayLike
 
 from rbench.cost import network
 from rbench.figures import PEAK_HOST, STEP_SECONDS, significant
-from rbench.report.plot import new_plot, plain_label, save_plot
-from rbench.report.table import end_in_words
+from rbench.report.frame import Row, grouped
 from rbench.spec import parse
 
 FEWEST_POINTS = 3
 """Fewest points of a fit; two have no uncertainty."""
-
-
-class Exponent(NamedTuple):
-    """p of y = c xᵖ, by least squares of log y in log x.
-
-    Attributes:
-        value: p.
-        low: lower end of the 95 % interval, by Student's t over the residuals.
-        high: its upper end.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 class Series(NamedTuple):
@@ -47,39 +32,34 @@ class Series(NamedTuple):
     sweep: str
     backend: str
     label: str
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
     def points(self, figure: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Sizes, and a figure at each size where it is known and above 0."""
-        found = [(row["size"], row[figure]) for row in self.rows if row[figure]]
-        sizes, values = zip(*found, strict=True) if found else ((), ())
-        return np.asarray(sizes, float), np.asarray(values, float)
+        known = [row for row in self.rows if row[figure]]
+        return np.array([row["size"] for row in known], float), np.array([row[figure] for row in known], float)
 
 
-class Crossover(NamedTuple):
-    """The size from which one series lies below another.
-
-    Attributes:
-        size: the first such size.
-        everywhere: whether it lies below at every measured size.
-    """
-
-    size: float
-    everywhere: bool
-
-
-def series_of(rows: Iterable[dict[str, Any]]) -> list[Series]:
+def series_of(rows: Iterable[Row]) -> list[Series]:
     """The series of rows with `rbench.cost.COST_FIELDS`, in their order."""
     measured = [row for row in rows if row["sweep"] and row["status"] == "ok"]
-    labels = _labels(measured)
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in measured:
-        found.setdefault((row["sweep"], _place(row), labels[row["method"]]), []).append(row)
-    return [Series(*key, sorted(own, key=lambda row: row["size"])) for key, own in found.items()]
+    found = grouped(with_names(measured), lambda named: named[0])
+    return [Series(*names, sorted((row for _, row in own), key=itemgetter("size"))) for names, own in found.items()]
 
 
-def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
-    """The exponent over the largest decade of sizes; None with fewer than 3 points there."""
+def with_names(rows: Sequence[Row]) -> list[tuple[tuple[str, str, str], Row]]:
+    """Each row with the names of its series: what grows, the backend, and the method's label."""
+    labels = _labels(rows)
+    return [((row["sweep"], _place(row), labels[row["method"]]), row) for row in rows]
+
+
+def exponent(sizes: ArrayLike, values: ArrayLike) -> tuple[float, float, float] | None:
+    """p of y = c xᵖ over the largest decade of sizes x, by least squares of log y in log x.
+
+    Returns:
+        p, and the lower and upper end of its 95 % interval, by Student's t over the residuals; None with fewer than 3
+        points in that decade.
+    """
     from scipy import stats
 
     x, y = np.asarray(sizes, float), np.asarray(values, float)
@@ -90,10 +70,10 @@ def exponent(sizes: ArrayLike, values: ArrayLike) -> Exponent | None:
     # SciPy returns nan as the error of a constant, whose residuals are zero.
     error = 0.0 if np.isnan(fit.stderr) else float(fit.stderr)
     spread = float(stats.t.ppf(0.975, chosen.sum() - 2)) * error
-    return Exponent(float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread)
+    return float(fit.slope), float(fit.slope) - spread, float(fit.slope) + spread
 
 
-def paper_operations(row: dict[str, Any]) -> float:
+def paper_operations(row: Row) -> float:
     """The paper's operations per step: Σ_l n_l d² + d³ by Woodbury, and Σ_l n_l³ by inversion (arXiv 2603.03610)."""
     net, shape = network(row["network"])
     ((d,),) = net.out_space((shape,))  # type: ignore[misc]
@@ -102,11 +82,14 @@ def paper_operations(row: dict[str, Any]) -> float:
     return float(sum(n**3 if inverts else n * int(d or 0) ** 2 + int(d or 0) ** 3 for n in sizes))
 
 
-def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
+def crossover(first: Series, second: Series, figure: str) -> tuple[float, bool] | None:
     """The size from which the first series lies below the second, up to the largest that both have.
 
-    Between sizes, logarithms are interpolated linearly. None where the first lies above at the largest common size, or
-    there is no common size.
+    Between sizes, logarithms are interpolated linearly.
+
+    Returns:
+        That size, and whether the first series lies below at every common size; None where it lies above at the largest
+        common size, or there is no common size.
     """
     one, other = (dict(zip(*series.points(figure), strict=True)) for series in (first, second))
     common = sorted(set(one) & set(other))
@@ -115,31 +98,27 @@ def crossover(first: Series, second: Series, figure: str) -> Crossover | None:
         return None
     above = [index for index, gap in enumerate(gaps) if gap > 0]
     if not above:
-        return Crossover(common[0], everywhere=True)
+        return common[0], True
     before = above[-1]
     share = gaps[before] / (gaps[before] - gaps[before + 1])
     start, stop = math.log(common[before]), math.log(common[before + 1])
-    return Crossover(math.exp(start + share * (stop - start)), everywhere=False)
+    return math.exp(start + share * (stop - start)), False
 
 
 def exponent_table(found: Sequence[Series]) -> pd.DataFrame:
     """A row per series: sizes measured, and exponents of time, counted operations, the paper's count and memory."""
     lines = []
     for series in found:
-        sizes, _ = series.points(STEP_SECONDS.name)
+        sizes, seconds = series.points(STEP_SECONDS.name)
         papers = [paper_operations(row) for row in series.rows]
-        lines.append(
-            {
-                "grows": series.sweep,
-                "backend": series.backend,
-                "solver": series.label,
-                "measured": f"{sizes.min():,.0f}–{sizes.max():,.0f}",
-                "time": _exponent_words(exponent(*series.points(STEP_SECONDS.name))),
-                "counted": _slope(exponent(*series.points("operations"))),
-                "paper": _slope(exponent([row["size"] for row in series.rows], papers)),
-                "memory": _exponent_words(exponent(*series.points(PEAK_HOST.name))),
-            }
-        )
+        names = {"grows": series.sweep, "backend": series.backend, "solver": series.label}
+        exponents = {
+            "time": _written(exponent(sizes, seconds), interval=True),
+            "counted": _written(exponent(*series.points("operations")), interval=False),
+            "paper": _written(exponent([row["size"] for row in series.rows], papers), interval=False),
+            "memory": _written(exponent(*series.points(PEAK_HOST.name)), interval=True),
+        }
+        lines.append({**names, "measured": f"{sizes.min():,.0f}–{sizes.max():,.0f}", **exponents})
     return pd.DataFrame(lines)
 
 
@@ -160,73 +139,12 @@ def crossover_table(found: Sequence[Series]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def sweep_tables(rows: Sequence[dict[str, Any]]) -> list[pd.DataFrame]:
-    """A table per sweep and backend: a row per size, with time and memory of each method."""
-    labels = _labels(rows)
-    tables = []
-    for sweep, place in dict.fromkeys((row["sweep"], _place(row)) for row in rows):
-        own = [row for row in rows if (row["sweep"], _place(row)) == (sweep, place)]
-        lines: dict[int, dict[str, str]] = {}
-        for row in own:
-            line = lines.setdefault(row["size"], {sweep: f"{row['size']:,}", "backend": place})
-            line[labels[row["method"]]] = _cell(row)
-        tables.append(pd.DataFrame([lines[size] for size in sorted(lines)]).fillna("–"))
-    return tables
-
-
-def endings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Where each series ends early, and why."""
-    labels = _labels(rows)
-    ends: dict[tuple[str, str, str], str] = {}
-    for row in rows:
-        if row["status"] != "ok":
-            key = (row["sweep"], _place(row), labels[row["method"]])
-            words = f"no figure from {row['sweep']} = {row['size']:,} on: {end_in_words(row)}."
-            ends.setdefault(key, f"{key[2]}, {key[1]}: {words}")
-    return list(ends.values())
-
-
-def plot_sweeps(found: Sequence[Series], path: Path) -> None:
-    """Write a plot of time and memory over size, a column per sweep, both axes logarithmic.
-
-    Raises:
-        RbenchError: matplotlib is not installed, or the file cannot be written.
-    """
-    sweeps = list(dict.fromkeys(series.sweep for series in found))
-    places = list(dict.fromkeys(series.backend for series in found))
-    labels = list(dict.fromkeys(series.label for series in found))
-    picture = new_plot(3.4 * len(sweeps) + 1, 6.4)
-    axes = picture.subplots(2, len(sweeps), squeeze=False, sharex="col", sharey="row")
-    titles = {STEP_SECONDS: f"{STEP_SECONDS.unit.symbol} per step", PEAK_HOST: f"peak {PEAK_HOST.unit.symbol}"}
-    for row, (drawn, title) in enumerate(titles.items()):
-        for column, sweep in enumerate(sweeps):
-            part = axes[row][column]
-            for series in found:
-                if series.sweep == sweep:
-                    sizes, values = series.points(drawn.name)
-                    label = plain_label(series.label) + (f", {series.backend}" if len(places) > 1 else "")
-                    style = ("o-", "s--", "^:", "v-.")[places.index(series.backend) % 4]
-                    colour = f"C{labels.index(series.label)}"
-                    part.plot(
-                        sizes, values * drawn.unit.factor, style, color=colour, label=label, markersize=4, linewidth=1.3
-                    )
-            part.set(xscale="log", yscale="log")
-            part.grid(visible=True, which="major", alpha=0.3)
-            if row == 1:
-                part.set_xlabel({"n": "n, parameters", "d": "d, outputs", "depth": "layers"}.get(sweep, sweep))
-            if column == 0:
-                part.set_ylabel(title)
-    handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
-    picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
-    save_plot(picture, path, dpi=150)
-
-
-def _place(row: dict[str, Any]) -> str:
+def _place(row: Row) -> str:
     """Backend, device, dtype and environment in words."""
     return " ".join(row[name] for name in ("backend", "device", "dtype", "environment") if row.get(name))
 
 
-def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _labels(rows: Sequence[Row]) -> dict[str, str]:
     """Each method's label: the values of the settings in which methods differ, or its name where none do."""
     parsed = {spec: parse(spec) for spec in dict.fromkeys(row["method"] for row in rows)}
     keys = dict.fromkeys(key for _, settings in parsed.values() for key in settings)
@@ -237,24 +155,16 @@ def _labels(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _exponent_words(found: Exponent | None) -> str:
-    return "–" if found is None else f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
-
-
-def _slope(found: Exponent | None) -> str:
-    return "–" if found is None else f"{found.value:.2f}"
+def _written(found: tuple[float, float, float] | None, *, interval: bool) -> str:
+    if found is None:
+        return "–"
+    p, low, high = found
+    return f"{p:.2f} ({low:.2f}–{high:.2f})" if interval else f"{p:.2f}"
 
 
 def _lower(one: Series, other: Series, figure: str) -> str:
     for first, second in ((one, other), (other, one)):
-        found = crossover(first, second, figure)
-        if found is not None:
-            return f"{first.label}" + (" at every size" if found.everywhere else f" from {significant(found.size)} on")
+        if found := crossover(first, second, figure):
+            size, everywhere = found
+            return first.label + (" at every size" if everywhere else f" from {significant(size)} on")
     return "no size in common"
-
-
-def _cell(row: dict[str, Any]) -> str:
-    if row["status"] != "ok":
-        return "–"
-    known = [figure for figure in (STEP_SECONDS, PEAK_HOST) if row[figure.name] is not None]
-    return ", ".join(f"{figure.unit.write(row[figure.name])} {figure.unit.symbol}" for figure in known)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rbench.figures import TRAINING, Figure, columns
 from rbench.report.environments import environments
-from rbench.report.frame import history, lines_of, raw_rows, rows, several_data, summary
+from rbench.report.frame import history, raw_rows, rows, several_data, summary
 from rbench.run.record import Record, plain
 from rbench.text import csv, html, json_text, latex, markdown, paragraph
 
@@ -59,10 +59,10 @@ def render(records: Sequence[Record], form: Format) -> str:
 def render_history(records: list[Record], form: Literal["csv", "json"]) -> str:
     """Every evaluation of the records as text."""
     frame = history(records)
-    return csv_text(frame) if form == "csv" else raw(lines_of(frame), form)
+    return csv_text(frame) if form == "csv" else raw(frame.to_dict("records"), form)
 
 
-def raw(lines: Sequence[dict[str, Any]], form: Literal["csv", "json"]) -> str:
+def raw(lines: Sequence[dict[Any, Any]], form: Literal["csv", "json"]) -> str:
     """Lines of data as text; numbers that are not finite become null."""
     lines = [plain(line) for line in lines]
     return json_text(lines) if form == "json" else csv_text(pd.DataFrame(lines))

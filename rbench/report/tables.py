@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -11,37 +11,27 @@ from rbench.figures import significant
 from rbench.report.cost import cost_footnotes, cost_rows, render_costs
 from rbench.report.environments import environment_notes, environments
 from rbench.report.footnotes import footnotes, machines
-from rbench.report.frame import raw_rows
-from rbench.report.load import by_fields
+from rbench.report.frame import grouped, raw_rows
 from rbench.report.table import Format, raw, render, written, written_notes
 from rbench.run.record import Record, plain
 from rbench.text import json_text
 from rbench.train.cell import FIELDS
 
-
-class Kind(NamedTuple):
-    """How rows of one kind are shown.
-
-    Attributes:
-        render: makes the table of records in a form.
-        notes: makes the sentences below it.
-    """
-
-    render: Callable[[list[Record], Format], str]
-    notes: Callable[[list[Record]], list[str]]
+Kind: TypeAlias = tuple[Callable[[list[Record], Format], str], Callable[[list[Record]], list[str]]]
+"""How rows of one kind are shown: makes the table of records in a form, and the sentences below it."""
 
 
 def render_tables(records: Sequence[Record], form: Format) -> str:
     """The tables as text, with notes except in `csv` and `json`; `json` is one list of all rows."""
-    groups = by_fields(records) or {FIELDS: []}
-    parts = [(KINDS.get(fields, OTHER), own) for fields, own in groups.items()]
-    texts = [kind.render(own, form) for kind, own in parts]
+    texts = []
+    for fields, own in (grouped(records, lambda record: record.cell.fields) or {FIELDS: []}).items():
+        render_kind, notes = KINDS.get(fields, OTHER)
+        texts.append(render_kind(own, form))
+        if form != "csv" and form != "json":
+            texts.append(written_notes(notes(own), form))
     if form == "json":
         return json_text([row for text in texts for row in json.loads(text)])
-    if form == "csv":
-        return "\n\n".join(texts)
-    notes = [written_notes(kind.notes(own), form) for kind, own in parts]
-    return "\n\n".join(f"{text}\n\n{own}" for text, own in zip(texts, notes, strict=True))
+    return "\n\n".join(texts)
 
 
 def _render_other(records: list[Record], form: Format) -> str:
@@ -63,11 +53,11 @@ def _word(value: Any) -> str:
 
 def _other_notes(records: list[Record]) -> list[str]:
     labels, words = environments(records)
-    return [*environment_notes(words), *machines([record.provenance for record in records], labels)]
+    return [*environment_notes(words), *machines(records, labels)]
 
 
-KINDS = {
-    FIELDS: Kind(render, footnotes),
-    COST_FIELDS: Kind(lambda records, form: render_costs(cost_rows(records), form), cost_footnotes),
+KINDS: dict[tuple[str, ...], Kind] = {
+    FIELDS: (render, footnotes),
+    COST_FIELDS: (lambda records, form: render_costs(cost_rows(records), form), cost_footnotes),
 }
-OTHER = Kind(_render_other, _other_notes)
+OTHER: Kind = _render_other, _other_notes
