@@ -5,7 +5,7 @@ Figures of two environments are in separate rows: no median, rank or profile mix
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rbench.run.record import Record
 
