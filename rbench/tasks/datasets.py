@@ -2,8 +2,7 @@
 
 from rbench.errors import DataError
 from rbench.names import unknown
-from rbench.tasks import files
-from rbench.tasks.files import File, FileSet, FileStatus
+from rbench.tasks.files import File, FileSet
 
 MNIST = FileSet(
     name="mnist",
@@ -65,25 +64,12 @@ CIFAR10 = FileSet(
 DATASETS: dict[str, FileSet] = {dataset.name: dataset for dataset in (MNIST, CIFAR10)}
 
 
-def status(name: str) -> list[FileStatus]:
-    """The status on this machine of each file of the data set called `name`; fetches nothing.
+def find(name: str) -> FileSet:
+    """The data set called `name`.
 
     Raises:
-        DataError: no such data set.
+        DataError: there is none.
     """
-    return files.status(_find(name))
-
-
-def fetch(name: str) -> list[FileStatus]:
-    """Fetch the absent files of the data set called `name`, and return the status of all.
-
-    Raises:
-        DataError: no such data set, or a file cannot be fetched.
-    """
-    return files.fetch(_find(name))
-
-
-def _find(name: str) -> FileSet:
     if name not in DATASETS:
         raise DataError(unknown("data set", name, DATASETS))
     return DATASETS[name]

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,23 +76,6 @@ class FileSet:
 
 
 @dataclass(frozen=True)
-class Content:
-    """The content of a file.
-
-    Attributes:
-        path: where it was read.
-        data: the uncompressed bytes.
-        sha256: SHA-256 of `data`.
-        official: whether that is the published checksum.
-    """
-
-    path: Path
-    data: bytes
-    sha256: str
-    official: bool
-
-
-@dataclass(frozen=True)
 class FileStatus:
     """The status of a file on this machine.
 
@@ -101,37 +83,44 @@ class FileStatus:
         file: its name.
         path: where it is; None if absent.
         sha256: SHA-256 of its uncompressed content; None if absent or damaged.
-        official: whether that is the published checksum.
-        problem: what is wrong, in words; None if nothing is.
+        problem: in words, why it is not the published file; None if it is.
     """
 
     file: str
     path: Path | None
     sha256: str | None
-    official: bool
     problem: str | None
 
+    @property
+    def official(self) -> bool:
+        """Whether its content is the published one."""
+        return self.problem is None
 
-def read(files: FileSet, allow_unofficial: bool) -> list[Content]:
+
+def read(files: FileSet, allow_unofficial: bool) -> tuple[list[tuple[Path, bytes]], str, bool]:
     """Read every file, fetching those that are absent.
 
-    Args:
-        files: the data set.
-        allow_unofficial: accept content that is not the published one.
+    Returns:
+        For each file its path and its uncompressed content; the SHA-256 of their checksums, concatenated as hexadecimal
+        ASCII digits; and whether all are the published ones.
 
     Raises:
-        DataError: a file is absent and cannot be fetched, is damaged, or is not the published one.
+        DataError: a file is absent and cannot be fetched, is damaged, or is not the published one and
+            `allow_unofficial` is not set.
     """
-    contents = []
+    contents, sums, official = [], hashlib.sha256(), True
     for file in files.files:
-        content = _read(file, _locate(files, file) or _download(files, file))
-        if not content.official and not allow_unofficial:
+        path = _locate(files, file) or _download(files, file)
+        data, state = _read(file, path)
+        if not state.official and not allow_unofficial:
             raise DataError(
-                f"{_difference(file, content)}. Replace or remove it, or pass --unofficial-data "
+                f"{state.problem}. Replace or remove it, or pass --unofficial-data "
                 "(allow_unofficial=True), which marks every record"
             )
-        contents.append(content)
-    return contents
+        contents.append((path, data))
+        sums.update(str(state.sha256).encode())
+        official = official and state.official
+    return contents, sums.hexdigest(), official
 
 
 def status(files: FileSet) -> list[FileStatus]:
@@ -149,11 +138,6 @@ def fetch(files: FileSet) -> list[FileStatus]:
         if _locate(files, file) is None:
             _download(files, file)
     return status(files)
-
-
-def sum_of_sums(contents: Sequence[Content]) -> str:
-    """SHA-256 of the contents' checksums, concatenated as hexadecimal ASCII digits."""
-    return hashlib.sha256("".join(content.sha256 for content in contents).encode()).hexdigest()
 
 
 def given_folder() -> Path | None:
@@ -180,13 +164,11 @@ def given_folder() -> Path | None:
 def _status(files: FileSet, file: File) -> FileStatus:
     path = _locate(files, file)
     if path is None:
-        return FileStatus(file.name, None, None, False, "absent")
+        return FileStatus(file.name, None, None, "absent")
     try:
-        content = _read(file, path)
+        return _read(file, path)[1]
     except DataError as error:
-        return FileStatus(file.name, path, None, False, str(error))
-    problem = None if content.official else _difference(file, content)
-    return FileStatus(file.name, path, content.sha256, content.official, problem)
+        return FileStatus(file.name, path, None, str(error))
 
 
 def _locate(files: FileSet, file: File) -> Path | None:
@@ -196,21 +178,20 @@ def _locate(files: FileSet, file: File) -> Path | None:
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def _read(file: File, path: Path) -> Content:
+def _read(file: File, path: Path) -> tuple[bytes, FileStatus]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             data = stream.read()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or cannot be read: {error}. Remove or replace it") from error
     sha256 = hashlib.sha256(data).hexdigest()
-    return Content(path, data, sha256, sha256 == file.content_sha256)
-
-
-def _difference(file: File, content: Content) -> str:
-    return (
-        f"{content.path} is not the published {file.name}: the sha256 of its content is {content.sha256}, "
-        f"officially {file.content_sha256}"
-    )
+    problem = None
+    if sha256 != file.content_sha256:
+        problem = (
+            f"{path} is not the published {file.name}: the sha256 of its content is {sha256}, "
+            f"officially {file.content_sha256}"
+        )
+    return data, FileStatus(file.name, path, sha256, problem)
 
 
 def _download(files: FileSet, file: File) -> Path:
