@@ -107,10 +107,9 @@ def check_numbers(array: np.ndarray[Any, Any], name: str, dtype: str, bounds: Bo
 
 def _refuse_masks(values: Any, name: str) -> None:
     """Raise for a masked array, or a list of them: NumPy would read masked entries as if they were not masked."""
-    first = values[0] if isinstance(values, list | tuple) and values else values
-    if isinstance(first, int | float):
-        return
     parts = values if isinstance(values, list | tuple) else [values]
+    if parts and isinstance(parts[0], int | float):
+        return
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise DtypeError(
             f"{name} is a masked array, and masks are not supported; leave out the rows that are masked, or give "

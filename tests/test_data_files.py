@@ -29,7 +29,7 @@ def sha(data):
 
 
 def as_file(name, content):
-    return File(name, f"{name}.gz", sha(gzip.compress(content, mtime=0)), sha(content))
+    return File(name, sha(gzip.compress(content, mtime=0)), sha(content))
 
 
 def idx_bytes(array):

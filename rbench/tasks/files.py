@@ -25,13 +25,11 @@ class File:
 
     Attributes:
         name: name of the uncompressed file.
-        archive: published name of the compressed file, or of the tar archive that holds it.
-        archive_sha256: SHA-256 that a download of the published file must have.
+        archive_sha256: SHA-256 that a download must have: of the compressed file, or of the archive that holds it.
         content_sha256: SHA-256 of the content, which makes a copy official however it is compressed.
     """
 
     name: str
-    archive: str
     archive_sha256: str
     content_sha256: str
 
@@ -42,14 +40,16 @@ class FileSet:
 
     Attributes:
         name: name of the data set, and of its folder.
-        address: public address that the archives' names are added to.
+        address: public address that the name of what is published is added to.
         files: in the order in which their reader wants them.
-        folder: folder that the archive of all files unpacks to; empty if every file is published by itself.
+        archive: name of the tar archive that holds all files; empty if each is published by itself, as `name.gz`.
+        folder: folder that the archive unpacks to.
     """
 
     name: str
     address: str
     files: tuple[File, ...]
+    archive: str = ""
     folder: str = ""
 
     @property
@@ -172,7 +172,7 @@ def _status(files: FileSet, file: File) -> FileStatus:
 
 
 def _locate(files: FileSet, file: File) -> Path | None:
-    names = (file.name,) if files.folder else (file.archive, file.name)
+    names = (file.name,) if files.archive else (f"{file.name}.gz", file.name)
     candidates = [folder / name for folder in files.folders for name in names]
     # Unlike Path.is_file, this is False for a file in a folder that may not be read.
     return next((path for path in candidates if os.path.isfile(path)), None)
@@ -196,11 +196,13 @@ def _read(file: File, path: Path) -> tuple[bytes, FileStatus]:
 
 def _download(files: FileSet, file: File) -> Path:
     """Fetch into the cache, with all other files of the archive; if interrupted, leave no partial file there."""
-    url, cache = files.address + file.archive, files.cache
+    published = files.archive or f"{file.name}.gz"
+    url = files.address + published
+    cache = files.cache
     try:
         if cache is None:
             raise FileNotFoundError("there is no home directory to keep it in; set HOME or XDG_CACHE_HOME")
-        if not files.folder:
+        if not files.archive:
             return archive.fetch(url, file.archive_sha256, cache, TIMEOUT_SECONDS)
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache) as scratch:
@@ -209,9 +211,9 @@ def _download(files: FileSet, file: File) -> Path:
         return cache / file.name
     except (OSError, ValueError) as error:
         unset = "" if os.environ.get("RBENCH_DATA") else " (RBENCH_DATA is not set)"
-        wanted = f"{files.folder}/{file.name}" if files.folder else f"{files.name}/{file.archive}"
+        wanted = f"{files.folder}/{file.name}" if files.archive else f"{files.name}/{published}"
         raise DataError(
-            f"{files.name}: {file.name if files.folder else file.archive} is absent and could not be fetched.\n"
+            f"{files.name}: {file.name if files.archive else published} is absent and could not be fetched.\n"
             f"  looked in: {', '.join(map(str, files.folders)) or 'no folder'}{unset}\n"
             f"  tried: {url}: {type(error).__name__}: {error}\n"
             f"Go online and run `rbench data fetch {files.name}`, or set RBENCH_DATA to a folder that holds {wanted}"
