@@ -30,17 +30,16 @@ if TYPE_CHECKING:
     )
     from rbench.plugins import get_backend
 
-_HOME = {
-    "rbench.api": ("layer_metrics", "loss_gradient", "riemannian_gradient"),
-    "rbench.backend": ("Backend", "BackendPlugin"),
-    "rbench.hookspecs": ("hookimpl",),
-    "rbench.modules": (
-        "GELU", "Add", "AvgPool2d", "Conv2d", "Copy", "Exp", "Flatten", "Identity", "Linear", "MaxPool2d", "Module",
-        "ReLU", "ScaleShift", "Sigmoid", "Tanh",
-    ),
-    "rbench.plugins": ("get_backend",),
-}  # fmt: skip
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
+_OUTSIDE_MODULES = {
+    "Backend": "backend",
+    "BackendPlugin": "backend",
+    "get_backend": "plugins",
+    "hookimpl": "hookspecs",
+    "layer_metrics": "api",
+    "loss_gradient": "api",
+    "riemannian_gradient": "api",
+}
+"""Where a public name is defined, if not in `rbench.modules`."""
 
 __all__ = [
     "GELU",
@@ -74,8 +73,8 @@ except PackageNotFoundError:  # the source tree without an installation
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(import_module(_WHERE[name]), name)
+    if name in __all__:
+        return getattr(import_module(f"rbench.{_OUTSIDE_MODULES.get(name, 'modules')}"), name)
     raise AttributeError(f"module 'rbench' has no attribute {name!r}")
 
 

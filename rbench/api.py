@@ -1,14 +1,13 @@
 """The mathematics as three functions: the gradient, the Riemannian gradient, and the layer metrics themselves."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rbench.backend import Array, Backend
-from rbench.checks import check_backend, check_inputs, check_params, check_targets, outputs
+from rbench.backend import Backend
+from rbench.checks import check_backend, check_data
 from rbench.errors import CapacitanceError, MetricError, NotFiniteError
-from rbench.losses import Loss, get_loss
+from rbench.losses import get_loss
 from rbench.metrics import (
     TREATMENTS,
     Mass,
@@ -52,8 +51,9 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
     """
     backend = check_backend(backend, params)
     with backend.inference():
-        checked = _check(net, params, x, y, get_loss(loss), backend)
-        _, pulled = pull_gradient(backend, net, params, checked.loss, checked.x, checked.y)
+        chosen = get_loss(loss)
+        wires, targets, _ = check_data(backend, net, params, chosen, x, y)
+        _, pulled = pull_gradient(backend, net, params, chosen, wires, targets)
         return gradient_blocks(backend, net.layers, pulled)
 
 
@@ -142,19 +142,6 @@ def layer_metrics(
     return [backend.to_numpy(metric).astype(np.float64) for metric in metrics]
 
 
-@dataclass(frozen=True)
-class _Checked:
-    loss: Loss
-    x: tuple[Array, ...]
-    y: Array
-
-
-def _check(net: Module, params: Params, x: Any, y: Any, loss: Loss, backend: Backend) -> _Checked:
-    check_params(backend, net, params)
-    wires = check_inputs(backend, net, x)
-    return _Checked(loss, wires, check_targets(backend, net, loss, wires, y))
-
-
 def _pull(
     net: Module,
     params: Params,
@@ -174,13 +161,12 @@ def _pull(
     check_seed(seed)
     loss = get_loss(loss_name)
     metric = get_output_metric(output_metric, rank)
-    checked = _check(net, params, x, y, loss, backend)
+    wires, targets, d = check_data(backend, net, params, loss, x, y)
     masses = layer_masses(backend, net.layers, mass)
     check_solver(solver, masses)
     noise = None
     if metric.samples:
-        d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in checked.x))
-        draws = loss.noise(generator(seed, "samples"), checked.x[0].shape[0], metric.samples, d)
+        draws = loss.noise(generator(seed, "samples"), wires[0].shape[0], metric.samples, d)
         noise = backend.asarray(draws)
-    _, pulled = pull_metric(backend, net, params, loss, metric, batch, checked.x, checked.y, noise)
+    _, pulled = pull_metric(backend, net, params, loss, metric, batch, wires, targets, noise)
     return pulled, masses

@@ -38,10 +38,8 @@ _EVERYWHERE = frozenset(np.dtype(character) for character in "?bBhHiIqQefd")
 def read(values: Any, name: str, to_numpy: Callable[[Any], np.ndarray[Any, Any]] = np.asarray) -> np.ndarray[Any, Any]:
     """Values as a NumPy array of real numbers.
 
-    Args:
-        values: a NumPy array, or whatever can be read as one: nested lists, a pandas column, an array of a library.
-        name: name of the values, for messages.
-        to_numpy: reads a library's own arrays.
+    Values are whatever can be read as one: nested lists, a pandas column, or an array of a library, which `to_numpy`
+    reads. Messages call them `name`.
 
     Raises:
         DtypeError: they are not a dense array of real numbers, or are masked.
@@ -83,15 +81,9 @@ def laid_out(values: Any) -> np.ndarray[Any, Any]:
 
 
 def check_numbers(array: np.ndarray[Any, Any], name: str, dtype: str, bounds: Bounds = ANY_NUMBER) -> None:
-    """Raise unless all numbers are finite, also in a dtype, and within bounds.
+    """Raise unless all numbers of an array are finite, also in the dtype of the computation, and within bounds.
 
     If they are, this takes one pass over the array and no memory.
-
-    Args:
-        array: of real numbers.
-        name: of the array, for the message.
-        dtype: the dtype of the computation.
-        bounds: where they must lie.
 
     Raises:
         RangeError: the message names the first wrong number and its place.
@@ -115,10 +107,9 @@ def check_numbers(array: np.ndarray[Any, Any], name: str, dtype: str, bounds: Bo
 
 def _refuse_masks(values: Any, name: str) -> None:
     """Raise for a masked array, or a list of them: NumPy would read masked entries as if they were not masked."""
-    first = values[0] if isinstance(values, list | tuple) and values else values
-    if isinstance(first, int | float):
-        return
     parts = values if isinstance(values, list | tuple) else [values]
+    if parts and isinstance(parts[0], int | float):
+        return
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise DtypeError(
             f"{name} is a masked array, and masks are not supported; leave out the rows that are masked, or give "

@@ -205,11 +205,7 @@ class Backend(ABC):
     def add_scaled(self, x: Array, scale: Array | float, y: Array, *, spare: bool = False) -> Array:
         """x + scale · y, for arrays of one shape: updates consist of it, so use one pass if the library has it.
 
-        Args:
-            x: the first array.
-            scale: a number.
-            y: the second array.
-            spare: whether x is not needed any more, so that its memory may hold the result.
+        Where x is `spare`, not needed any more, its memory may hold the result.
         """
         return x + scale * y
 
@@ -218,12 +214,7 @@ class Backend(ABC):
         return vectors @ vectors.T
 
     def outer_sums(self, one: Array, other: Array) -> Array:
-        """Σ_t one[s, t] ⊗ other[s, t], (samples, a, b).
-
-        Args:
-            one: (samples, positions, a).
-            other: (samples, positions, b).
-        """
+        """Σ_t one[s, t] ⊗ other[s, t], (samples, a, b), for (samples, positions, a) and (samples, positions, b)."""
         return self.xp.permute_dims(one, (0, 2, 1)) @ other
 
     def patches(self, images: Array, window: Window) -> Array:

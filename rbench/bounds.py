@@ -17,15 +17,10 @@ MOST_SHOWN = 10**18
 
 
 def check_count(count: int, most: int, what: str = "cells") -> None:
-    """Raise for a request of too many cells, before they are made.
-
-    Args:
-        count: how many it would make, at most.
-        most: how many it may make.
-        what: what they are called in the message.
+    """Raise for a request of too many cells, before they are made; the message calls them `what`.
 
     Raises:
-        SpecError: there are more.
+        SpecError: `count` is more than `most`.
     """
     if count > most:
         raise SpecError(
@@ -35,11 +30,7 @@ def check_count(count: int, most: int, what: str = "cells") -> None:
 
 
 def check_at_once(threads: int | None, jobs: int = 1) -> None:
-    """Raise for more threads or cells at once than this machine can use.
-
-    Args:
-        threads: threads per cell, or None.
-        jobs: cells at once.
+    """Raise for more threads per cell, or more cells at once, than this machine can use.
 
     Raises:
         SpecError: either exceeds both the machine's cores and `MOST_THREADS`.
@@ -52,15 +43,10 @@ def check_at_once(threads: int | None, jobs: int = 1) -> None:
 
 
 def check_bytes(what: str, needed: int, way_out: str) -> None:
-    """Raise if something cannot fit into this machine's memory, before any of it is made.
-
-    Args:
-        what: the things that take the memory, for the message.
-        needed: bytes that it takes, at least.
-        way_out: what to do instead.
+    """Raise if things that take `needed` bytes at least cannot fit into this machine's memory, before they are made.
 
     Raises:
-        SpecError: the machine has less memory; the message holds both figures.
+        SpecError: the machine has less memory; the message names the things and the way out, and holds both figures.
     """
     there = psutil.virtual_memory().total
     if needed > there:

@@ -1,8 +1,8 @@
 """Models that report errors in rbench's own words: the setting, the value given and what it should be."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -52,7 +52,8 @@ def _refusal(model: type[Checked], error: ValidationError, given: Mapping[str, A
         return f"{name} needs a value for {key}"
     if first["type"] == "tuple_type":
         words = "give a list"
-    near = did_you_mean(given[key], _words(fields.get(key))) if isinstance(given.get(key), str) else ""
+    taken = [leaf for leaf in _leaves(fields.get(key)) if isinstance(leaf, str)]
+    near = did_you_mean(given[key], taken) if isinstance(given.get(key), str) else ""
     return f"{name}: " + (f"{key}={shown(given[key])}: " if key in given else "") + words + near
 
 
@@ -61,24 +62,19 @@ def _numbers(model: type[Checked]) -> tuple[str, ...]:
     """Names of the fields, and their aliases, that take a number and no bool."""
     found = []
     for name, field in model.model_fields.items():
-        kinds = _leaves(field.annotation)
+        kinds = set(_leaves(field.annotation))
         if {int, float} & kinds and bool not in kinds:
             found += [name, *([field.alias] if field.alias else [])]
     return tuple(found)
 
 
-def _leaves(annotation: Any) -> set[Any]:
-    """The plain types that an annotation is made of."""
-    parts = () if get_origin(annotation) is Literal else get_args(annotation)
-    leaves: set[Any] = set().union(*map(_leaves, parts)) if parts else {annotation}
-    return leaves
-
-
-def _words(annotation: Any) -> list[str]:
-    """The words that an annotation takes."""
-    if get_origin(annotation) is Literal:
-        return [value for value in get_args(annotation) if isinstance(value, str)]
-    return [word for part in get_args(annotation) for word in _words(part)]
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The plain types and the literal values that an annotation is made of."""
+    parts = get_args(annotation)
+    if not parts:
+        yield annotation
+    for part in parts:
+        yield from _leaves(part)
 
 
 def _holds_bool(value: Any) -> bool:

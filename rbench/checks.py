@@ -71,25 +71,36 @@ def _check_parameter(backend: Backend, layer: Layer, array: Any, name: str, shap
     _check_native(backend, array, name)
 
 
-def check_inputs(backend: Backend, net: Module, x: Any) -> tuple[Array, ...]:
+def check_data(
+    backend: Backend, net: Module, params: Params, loss: Loss, x: Any, y: Any
+) -> tuple[tuple[Array, ...], Array, int]:
+    """The inputs, one per wire, and the targets, as native arrays that fit the network and the loss; and its d outputs.
+
+    Raises:
+        ShapeError, ParameterError, DtypeError, RangeError: as `rbench.loss_gradient` says.
+    """
+    check_params(backend, net, params)
+    wires = _inputs(backend, x)
+    d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in wires))
+    return wires, _targets(backend, loss, y, wires[0].shape[0], d), d
+
+
+def _inputs(backend: Backend, x: Any) -> tuple[Array, ...]:
     """The inputs as native arrays, one per wire, all with one batch size."""
-    names = [f"x[{index}]" for index in range(len(x))] if isinstance(x, tuple) else ["x"]
-    wires = tuple(
-        _numbers(backend, wire, name) for wire, name in zip(x if isinstance(x, tuple) else (x,), names, strict=True)
-    )
+    if isinstance(x, tuple):
+        wires = tuple(_numbers(backend, wire, f"x[{index}]") for index, wire in enumerate(x))
+    else:
+        wires = (_numbers(backend, x, "x"),)
     if not wires or any(wire.ndim < 2 for wire in wires) or len({wire.shape[0] for wire in wires}) != 1:
         shapes = ", ".join(str(tuple(wire.shape)) for wire in wires) or "(): it is empty"
         raise ShapeError(f"x has shape {shapes}; give (batch, *shape) with one batch size for all inputs")
     if wires[0].shape[0] == 0:
         raise ShapeError("x holds no data: its batch size is 0")
-    net.out_space(tuple(tuple(wire.shape[1:]) for wire in wires))
     return wires
 
 
-def check_targets(backend: Backend, net: Module, loss: Loss, wires: tuple[Array, ...], y: Any) -> Array:
-    """The targets as a native array that fits the loss and the network's one output."""
-    d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in wires))
-    batch = wires[0].shape[0]
+def _targets(backend: Backend, loss: Loss, y: Any, batch: int, d: int) -> Array:
+    """The targets as a native array that fits the loss, the batch size and the network's d outputs."""
     if loss.integer_targets:
         host = read(y, "y", backend.to_numpy)
         check_host_targets(host, "y", loss, batch, d, backend.dtype)

@@ -48,19 +48,13 @@ class CapacitanceError(RbenchError, ArithmeticError):
     def __init__(self, layer: int, step: int | None = None, why: str = "") -> None:
         """Name the layer, the step where there is one, and the reason where it is known."""
         self.layer, self.step = layer, step
-        if why:
-            super().__init__(f"the matrix of layer {layer} could not be factored: {why}")
-            return
         at = "" if step is None else f" at step {step}"
-        way_out = (
-            "Check x, y and params for values that are not finite, or raise mass."
-            if step is None
-            else "The rate is too large for the mass: lower lr, raise mass, or set kl_clip."
-        )
-        super().__init__(
-            f"the matrix of layer {layer} could not be factored{at}: it holds NaN or lost positive definiteness. "
-            + way_out
-        )
+        if not why:
+            way_out = "The rate is too large for the mass: lower lr, raise mass, or set kl_clip."
+            if step is None:
+                way_out = "Check x, y and params for values that are not finite, or raise mass."
+            why = f"it holds NaN or lost positive definiteness. {way_out}"
+        super().__init__(f"the matrix of layer {layer} could not be factored{at}: {why}")
 
 
 class DivergedError(RbenchError, ArithmeticError):

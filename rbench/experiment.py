@@ -136,12 +136,9 @@ class Cell(Checked):
         return None
 
     def end_of_series(self, status: str, reason: str | None, figures: Mapping[str, Any]) -> str | None:
-        """Why no further cell of the series is to run, given how this one ended; None if others may.
+        """Why no further cell of the series is to run, given how this one ended and, if not `ok`, why.
 
-        Args:
-            status: how it ended.
-            reason: why, in words, if that is not `ok`.
-            figures: its figures.
+        None if others may.
         """
         return None
 
@@ -149,9 +146,7 @@ class Cell(Checked):
     def check(cls, cells: "Sequence[Any]", *, here: bool) -> None:
         """Raise an `RbenchError` for cells of this kind that cannot be run, before any of them is.
 
-        Args:
-            cells: the cells to run.
-            here: whether they run on this machine; the memory of others is not known.
+        `here` says whether they run on this machine; the memory of others is not known.
         """
 
     @abstractmethod
@@ -171,12 +166,7 @@ class Cell(Checked):
 
     @classmethod
     def publish(cls, directory: Path, records: "Sequence[Record]") -> None:
-        """Write files that other tools read beside the records of a run.
-
-        Args:
-            directory: the run's directory.
-            records: all its records of this experiment.
-        """
+        """Write files that other tools read into a run's directory, given all its records of this experiment."""
 
     def row(self, figures: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The cell's settings and figures in a row of the table, by field."""
@@ -203,16 +193,6 @@ class MemoryCell(Cell):
         """
 
 
-def experiment(name: str) -> type[Cell]:
-    """The kind of cell that is registered under a name.
-
-    Raises:
-        PluginError: there is none.
-    """
-    found: type[Cell] = plugins().find("experiments", name)
-    return found
-
-
 def _read(value: Any) -> Cell:
     """A cell, from JSON, of the kind that the JSON names."""
     if isinstance(value, Cell):
@@ -220,7 +200,7 @@ def _read(value: Any) -> Cell:
     if not isinstance(value, dict) or not isinstance(value.get("experiment"), str):
         raise ValueError("it names no experiment")
     try:
-        kind = experiment(value["experiment"])
+        kind: type[Cell] = plugins().find("experiments", value["experiment"])
     except RbenchError as error:
         raise PydanticCustomError(NO_EXPERIMENT, "{words}", {"words": str(error)}) from None
     return kind.model_validate_json(to_json(value), strict=True)

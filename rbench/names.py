@@ -8,13 +8,7 @@ LONGEST = 200
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """The message for an unknown name, with a similar one if there is one, and all known names.
-
-    Args:
-        kind: what the name is of, such as `method`.
-        name: the unknown name.
-        known: the names that exist.
-    """
+    """The message for an unknown name of a kind such as `method`: a similar name if there is one, and all known."""
     names = list(known)
     return f"no {kind} is called {shown(name)}{did_you_mean(name, names)}; there are: {', '.join(names) or 'none'}"
 

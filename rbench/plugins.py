@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -60,7 +60,8 @@ class Plugins:
 
     def discover(self) -> None:
         """Load every entry point of the group `rbench`, rbench's own first, and note the ones that fail."""
-        for name, entry in sorted(((_called(one), one) for one in entry_points(group=hookspecs.GROUP)), key=_order):
+        named = [(_called(entry), entry) for entry in entry_points(group=hookspecs.GROUP)]
+        for name, entry in sorted(named, key=lambda one: (not one[0].startswith("rbench:"), one[0])):
             plugin = None
             try:
                 with _only_exceptions():
@@ -118,12 +119,7 @@ class Plugins:
             return []
 
     def find(self, kind: str, name: Any, error: type[RbenchError] = PluginError) -> Any:
-        """The entry of `kind` called `name`.
-
-        Args:
-            kind: one of `NEEDED`.
-            name: its name.
-            error: what to raise where there is none.
+        """The entry of `kind`, one of `NEEDED`, called `name`.
 
         Raises:
             PluginError: there is none, unless `error` is another class; the message lists what there is, and the
@@ -145,10 +141,6 @@ def _called(entry: EntryPoint) -> str:
     """Distribution and name of an entry point: another distribution may use the same name."""
     distribution = getattr(entry, "dist", None)
     return entry.name if distribution is None else f"{distribution.name}:{entry.name}"
-
-
-def _order(named: tuple[str, EntryPoint]) -> tuple[bool, str]:
-    return not named[0].startswith("rbench:"), named[0]
 
 
 @contextmanager
@@ -237,16 +229,10 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None, *
     """
     plugin, _ = _named(name)
     if dtype not in plugin.dtypes:
-        near = did_you_mean(dtype, plugin.dtypes)
-        raise BackendError(
-            f"backend {name!r} has no dtype {shown(dtype)}; choose one of {', '.join(plugin.dtypes)}{near}"
-        )
+        raise _lacking(name, "dtype", dtype, plugin.dtypes)
     kind, colon, index = (plugin.devices[0] if device is None else device).partition(":")
     if kind not in plugin.devices or (colon and (kind == "cpu" or not index.isdigit())):
-        near = did_you_mean(device, plugin.devices)
-        raise BackendError(
-            f"backend {name!r} has no device {shown(device)}; choose one of {', '.join(plugin.devices)}{near}"
-        )
+        raise _lacking(name, "device", device, plugin.devices)
     if not here:
         return plugin
     for what, reason in (
@@ -256,6 +242,11 @@ def find_backend(name: str, dtype: str = "float32", device: str | None = None, *
         if reason is not None:
             raise BackendError(f"{what} is unavailable: {reason}\navailable here: {', '.join(available())}")
     return plugin
+
+
+def _lacking(name: str, what: str, came: object, known: tuple[str, ...]) -> BackendError:
+    choices = ", ".join(known) + did_you_mean(came, known)
+    return BackendError(f"backend {name!r} has no {what} {shown(came)}; choose one of {choices}")
 
 
 def unavailable(plugin: "BackendPlugin", device: str | None = None) -> str | None:
@@ -269,11 +260,9 @@ def unavailable(plugin: "BackendPlugin", device: str | None = None) -> str | Non
 
 def version_of(plugin: "BackendPlugin") -> str | None:
     """The version of a backend's library; None where it is not installed, or the plugin fails to tell."""
-    try:
-        with _only_exceptions():
-            return plugin.version() if plugin.version else installed_version(*plugin.libraries)
-    except Exception:
-        return None
+    with suppress(Exception), _only_exceptions():
+        return plugin.version() if plugin.version else installed_version(*plugin.libraries)
+    return None
 
 
 def get_backend(name: str, *, dtype: Any = "float32", device: Any = None) -> "Backend":

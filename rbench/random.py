@@ -1,7 +1,7 @@
 """Random numbers drawn on the host, so that every backend sees the same ones."""
 
 from numbers import Integral
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from rbench.names import shown
 Purpose: TypeAlias = Literal["weights", "order", "samples", "data", "split", "augmentation"]
 """What the numbers are for; no two purposes share a stream."""
 
-_PURPOSES: tuple[Purpose, ...] = ("weights", "order", "samples", "data", "split", "augmentation")
+_PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
 def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
@@ -19,11 +19,6 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
 
     Counter-based (Philox; Salmon et al. 2011): the key is made of seed and purpose, and the index is the counter's
     highest word, so that any step's numbers can be drawn without those before it.
-
-    Args:
-        seed: an integer ≥ 0.
-        purpose: what the numbers are for.
-        index: an integer ≥ 0.
 
     Raises:
         ParameterError: the seed is not an integer ≥ 0.
@@ -34,10 +29,6 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
 
 
 def check_seed(seed: int) -> None:
-    """Raise unless a seed is an integer ≥ 0.
-
-    Raises:
-        ParameterError: it is not.
-    """
+    """Raise a `ParameterError` unless a seed is an integer ≥ 0."""
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise ParameterError(f"seed is {shown(seed)}; give an integer of at least 0")

@@ -77,19 +77,13 @@ def pad(xp: Any, x: Array, width: int) -> Array:
     if not width:
         return x
     for axis in (2, 3):
-        shape = tuple(width if place == axis else size for place, size in enumerate(x.shape))
-        edge = xp.zeros(shape, dtype=x.dtype, device=x.device)
+        edge = _zeros(xp, x, axis, width)
         x = xp.concat([edge, x, edge], axis=axis)
     return x
 
 
 def _place(xp: Any, x: Array, axis: int, start: int, stride: int, size: int) -> Array:
     """x spread over an axis of `size` zeros, at every `stride`-th place from `start` on."""
-
-    def zeros(count: int) -> Array:
-        shape = tuple(count if place == axis else length for place, length in enumerate(x.shape))
-        return xp.zeros(shape, dtype=x.dtype, device=x.device)
-
     length = x.shape[axis]
     if stride > 1:
         gaps = [x, *[xp.zeros_like(x) for _ in range(stride - 1)]]
@@ -99,4 +93,10 @@ def _place(xp: Any, x: Array, axis: int, start: int, stride: int, size: int) -> 
     keep = [slice(None)] * 4
     keep[axis] = slice(0, min(x.shape[axis], size - start))
     x = x[tuple(keep)]
-    return xp.concat([zeros(start), x, zeros(size - start - x.shape[axis])], axis=axis)
+    return xp.concat([_zeros(xp, x, axis, start), x, _zeros(xp, x, axis, size - start - x.shape[axis])], axis=axis)
+
+
+def _zeros(xp: Any, x: Array, axis: int, count: int) -> Array:
+    """Zeros of the shape of x, but `count` along an axis."""
+    shape = tuple(count if place == axis else length for place, length in enumerate(x.shape))
+    return xp.zeros(shape, dtype=x.dtype, device=x.device)

@@ -40,7 +40,7 @@ class Configurable(Checked):
         keys = [key for key in fields if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
         names = {key: fields[key].alias or key for key in (*self.always, *keys)}
         settings = [
-            f"{name}={_written(getattr(self, key), _takes_list(self, key))}"
+            f"{name}={_written(getattr(self, key), _takes_list(type(self), key))}"
             for key, name in names.items()
             if name not in left_out
         ]
@@ -130,9 +130,9 @@ def _value(text: str, whole: str, depth: int = 0) -> Any:
     return text
 
 
-def _takes_list(owner: Configurable | type[Configurable], key: str) -> bool:
-    fields = (owner if isinstance(owner, type) else type(owner)).model_fields
-    return key in fields and get_origin(fields[key].annotation) is tuple
+def _takes_list(cls: type[Configurable], key: str) -> bool:
+    field = cls.model_fields.get(key)
+    return field is not None and get_origin(field.annotation) is tuple
 
 
 def _choices(cls: type[Configurable], key: str, value: Any) -> list[Any]:

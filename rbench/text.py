@@ -51,9 +51,7 @@ FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 def visible(text: str, *, lines: bool = False) -> str:
     r"""Text for a terminal: invisible characters are written as Python escapes, such as `\x1b`.
 
-    Args:
-        text: any.
-        lines: whether line feeds stay; otherwise they are spaces, and the text is one line.
+    Line feeds stay if `lines` is set; otherwise they become spaces, and the text is one line.
     """
     return _UNSEEN.sub(_escape, (_BREAKS_WITHIN_LINES if lines else _BREAKS).sub(" ", text))
 

@@ -10,27 +10,21 @@ from rbench.settings import Setting, Undo
 
 
 @cache
-def _scipy_blas() -> list[Any]:
-    """SciPy's BLAS, if it is separate from NumPy's."""
+def _scipy_blas() -> Any:
+    """The controller of SciPy's BLAS, if that is separate from NumPy's; else of nothing."""
     import scipy.linalg  # noqa: F401 -- so that its library is there to be found
 
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    blas = ThreadpoolController().select(user_api="blas")
+    files = [library.filepath for library in blas.lib_controllers]
 
-    def shipped_with(package: str) -> list[Any]:
-        return [library for library in libraries if Path(library.filepath).parent.name == f"{package}.libs"]
+    def shipped_with(package: str) -> list[str]:
+        return [file for file in files if Path(file).parent.name == f"{package}.libs"]
 
-    return shipped_with("scipy") if shipped_with("numpy") else []
+    return blas.select(filepath=shipped_with("scipy") if shipped_with("numpy") else [])
 
 
 def _to_one() -> Undo:
-    before = [(library, library.get_num_threads()) for library in _scipy_blas()]
-    for library, _ in before:
-        library.set_num_threads(1)
-
-    def undo() -> None:
-        for library, count in before:
-            library.set_num_threads(count)
-
+    undo: Undo = _scipy_blas().limit(limits=1).restore_original_limits
     return undo
 
 

@@ -13,7 +13,7 @@ import pytest
 from rbench.errors import DataError
 from rbench.run import Budget, Request, Training, check
 from rbench.run.worker import run_cell
-from rbench.tasks import cifar_binary, datasets, files
+from rbench.tasks import cifar10, datasets, files
 from rbench.tasks.cifar10 import DEVIATION, MEAN, Cifar10
 
 ROWS = 12
@@ -30,7 +30,7 @@ def cache_folder(tmp_path, monkeypatch):
     """The data set's cache, in a folder of the test's own; files of few rows; no download."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("RBENCH_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(cifar_binary, "ROWS", ROWS)
+    monkeypatch.setattr(cifar10, "ROWS", ROWS)
     monkeypatch.setattr(pooch, "retrieve", lambda *args, **kwargs: pytest.fail("something was fetched"))
     return tmp_path / "cache" / "rbench" / "cifar10"
 
@@ -68,7 +68,6 @@ def official(contents, monkeypatch):
     ]
     own = replace(datasets.CIFAR10, files=tuple(published))
     monkeypatch.setattr(datasets, "CIFAR10", own)
-    monkeypatch.setitem(datasets.DATASETS, "cifar10", own)
     return archive
 
 
@@ -116,14 +115,14 @@ class TestFiles:
     def test_every_place_is_looked_in(self, tmp_path, contents, official, place):
         put(tmp_path / "data" / place, contents)
         assert Cifar10(batch_size=1).dataset().official is True
-        assert {state.path.parent for state in datasets.status("cifar10")} == {tmp_path / "data" / place}
+        assert {state.path.parent for state in files.status(datasets.CIFAR10)} == {tmp_path / "data" / place}
 
     def test_a_copy_that_is_not_the_published_one_is_refused(self, tmp_path, contents):
         put(tmp_path / "data/cifar-10-batches-bin", contents)
         with pytest.raises(DataError, match=r"bin/data_batch_1\.bin is not the published .*cee916563c9f80d8") as caught:
             Cifar10(batch_size=1).dataset()
         assert "--unofficial-data" in str(caught.value)
-        assert not any(state.official for state in datasets.status("cifar10"))
+        assert not any(state.official for state in files.status(datasets.CIFAR10))
 
     def test_validation_keeps_what_the_data_are(self, tmp_path, contents):
         put(tmp_path / "data/cifar-10-batches-bin", contents)
@@ -147,14 +146,14 @@ class TestFiles:
 
     def test_published_files_have_ten_thousand_rows(self, monkeypatch):
         monkeypatch.undo()
-        assert cifar_binary.ROWS * cifar_binary.ROW_BYTES == 30_730_000
+        assert cifar10.ROWS * cifar10.ROW_BYTES == 30_730_000
         assert [file.name for file in datasets.CIFAR10.files] == NAMES
 
 
 class TestFetching:
     def test_one_archive_brings_all_six_files_and_nothing_else(self, cache_folder, tmp_path, official, monkeypatch):
         asked = serve(monkeypatch, official)
-        assert all(state.official for state in datasets.fetch("cifar10"))
+        assert all(state.official for state in files.fetch(datasets.CIFAR10))
         assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
         assert left(tmp_path) == NAMES
         assert left(cache_folder) == NAMES
@@ -164,7 +163,7 @@ class TestFetching:
     def test_what_is_here_is_not_fetched(self, cache_folder, contents, official, monkeypatch):
         put(cache_folder, contents)
         assert serve(monkeypatch, official) == []
-        datasets.fetch("cifar10")
+        files.fetch(datasets.CIFAR10)
 
     def test_an_archive_with_another_sum_is_refused_and_not_kept(self, cache_folder, official, monkeypatch):
         serve(monkeypatch, official + b"altered")
@@ -187,7 +186,9 @@ class TestFetching:
             files.fetch(replace(datasets.CIFAR10, files=(*datasets.CIFAR10.files, lacking)))
 
     def test_absent_files_are_listed(self):
-        assert [(state.file, state.problem) for state in datasets.status("cifar10")] == [(n, "absent") for n in NAMES]
+        assert [(state.file, state.problem) for state in files.status(datasets.CIFAR10)] == [
+            (n, "absent") for n in NAMES
+        ]
 
 
 def test_a_cell_runs_and_its_record_says_that_the_data_are_unofficial(tmp_path, contents):

@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from rbench.errors import DataError
-from rbench.tasks import datasets, files, idx
+from rbench.tasks import datasets, files
 from rbench.tasks.files import File, FileSet
-from rbench.tasks.mnist import Mnist
+from rbench.tasks.mnist import Mnist, parse_idx
 
 CONTENT = {"one": b"first content " * 40, "two": b"second content " * 4000}
 
@@ -29,7 +29,7 @@ def sha(data):
 
 
 def as_file(name, content):
-    return File(name, f"{name}.gz", sha(gzip.compress(content, mtime=0)), sha(content))
+    return File(name, sha(gzip.compress(content, mtime=0)), sha(content))
 
 
 def idx_bytes(array):
@@ -93,13 +93,13 @@ class TestIdx:
     @pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (0, 3)])
     def test_reads_what_was_written_by_hand(self, shape):
         array = np.arange(np.prod(shape)).reshape(shape) + 200
-        parsed = idx.parse(idx_bytes(array), "x")
+        parsed = parse_idx(idx_bytes(array), "x")
         assert parsed.dtype == np.uint8
         np.testing.assert_array_equal(parsed, array)
 
     def test_sizes_are_big_endian(self):
         content = bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 1, 1]) + bytes(257)
-        assert idx.parse(content, "x").shape == (1, 257)
+        assert parse_idx(content, "x").shape == (1, 257)
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -115,7 +115,7 @@ class TestIdx:
     )
     def test_names_what_is_wrong(self, content, words):
         with pytest.raises(DataError, match=rf"^some-file .*{words}"):
-            idx.parse(content, "some-file")
+            parse_idx(content, "some-file")
 
 
 class TestFinding:
@@ -124,10 +124,10 @@ class TestFinding:
     def test_every_place_is_looked_in(self, tmp_path, monkeypatch, toy, place, compressed):
         monkeypatch.setenv("RBENCH_DATA", str(tmp_path / "data"))
         put(tmp_path / place, compressed, **CONTENT)
-        contents = files.read(toy, allow_unofficial=False)
-        assert [content.data for content in contents] == list(CONTENT.values())
-        assert {content.path.parent for content in contents} == {tmp_path / place}
-        assert all(content.official for content in contents)
+        contents, _, official = files.read(toy, allow_unofficial=False)
+        assert [data for _, data in contents] == list(CONTENT.values())
+        assert {path.parent for path, _ in contents} == {tmp_path / place}
+        assert official
 
     def test_the_places_have_an_order(self, tmp_path, monkeypatch, toy):
         monkeypatch.setenv("RBENCH_DATA", str(tmp_path / "data"))
@@ -156,14 +156,17 @@ class TestChecking:
 
     def test_other_content_can_be_allowed_and_is_marked(self, cache, toy):
         put(cache, **{**CONTENT, "two": b"altered"})
-        one, two = files.read(toy, allow_unofficial=True)
-        assert (one.official, two.official) == (True, False)
-        assert (two.data, two.sha256) == (b"altered", sha(b"altered"))
+        contents, _, official = files.read(toy, allow_unofficial=True)
+        assert official is False
+        assert contents[1] == (cache / "two.gz", b"altered")
+        assert [state.official for state in files.status(toy)] == [True, False]
+        assert files.status(toy)[1].sha256 == sha(b"altered")
 
     def test_a_file_compressed_anew_is_official(self, cache, toy):
         put(cache, **CONTENT)
         (cache / "two.gz").write_bytes(gzip.compress(CONTENT["two"], 1, mtime=7))
-        assert [content.official for content in files.read(toy, allow_unofficial=False)] == [True, True]
+        assert files.read(toy, allow_unofficial=False)[2] is True
+        assert [state.official for state in files.status(toy)] == [True, True]
 
     @pytest.mark.parametrize(
         "damage",
@@ -185,7 +188,7 @@ class TestChecking:
     def test_the_sum_of_sums(self, cache, toy):
         put(cache, **CONTENT)
         expected = sha((sha(CONTENT["one"]) + sha(CONTENT["two"])).encode())
-        assert files.sum_of_sums(files.read(toy, allow_unofficial=False)) == expected
+        assert files.read(toy, allow_unofficial=False)[1] == expected
 
 
 class TestStatus:
@@ -194,9 +197,8 @@ class TestStatus:
         toy = FileSet("toy", "http://127.0.0.1:1/", tuple(as_file(name, data) for name, data in contents.items()))
         put(cache, good=b"good", altered=b"other", damaged=b"damaged")
         (cache / "damaged.gz").write_bytes(b"\x1f\x8b\x08")
-        monkeypatch.setitem(datasets.DATASETS, "toy", toy)
         monkeypatch.setattr(pooch, "retrieve", lambda *args, **kwargs: pytest.fail("status fetched"))
-        good, absent, altered, damaged = datasets.status("toy")
+        good, absent, altered, damaged = files.status(toy)
         assert (good.path, good.sha256, good.official, good.problem) == (cache / "good.gz", sha(b"good"), True, None)
         assert (absent.file, absent.path, absent.sha256, absent.official) == ("absent", None, None, False)
         assert (altered.path, altered.sha256, altered.official) == (cache / "altered.gz", sha(b"other"), False)
@@ -204,20 +206,18 @@ class TestStatus:
         assert (damaged.path, damaged.sha256, damaged.official) == (cache / "damaged.gz", None, False)
         assert "damaged" in damaged.problem
 
-    @pytest.mark.parametrize("function", [datasets.status, datasets.fetch])
-    def test_an_unknown_name_lists_the_known(self, function):
+    def test_an_unknown_name_lists_the_known(self):
         with pytest.raises(DataError, match=r"called 'mnits' \(did you mean 'mnist'\?\); there are: mnist"):
-            function("mnits")
+            datasets.find("mnits")
 
 
 class TestFetching:
-    def test_fetches_what_is_absent_and_only_once(self, served, cache, toy, monkeypatch, capsys):
+    def test_fetches_what_is_absent_and_only_once(self, served, cache, toy, capsys):
         folder, address, asked = served
         put(folder, **CONTENT)
         put(cache, one=CONTENT["one"])
-        monkeypatch.setitem(datasets.DATASETS, "toy", replace(toy, address=address))
         for _ in range(2):
-            found = datasets.fetch("toy")
+            found = files.fetch(replace(toy, address=address))
             assert [(state.file, state.official) for state in found] == [("one", True), ("two", True)]
         assert asked == ["/two.gz"]
         assert left(cache) == ["one.gz", "two.gz"]
@@ -226,9 +226,9 @@ class TestFetching:
     def test_reading_fetches_too(self, served, cache, toy):
         folder, address, _ = served
         put(folder, **CONTENT)
-        contents = files.read(replace(toy, address=address), allow_unofficial=False)
-        assert [content.data for content in contents] == list(CONTENT.values())
-        assert {content.path.parent for content in contents} == {cache}
+        contents, _, _ = files.read(replace(toy, address=address), allow_unofficial=False)
+        assert [data for _, data in contents] == list(CONTENT.values())
+        assert {path.parent for path, _ in contents} == {cache}
 
     def test_a_terminal_gets_a_progress_bar(self, served, toy, monkeypatch, capsys):
         folder, address, _ = served

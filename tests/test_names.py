@@ -11,7 +11,7 @@ from rbench.metrics import get_output_metric
 from rbench.names import LONGEST, did_you_mean, shown, unknown
 from rbench.plugins import get_backend, plugins
 from rbench.run import Request
-from rbench.tasks.datasets import fetch
+from rbench.tasks.datasets import find
 
 KNOWN = ["digits", "mnist", "mnist-autoencoder", "two-spirals"]
 
@@ -64,7 +64,7 @@ def test_a_value_that_cannot_be_written_is_named_by_its_type():
             lambda: get_part("gram-product", get_backend("numpy")),
             r"part of a step is called .*mean 'gram product'\?",
         ),
-        (lambda: fetch("mnits"), r"no data set is called 'mnits' \(did you mean 'mnist'\?\)"),
+        (lambda: find("mnits"), r"no data set is called 'mnits' \(did you mean 'mnist'\?\)"),
         (lambda: network("resnet-8"), r"no network is called 'resnet-8' \(did you mean 'resnet8'\?\)"),
         (lambda: Request(suites=("scaling",), tasks=("dept",)).cells(), r"no sweep is called .*mean 'depth'\?"),
         (lambda: Request(suites=("quik",)).cells(), r"no suite is called 'quik' \(did you mean 'quick'\?\)"),

@@ -12,7 +12,7 @@ from rbench.plugins import plugins
 from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
 from rbench.tasks import Dataset, Task, fingerprint
-from rbench.tasks.base import checksum
+from rbench.tasks.dataset import checksum
 
 RNG = np.random.default_rng(0)
 X, X_TEST = RNG.normal(size=(12, 4)), RNG.normal(size=(6, 4))

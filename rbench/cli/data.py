@@ -22,28 +22,31 @@ Name = Annotated[str, typer.Argument(help="Data set, such as mnist.")]
 def data_list() -> None:
     """List the data sets and where their files are."""
     with errors():
-        from rbench.tasks.datasets import DATASETS, status
+        from rbench.tasks.datasets import DATASETS
+        from rbench.tasks.files import status
 
-        for name in DATASETS:
-            _print_files(name, status(name))
+        for name, files in DATASETS.items():
+            _print_files(name, status(files))
 
 
 @data_app.command("fetch")
 def data_fetch(name: Name) -> None:
     """Fetch the files of a data set that are not here, from the public address, and check them."""
     with errors():
-        from rbench.tasks.datasets import fetch
+        from rbench.tasks.datasets import find
+        from rbench.tasks.files import fetch
 
-        _print_files(name, fetch(name))
+        _print_files(name, fetch(find(name)))
 
 
 @data_app.command("check")
 def data_check(name: Name) -> None:
     """Compare the files of a data set with the published sums; exit status 1 where one is absent or differs."""
     with errors():
-        from rbench.tasks.datasets import status
+        from rbench.tasks.datasets import find
+        from rbench.tasks.files import status
 
-        files = status(name)
+        files = status(find(name))
         _print_files(name, files)
         raise typer.Exit(OK if all(file.official for file in files) else SOME_FAILED)
 

@@ -11,7 +11,7 @@ import sys
 from rbench.errors import RbenchError
 from rbench.run.child_process import answer_channel
 from rbench.run.data import WANTED, Found, Wanted
-from rbench.tasks.base import checksum
+from rbench.tasks.dataset import checksum
 from rbench.train.cell import configured
 
 

@@ -2,8 +2,9 @@
 
 from rbench.hookspecs import hookimpl
 from rbench.tasks.autoencoder import MnistAutoencoder
-from rbench.tasks.base import Dataset, Target, Task, fingerprint
+from rbench.tasks.base import Target, Task
 from rbench.tasks.cifar10 import Cifar10
+from rbench.tasks.dataset import Dataset, fingerprint
 from rbench.tasks.deep_linear import DeepLinear
 from rbench.tasks.digits import Digits
 from rbench.tasks.lanczos import Lanczos

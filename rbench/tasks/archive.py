@@ -13,13 +13,10 @@ from rbench.settings import at_level
 
 
 def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
-    """Fetch a file under its own name: pooch writes to a temporary file in the folder, checks its sum, and renames it.
+    """Fetch a file into a folder, under the last part of its URL as its name.
 
-    Args:
-        url: where it is published; the last part is its name.
-        sha256: checksum that it must have.
-        folder: where it is put.
-        timeout: seconds that the server may be silent.
+    pooch writes to a temporary file in the folder, checks its sum, and renames it. The server may be silent for
+    `timeout` seconds.
 
     Raises:
         OSError: the file cannot be fetched.
@@ -35,12 +32,8 @@ def fetch(url: str, sha256: str, folder: Path, timeout: float) -> Path:
 def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
     """Write the named files of a tar archive into a folder, whatever their folders in it; nothing else is written.
 
-    Each is first written next to the archive and then moved, so that the folder never holds part of one.
-
-    Args:
-        archive: compressed or not, on the file system of `folder`.
-        names: names of files, without folders.
-        folder: where they are put.
+    Each is first written next to the archive, which lies on the file system of `folder`, and then moved, so that the
+    folder never holds part of one.
 
     Raises:
         DataError: the archive lacks one of them.

@@ -7,7 +7,8 @@ from pydantic import Field
 from rbench.backend import Backend
 from rbench.modules import Module, Params
 from rbench.modules.module import Scheme
-from rbench.tasks.base import BatchSize, Dataset, Target, Task
+from rbench.tasks.base import BatchSize, Target, Task
+from rbench.tasks.dataset import Dataset
 from rbench.tasks.mnist import N_DATA, SIDE, load_mnist
 from rbench.tasks.networks import Activation, Widths, mlp
 

@@ -13,11 +13,8 @@ size."""
 def cnn(channels: int, side: int) -> Module:
     """Three convolutions of 32, 64 and 64 channels with ReLUs, means over 2 × 2 pixels, and a linear layer.
 
-    The first two halve the sides: at full size most of the work would be at their many positions.
-
-    Args:
-        channels: of the images.
-        side: of the images, 5 pixels or more.
+    It takes images (channels, side, side), with a side of 5 pixels or more. The first two convolutions halve the sides:
+    at full size most of the work would be at their many positions.
     """
     halving = Conv2d(channels, 32, 3, stride=2, padding=1) >> ReLU() >> Conv2d(32, 64, 3, stride=2, padding=1) >> ReLU()
     features = halving >> Conv2d(64, 64, 3, padding=1) >> ReLU() >> AvgPool2d(2)
@@ -27,9 +24,7 @@ def cnn(channels: int, side: int) -> Module:
 def resnet8(channels: int, side: int) -> Module:
     """A residual network of 8 layers (He et al. 2016, with n = 1): 16, 32 and 64 channels, then their means.
 
-    Args:
-        channels: of the images.
-        side: of the images.
+    It takes images (channels, side, side).
     """
     stages = _block(16, 16, 1) >> _block(16, 32, 2) >> _block(32, 64, 2)
     stem = Conv2d(channels, 16, 3, padding=1) >> ReLU()

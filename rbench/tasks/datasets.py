@@ -2,8 +2,7 @@
 
 from rbench.errors import DataError
 from rbench.names import unknown
-from rbench.tasks import files
-from rbench.tasks.files import File, FileSet, FileStatus
+from rbench.tasks.files import File, FileSet
 
 MNIST = FileSet(
     name="mnist",
@@ -11,25 +10,21 @@ MNIST = FileSet(
     files=(
         File(
             name="train-images-idx3-ubyte",
-            archive="train-images-idx3-ubyte.gz",
             archive_sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             content_sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
         File(
             name="train-labels-idx1-ubyte",
-            archive="train-labels-idx1-ubyte.gz",
             archive_sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
             content_sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
         File(
             name="t10k-images-idx3-ubyte",
-            archive="t10k-images-idx3-ubyte.gz",
             archive_sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
             content_sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
         File(
             name="t10k-labels-idx1-ubyte",
-            archive="t10k-labels-idx1-ubyte.gz",
             archive_sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             content_sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
@@ -52,12 +47,12 @@ CIFAR10 = FileSet(
     files=tuple(
         File(
             name=name,
-            archive="cifar-10-binary.tar.gz",
             archive_sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             content_sha256=content_sha256,
         )
         for name, content_sha256 in _CIFAR10_SHA256.items()
     ),
+    archive="cifar-10-binary.tar.gz",
     folder="cifar-10-batches-bin",
 )
 """Small photographs (Krizhevsky 2009), the binary version: five files of training data, one of test data."""
@@ -65,25 +60,12 @@ CIFAR10 = FileSet(
 DATASETS: dict[str, FileSet] = {dataset.name: dataset for dataset in (MNIST, CIFAR10)}
 
 
-def status(name: str) -> list[FileStatus]:
-    """The status on this machine of each file of the data set called `name`; fetches nothing.
+def find(name: str) -> FileSet:
+    """The data set called `name`.
 
     Raises:
-        DataError: no such data set.
+        DataError: there is none.
     """
-    return files.status(_find(name))
-
-
-def fetch(name: str) -> list[FileStatus]:
-    """Fetch the absent files of the data set called `name`, and return the status of all.
-
-    Raises:
-        DataError: no such data set, or a file cannot be fetched.
-    """
-    return files.fetch(_find(name))
-
-
-def _find(name: str) -> FileSet:
     if name not in DATASETS:
         raise DataError(unknown("data set", name, DATASETS))
     return DATASETS[name]

@@ -8,7 +8,8 @@ import numpy as np
 
 from rbench.modules import Module
 from rbench.random import generator
-from rbench.tasks.base import BatchSize, Dataset, Target, Task, fingerprint
+from rbench.tasks.base import BatchSize, Target, Task
+from rbench.tasks.dataset import Dataset, fingerprint
 from rbench.tasks.networks import Activation, Widths, mlp
 
 N_DATA, N_TEST = 1797, 360

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,13 +25,11 @@ class File:
 
     Attributes:
         name: name of the uncompressed file.
-        archive: published name of the compressed file, or of the tar archive that holds it.
-        archive_sha256: SHA-256 that a download of the published file must have.
+        archive_sha256: SHA-256 that a download must have: of the compressed file, or of the archive that holds it.
         content_sha256: SHA-256 of the content, which makes a copy official however it is compressed.
     """
 
     name: str
-    archive: str
     archive_sha256: str
     content_sha256: str
 
@@ -43,14 +40,16 @@ class FileSet:
 
     Attributes:
         name: name of the data set, and of its folder.
-        address: public address that the archives' names are added to.
+        address: public address that the name of what is published is added to.
         files: in the order in which their reader wants them.
-        folder: folder that the archive of all files unpacks to; empty if every file is published by itself.
+        archive: name of the tar archive that holds all files; empty if each is published by itself, as `name.gz`.
+        folder: folder that the archive unpacks to.
     """
 
     name: str
     address: str
     files: tuple[File, ...]
+    archive: str = ""
     folder: str = ""
 
     @property
@@ -77,23 +76,6 @@ class FileSet:
 
 
 @dataclass(frozen=True)
-class Content:
-    """The content of a file.
-
-    Attributes:
-        path: where it was read.
-        data: the uncompressed bytes.
-        sha256: SHA-256 of `data`.
-        official: whether that is the published checksum.
-    """
-
-    path: Path
-    data: bytes
-    sha256: str
-    official: bool
-
-
-@dataclass(frozen=True)
 class FileStatus:
     """The status of a file on this machine.
 
@@ -101,37 +83,45 @@ class FileStatus:
         file: its name.
         path: where it is; None if absent.
         sha256: SHA-256 of its uncompressed content; None if absent or damaged.
-        official: whether that is the published checksum.
-        problem: what is wrong, in words; None if nothing is.
+        problem: in words, why it is not the published file; None if it is.
     """
 
     file: str
     path: Path | None
     sha256: str | None
-    official: bool
     problem: str | None
 
+    @property
+    def official(self) -> bool:
+        """Whether its content is the published one."""
+        return self.problem is None
 
-def read(files: FileSet, allow_unofficial: bool) -> list[Content]:
+
+def read(files: FileSet, allow_unofficial: bool) -> tuple[list[tuple[Path, bytes]], str, bool]:
     """Read every file, fetching those that are absent.
 
-    Args:
-        files: the data set.
-        allow_unofficial: accept content that is not the published one.
+    Returns:
+        For each file its path and its uncompressed content; the SHA-256 of their checksums, concatenated as hexadecimal
+        ASCII digits; and whether all are the published ones.
 
     Raises:
-        DataError: a file is absent and cannot be fetched, is damaged, or is not the published one.
+        DataError: a file is absent and cannot be fetched, is damaged, or is not the published one and
+            `allow_unofficial` is not set.
     """
     contents = []
+    sums = hashlib.sha256()
+    official = True
     for file in files.files:
-        content = _read(file, _locate(files, file) or _download(files, file))
-        if not content.official and not allow_unofficial:
+        path = _locate(files, file) or _download(files, file)
+        data, state = _read(file, path)
+        if not state.official and not allow_unofficial:
             raise DataError(
-                f"{_difference(file, content)}. Replace or remove it, or allow it with "
-                "`unofficial_data`, which marks every record"
+                f"{state.problem}. Replace or remove it, or allow it with `unofficial_data`, which marks every record"
             )
-        contents.append(content)
-    return contents
+        contents.append((path, data))
+        sums.update(str(state.sha256).encode())
+        official = official and state.official
+    return contents, sums.hexdigest(), official
 
 
 def status(files: FileSet) -> list[FileStatus]:
@@ -149,11 +139,6 @@ def fetch(files: FileSet) -> list[FileStatus]:
         if _locate(files, file) is None:
             _download(files, file)
     return status(files)
-
-
-def sum_of_sums(contents: Sequence[Content]) -> str:
-    """SHA-256 of the contents' checksums, concatenated as hexadecimal ASCII digits."""
-    return hashlib.sha256("".join(content.sha256 for content in contents).encode()).hexdigest()
 
 
 def given_folder() -> Path | None:
@@ -180,46 +165,45 @@ def given_folder() -> Path | None:
 def _status(files: FileSet, file: File) -> FileStatus:
     path = _locate(files, file)
     if path is None:
-        return FileStatus(file.name, None, None, False, "absent")
+        return FileStatus(file.name, None, None, "absent")
     try:
-        content = _read(file, path)
+        return _read(file, path)[1]
     except DataError as error:
-        return FileStatus(file.name, path, None, False, str(error))
-    problem = None if content.official else _difference(file, content)
-    return FileStatus(file.name, path, content.sha256, content.official, problem)
+        return FileStatus(file.name, path, None, str(error))
 
 
 def _locate(files: FileSet, file: File) -> Path | None:
-    names = (file.name,) if files.folder else (file.archive, file.name)
+    names = (file.name,) if files.archive else (f"{file.name}.gz", file.name)
     candidates = [folder / name for folder in files.folders for name in names]
     # Unlike Path.is_file, this is False for a file in a folder that may not be read.
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def _read(file: File, path: Path) -> Content:
+def _read(file: File, path: Path) -> tuple[bytes, FileStatus]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             data = stream.read()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or cannot be read: {error}. Remove or replace it") from error
     sha256 = hashlib.sha256(data).hexdigest()
-    return Content(path, data, sha256, sha256 == file.content_sha256)
-
-
-def _difference(file: File, content: Content) -> str:
-    return (
-        f"{content.path} is not the published {file.name}: the sha256 of its content is {content.sha256}, "
-        f"officially {file.content_sha256}"
-    )
+    problem = None
+    if sha256 != file.content_sha256:
+        problem = (
+            f"{path} is not the published {file.name}: the sha256 of its content is {sha256}, "
+            f"officially {file.content_sha256}"
+        )
+    return data, FileStatus(file.name, path, sha256, problem)
 
 
 def _download(files: FileSet, file: File) -> Path:
     """Fetch into the cache, with all other files of the archive; if interrupted, leave no partial file there."""
-    url, cache = files.address + file.archive, files.cache
+    published = files.archive or f"{file.name}.gz"
+    url = files.address + published
+    cache = files.cache
     try:
         if cache is None:
             raise FileNotFoundError("there is no home directory to keep it in; set HOME or XDG_CACHE_HOME")
-        if not files.folder:
+        if not files.archive:
             return archive.fetch(url, file.archive_sha256, cache, TIMEOUT_SECONDS)
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache) as scratch:
@@ -228,9 +212,9 @@ def _download(files: FileSet, file: File) -> Path:
         return cache / file.name
     except (OSError, ValueError) as error:
         unset = "" if os.environ.get("RBENCH_DATA") else " (RBENCH_DATA is not set)"
-        wanted = f"{files.folder}/{file.name}" if files.folder else f"{files.name}/{file.archive}"
+        wanted = f"{files.folder}/{file.name}" if files.archive else f"{files.name}/{published}"
         raise DataError(
-            f"{files.name}: {file.name if files.folder else file.archive} is absent and could not be fetched.\n"
+            f"{files.name}: {file.name if files.archive else published} is absent and could not be fetched.\n"
             f"  looked in: {', '.join(map(str, files.folders)) or 'no folder'}{unset}\n"
             f"  tried: {url}: {type(error).__name__}: {error}\n"
             f"Go online and run `rbench data fetch {files.name}`, or set RBENCH_DATA to a folder that holds {wanted}"

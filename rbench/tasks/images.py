@@ -50,9 +50,10 @@ class ImageClassifier(Task):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
-        fields = type(self).model_fields
+        if self.architecture == "mlp":
+            return self
         for key in ("hidden", "activation"):
-            if self.architecture != "mlp" and getattr(self, key) != fields[key].default:
+            if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(
                     f"{key} is a setting of network=mlp; leave it out for network={self.architecture}, "
                     f"to which {key}={shown(getattr(self, key))} was given"

@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from rbench.modules import Exp, Linear, Module
-from rbench.tasks.base import BatchSize, Dataset, Target, Task, fingerprint
+from rbench.tasks.base import BatchSize, Target, Task
+from rbench.tasks.dataset import Dataset, fingerprint
 
 AMPLITUDES = (0.0951, 0.8607, 1.5576)
 RATES = (1.0, 3.0, 5.0)

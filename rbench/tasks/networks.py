@@ -30,9 +30,7 @@ _ACTIVATIONS: dict[Activation, Module] = {
 def mlp(sizes: Sequence[int], activation: Activation) -> Module:
     """Linear layers with biases from each size to the next, the activation between any two; none after the last.
 
-    Args:
-        sizes: of the input, the hidden layers and the output.
-        activation: name of the activation.
+    `sizes` are those of the input, the hidden layers and the output.
 
     Raises:
         ShapeError: fewer than two sizes, more layers than `MOST_LAYERS`, or a size that is below 1.

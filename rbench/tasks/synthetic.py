@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rbench.random import generator
-from rbench.tasks.base import Dataset, Task, fingerprint
+from rbench.tasks.base import Task
+from rbench.tasks.dataset import Dataset, fingerprint
 
 Pair: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
@@ -41,12 +42,7 @@ class Synthetic(Task):
         """
 
     def bytes_of(self, datum: int, problem: int = 0) -> int:
-        """Bytes of all data.
-
-        Args:
-            datum: numbers in x and y of one datum.
-            problem: numbers that all data have in common.
-        """
+        """Bytes of all data: `datum` numbers in x and y of each, and `problem` numbers that they have in common."""
         return 8 * ((self.n_train + self.n_test) * datum + problem)
 
     def load(self, allow_unofficial: bool) -> Dataset:

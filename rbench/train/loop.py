@@ -12,7 +12,7 @@ from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset, Task
-from rbench.tasks.base import checksum
+from rbench.tasks.dataset import checksum
 from rbench.train.batches import Batches
 from rbench.train.budget_progress import BudgetProgress
 from rbench.train.clock import Clock, timed
@@ -67,7 +67,7 @@ def train(
         backend: the backend that the cell names.
         outcome: filled while the run goes on.
         report: called with the steps done and the steps to do.
-        limits: on its memory; and the checksum of `rbench.tasks.base.checksum` that its data must have.
+        limits: on its memory; and the checksum of `rbench.tasks.dataset.checksum` that its data must have.
 
     Raises:
         Skip: the method does not fit into memory, or into what the limit leaves.
