@@ -124,8 +124,8 @@ def main() -> None:
         apart = ours.apart(weight())
         own, other = [], []
         for _ in range(STAGES):
-            other.append(timed(backend, theirs))
-            own += [timed(backend, ours) for _ in range(OURS)][1:]
+            other.append(timed(backend, theirs)[0])
+            own += [timed(backend, ours)[0] for _ in range(OURS)][1:]
         quick, slow = float(np.median(own)), float(np.median(other))
         figures = f"{1e3 * quick:.1f} | {1e3 * slow:.0f} | {slow / quick:.0f}"
         print(f"| {name} | {words} | {figures} | {apart:.1e} |", flush=True)

@@ -60,7 +60,7 @@ def test_part(benchmark: Any, backend: Backend, cell: PartTime) -> None:
             backend.synchronize(arrays_of(part.call()))
 
         benchmark.extra_info.update(_facts(backend, cell) | {"sizes": part.sizes, "operations": part.operations})
-        benchmark.pedantic(run, rounds=rounds_for(timed(backend, part.call)), iterations=1, warmup_rounds=1)
+        benchmark.pedantic(run, rounds=rounds_for(timed(backend, part.call)[0]), iterations=1, warmup_rounds=1)
 
 
 def _facts(backend: Backend, cell: Cell) -> dict[str, Any]:

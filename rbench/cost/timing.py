@@ -15,7 +15,7 @@ from rbench.train.batches import Batches
 from rbench.train.cell import configured
 from rbench.train.clock import arrays_of, timed
 from rbench.train.memory import Peaks, check_memory, step_peaks
-from rbench.train.step_time import Variant, paired_steps
+from rbench.train.step_time import side_by_side
 from rbench.train.stepper import Stepper
 
 LOSS = "cross_entropy"
@@ -72,16 +72,8 @@ class PreparedStep:
         Raises:
             CapacitanceError: the method fails on the first step.
         """
-        found = paired_steps(self._stepper, self._params, WINDOW)
-        low, middle, high = (_weighted(found, quantile) for quantile in (0.25, 0.5, 0.75))
-        compiling = sum(max(0.0, variant.first - float(np.median(variant.seconds))) for variant in found)
-        return {
-            "paired_step_seconds": sum(variant.share * float(np.median(variant.seconds)) for variant in found),
-            "step_ratio_to_sgd": middle,
-            "step_ratio_low": low,
-            "step_ratio_high": high,
-            "compile_seconds": None if self._backend.eager else compiling,
-        }
+        found = side_by_side(self._stepper, self._params, WINDOW)
+        return {"paired_step_seconds": found.pop("step_seconds"), **found}
 
     def counted(self) -> dict[str, Any]:
         """Parameters, operations of the step, and the floor: the ratio of its operations to those of SGD's step."""
@@ -98,7 +90,7 @@ def median_seconds(backend: Backend, prepared: PreparedStep) -> dict[str, Any]:
     """Median seconds and quartiles of a synchronised step, or of the mean step of a cycle, after a warm-up."""
 
     def measured() -> float:
-        return timed(backend, prepared.cycle_of_steps) / prepared.cycle
+        return timed(backend, prepared.cycle_of_steps)[0] / prepared.cycle
 
     first = measured() * prepared.cycle
     seconds = [measured()]
@@ -117,7 +109,3 @@ def median_seconds(backend: Backend, prepared: PreparedStep) -> dict[str, Any]:
 def rounds_for(seconds: float) -> int:
     """Rounds that fit into `ROUND_SECONDS`, within their bounds."""
     return int(min(max(ROUND_SECONDS / max(seconds, 1e-9), FEWEST), MOST))
-
-
-def _weighted(found: list[Variant], quantile: float) -> float:
-    return sum(variant.share * float(np.quantile(variant.seconds / variant.others, quantile)) for variant in found)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
 from rbench.backend import Backend
+
+Result = TypeVar("Result")
 
 Phase: TypeAlias = Literal["data", "compile", "warm_up", "step", "evaluation", "other"]
 """What a second counts for; only `step` is training:
@@ -65,13 +67,13 @@ class Clock:
         return before
 
 
-def timed(backend: Backend, function: Callable[[], Any]) -> float:
-    """Seconds that one call takes until its results are ready."""
+def timed(backend: Backend, function: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds that one call takes until its results are ready, and the results."""
     backend.synchronize()
     start = perf_counter()
     result = function()
     backend.synchronize(arrays_of(result))
-    return perf_counter() - start
+    return perf_counter() - start, result
 
 
 def paired_seconds(
@@ -89,16 +91,15 @@ def paired_seconds(
     Returns:
         Seconds of A and of B, pair by pair.
     """
-    times: list[tuple[float, float]] = []
+    own: list[float] = []
+    other: list[float] = []
+    turns = [(first, own), (second, other)]
     start = perf_counter()
-    while len(times) < pairs and (len(times) < 5 or perf_counter() - start < budget):
-        if len(times) % 2:
-            other = timed(backend, second)
-            times.append((timed(backend, first), other))
-        else:
-            times.append((timed(backend, first), timed(backend, second)))
-    seconds = np.asarray(times)
-    return seconds[:, 0], seconds[:, 1]
+    while len(own) < pairs and (len(own) < 5 or perf_counter() - start < budget):
+        for function, seconds in turns:
+            seconds.append(timed(backend, function)[0])
+        turns.reverse()
+    return np.asarray(own), np.asarray(other)
 
 
 def arrays_of(tree: Any) -> list[Any]:

@@ -12,7 +12,6 @@ from time import sleep
 from pydantic import BaseModel
 
 from rbench.errors import Skip
-from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.train.clock import arrays_of
 from rbench.train.process import resident_bytes
@@ -85,9 +84,8 @@ def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
         params: where to step from.
         total: steps of the run, for the method's schedule.
     """
-    backend, method = stepper.problem.backend, stepper.method
-    phases = [method.phase(index) for index in range(min(total, WINDOW))]
-    calls = [stepper.call(phases.index(phase), total) for phase in dict.fromkeys(phases)]
+    backend = stepper.problem.backend
+    calls = [stepper.call(index, total) for index in stepper.variants(total)]
 
     def round_() -> None:
         state = stepper.start(params)
