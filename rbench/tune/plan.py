@@ -7,7 +7,7 @@ from rbench.losses import get_loss
 from rbench.methods import Dimension
 from rbench.run import Training
 from rbench.run.tuned import Judged
-from rbench.tune.sobol import Point, points
+from rbench.tune.sobol import Point
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,9 @@ class Search:
             return task.target.figure.removeprefix("test_")
         return "accuracy" if get_loss(task.loss).integer_targets else "squared_error"
 
-    def words(self) -> dict[str, str]:
-        """The dimensions in words, by setting."""
-        return {key: str(dimension) for key, dimension in self.space.items()}
-
     def space_in_words(self) -> str:
         """The space as one line."""
-        return ", ".join(f"{key} {words}" for key, words in self.words().items())
+        return ", ".join(f"{key} {dimension}" for key, dimension in self.space.items())
 
     def trial(self, point: Point, seed: int) -> Training:
         """The cell that tries a point: trained on a part of the training set, judged on the rest at its end."""
@@ -70,6 +66,7 @@ class Plan:
         finalists: how many of the best trials of each search are run again, to choose among them.
         confirming: the seeds that they are run again on.
         memory_limit: bytes that a trial may hold resident, or None.
+        run_seeds: seeds of the runs of the best settings, which no trial or confirmation has.
     """
 
     trials: int
@@ -79,10 +76,7 @@ class Plan:
     finalists: int = 0
     confirming: tuple[int, ...] = ()
     memory_limit: int | None = None
-
-    def points(self, search: Search) -> list[Point]:
-        """The points that a search tries, in order; a plan of more trials begins with the same ones."""
-        return points(search.space, self.trials, self.seed)
+    run_seeds: tuple[int, ...] = ()
 
     def facts(self) -> dict[str, str]:
         """In words, everything but the number of trials: what must be the same for trials to be compared."""

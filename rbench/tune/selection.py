@@ -73,7 +73,7 @@ def chosen(
         confirming=plan.confirming,
         failures=dict(Counter(failed)),
         seconds=seconds,
-        space=search.words(),
+        space={key: str(dimension) for key, dimension in search.space.items()},
         seed=plan.seed,
         budget=cell.budget.length,
         backend=cell.backend,

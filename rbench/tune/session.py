@@ -1,4 +1,4 @@
-"""A search: trials of all points, then the best of each search on further seeds."""
+"""A tune: trials of all points, the best of each search on further seeds, and then runs of the best settings."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import RbenchError
-from rbench.run import Display, Record, TunedFile
+from rbench.run import Display, Record, Run, TunedFile, run_cells
 from rbench.run.directory import STAGES, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
 from rbench.run.fork import servers
 from rbench.run.lock import locked
@@ -17,7 +17,7 @@ from rbench.run.record import record_files, write_json
 from rbench.tune.plan import Plan, Search
 from rbench.tune.request import TuneRequest
 from rbench.tune.selection import chosen, ranked
-from rbench.tune.sobol import need_optuna
+from rbench.tune.sobol import need_optuna, points
 from rbench.tune.stage import Stage, Tried
 
 
@@ -60,7 +60,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
         refuse_newer(folder)
     with locked(directory):
         _claim(directory, plan)
-        tried = [(one, [(point, one.trial(point, plan.seed)) for point in plan.points(one)]) for one in plan.searches]
+        tried = [(one, _trials(one, plan)) for one in plan.searches]
         trials = Stage(directory / STAGES[0], tried, display)
         if strangers := trials.strangers():
             raise RbenchError(
@@ -68,7 +68,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
                 f"draws them; go on with the versions in {TUNE}, or {WAY_OUT}"
             )
         ended = trials.run(request)
-        again = [(one, _again(one, points, ended, plan)) for one, points in tried]
+        again = [(one, _again(one, cells, ended, plan)) for one, cells in tried]
         confirmations = Stage(directory / STAGES[1], again, display)
         ended |= confirmations.run(request)
         tuned = TunedFile(
@@ -77,16 +77,50 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
                 chosen(
                     one,
                     plan,
-                    [ended[cell.key] for _, cell in points],
+                    [ended[cell.key] for _, cell in cells],
                     [ended[cell.key] for _, cell in more],
                     trials.seconds(one) + confirmations.seconds(one),
                 )
-                for (one, points), (_, more) in zip(tried, again, strict=True)
+                for (one, cells), (_, more) in zip(tried, again, strict=True)
             ),
             provenance=provenance(),
         )
         write_json(directory / "tuned.json", tuned.model_dump())
         return tuned
+
+
+def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Display) -> Run:
+    """Run the best settings that `directory` does not hold yet, on the full training set and the test set.
+
+    Args:
+        request: what was tuned.
+        tuned: the best settings.
+        directory: of the tune; it holds the records, as any run's does.
+        display: shows the runs' progress.
+    """
+    plan = request.plan()
+    tuning = {
+        search.cell.model_copy(update={"method": found.settings, "seed": seed}): found
+        for search, found in zip(plan.searches, tuned.tuned, strict=True)
+        for seed in plan.run_seeds
+    }
+    records = run_cells(
+        list(tuning),
+        directory,
+        display,
+        request=request.model_dump(),
+        jobs=request.jobs,
+        timeout=request.timeout,
+        memory_limit=request.memory_limit,
+        tuning={cell.key: found for cell, found in tuning.items()},
+        replaces=True,
+    )
+    return Run(directory, records)
+
+
+def _trials(search: Search, plan: Plan) -> Tried:
+    """The trials of a search, in order; a plan of more trials begins with the same ones."""
+    return [(point, search.trial(point, plan.seed)) for point in points(search.space, plan.trials, plan.seed)]
 
 
 def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -> Tried:
