@@ -10,7 +10,6 @@ from rbench.errors import DataError, DivergedError
 from rbench.experiment import NO_LIMITS, Limits, Outcome, Report
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
-from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.solvers import check_health
 from rbench.tasks import Dataset
@@ -79,13 +78,8 @@ def train(
     progress = BudgetProgress(cell.budget, stepper.batches.steps_per_epoch)
     with clock.phase("warm_up"):
         check_memory(stepper, params, limits.memory)
-        total = progress.total(0, 0.0)
-        times = side_by_side(stepper, params, total)
+        times = side_by_side(stepper, params, progress.total(0, 0.0))
         outcome.figures |= {name: times[name] for name in ("step_seconds", "step_ratio_to_sgd", "compile_seconds")}
-        if not progress.timed:
-            # Later kinds are prepared as they come.
-            stops = [min(round(mark * total), WINDOW) for mark in progress.marks]
-            _add_compiling(outcome, stepper.compile_loops(params, stops, total))
     clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
     try:
         _Loop(stepper, params, evaluate, cell.make_task().target, progress, clock, report, outcome).run()
@@ -163,7 +157,7 @@ class _Loop:
         if first is not None:
             compiling = max(0.0, first - seconds)
             clock.move(compiling, "warm_up", "compile")
-            _add_compiling(self.outcome, compiling)
+            self.outcome.figures["compile_seconds"] += compiling
         return stepper.steps_per_call if several else 1, result, seconds
 
     def _check(self, result: Step) -> None:
@@ -188,9 +182,3 @@ class _Loop:
         if self.target is not None:
             reached = [point["seconds"] for point in outcome.history if self.target.reached(point)]
             outcome.figures |= {"target_reached": bool(reached), "seconds_to_target": reached[0] if reached else None}
-
-
-def _add_compiling(outcome: Outcome, seconds: float) -> None:
-    """Add to the seconds of compilation, on a backend that compiles."""
-    if outcome.figures["compile_seconds"] is not None:
-        outcome.figures["compile_seconds"] += seconds

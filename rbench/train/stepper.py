@@ -1,7 +1,6 @@
 """A method's step on a problem, compiled once and used for timing and training alike."""
 
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +9,7 @@ from rbench.methods import Method, Problem, State, Step, compile_step
 from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.train.batches import Batches
-from rbench.train.clock import arrays_of, timed
+from rbench.train.clock import arrays_of
 
 
 class Stepper:
@@ -96,25 +95,6 @@ class Stepper:
         """Whether enough steps of one phase for one call begin at an index, `stop` excluded."""
         phases = {self.method.phase(index) for index in range(first, first + self.steps_per_call)}
         return self.steps_per_call > 1 and first + self.steps_per_call <= stop and len(phases) == 1
-
-    def compile_loops(self, params: Params, stops: Sequence[int], total: int) -> float:
-        """Compile the calls of many steps on the way to the stops; returns the seconds beyond those of later calls."""
-        firsts: dict[Hashable, int] = {}
-        index = 0
-        for stop in stops:
-            while index < stop:
-                loops = self.loops_from(index, stop)
-                if loops:
-                    firsts.setdefault(self.method.phase(index), index)
-                index += self.steps_per_call if loops else 1
-        seconds = 0.0
-        for first in firsts.values():
-            state = self.start(params)
-            call = partial(self.calls(first, total), params, state)
-            preparing, repeating = (timed(self.problem.backend, call)[0] for _ in range(2))
-            self.first_of_kind(first, total, params, state, several=True)
-            seconds += max(0.0, preparing - repeating)
-        return seconds
 
     def _loop(self, phase: Hashable) -> Callable[..., Any]:
         if phase not in self._loops:
