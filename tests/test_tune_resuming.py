@@ -134,7 +134,7 @@ class TestResuming:
 
     def test_points_of_another_library_are_refused(self, bench, tmp_path, monkeypatch):
         search(request(trials=2), tmp_path, Silent())
-        monkeypatch.setattr("rbench.tune.session.points", lambda space, count, seed: points(space, count, seed + 1))
+        monkeypatch.setattr("rbench.tune.plan.points", lambda space, count, seed: points(space, count, seed + 1))
         with pytest.raises(RbenchError, match=r"other Sobol points.*versions in tune\.json"):
             search(request(trials=2), tmp_path, Silent())
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rbench.losses import get_loss
 from rbench.methods import Dimension
 from rbench.run import Training
 from rbench.run.tuned import Judged
-from rbench.tune.sobol import Point
+from rbench.tune.sobol import Point, points
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,29 @@ class Search:
         """The space as one line."""
         return ", ".join(f"{key} {dimension}" for key, dimension in self.space.items())
 
-    def trial(self, point: Point, seed: int) -> Training:
-        """The cell that tries a point: trained on a part of the training set, judged on the rest at its end."""
+    def trials(self, count: int, seed: int) -> "list[Trial]":
+        """The first trials of the search, with the seed of their points and training."""
+        return [self.trial(point, seed) for point in points(self.space, count, seed)]
+
+    def trial(self, point: Point, seed: int) -> "Trial":
+        """The trial of a point: trained on a part of the training set, judged on the rest at its end."""
         task, method = self.cell.make_task(), self.cell.make_method()
         settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}
-        return self.cell.model_copy(
-            update={
-                "task": task.changed(validation=True).spec,
-                "method": method.changed(**settings).spec,
-                "seed": seed,
-                "budget": self.cell.budget.evaluated(1),
-            }
-        )
+        changes = {
+            "task": task.changed(validation=True).spec,
+            "method": method.changed(**settings).spec,
+            "seed": seed,
+            "budget": self.cell.budget.evaluated(1),
+        }
+        return Trial(self, point, self.cell.model_copy(update=changes))
+
+
+class Trial(NamedTuple):
+    """A point that a search tries, and the cell that tries it; points of a space of choices only may share a cell."""
+
+    search: Search
+    point: Point
+    cell: Training
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import RbenchError
-from rbench.run import Display, Record, Run, TunedFile, run_cells
+from rbench.run import Display, Run, TunedFile, run_cells
 from rbench.run.directory import STAGES, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
 from rbench.run.fork import servers
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, read_file
 from rbench.run.record import record_files, write_json
-from rbench.tune.plan import Plan, Search
+from rbench.tune.plan import Plan, Search, Trial
 from rbench.tune.request import TuneRequest
 from rbench.tune.selection import chosen, ranked
-from rbench.tune.sobol import need_optuna, points
-from rbench.tune.stage import Stage, Tried
+from rbench.tune.sobol import need_optuna
+from rbench.tune.stage import Stage
 
 
 class TuneFile(BaseModel):
@@ -60,31 +60,22 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
         refuse_newer(folder)
     with locked(directory):
         _claim(directory, plan)
-        tried = [(one, _trials(one, plan)) for one in plan.searches]
-        trials = Stage(directory / STAGES[0], tried, display)
-        if strangers := trials.strangers():
+        planned = [trial for one in plan.searches for trial in one.trials(plan.trials, plan.seed)]
+        trials = Stage(directory / STAGES[0], planned, display)
+        if strangers := [one.name for one in plan.searches if trials.has_strangers(one)]:
             raise RbenchError(
-                f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
+                f"{strangers[0]}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
                 f"draws them; go on with the versions in {TUNE}, or {WAY_OUT}"
             )
-        ended = trials.run(request)
-        again = [(one, _again(one, cells, ended, plan)) for one, cells in tried]
+        trials.run(request)
+        again = [trial for one in plan.searches for trial in _again(one, plan, trials)]
         confirmations = Stage(directory / STAGES[1], again, display)
-        ended |= confirmations.run(request)
-        tuned = TunedFile(
-            suite=request.suite,
-            tuned=tuple(
-                chosen(
-                    one,
-                    plan,
-                    [ended[cell.key] for _, cell in cells],
-                    [ended[cell.key] for _, cell in more],
-                    trials.seconds(one) + confirmations.seconds(one),
-                )
-                for (one, cells), (_, more) in zip(tried, again, strict=True)
-            ),
-            provenance=provenance(),
-        )
+        confirmations.run(request)
+        found = []
+        for one in plan.searches:
+            seconds = trials.seconds(one) + confirmations.seconds(one)
+            found.append(chosen(one, plan, trials.records(one), confirmations.records(one), seconds))
+        tuned = TunedFile(suite=request.suite, tuned=tuple(found), provenance=provenance())
         write_json(directory / "tuned.json", tuned.model_dump())
         return tuned
 
@@ -118,17 +109,11 @@ def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Disp
     return Run(directory, records)
 
 
-def _trials(search: Search, plan: Plan) -> Tried:
-    """The trials of a search, in order; a plan of more trials begins with the same ones."""
-    return [(point, search.trial(point, plan.seed)) for point in points(search.space, plan.trials, plan.seed)]
-
-
-def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -> Tried:
+def _again(search: Search, plan: Plan, trials: Stage) -> list[Trial]:
     """The best trials on the confirming seeds, the best first."""
-    point = {cell.method: point for point, cell in reversed(tried)}
-    best = ranked(search, [ended[cell.key] for _, cell in tried])[: plan.finalists]
-    again = [point[record.training.method] for record in best]
-    return [(one, search.trial(one, seed)) for one in again for seed in plan.confirming]
+    points = {trial.cell.method: trial.point for trial in reversed(trials.of(search))}
+    best = [points[record.training.method] for record in ranked(search, trials.records(search))[: plan.finalists]]
+    return [search.trial(point, seed) for point in best for seed in plan.confirming]
 
 
 def _claim(directory: Path, plan: Plan) -> None:
