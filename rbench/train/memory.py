@@ -54,11 +54,8 @@ class Peaks(BaseModel):
 def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = None) -> None:
     """Raise `Skip` where a step does not fit into memory, before it allocates any.
 
-    Args:
-        stepper: the method on its problem.
-        params: where it starts.
-        memory_limit: bytes that this process, and those of its group, may hold resident; a device's own memory does not
-            count. None for no limit.
+    `memory_limit` is in bytes that this process, and those of its group, may hold resident; a device's own memory does
+    not count.
     """
     problem, batches = stepper.problem, stepper.batches
     batch = batches(0)
@@ -78,11 +75,6 @@ def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
 
     A first round, in which libraries compile and take the buffers that they keep, is not measured on the host. The
     median of the others counts: a library takes another buffer when two of its threads first work at once.
-
-    Args:
-        stepper: the method on its problem.
-        params: where to step from.
-        total: steps of the run, for the method's schedule.
     """
     backend = stepper.problem.backend
     calls = [stepper.call(index, total) for index in stepper.variants(total)]

@@ -17,12 +17,7 @@ def side_by_side(stepper: Stepper, params: Params, total: int) -> dict[str, Any]
     """Seconds of a step, and their ratio to those of a default SGD step, timed in turn after a warm-up of both.
 
     A step includes the drawing of its samples. A method whose steps differ, such as one that refreshes at intervals, is
-    timed in each variant, and variants are weighted by how often each is due.
-
-    Args:
-        stepper: the method on its problem.
-        params: where to step from.
-        total: steps of the run.
+    timed in each variant, and variants are weighted by how often each is due. All steps start from `params`.
 
     Returns:
         `step_seconds`, a median; the ratio's median `step_ratio_to_sgd` and quartiles `step_ratio_low` and
