@@ -59,14 +59,13 @@ class StepCell(Cell):
 
     @classmethod
     def check(cls, cells: "Sequence[StepCell]", *, here: bool) -> None:
-        for name, batch in dict.fromkeys((cell.network, cell.batch_size) for cell in cells):
+        for name, batch, spec in dict.fromkeys((cell.network, cell.batch_size, cell.method) for cell in cells):
             net, shape = network(name)
             if here:
                 check_network(f"{name} with batches of {batch:,}", net, 4 * batch * prod(shape))
-        for name, batch, spec in dict.fromkeys((cell.network, cell.batch_size, cell.method) for cell in cells):
             (method,) = configured("methods", spec)
             try:
-                method.check(Problem(get_backend("numpy"), network(name)[0], get_loss(LOSS)))
+                method.check(Problem(get_backend("numpy"), net, get_loss(LOSS)))
                 method.check_batch(batch)
             except RbenchError as error:
                 raise SpecError(f"{spec} on {name}: {error}; name others with --method") from None

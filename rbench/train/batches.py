@@ -19,15 +19,10 @@ MARGIN = 4
 class Batches:
     """Batches of the training data, in an order drawn for each epoch; all that is random is drawn on the host.
 
-    Args:
-        problem: what is trained.
-        data: the data.
-        batch_size: data per batch; all training data if None.
-        seed: of the order, and of the augmentation.
-        samples_seed: of the noise; `seed` if None.
+    `seed` is of the order and of the augmentation, `samples_seed` of the noise, for which None means `seed`.
 
     Attributes:
-        batch_size: data per batch.
+        batch_size: data per batch; where None is given, all training data.
         steps_per_epoch: batches per epoch; a smaller last one is left out.
     """
 
@@ -86,14 +81,8 @@ class Batches:
 def augmented(images: np.ndarray[Any, Any], draws: np.random.Generator) -> np.ndarray[Any, Any]:
     """Crops at random positions of images with `MARGIN` zeros around them, each mirrored with probability 1/2.
 
-    On the host, which takes less time than a gather of single pixels on the device, and so the same on every backend.
-
-    Args:
-        images: (n, channels, height, width).
-        draws: gives three integers per image: the crop's first row and column, and 1 to mirror it.
-
-    Returns:
-        An array like `images`.
+    Images are (n, channels, height, width); of each, three integers are drawn: the first row and column of the crop, and
+    1 to mirror it. All is done on the host, which takes less time than a gather of single pixels on the device.
     """
     edge = (MARGIN, MARGIN)
     padded = np.pad(images, ((0, 0), (0, 0), edge, edge))

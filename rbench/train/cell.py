@@ -130,22 +130,13 @@ class Training(MemoryCell):
 
 
 def count(kind: str, spec: str) -> int:
-    """How many methods or tasks a SPEC names, without making one; raises as `configured` does.
-
-    Args:
-        kind: `methods` or `tasks`.
-        spec: the SPEC.
-    """
+    """How many `methods` or `tasks` a SPEC names, without making one; raises as `configured` does."""
     name, settings = parse(spec)
     return expansions(plugins().find(kind, name), settings)
 
 
 def configured(kind: str, spec: str) -> list[Any]:
-    """All methods or tasks that a SPEC names: several where it lists values.
-
-    Args:
-        kind: `methods` or `tasks`.
-        spec: the SPEC.
+    """All `methods` or `tasks` that a SPEC names: several where it lists values.
 
     Raises:
         SpecError: it cannot be read, or has a setting that does not exist.

@@ -50,15 +50,10 @@ def check_batch(cell: "Training", size: int) -> None:
 
 
 def check_network(what: str, net: Module, data_bytes: int = 0) -> None:
-    """Raise for a network that cannot fit into memory with its gradient and its data.
-
-    Args:
-        what: the network's name in the message.
-        net: the network.
-        data_bytes: the least that its data take.
+    """Raise for a network that cannot fit into memory with its gradient and `data_bytes` of data.
 
     Raises:
-        SpecError: it takes more memory than this machine has.
+        SpecError: `what` takes more memory than this machine has.
     """
     parameters = sum(layer.n_parameters for layer in net.layers)
     check_bytes(what, data_bytes + BYTES_PER_PARAMETER * parameters, "give smaller sizes")

@@ -79,17 +79,9 @@ def timed(backend: Backend, function: Callable[[], Result]) -> tuple[float, Resu
 def paired_seconds(
     backend: Backend, first: Callable[[], Any], second: Callable[[], Any], *, budget: float = 1.0, pairs: int = 25
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Time two functions in turn, A B, B A, A B …, so that a drift of the machine's speed affects both.
+    """Seconds of two functions A and B, pair by pair: timed A B, B A, A B …, so that drifting speed affects both.
 
-    Args:
-        backend: synchronised before every reading.
-        first: A.
-        second: B.
-        budget: seconds after which no further pair begins, once there are 5.
-        pairs: the most pairs to time.
-
-    Returns:
-        Seconds of A and of B, pair by pair.
+    There are at most `pairs`; once there are 5, no further one begins after `budget` seconds.
     """
     own: list[float] = []
     other: list[float] = []

@@ -47,14 +47,7 @@ def train(
     report: Report = lambda step, total: None,
     limits: Limits = NO_LIMITS,
 ) -> None:
-    """Run a cell and fill in its outcome.
-
-    Args:
-        cell: what to run.
-        backend: the backend that the cell names.
-        outcome: filled while the run goes on.
-        report: called with the steps done and the steps to do.
-        limits: on its memory; and the checksum of `rbench.tasks.base.checksum` that its data must have.
+    """Run a cell and fill in its outcome, as `Cell.run` says.
 
     Raises:
         Skip: the method does not fit into memory, or into what the limit leaves.

@@ -16,9 +16,6 @@ class Stepper:
     """Makes a method's steps on the batches of a data set.
 
     Attributes:
-        problem: the problem.
-        method: the method.
-        batches: batches and noise.
         steps_per_call: steps per call of `calls`, as the backend chooses for the network.
     """
 
@@ -41,15 +38,9 @@ class Stepper:
     def first_of_kind(self, index: int, total: int, params: Params, state: State, *, several: bool = False) -> bool:
         """Whether a call is the first of its kind, and so compiles; from now on it counts as made.
 
-        Calls are of one kind where the method's phase, the shapes and dtypes of all arrays, and the names and types of
-        the scalars agree. On a backend that prepares no operations, no call is the first.
-
-        Args:
-            index: 0-based index of the first step.
-            total: steps of the run.
-            params: the parameters before it.
-            state: the method's state before it.
-            several: whether `steps_per_call` steps are made in the call.
+        The call is that of the step of a 0-based index out of `total`, from these parameters and state, or of `several`
+        from there on. Calls are of one kind where the method's phase, the shapes and dtypes of all arrays, and the
+        names and types of the scalars agree. On a backend that prepares no operations, no call is the first.
         """
         if self.problem.backend.eager:
             return False

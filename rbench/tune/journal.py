@@ -58,13 +58,7 @@ class Journal:
         return {one["cell"]: one["seconds"] for one in attributes}
 
     def add(self, trial: Trial, status: str, score: float, seconds: float) -> None:
-        """Note that a trial is finished.
-
-        Args:
-            trial: the trial.
-            status: how its cell ended.
-            score: less is better; infinite for a failure.
-            seconds: wall time.
+        """Note how a trial ended, and its wall time; less is better of scores, and a failure's is infinite.
 
         Raises:
             RbenchError: it cannot be written.

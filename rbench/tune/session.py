@@ -42,11 +42,6 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
 
     Each stage and its journal are in a folder of `directory`, `trials` and `confirmations`, which is a run of its own.
 
-    Args:
-        request: what to tune.
-        directory: made if absent.
-        display: shows each stage's progress.
-
     Returns:
         The content of `tuned.json`.
 
@@ -81,14 +76,7 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
 
 
 def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Display) -> Run:
-    """Run the best settings that `directory` does not hold yet, on the full training set and the test set.
-
-    Args:
-        request: what was tuned.
-        tuned: the best settings.
-        directory: of the tune; it holds the records, as any run's does.
-        display: shows the runs' progress.
-    """
+    """Run the best settings on the full training set and the test set, where a tune's directory lacks their records."""
     plan = request.plan()
     tuning = {
         search.cell.model_copy(update={"method": found.settings, "seed": seed}): found

@@ -18,13 +18,7 @@ ANY_END: tuple[Status, ...] = get_args(Status)
 
 
 class Stage:
-    """Trials of every search, with their journal, in a run of its own.
-
-    Args:
-        folder: of the run; made when cells run.
-        trials: the trials, search by search and in order.
-        display: shows its progress.
-    """
+    """Trials of every search, in order, with their journal, in a run of its own; its folder is made when cells run."""
 
     def __init__(self, folder: Path, trials: Sequence[Trial], display: Display) -> None:
         self._folder, self._trials, self._display = folder, trials, display
