@@ -109,9 +109,11 @@ class CostSuite(Suite):
     def _sweeps(self, request: "Request") -> list[Sweep]:
         """The suite's sweeps, or those named in place of networks."""
         by_size = {sweep.size: sweep for sweep in self.sweeps}
-        if missing := [name for name in request.tasks if by_size and name not in by_size]:
+        if not by_size:
+            return []
+        if missing := [name for name in request.tasks if name not in by_size]:
             raise SpecError(f"suite {self.name!r}: {unknown('sweep', missing[0], by_size)}")
-        return [by_size[name] for name in request.tasks or by_size] if by_size else []
+        return [by_size[name] for name in request.tasks or by_size]
 
     def _methods(self, request: "Request") -> list[str]:
         own = {spec: [s for s in self.methods if parse(s)[0] == spec] for spec in request.methods}

@@ -81,8 +81,8 @@ class Batches:
 def augmented(images: np.ndarray[Any, Any], draws: np.random.Generator) -> np.ndarray[Any, Any]:
     """Crops at random positions of images with `MARGIN` zeros around them, each mirrored with probability 1/2.
 
-    Images are (n, channels, height, width); of each, three integers are drawn: the first row and column of the crop, and
-    1 to mirror it. All is done on the host, which takes less time than a gather of single pixels on the device.
+    Images are (n, channels, height, width), and three integers are drawn for each: the first row and column of the
+    crop, and 1 to mirror it. It is done on the host, in less time than a gather of single pixels on the device takes.
     """
     edge = (MARGIN, MARGIN)
     padded = np.pad(images, ((0, 0), (0, 0), edge, edge))

@@ -5,6 +5,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median_low
 from time import sleep
@@ -132,10 +133,8 @@ def _peak_resident() -> int:
 def _tidy() -> None:
     """Give freed memory back to the system, where possible."""
     gc.collect()
-    try:
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
-        return
 
 
 def size_in_words(count: float) -> str:
