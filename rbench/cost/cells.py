@@ -54,7 +54,7 @@ class StepCell(Cell):
         return f"{self.network} batch {self.batch_size} {self.method} {self.backend} {self.dtype}"
 
     @property
-    def parts(self) -> tuple[tuple[str, str], ...]:
+    def specs(self) -> tuple[tuple[str, str], ...]:
         return (("methods", self.method),)
 
     @classmethod

@@ -26,7 +26,7 @@ def data_of(
     """
     needs = wanted(cells)
     found = find_data(list(dict.fromkeys(needs.values())), timeout=timeout, memory_limit=memory_limit)
-    for cell in {(needs[cell.key], cell.parts): cell for cell in cells if cell.key in needs}.values():
+    for cell in {(needs[cell.key], cell.specs): cell for cell in cells if cell.key in needs}.values():
         data = found[needs[cell.key]]
         if data.status is None:
             cell.check_data(data.n_train)

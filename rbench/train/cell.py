@@ -80,7 +80,7 @@ class Training(MemoryCell):
         return f"{self.task} {self.method} {self.backend} {self.dtype} seed {self.seed}"
 
     @property
-    def parts(self) -> tuple[tuple[str, str], ...]:
+    def specs(self) -> tuple[tuple[str, str], ...]:
         return ("methods", self.method), ("tasks", self.task)
 
     @property
