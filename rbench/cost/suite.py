@@ -12,7 +12,7 @@ from rbench.cost.parts import PARTS
 from rbench.errors import SpecError
 from rbench.experiment import Cell
 from rbench.names import unknown
-from rbench.run.suite import Place, Suite
+from rbench.run.suite import Platform, Suite
 from rbench.spec import parse
 from rbench.train.cell import configured, count
 
@@ -67,7 +67,7 @@ class CostSuite(Suite):
         sizes = sizes or len(request.tasks or self.networks) * len(self.batch_sizes)
         return sizes * sum(count("methods", spec) for spec in self._methods(request)) + len(self._parts(request))
 
-    def cells(self, request: "Request", places: Sequence[Place]) -> list[Cell]:
+    def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
         """The cells, as `Suite.cells` says.
 
         Raises:
@@ -83,7 +83,7 @@ class CostSuite(Suite):
         own = {"suite": self.name, "threads": request.threads_of(self)}
         own |= {"benchmarks": self.benchmarks} if self.benchmarks else {}
         cells: list[Cell] = []
-        for backend, dtype, device in places:
+        for backend, dtype, device in platforms:
             where = {"backend": backend, "dtype": dtype, "device": device}
             cells += [kind(**step, **own, **where) for step in steps]
             cells += [PartTime(part=part, **own, **where) for part in self._parts(request)]

@@ -13,7 +13,7 @@ from rbench.run.provenance import environment
 from rbench.run.record import Record, refused
 from rbench.run.resume import stored
 from rbench.run.series import Series
-from rbench.run.suite import Place
+from rbench.run.suite import Platform
 
 
 def data_of(
@@ -63,10 +63,10 @@ class Local:
         memory_pass: bool = True,
     ) -> None:
         self._directory, self._data = directory, data
-        self._gates: dict[Place, Gate] = {}
-        for place, cell in {_place(cell): cell for cell in cells if _data_there(cell, data)}.items():
-            self._gates[place] = gate(*place, threads=cell.threads)
-            display.gate(self._gates[place])
+        self._gates: dict[Platform, Gate] = {}
+        for platform, cell in {_platform(cell): cell for cell in cells if _data_there(cell, data)}.items():
+            self._gates[platform] = gate(*platform, threads=cell.threads)
+            display.gate(self._gates[platform])
         self._executor = LocalExecutor(
             directory,
             jobs=jobs,
@@ -85,7 +85,7 @@ class Local:
                 series.note(record)
                 yield stored(self._directory, record)
             else:
-                ready.append((cell, self._gates[_place(cell)]))
+                ready.append((cell, self._gates[_platform(cell)]))
         with closing(self._executor.run(ready, lacking, series)) as ended:
             yield from ended
 
@@ -94,7 +94,7 @@ class Local:
         data = self._data.get(cell.key)
         if data is not None and data.status is not None:
             return Record(cell=cell, status=data.status, reason=data.reason, environment=environment(cell))
-        found = self._gates[_place(cell)]
+        found = self._gates[_platform(cell)]
         if found.passed:
             return None
         return refused(cell, f"not timed: {found}", found, environment(cell))
@@ -104,5 +104,5 @@ def _data_there(cell: Cell, data: Mapping[str, Found]) -> bool:
     return cell.key not in data or data[cell.key].status is None
 
 
-def _place(cell: Cell) -> Place:
+def _platform(cell: Cell) -> Platform:
     return cell.backend, cell.dtype, cell.device
