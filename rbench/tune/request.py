@@ -91,12 +91,12 @@ class TuneRequest(Checked):
         seeds = self.seeds or suite.seeds
         each = self.trials + min(self.finalists, self.trials) * self.confirmations + seeds
         check_count(len(distinct) * each, self.max_cells, "trials, confirmations and runs")
-        confirming = range(self.seed + 1, self.seed + 1 + self.confirmations)
+        tried = range(self.seed, self.seed + 1 + self.confirmations)
         return Plan(
             trials=self.trials,
             finalists=self.finalists if self.confirmations else 0,
-            confirming=tuple(confirming),
-            run_seeds=tuple(islice((seed for seed in count() if seed not in (self.seed, *confirming)), seeds)),
+            confirming=tuple(tried[1:]),
+            run_seeds=tuple(islice((seed for seed in count() if seed not in tried), seeds)),
             seed=self.seed,
             timeout=self.timeout,
             memory_limit=self.memory_limit,
