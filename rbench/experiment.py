@@ -52,7 +52,6 @@ class Limits(NamedTuple):
     checksum: str | None = None
 
 
-NO_LIMITS = Limits()
 NO_EXPERIMENT = "no_experiment"
 """The type of pydantic's error for a cell of an experiment that is not registered here."""
 

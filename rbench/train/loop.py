@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rbench.backend import Backend
 from rbench.errors import DataError, DivergedError
-from rbench.experiment import NO_LIMITS, Limits, Outcome, Report
+from rbench.experiment import Limits, Outcome, Report
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
 from rbench.modules import Params
@@ -40,13 +40,7 @@ def set_up(cell: "Training", backend: Backend) -> tuple[Stepper, Dataset, Params
     return Stepper(problem, cell.make_method(), batches), data, params
 
 
-def train(
-    cell: "Training",
-    backend: Backend,
-    outcome: Outcome,
-    report: Report = lambda step, total: None,
-    limits: Limits = NO_LIMITS,
-) -> None:
+def train(cell: "Training", backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
     """Run a cell and fill in its outcome, as `Cell.run` says.
 
     Raises:

@@ -12,6 +12,7 @@ import pytest
 from lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
 from rbench.backend import BackendPlugin
 from rbench.errors import DivergedError
+from rbench.experiment import Limits, Outcome
 from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
 from rbench.plugins import plugins
@@ -21,7 +22,6 @@ from rbench.train.batches import Batches
 from rbench.train.budget_progress import BudgetProgress
 from rbench.train.clock import Clock, Phase, paired_seconds, timed
 from rbench.train.evaluate import Evaluator
-from rbench.train.loop import Outcome, train
 from rbench.train.stepper import Stepper
 from rbench_numpy.backend import NumpyBackend
 
@@ -288,7 +288,7 @@ class TestPhases:
             budget = budget or Budget(steps=STEPS)
             cell = Training(suite="none", task=TASK, method=method, backend="numpy", dtype="float64", budget=budget)
             begun = watch.now
-            train(cell, backend, outcome, report)
+            cell.run(backend, outcome, report, Limits())
             return SimpleNamespace(seconds=watch.now - begun, reports=len(reports), outcome=outcome, **outcome.figures)
 
         return run
