@@ -8,12 +8,12 @@ far the two end apart after as many steps. Ours is timed ten times after each of
 finds the caches and the memory that a step of seconds left, is dropped.
 """
 
-import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from ours import Ours
+from ours import Ours, parser
 
 from rbench.methods import Riemannian
 from rbench.plugins import get_backend
@@ -24,15 +24,19 @@ RATE, MASS = 0.01, 0.1
 STAGES, OURS = 3, 10
 
 
+def outputs(tanh: Callable[[Any], Any], params: Any, x: Any) -> Any:
+    """The network's outputs for one datum."""
+    *inner, last = params
+    for block in inner:
+        x = tanh(block["weight"] @ x + block["bias"])
+    return last["weight"] @ x + last["bias"]
+
+
 def torch_stepper(params: Any, x: Any, y: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """A step in PyTorch, and what returns the first layer's weight."""
     import torch
 
-    def logits(params: Any, x: Any) -> Any:
-        *inner, last = params
-        for block in inner:
-            x = torch.tanh(block["weight"] @ x + block["bias"])
-        return last["weight"] @ x + last["bias"]
+    logits = partial(outputs, torch.tanh)
 
     jacobians = torch.func.vmap(torch.func.jacrev(logits), in_dims=(None, 0))
     now = {"params": [dict(block) for block in params]}
@@ -65,11 +69,7 @@ def jax_stepper(params: Any, x: Any, y: Any) -> tuple[Callable[[], Any], Callabl
     import jax
     import jax.numpy as jnp
 
-    def logits(params: Any, x: Any) -> Any:
-        *inner, last = params
-        for block in inner:
-            x = jnp.tanh(block["weight"] @ x + block["bias"])
-        return last["weight"] @ x + last["bias"]
+    logits = partial(outputs, jnp.tanh)
 
     @jax.jit
     def update(params: Any, x: Any, y: Any) -> Any:
@@ -104,12 +104,9 @@ STEPPERS = {"torch": (torch_stepper, "torch.func.jacrev"), "jax": (jax_stepper, 
 
 def main() -> None:
     """Time the backends that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backends", nargs="+", choices=list(STEPPERS))
-    parser.add_argument("--sizes", default="784,256,128,10", help="sizes of the layers of a tanh network")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--dtype", default="float32")
-    options = parser.parse_args()
+    command = parser(__doc__, STEPPERS, "784,256,128,10")
+    command.add_argument("--dtype", default="float32")
+    options = command.parse_args()
     keep_freed_memory()
     sizes = tuple(map(int, options.sizes.split(",")))
     print(f"{options.sizes}, batch {options.batch}, {options.dtype}\n")
@@ -118,17 +115,17 @@ def main() -> None:
         backend = get_backend(name, dtype=options.dtype)
         method = Riemannian(output_metric="ggn", lr=RATE, mass=MASS, momentum=0.0)
         ours = Ours(backend, method, sizes, options.batch)
-        make, words = STEPPERS[name]
+        make, title = STEPPERS[name]
         theirs, weight = make(ours.params, ours.x, ours.y)
         ours(), theirs()
         apart = ours.apart(weight())
         own, other = [], []
         for _ in range(STAGES):
-            other.append(timed(backend, theirs))
-            own += [timed(backend, ours) for _ in range(OURS)][1:]
+            other.append(timed(backend, theirs)[0])
+            own += [timed(backend, ours)[0] for _ in range(OURS)][1:]
         quick, slow = float(np.median(own)), float(np.median(other))
         figures = f"{1e3 * quick:.1f} | {1e3 * slow:.0f} | {slow / quick:.0f}"
-        print(f"| {name} | {words} | {figures} | {apart:.1e} |", flush=True)
+        print(f"| {name} | {title} | {figures} | {apart:.1e} |", flush=True)
 
 
 if __name__ == "__main__":

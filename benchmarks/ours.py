@@ -1,4 +1,7 @@
-"""Our side of the benchmarks that time a step beside someone else's."""
+"""Our side of the benchmarks that time a step beside someone else's, and the options of their command lines."""
+
+import argparse
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -38,3 +41,12 @@ class Ours:
         """How far the first layer's weight is from another, over how far that one is from the start."""
         found, expected = (self._backend.to_numpy(one) for one in (self.params[0]["weight"], weight))
         return float(np.linalg.norm(found - expected) / np.linalg.norm(expected - self._first))
+
+
+def parser(doc: str | None, backends: Iterable[str], sizes: str) -> argparse.ArgumentParser:
+    """The options that these benchmarks share, with the default sizes of the network."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("backends", nargs="+", choices=list(backends))
+    made.add_argument("--sizes", default=sizes, help="sizes of the layers of a tanh network")
+    made.add_argument("--batch", type=int, default=128)
+    return made

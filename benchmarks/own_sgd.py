@@ -5,12 +5,11 @@
 Prints a Markdown table of medians, timed in turn, and how far the two end apart after the same steps.
 """
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from ours import Ours
+from ours import Ours, parser
 
 from rbench.methods import SGD
 from rbench.plugins import get_backend
@@ -80,12 +79,9 @@ STEPPERS = {"torch": (torch_stepper, "torch.optim.SGD with autograd"), "jax": (j
 
 def main() -> None:
     """Time the backends that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backends", nargs="+", choices=list(STEPPERS))
-    parser.add_argument("--sizes", default="784,1024,1024,10", help="sizes of the layers of a tanh network")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--device")
-    options = parser.parse_args()
+    command = parser(__doc__, STEPPERS, "784,1024,1024,10")
+    command.add_argument("--device")
+    options = command.parse_args()
     keep_freed_memory()
     sizes = tuple(map(int, options.sizes.split(",")))
     print(f"{options.sizes}, batch {options.batch}, float32\n")
@@ -93,14 +89,14 @@ def main() -> None:
     for name in options.backends:
         backend = get_backend(name, device=options.device)
         ours = Ours(backend, SGD(lr=RATE), sizes, options.batch)
-        make, words = STEPPERS[name]
+        make, title = STEPPERS[name]
         theirs, weight = make(ours.params, ours.x, ours.y)
         for warm_up in (ours, theirs, ours, theirs):
             warm_up()
         own, other = paired_seconds(backend, ours, theirs, budget=20.0, pairs=200)
         apart = ours.apart(weight())
         figures = f"{1e3 * np.median(own):.2f} | {1e3 * np.median(other):.2f} | {np.median(own / other):.2f}"
-        print(f"| {name} sgd | {words} | {figures} | {apart:.1e} |", flush=True)
+        print(f"| {name} sgd | {title} | {figures} | {apart:.1e} |", flush=True)
 
 
 if __name__ == "__main__":

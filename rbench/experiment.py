@@ -52,7 +52,6 @@ class Limits(NamedTuple):
     checksum: str | None = None
 
 
-NO_LIMITS = Limits()
 NO_EXPERIMENT = "no_experiment"
 """The type of pydantic's error for a cell of an experiment that is not registered here."""
 
@@ -118,8 +117,8 @@ class Cell(Checked):
         return " ".join(name for name in self.names if name)
 
     @property
-    def parts(self) -> tuple[tuple[str, str], ...]:
-        """Plugins that it uses besides its backend: their kinds, such as `methods`, and SPECs."""
+    def specs(self) -> tuple[tuple[str, str], ...]:
+        """SPECs of the plugins that it uses besides its backend, each after its kind, such as `methods`."""
         return ()
 
     @property

@@ -13,8 +13,7 @@ from rbench.modules import Flatten, Linear
 from rbench.plugins import find_backend, get_backend
 from rbench.random import generator
 from rbench.tasks import Dataset
-from rbench.train.augment import MARGIN, augmented
-from rbench.train.batches import Batches
+from rbench.train.batches import MARGIN, Batches, augmented
 from rbench.train.evaluate import Evaluator
 
 
@@ -81,7 +80,7 @@ class TestAugmentation:
     def test_batches_are_the_same_numbers_on_every_backend(self, name):
         batches, reference = batches_of(name), batches_of("numpy")
         to_numpy = get_backend(name, device=None if name == "numpy" else "cpu").to_numpy
-        several = batches.several(STEPS)
+        several = batches(STEPS)
         for place, step in enumerate(STEPS):
             plain, batch, expected = batches_of("numpy", augment=False)(step), batches(step), reference(step)
             moved = augmented(plain.x, generator(0, "augmentation", step))

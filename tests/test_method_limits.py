@@ -9,11 +9,11 @@ import pytest
 
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
+from rbench.experiment import Limits, Outcome
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
 from rbench.run import Budget, Training
 from rbench.solvers import check_health
-from rbench.train.loop import Outcome, train
 
 SOLVERS = ["gram", "rows", "dense", "inverse"]
 
@@ -101,7 +101,7 @@ def test_a_large_network_is_refused_before_anything_is_allocated(backend):
     tracemalloc.start()
     try:
         with pytest.raises(Skip, match=r"would need [\d,.]+ GiB for solver 'inverse' at layer 0 .*120,000.*are free"):
-            train(cell("naive"), backend, outcome)
+            cell("naive").run(backend, outcome, print, Limits())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -113,11 +113,11 @@ def test_a_large_network_is_refused_before_anything_is_allocated(backend):
 @pytest.mark.parametrize("method", ["naive", "riemannian", "riemannian[solver=dense]"])
 def test_the_memory_that_is_free_counts(backend, monkeypatch, method):
     small = cell(method, "two-spirals[hidden=[8],n_train=20,n_test=10,batch_size=10]")
-    train(small, backend, Outcome())
+    small.run(backend, Outcome(), print, Limits())
     monkeypatch.setattr("rbench.backend.psutil.virtual_memory", lambda: SimpleNamespace(available=100))
     with pytest.raises(Skip, match=r"would need .* for solver .* are free"):
-        train(small, backend, Outcome())
-    train(small.model_copy(update={"method": "sgd"}), backend, Outcome())
+        small.run(backend, Outcome(), print, Limits())
+    small.model_copy(update={"method": "sgd"}).run(backend, Outcome(), print, Limits())
 
 
 BROKEN = [

@@ -72,7 +72,7 @@ def ingredients(of):
     return {
         "weights": [layer["weight"] for layer in params],
         "order": [batch.y for batch in batches] + [batch.x for batch in batches],
-        "samples": [stepper.batches.noise(step, 2) for step in range(3)] + [stepper.batches.several_noise((3, 4), 1)],
+        "samples": [stepper.batches.noise(step, 2) for step in range(3)] + [stepper.batches.noise((3, 4), 1)],
     }
 
 

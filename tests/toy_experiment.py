@@ -50,10 +50,10 @@ class Sums(Suite):
     def count(self, request):
         return len(self.TERMS)
 
-    def cells(self, request, places):
+    def cells(self, request, platforms):
         return [
             PartialSum(suite=self.name, terms=terms, backend=backend, dtype=dtype, device=device, threads=1)
-            for backend, dtype, device in places
+            for backend, dtype, device in platforms
             for terms in self.TERMS
         ]
 

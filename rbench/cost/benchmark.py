@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +14,7 @@ CELL = "RBENCH_CELL"
 
 
 def benchmarked(cell: Cell, module: str, outcome: Outcome) -> None:
-    """Measure a cell by pytest-benchmark in this process.
-
-    Args:
-        cell: what to measure.
-        module: name of a module of pytest-benchmark tests, one of which measures the cell.
-        outcome: filled.
+    """Measure a cell in this process by the one pytest-benchmark test of a module that is of the cell.
 
     Raises:
         Skip: the step does not fit into memory.
@@ -29,23 +23,18 @@ def benchmarked(cell: Cell, module: str, outcome: Outcome) -> None:
     from rbench.cost.reporter import measured
 
     os.environ[CELL] = cell.model_dump_json()
-    with tempfile.TemporaryDirectory(prefix="rbench-") as scratch:
-        entry = measured(module, scratch)
-    stats, found = entry["stats"], dict(entry["extra_info"])
-    own = {*type(cell).model_fields, "libraries"}
-    outcome.figures |= {name: value for name, value in found.items() if name not in own or name == "device"}
-    outcome.figures |= {"step_seconds": stats["median"], "rounds": stats["rounds"]}
-    outcome.figures |= {"step_seconds_low": stats["q1"], "step_seconds_high": stats["q3"]}
+    entry = measured(module)
+    settings = {*type(cell).model_fields, "libraries"} - {"device"}
+    outcome.figures |= {name: value for name, value in entry["extra_info"].items() if name not in settings}
+    names = {"step_seconds": "median", "step_seconds_low": "q1", "step_seconds_high": "q3", "rounds": "rounds"}
+    outcome.figures |= {name: entry["stats"][its] for name, its in names.items()}
     outcome.attachment["benchmark"] = entry
 
 
 def write_benchmarks(directory: Path, records: Sequence[Record], ending: str = "") -> None:
     """Write a file in pytest-benchmark's form for each suite, backend, dtype and device of records that ended `ok`.
 
-    Args:
-        directory: the folder for the files.
-        records: what was measured.
-        ending: end of the files' names.
+    Their names end with `ending`.
     """
     files: dict[str, list[Record]] = {}
     for record in records:

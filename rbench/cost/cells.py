@@ -1,6 +1,6 @@
 """The experiments that measure costs: a step's time beside SGD's, a part of a step, and a step's time and memory."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -8,13 +8,12 @@ from typing import Any, ClassVar, Literal
 from rbench.backend import Backend
 from rbench.cost.benchmark import benchmarked, write_benchmarks
 from rbench.cost.networks import network
-from rbench.cost.timing import LOSS, PreparedStep, median_seconds
+from rbench.cost.timing import LOSS, PreparedStep
 from rbench.errors import RbenchError, SpecError
 from rbench.experiment import Cell, Limits, MemoryCell, Outcome, Report
 from rbench.figures import STEP_COST, Figure, fields
 from rbench.losses import get_loss
 from rbench.methods import Problem
-from rbench.modules import Module
 from rbench.plugins import get_backend
 from rbench.train.cell import configured
 from rbench.train.check import check_network
@@ -29,14 +28,6 @@ CASE_FIELDS = (
 COST_FIELDS = (*CASE_FIELDS, "status", "reason", "rounds", *fields(STEP_COST), "memory_reason")
 """Fields of a row, in order; what does not apply is null. `rounds` is how many the seconds are the median of, and
 `memory_reason` why memory figures are missing, where their measurement did not end `ok`."""
-
-SIZES: dict[str, Callable[[Module, int, int], int]] = {
-    "n": lambda net, outputs, batch: sum(layer.n_parameters for layer in net.layers),
-    "d": lambda net, outputs, batch: outputs,
-    "batch": lambda net, outputs, batch: batch,
-    "depth": lambda net, outputs, batch: len(net.layers),
-}
-"""What may grow in a sweep: parameters, outputs, data per batch, layers."""
 
 
 class StepCell(Cell):
@@ -63,19 +54,18 @@ class StepCell(Cell):
         return f"{self.network} batch {self.batch_size} {self.method} {self.backend} {self.dtype}"
 
     @property
-    def parts(self) -> tuple[tuple[str, str], ...]:
+    def specs(self) -> tuple[tuple[str, str], ...]:
         return (("methods", self.method),)
 
     @classmethod
     def check(cls, cells: "Sequence[StepCell]", *, here: bool) -> None:
-        for name, batch in dict.fromkeys((cell.network, cell.batch_size) for cell in cells):
+        for name, batch, spec in dict.fromkeys((cell.network, cell.batch_size, cell.method) for cell in cells):
             net, shape = network(name)
             if here:
                 check_network(f"{name} with batches of {batch:,}", net, 4 * batch * prod(shape))
-        for name, batch, spec in dict.fromkeys((cell.network, cell.batch_size, cell.method) for cell in cells):
             (method,) = configured("methods", spec)
             try:
-                method.check(Problem(get_backend("numpy"), network(name)[0], get_loss(LOSS)))
+                method.check(Problem(get_backend("numpy"), net, get_loss(LOSS)))
                 method.check_batch(batch)
             except RbenchError as error:
                 raise SpecError(f"{spec} on {name}: {error}; name other `methods`") from None
@@ -142,7 +132,7 @@ class StepCost(StepCell, MemoryCell):
     """Seconds and memory of a method's step, each measured in its own process.
 
     Attributes:
-        sweep: what grows within a series, one of `SIZES`; None outside a series.
+        sweep: what grows within a series, as in `rbench.cost.Sweep`; None outside a series.
         most_seconds: a series ends after a step that takes longer.
     """
 
@@ -159,7 +149,9 @@ class StepCost(StepCell, MemoryCell):
             return None
         net, shape = network(self.network)
         ((outputs,),) = net.out_space((shape,))  # type: ignore[misc]
-        return SIZES[self.sweep](net, outputs or 0, self.batch_size)
+        parameters = sum(layer.n_parameters for layer in net.layers)
+        sizes = {"n": parameters, "d": outputs or 0, "batch": self.batch_size, "depth": len(net.layers)}
+        return sizes[self.sweep]
 
     @property
     def title(self) -> str:
@@ -179,7 +171,7 @@ class StepCost(StepCell, MemoryCell):
 
     def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
         prepared = self.prepared(backend)
-        outcome.figures |= prepared.counted() | median_seconds(backend, prepared)
+        outcome.figures |= prepared.counted() | prepared.seconds()
 
     def peaks(self, backend: Backend) -> Peaks:
         return self.prepared(backend).peaks()

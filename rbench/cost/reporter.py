@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -35,12 +36,8 @@ class Reporter:
         return report
 
 
-def measured(module: str, scratch: str) -> dict[str, Any]:
+def measured(module: str) -> dict[str, Any]:
     """The entry of a module's one benchmark, as pytest-benchmark stores it.
-
-    Args:
-        module: name of the module of tests.
-        scratch: a folder for what pytest writes.
 
     Raises:
         Skip: the test was skipped.
@@ -50,11 +47,12 @@ def measured(module: str, scratch: str) -> dict[str, Any]:
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER"):
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    words = ["-c", os.devnull, "--rootdir", scratch, "--noconftest", "--import-mode=importlib", "--tb=short"]
-    words += [f"--benchmark-storage=file://{scratch}"]  # otherwise a folder appears in the working directory
-    words += [word for plugin in PLUGINS for word in ("-p", plugin)]
     reporter = Reporter()
-    code = pytest.main([*words, "--pyargs", module], plugins=[reporter])
+    with TemporaryDirectory(prefix="rbench-") as scratch:
+        words = ["-c", os.devnull, "--rootdir", scratch, "--noconftest", "--import-mode=importlib", "--tb=short"]
+        words += [f"--benchmark-storage=file://{scratch}"]  # otherwise a folder appears in the working directory
+        words += [word for plugin in PLUGINS for word in ("-p", plugin)]
+        code = pytest.main([*words, "--pyargs", module], plugins=[reporter])
     if isinstance(reporter.error, pytest.skip.Exception):
         raise Skip(str(reporter.error))
     if isinstance(reporter.error, Exception):

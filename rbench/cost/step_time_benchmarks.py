@@ -7,7 +7,6 @@ The cell is read from the environment variable `RBENCH_CELL`; without it, the su
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -41,41 +40,29 @@ def backend() -> Iterator[Backend]:
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, StepTime)], ids=lambda cell: cell.title)
 def test_step(benchmark: Any, backend: Backend, cell: StepTime) -> None:
     """A synchronised step, or a cycle where steps differ; its ratio to SGD's, timed in turn; its operations."""
-    with _ends(backend):
+    try:
         prepared = cell.prepared(backend)
-        paired = prepared.paired()
-        benchmark.extra_info.update(_facts(backend, cell) | prepared.counted() | paired)
-        rounds = rounds_for(paired["paired_step_seconds"] * prepared.cycle)
-        benchmark.pedantic(prepared.step, rounds=rounds, iterations=prepared.cycle, warmup_rounds=1)
+    except Skip as error:
+        pytest.skip(str(error))
+    paired = prepared.paired()
+    benchmark.extra_info.update(_facts(backend, cell) | prepared.counted() | paired)
+    rounds = rounds_for(paired["paired_step_seconds"] * prepared.cycle)
+    benchmark.pedantic(prepared.step, rounds=rounds, iterations=prepared.cycle, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, PartTime)], ids=lambda cell: cell.title)
 def test_part(benchmark: Any, backend: Backend, cell: PartTime) -> None:
     """A synchronised part of a step."""
-    with _ends(backend):
-        part = get_part(cell.part, backend)
-        timed(backend, part.call)  # compiles
+    part = get_part(cell.part, backend)
+    timed(backend, part.call)  # compiles
 
-        def run() -> None:
-            backend.synchronize(arrays_of(part.call()))
+    def run() -> None:
+        backend.synchronize(arrays_of(part.call()))
 
-        benchmark.extra_info.update(_facts(backend, cell) | {"sizes": part.sizes, "operations": part.operations})
-        benchmark.pedantic(run, rounds=rounds_for(timed(backend, part.call)), iterations=1, warmup_rounds=1)
+    benchmark.extra_info.update(_facts(backend, cell) | {"sizes": part.sizes, "operations": part.operations})
+    benchmark.pedantic(run, rounds=rounds_for(timed(backend, part.call)[0]), iterations=1, warmup_rounds=1)
 
 
 def _facts(backend: Backend, cell: Cell) -> dict[str, Any]:
     """What is measured, and where."""
     return cell.model_dump(exclude={"benchmarks"}) | {"device": backend.device, "libraries": backend.describe()}
-
-
-@contextmanager
-def _ends(backend: Backend) -> Iterator[None]:
-    """Tell skips and exhausted memory apart from other errors."""
-    try:
-        yield
-    except Skip as error:
-        pytest.skip(str(error))
-    except Exception as error:
-        if backend.is_out_of_memory(error):
-            raise MemoryError(str(error) or "memory ran out") from error
-        raise

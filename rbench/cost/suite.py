@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rbench.cost.benchmark import check_installed
 from rbench.cost.cells import PartTime, StepCost, StepTime
@@ -12,7 +12,7 @@ from rbench.cost.parts import PARTS
 from rbench.errors import SpecError
 from rbench.experiment import Cell
 from rbench.names import unknown
-from rbench.run.suite import Place, Suite
+from rbench.run.suite import Platform, Suite
 from rbench.spec import parse
 from rbench.train.cell import configured, count
 
@@ -67,8 +67,8 @@ class CostSuite(Suite):
         sizes = sizes or len(request.tasks or self.networks) * len(self.batch_sizes)
         return sizes * sum(count("methods", spec) for spec in self._methods(request)) + len(self._parts(request))
 
-    def cells(self, request: "Request", places: Sequence[Place]) -> list[Cell]:
-        """The cells, place by place.
+    def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
+        """The cells, as `Suite.cells` says.
 
         Raises:
             PluginError, SpecError: a name or setting that does not exist.
@@ -76,38 +76,44 @@ class CostSuite(Suite):
         """
         if self.benchmarks:
             check_installed()
-        methods = [method.spec for spec in self._methods(request) for method in configured("methods", spec)]
-        batches = (request.batch_size,) if request.batch_size else self.batch_sizes
-        if self.sweeps:
-            steps = [
-                {"network": name, "batch_size": request.batch_size or batch, "method": method, "sweep": sweep.size}
-                for sweep in self._sweeps(request)
-                for method, name, batch in product(methods, sweep.networks, sweep.batch_sizes)
-            ]
-        else:
-            every = product(request.tasks or self.networks, batches, methods)
-            steps = [{"network": name, "batch_size": batch, "method": method} for name, batch, method in every]
+        steps = self._steps(request)
         for name in dict.fromkeys(step["network"] for step in steps):
-            network(str(name))
+            network(name)
         kind = StepTime if self.benchmarks else StepCost
-        own = {"benchmarks": self.benchmarks} if self.benchmarks else {}
-        bound = {"most_seconds": self.most_seconds} if self.sweeps else {}
+        own = {"suite": self.name, "threads": request.threads_of(self)}
+        own |= {"benchmarks": self.benchmarks} if self.benchmarks else {}
         cells: list[Cell] = []
-        for backend, dtype, device in places:
-            where = {"backend": backend, "dtype": dtype, "device": device, "threads": request.threads_of(self)}
-            cells += [kind(suite=self.name, **step, **own, **bound, **where) for step in steps]
-            cells += [PartTime(suite=self.name, part=part, **own, **where) for part in self._parts(request)]
+        for backend, dtype, device in platforms:
+            where = {"backend": backend, "dtype": dtype, "device": device}
+            cells += [kind(**step, **own, **where) for step in steps]
+            cells += [PartTime(part=part, **own, **where) for part in self._parts(request)]
         return cells
 
     def contents(self) -> dict[str, list[str]]:
         return {"networks": list(self.networks)}
 
+    def _steps(self, request: "Request") -> list[dict[str, Any]]:
+        """What is measured, in order: networks, batch sizes and methods, and what grows in a sweep."""
+        methods = [method.spec for spec in self._methods(request) for method in configured("methods", spec)]
+        batches = (request.batch_size,) if request.batch_size else ()
+        if not self.sweeps:
+            every = product(request.tasks or self.networks, batches or self.batch_sizes, methods)
+            return [{"network": name, "batch_size": batch, "method": method} for name, batch, method in every]
+        return [
+            {"network": name, "batch_size": batch, "method": method}
+            | {"sweep": sweep.size, "most_seconds": self.most_seconds}
+            for sweep in self._sweeps(request)
+            for method, name, batch in product(methods, sweep.networks, batches or sweep.batch_sizes)
+        ]
+
     def _sweeps(self, request: "Request") -> list[Sweep]:
         """The suite's sweeps, or those named in place of networks."""
         by_size = {sweep.size: sweep for sweep in self.sweeps}
-        if missing := [name for name in request.tasks if by_size and name not in by_size]:
+        if not by_size:
+            return []
+        if missing := [name for name in request.tasks if name not in by_size]:
             raise SpecError(f"suite {self.name!r}: {unknown('sweep', missing[0], by_size)}")
-        return [by_size[name] for name in request.tasks or by_size] if by_size else []
+        return [by_size[name] for name in request.tasks or by_size]
 
     def _methods(self, request: "Request") -> list[str]:
         own = {spec: [s for s in self.methods if parse(s)[0] == spec] for spec in request.methods}

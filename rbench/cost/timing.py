@@ -15,7 +15,7 @@ from rbench.train.batches import Batches
 from rbench.train.cell import configured
 from rbench.train.clock import arrays_of, timed
 from rbench.train.memory import Peaks, check_memory, step_peaks
-from rbench.train.step_time import Variant, paired_steps
+from rbench.train.step_time import side_by_side
 from rbench.train.stepper import Stepper
 
 LOSS = "cross_entropy"
@@ -36,7 +36,7 @@ class PreparedStep:
     def __init__(self, backend: Backend, net: str, batch_size: int, method: str) -> None:
         (self._method,) = configured("methods", method)
         self._net, self._shape = network(net)
-        self._backend, self._batch = backend, batch_size
+        self._backend = backend
         problem = Problem(backend, self._net, get_loss(LOSS))
         ((outputs,),) = self._net.out_space((self._shape,))  # type: ignore[misc]
         numbers = np.random.default_rng(0)
@@ -55,69 +55,46 @@ class PreparedStep:
         """Make the cycle's next step and wait for it."""
         self._backend.synchronize(arrays_of(next(self._calls)(self._params, self._state)))
 
-    def cycle_of_steps(self) -> None:
-        """Make a whole cycle."""
-        for _ in range(self.cycle):
-            self.step()
+    def seconds(self) -> dict[str, Any]:
+        """Median seconds and quartiles of a synchronised step, or of the mean step of a cycle, after a warm-up."""
+
+        def one_cycle() -> None:
+            for _ in range(self.cycle):
+                self.step()
+
+        first, _ = timed(self._backend, one_cycle)
+        seconds = [timed(self._backend, one_cycle)[0] / self.cycle]
+        rounds = SLOW_ROUNDS if seconds[0] > ROUND_SECONDS else rounds_for(seconds[0] * self.cycle)
+        seconds += [timed(self._backend, one_cycle)[0] / self.cycle for _ in range(rounds - 1)]
+        low, middle, high = map(float, np.quantile(seconds, (0.25, 0.5, 0.75)))
+        return {
+            "step_seconds": middle,
+            "step_seconds_low": low,
+            "step_seconds_high": high,
+            "rounds": len(seconds),
+            "compile_seconds": None if self._backend.eager else max(0.0, first - middle * self.cycle),
+        }
+
+    def paired(self) -> dict[str, Any]:
+        """The figures of `side_by_side`, with its seconds of a step as `paired_step_seconds`."""
+        found = side_by_side(self._stepper, self._params, WINDOW)
+        return {"paired_step_seconds": found.pop("step_seconds"), **found}
 
     def peaks(self) -> Peaks:
         """Memory peaks of the method's state and a step, in a separate pass."""
         return step_peaks(self._stepper, self._params, WINDOW)
 
-    def paired(self) -> dict[str, Any]:
-        """Seconds of a step, its ratio to SGD's with quartiles, and seconds to compile, None where nothing is compiled.
-
-        Both are timed in turn; the figures are means over variants, weighted by how often each is due.
-
-        Raises:
-            CapacitanceError: the method fails on the first step.
-        """
-        found = paired_steps(self._stepper, self._params, WINDOW)
-        low, middle, high = (_weighted(found, quantile) for quantile in (0.25, 0.5, 0.75))
-        compiling = sum(max(0.0, variant.first - float(np.median(variant.seconds))) for variant in found)
-        return {
-            "paired_step_seconds": sum(variant.share * float(np.median(variant.seconds)) for variant in found),
-            "step_ratio_to_sgd": middle,
-            "step_ratio_low": low,
-            "step_ratio_high": high,
-            "compile_seconds": None if self._backend.eager else compiling,
-        }
-
     def counted(self) -> dict[str, Any]:
         """Parameters, operations of the step, and the floor: the ratio of its operations to those of SGD's step."""
-        common = self._stepper.problem, (self._shape,), self._batch
-        own, others = (method.operations(*common) for method in (self._method, SGD()))
+        common = self._stepper.problem, (self._shape,), self._stepper.batches.batch_size
+        own, of_sgd = (method.operations(*common) for method in (self._method, SGD()))
         return {
             "n_parameters": sum(layer.n_parameters for layer in self._net.layers),
             "operations": own,
-            "floor": own / others if own and others else None,
+            "floor": own / of_sgd if own and of_sgd else None,
         }
-
-
-def median_seconds(backend: Backend, prepared: PreparedStep) -> dict[str, Any]:
-    """Median seconds and quartiles of a synchronised step, or of the mean step of a cycle, after a warm-up."""
-
-    def measured() -> float:
-        return timed(backend, prepared.cycle_of_steps) / prepared.cycle
-
-    first = measured() * prepared.cycle
-    seconds = [measured()]
-    rounds = SLOW_ROUNDS if seconds[0] > ROUND_SECONDS else rounds_for(seconds[0] * prepared.cycle)
-    seconds += [measured() for _ in range(rounds - 1)]
-    low, middle, high = (float(np.quantile(seconds, quantile)) for quantile in (0.25, 0.5, 0.75))
-    return {
-        "step_seconds": middle,
-        "step_seconds_low": low,
-        "step_seconds_high": high,
-        "rounds": len(seconds),
-        "compile_seconds": None if backend.eager else max(0.0, first - middle * prepared.cycle),
-    }
 
 
 def rounds_for(seconds: float) -> int:
     """Rounds that fit into `ROUND_SECONDS`, within their bounds."""
     return int(min(max(ROUND_SECONDS / max(seconds, 1e-9), FEWEST), MOST))
-
-
-def _weighted(found: list[Variant], quantile: float) -> float:
-    return sum(variant.share * float(np.quantile(variant.seconds / variant.others, quantile)) for variant in found)

@@ -34,7 +34,7 @@ class LocalExecutor(Executor):
     def prepare_data(self, cells: Sequence[Cell], limits: CellLimits) -> Data:
         self._machine = Machine(limits)
         self._data = self._machine.find_data(cells)
-        for cell in {(cell.data, cell.parts): cell for cell in cells if self._has_data(cell)}.values():
+        for cell in {(cell.data, cell.specs): cell for cell in cells if self._has_data(cell)}.values():
             cell.check_data(self._data[cell.key].n_train)
         return {cell.data: self._data[cell.key].sha256 for cell in cells if cell.data is not None}
 

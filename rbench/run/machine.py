@@ -13,7 +13,7 @@ from rbench.run.isolate import Progress, run_isolated
 from rbench.run.memory_pass import with_memory
 from rbench.run.provenance import environment
 from rbench.run.record import Record, refused
-from rbench.run.suite import Place
+from rbench.run.suite import Platform
 from rbench.train.memory import Peaks
 
 
@@ -40,7 +40,7 @@ class Machine:
 
     def __init__(self, limits: CellLimits) -> None:
         self._limits = limits
-        self._gates: dict[Place, Gate] = {}
+        self._gates: dict[Platform, Gate] = {}
         self._wanted: dict[str, Wanted] = {}
         self._data: dict[Wanted, Found] = {}
         self._peaks: dict[str, Peaks] = {}
@@ -70,10 +70,10 @@ class Machine:
             BackendError: the backend cannot run here.
             Stopped: `stop` was set.
         """
-        place = cell.backend, cell.dtype, cell.device
-        if place not in self._gates:
-            self._gates[place] = gate(*place, threads=cell.threads, stop=stop)
-        return self._gates[place]
+        platform = cell.backend, cell.dtype, cell.device
+        if platform not in self._gates:
+            self._gates[platform] = gate(*platform, threads=cell.threads, stop=stop)
+        return self._gates[platform]
 
     def run(self, cell: Cell, folder: Path, progress: Progress, stop: threading.Event) -> Record:
         """Run a cell, unless its data cannot be loaded or its backend fails the gate.

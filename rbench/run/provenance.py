@@ -73,7 +73,7 @@ def environment(cell: "Cell") -> dict[str, str]:
         library and those that the experiment names; the model of the CPU, and of the GPU where the cell runs on one. A
         missing plugin is `absent`.
     """
-    found = _environment((("experiments", cell.name), *cell.parts, ("backends", cell.backend)), cell.device)
+    found = _environment((("experiments", cell.name), *cell.specs, ("backends", cell.backend)), cell.device)
     return found | {name: _version(name) or "absent" for name in cell.libraries}
 
 

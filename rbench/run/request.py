@@ -73,23 +73,22 @@ class Request(Checked):
         """
         if here:
             check_at_once(self.threads, self.jobs)
-        places = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
-        for place in places:
-            find_backend(*place, here=here)
+        platforms = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
+        for platform in platforms:
+            find_backend(*platform, here=here)
         suites = [find_suite(name) for name in dict.fromkeys(self.suites)]
         for suite in suites:
             if unused := self.unused_by(suite):
-                raise SpecError(
-                    f"suite {suite.name!r} has no use for {', '.join(f'`{name}`' for name in unused)}: leave that out"
-                )
-        check_count(len(places) * sum(suite.count(self) for suite in suites), self.max_cells)
+                given = ", ".join(f"`{name}`" for name in unused)
+                raise SpecError(f"suite {suite.name!r} has no use for {given}: leave that out")
+        check_count(len(platforms) * sum(suite.count(self) for suite in suites), self.max_cells)
         for suite in suites:
             if not here and self.threads is None and suite.threads is None:
                 raise SpecError(
                     f"suite {suite.name!r} leaves the threads of a cell to the machine, and cells are to run on "
                     "others; give `threads`, such as the cores of each"
                 )
-        cells = list(dict.fromkeys(cell for suite in suites for cell in suite.cells(self, places)))
+        cells = list(dict.fromkeys(cell for suite in suites for cell in suite.cells(self, platforms)))
         check_count(len(cells), self.max_cells)  # a file of tuned settings may have added some
         if self.unofficial_data:
             _check_published(cells)

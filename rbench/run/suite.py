@@ -10,8 +10,8 @@ from rbench.run.tuned import Tuned
 if TYPE_CHECKING:
     from rbench.run.request import Request
 
-Place: TypeAlias = tuple[str, str, str | None]
-"""Where a cell runs: backend, dtype and device."""
+Platform: TypeAlias = tuple[str, str, str | None]
+"""What a cell runs on: backend, dtype and device."""
 
 
 class Suite(ABC):
@@ -31,15 +31,15 @@ class Suite(ABC):
 
     @abstractmethod
     def count(self, request: "Request") -> int:
-        """The most cells that a request makes per place, without making them."""
+        """The most cells that a request makes per platform, without making them."""
 
     @abstractmethod
-    def cells(self, request: "Request", places: Sequence[Place]) -> list[Cell]:
+    def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
         """The cells that a request makes.
 
         Args:
             request: its fields replace the suite's own.
-            places: where they are to run.
+            platforms: what they are to run on.
 
         Raises:
             PluginError, SpecError: a name or setting that does not exist.

@@ -10,7 +10,7 @@ from rbench.errors import SpecError
 from rbench.experiment import Cell
 from rbench.names import did_you_mean, shown
 from rbench.plugins import plugins
-from rbench.run.suite import Place, Suite
+from rbench.run.suite import Platform, Suite
 from rbench.run.tuned import Tuned, TunedFile, read_tuned
 from rbench.spec import parse
 from rbench.tasks.base import Task
@@ -56,14 +56,14 @@ class TrainingSuite(Suite):
     tuned: Path | None = None
 
     def count(self, request: "Request") -> int:
-        """How many cells a request makes per place, without making them or counting methods that tuned settings add."""
+        """How many cells a request makes per platform, without making them; methods that a tune adds do not count."""
         total = 0
         for entry in self._entries(request):
             specs = [one for spec in request.methods or entry.methods for one in _sources(request, spec, entry.methods)]
             total += count("tasks", entry.task) * sum(count("methods", one) for one in specs)
         return total * (request.seeds or self.seeds)
 
-    def cells(self, request: "Request", places: Sequence[Place]) -> list[Cell]:
+    def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
         cells: list[Cell] = []
         for entry in self._entries(request):
             for task in _tasks(request, entry.task):
@@ -72,7 +72,7 @@ class TrainingSuite(Suite):
                     budget = budget.evaluated(request.evaluations)
                 methods = _methods(request, self.tuned_file(request).applied(task.spec, entry.methods))
                 for method, (backend, dtype, device), seed in product(
-                    methods, places, range(request.seeds or self.seeds)
+                    methods, platforms, range(request.seeds or self.seeds)
                 ):
                     cell = Training(
                         suite=self.name,

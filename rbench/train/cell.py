@@ -80,7 +80,7 @@ class Training(MemoryCell):
         return f"{self.task} {self.method} {self.backend} {self.dtype} seed {self.seed}"
 
     @property
-    def parts(self) -> tuple[tuple[str, str], ...]:
+    def specs(self) -> tuple[tuple[str, str], ...]:
         return ("methods", self.method), ("tasks", self.task)
 
     @property
@@ -130,22 +130,13 @@ class Training(MemoryCell):
 
 
 def count(kind: str, spec: str) -> int:
-    """How many methods or tasks a SPEC names, without making one; raises as `configured` does.
-
-    Args:
-        kind: `methods` or `tasks`.
-        spec: the SPEC.
-    """
+    """How many `methods` or `tasks` a SPEC names, without making one; raises as `configured` does."""
     name, settings = parse(spec)
     return expansions(plugins().find(kind, name), settings)
 
 
 def configured(kind: str, spec: str) -> list[Any]:
-    """All methods or tasks that a SPEC names: several where it lists values.
-
-    Args:
-        kind: `methods` or `tasks`.
-        spec: the SPEC.
+    """All `methods` or `tasks` that a SPEC names: several where it lists values.
 
     Raises:
         SpecError: it cannot be read, or has a setting that does not exist.

@@ -1,6 +1,6 @@
 """Checks before any cell runs: that methods can train on their tasks, and that these fit into memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rbench.bounds import check_bytes
@@ -18,17 +18,13 @@ BYTES_PER_PARAMETER = 8
 """At least: a parameter and its gradient, in float32."""
 
 
-def check_cells(cells: "Sequence[Training]", *, here: bool = True) -> None:
-    """Raise for methods that cannot train on their task, and for tasks that cannot fit, before any cell runs.
-
-    Args:
-        cells: what is to run.
-        here: whether it is to run on this machine; the memory of others is unknown.
+def check_cells(cells: "Sequence[Training]", *, here: bool) -> None:
+    """Raise for methods that cannot train on their task, and for tasks that cannot fit, as `Cell.check` does.
 
     Raises:
         SpecError: the message names the method, the task and the reason.
     """
-    tasks = tasks_of(cells)
+    tasks = {spec: cell.make_task() for spec, cell in {cell.task: cell for cell in cells}.items()}
     problems = {spec: _problem(task, here=here) for spec, task in tasks.items()}
     for cell in {(cell.task, cell.method): cell for cell in cells}.values():
         try:
@@ -52,23 +48,13 @@ def check_batch(cell: "Training", size: int) -> None:
 
 
 def check_network(what: str, net: Module, data_bytes: int = 0) -> None:
-    """Raise for a network that cannot fit into memory with its gradient and its data.
-
-    Args:
-        what: the network's name in the message.
-        net: the network.
-        data_bytes: the least that its data take.
+    """Raise for a network that cannot fit into memory with its gradient and `data_bytes` of data.
 
     Raises:
-        SpecError: it takes more memory than this machine has.
+        SpecError: `what` takes more memory than this machine has.
     """
     parameters = sum(layer.n_parameters for layer in net.layers)
     check_bytes(what, data_bytes + BYTES_PER_PARAMETER * parameters, "give smaller sizes")
-
-
-def tasks_of(cells: "Iterable[Training]") -> dict[str, Task]:
-    """The tasks of cells by their SPECs, each made once."""
-    return {spec: cell.make_task() for spec, cell in {cell.task: cell for cell in cells}.items()}
 
 
 def _problem(task: Task, *, here: bool) -> Problem:

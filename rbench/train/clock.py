@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
 from rbench.backend import Backend
+
+Result = TypeVar("Result")
 
 Phase: TypeAlias = Literal["data", "compile", "warm_up", "step", "evaluation", "other"]
 """What a second counts for; only `step` is training:
@@ -65,40 +67,31 @@ class Clock:
         return before
 
 
-def timed(backend: Backend, function: Callable[[], Any]) -> float:
-    """Seconds that one call takes until its results are ready."""
+def timed(backend: Backend, function: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds that one call takes until its results are ready, and the results."""
     backend.synchronize()
     start = perf_counter()
     result = function()
     backend.synchronize(arrays_of(result))
-    return perf_counter() - start
+    return perf_counter() - start, result
 
 
 def paired_seconds(
     backend: Backend, first: Callable[[], Any], second: Callable[[], Any], *, budget: float = 1.0, pairs: int = 25
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Time two functions in turn, A B, B A, A B …, so that a drift of the machine's speed affects both.
+    """Seconds of two functions A and B, pair by pair: timed A B, B A, A B …, so that drifting speed affects both.
 
-    Args:
-        backend: synchronised before every reading.
-        first: A.
-        second: B.
-        budget: seconds after which no further pair begins, once there are 5.
-        pairs: the most pairs to time.
-
-    Returns:
-        Seconds of A and of B, pair by pair.
+    There are at most `pairs`; once there are 5, no further one begins after `budget` seconds.
     """
-    times: list[tuple[float, float]] = []
+    own: list[float] = []
+    other: list[float] = []
+    turns = [(first, own), (second, other)]
     start = perf_counter()
-    while len(times) < pairs and (len(times) < 5 or perf_counter() - start < budget):
-        if len(times) % 2:
-            other = timed(backend, second)
-            times.append((timed(backend, first), other))
-        else:
-            times.append((timed(backend, first), timed(backend, second)))
-    seconds = np.asarray(times)
-    return seconds[:, 0], seconds[:, 1]
+    while len(own) < pairs and (len(own) < 5 or perf_counter() - start < budget):
+        for function, seconds in turns:
+            seconds.append(timed(backend, function)[0])
+        turns.reverse()
+    return np.asarray(own), np.asarray(other)
 
 
 def arrays_of(tree: Any) -> list[Any]:

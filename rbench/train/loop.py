@@ -1,17 +1,19 @@
 """Training: one cell, from data to figures."""
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-from rbench.backend import Array, Backend
+from rbench.backend import Backend
 from rbench.errors import DataError, DivergedError
-from rbench.experiment import NO_LIMITS, Limits, Outcome, Report
+from rbench.experiment import Limits, Outcome, Report
 from rbench.losses import get_loss
 from rbench.methods import Problem, State, Step
-from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.solvers import check_health
-from rbench.tasks import Dataset, Task
+from rbench.tasks import Dataset
+from rbench.tasks.base import Target
 from rbench.tasks.dataset import checksum
 from rbench.train.batches import Batches
 from rbench.train.budget_progress import BudgetProgress
@@ -19,28 +21,14 @@ from rbench.train.clock import Clock, timed
 from rbench.train.evaluate import Evaluator
 from rbench.train.memory import check_memory
 from rbench.train.step_time import side_by_side
-from rbench.train.stepper import Stepper, Steps
+from rbench.train.stepper import Stepper
 
 if TYPE_CHECKING:
     from rbench.train.cell import Training
 
 
-class Setup(NamedTuple):
-    """What a cell trains with.
-
-    Attributes:
-        stepper: the method on its problem and batches.
-        data: the data set.
-        params: the initial parameters.
-    """
-
-    stepper: Stepper
-    data: Dataset
-    params: Params
-
-
-def set_up(cell: "Training", backend: Backend) -> Setup:
-    """Make a cell's data, network and method.
+def set_up(cell: "Training", backend: Backend) -> tuple[Stepper, Dataset, Params]:
+    """What a cell trains with: its method on its problem and batches, the data, and the initial parameters.
 
     Raises:
         DataError: the data are not available.
@@ -50,24 +38,11 @@ def set_up(cell: "Training", backend: Backend) -> Setup:
     problem = Problem(backend, task.network(), get_loss(task.loss))
     batches = Batches(problem, data, task.batch_size, cell.seed_of("order"), cell.seed_of("samples"))
     params = task.initial(problem.net, backend, cell.seed_of("weights"))
-    return Setup(Stepper(problem, cell.make_method(), batches), data, params)
+    return Stepper(problem, cell.make_method(), batches), data, params
 
 
-def train(
-    cell: "Training",
-    backend: Backend,
-    outcome: Outcome,
-    report: Report = lambda step, total: None,
-    limits: Limits = NO_LIMITS,
-) -> None:
-    """Run a cell and fill in its outcome.
-
-    Args:
-        cell: what to run.
-        backend: the backend that the cell names.
-        outcome: filled while the run goes on.
-        report: called with the steps done and the steps to do.
-        limits: on its memory; and the checksum of `rbench.tasks.dataset.checksum` that its data must have.
+def train(cell: "Training", backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
+    """Run a cell and fill in its outcome, as `Cell.run` says.
 
     Raises:
         Skip: the method does not fit into memory, or into what the limit leaves.
@@ -91,114 +66,107 @@ def train(
     progress = BudgetProgress(cell.budget, stepper.batches.steps_per_epoch)
     with clock.phase("warm_up"):
         check_memory(stepper, params, limits.memory)
-        total = progress.total(0, 0.0)
-        outcome.figures |= side_by_side(stepper, params, total)
-        if not progress.timed:
-            # Later kinds are prepared as they come.
-            stops = [min(round(mark * total), WINDOW) for mark in progress.marks]
-            _add(outcome.figures, "compile_seconds", stepper.compile_loops(params, stops, total))
+        times = side_by_side(stepper, params, progress.total(0, 0.0))
+        outcome.figures |= {name: times[name] for name in ("step_seconds", "step_ratio_to_sgd", "compile_seconds")}
     clock.move(outcome.figures["compile_seconds"] or 0.0, "warm_up", "compile")
     try:
-        _Loop(stepper, progress, clock, report).run(params, cell.make_task(), evaluate, outcome)
+        _Loop(stepper, params, evaluate, cell.make_task().target, progress, clock, report, outcome).run()
     finally:
         outcome.figures["phase_seconds"] = clock.read()
 
 
-class _Made(NamedTuple):
-    """The steps of one call.
-
-    Attributes:
-        steps: how many.
-        result: what they return.
-        seconds: how long they took.
-    """
-
-    steps: int
-    result: Step | Steps
-    seconds: float
-
-
+@dataclass
 class _Loop:
-    """The training loop of one cell."""
+    """The training loop of one cell, and the steps done."""
 
-    def __init__(self, stepper: Stepper, progress: BudgetProgress, clock: Clock, report: Report) -> None:
-        self._stepper, self._progress, self._clock, self._report = stepper, progress, clock, report
+    stepper: Stepper
+    params: Params
+    evaluate: Evaluator
+    target: Target | None
+    progress: BudgetProgress
+    clock: Clock
+    report: Report
+    outcome: Outcome
+    done: int = 0
 
-    def run(self, params: Params, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
-        """Train to the end of the budget, evaluating at the progress's marks.
-
-        The loop waits for each batch and then for its call: on an asynchronous device an upload would wait for the step
-        before it, whose time would then count as the data's.
-        """
-        clock, progress = self._clock, self._progress
-        with clock.phase("warm_up"):
-            state, done = self._stepper.start(params), 0
-        if progress.from_start:
-            self._evaluate(params, done, task, evaluate, outcome)
+    def run(self) -> None:
+        """Train to the end of the budget, evaluating at the progress's marks."""
+        with self.clock.phase("warm_up"):
+            state = self.stepper.start(self.params)
+        if self.progress.from_start:
+            self._evaluate()
         over = False
-        while not over and (fraction := progress.fraction(done, clock.seconds["step"])) < 1:
-            self._report(done, progress.total(done, clock.seconds["step"]))
-            mark = progress.next_mark(fraction)
-            while progress.fraction(done, clock.seconds["step"]) < mark:
-                made = self._make(done, mark, params, state, outcome)
-                if over := progress.over(clock.seconds["step"]):
-                    clock.move(made.seconds, "step", "other")
-                    break
-                params, state = made.result.params, made.result.state
-                self._check(done, made.result.loss, made.result.health)
-                done += made.steps
-                self._report(done, progress.total(done, clock.seconds["step"]))
-            if not (over and outcome.history and outcome.history[-1]["step"] == done):
-                self._evaluate(params, done, task, evaluate, outcome)
+        while not over and (fraction := self._fraction()) < 1:
+            self._tell()
+            mark = self.progress.next_mark(fraction)
+            while not over and self._fraction() < mark:
+                steps, result, seconds = self._make(mark, state)
+                over = self.progress.over(self.clock.seconds["step"])
+                if over:
+                    self.clock.move(seconds, "step", "other")
+                else:
+                    self._check(result)
+                    self.params, state = result.params, result.state
+                    self.done += steps
+                    self._tell()
+            if not (over and self.outcome.history and self.outcome.history[-1]["step"] == self.done):
+                self._evaluate()
 
-    def _make(self, done: int, mark: float, params: Params, state: State, outcome: Outcome) -> _Made:
-        """Make the next step, or the next ones in one call.
+    def _fraction(self) -> float:
+        return self.progress.fraction(self.done, self.clock.seconds["step"])
 
-        The first call of a kind is made twice, first without effect, so that no compilation counts as a step.
+    def _total(self) -> int:
+        return self.progress.total(self.done, self.clock.seconds["step"])
+
+    def _tell(self) -> None:
+        self.report(self.done, self._total())
+
+    def _make(self, mark: float, state: State) -> tuple[int, Step, float]:
+        """Make the next step, or the next ones in one call; returns how many, their result and their seconds.
+
+        The batch is waited for, and then the call: on an asynchronous device an upload would wait for the step before
+        it, whose time would then count as the data's. The first call of a kind is made twice, first without effect, so
+        that no compilation counts as a step.
         """
-        stepper, clock, progress = self._stepper, self._clock, self._progress
-        total = progress.total(done, clock.seconds["step"])
-        several = not progress.timed and stepper.loops_from(done, round(mark * total))
+        stepper, clock = self.stepper, self.clock
+        total = self._total()
+        several = not self.progress.timed and stepper.loops_from(self.done, round(mark * total))
         with clock.phase("data"):
-            call = (stepper.calls if several else stepper.call)(done, total)
+            make = (stepper.calls if several else stepper.call)(self.done, total)
+        call = partial(make, self.params, state)
         first = None
-        if stepper.first_of_kind(done, total, params, state, several=several):
+        if stepper.first_of_kind(self.done, total, self.params, state, several=several):
             with clock.phase("warm_up"):
-                first = timed(stepper.problem.backend, lambda: call(params, state))
+                first, _ = timed(stepper.problem.backend, call)
         before = clock.seconds["step"]
         with clock.phase("step"):
-            result = call(params, state)
+            result = call()
         seconds = clock.seconds["step"] - before
         if first is not None:
-            clock.move(max(0.0, first - seconds), "warm_up", "compile")
-            _add(outcome.figures, "compile_seconds", max(0.0, first - seconds))
-        return _Made(stepper.steps_per_call if several else 1, result, seconds)
+            compiling = max(0.0, first - seconds)
+            clock.move(compiling, "warm_up", "compile")
+            self.outcome.figures["compile_seconds"] += compiling
+        return stepper.steps_per_call if several else 1, result, seconds
 
-    def _check(self, first: int, losses: Array, healths: Array | None) -> None:
+    def _check(self, result: Step) -> None:
         """Raise for a call's first step that failed or whose loss is not finite."""
-        backend = self._stepper.problem.backend
-        values = backend.to_numpy(losses).reshape(-1)
-        rows = None if healths is None else backend.to_numpy(healths).reshape(len(values), -1)
-        for index, loss in enumerate(values):
-            if rows is not None:
-                check_health(rows[index], first + index)
+        backend = self.stepper.problem.backend
+        losses = backend.to_numpy(result.loss).reshape(-1)
+        healths = None if result.health is None else backend.to_numpy(result.health).reshape(len(losses), -1)
+        for index, loss in enumerate(losses):
+            if healths is not None:
+                check_health(healths[index], self.done + index)
             if not math.isfinite(loss):
-                raise DivergedError(f"the loss of the batch at step {first + index} is {loss}; lower lr")
+                raise DivergedError(f"the loss of the batch at step {self.done + index} is {loss}; lower lr")
 
-    def _evaluate(self, params: Params, done: int, task: Task, evaluate: Evaluator, outcome: Outcome) -> None:
-        seconds = self._clock.seconds["step"]
-        with self._clock.phase("evaluation"):
-            figures = evaluate(params)
+    def _evaluate(self) -> None:
+        outcome, seconds = self.outcome, self.clock.seconds["step"]
+        with self.clock.phase("evaluation"):
+            figures = self.evaluate(self.params)
         if not math.isfinite(figures["train_loss"]):
-            raise DivergedError(f"the training loss after step {done} is {figures['train_loss']}; lower lr")
-        outcome.history.append({"step": done, "seconds": seconds, **figures})
-        outcome.figures |= {"steps": done, "train_seconds": seconds, **figures}
-        if task.target is not None:
-            reached = [point["seconds"] for point in outcome.history if task.target.reached(point)]
+            raise DivergedError(f"the training loss after step {self.done} is {figures['train_loss']}; lower lr")
+        outcome.history.append({"step": self.done, "seconds": seconds, **figures})
+        outcome.figures |= {"steps": self.done, "train_seconds": seconds, **figures}
+        if self.target is not None:
+            reached = [point["seconds"] for point in outcome.history if self.target.reached(point)]
             outcome.figures |= {"target_reached": bool(reached), "seconds_to_target": reached[0] if reached else None}
-
-
-def _add(figures: dict[str, Any], name: str, value: float) -> None:
-    """Add to a figure, unless it does not apply."""
-    if figures[name] is not None:
-        figures[name] += value

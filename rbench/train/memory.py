@@ -5,6 +5,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median_low
 from time import sleep
@@ -12,7 +13,6 @@ from time import sleep
 from pydantic import BaseModel
 
 from rbench.errors import Skip
-from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.train.clock import arrays_of
 from rbench.train.process import resident_bytes
@@ -55,11 +55,8 @@ class Peaks(BaseModel):
 def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = None) -> None:
     """Raise `Skip` where a step does not fit into memory, before it allocates any.
 
-    Args:
-        stepper: the method on its problem.
-        params: where it starts.
-        memory_limit: bytes that this process, and those of its group, may hold resident; a device's own memory does not
-            count. None for no limit.
+    `memory_limit` is in bytes that this process, and those of its group, may hold resident; a device's own memory does
+    not count.
     """
     problem, batches = stepper.problem, stepper.batches
     batch = batches(0)
@@ -79,15 +76,9 @@ def step_peaks(stepper: Stepper, params: Params, total: int) -> Peaks:
 
     A first round, in which libraries compile and take the buffers that they keep, is not measured on the host. The
     median of the others counts: a library takes another buffer when two of its threads first work at once.
-
-    Args:
-        stepper: the method on its problem.
-        params: where to step from.
-        total: steps of the run, for the method's schedule.
     """
-    backend, method = stepper.problem.backend, stepper.method
-    phases = [method.phase(index) for index in range(min(total, WINDOW))]
-    calls = [stepper.call(phases.index(phase), total) for phase in dict.fromkeys(phases)]
+    backend = stepper.problem.backend
+    calls = [stepper.call(index, total) for index in stepper.variants(total)]
 
     def round_() -> None:
         state = stepper.start(params)
@@ -142,10 +133,8 @@ def _peak_resident() -> int:
 def _tidy() -> None:
     """Give freed memory back to the system, where possible."""
     gc.collect()
-    try:
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
-        return
 
 
 def size_in_words(count: float) -> str:

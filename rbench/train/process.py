@@ -76,10 +76,8 @@ def keep_freed_memory() -> None:
     time of a step on NumPy. Call it before other threads start: JAX's allocate what a step needs, and in an arena of
     their own anything larger than 64 MiB would be mapped anew after all.
     """
-    try:
+    with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_ARENA_MAX, 1)
-    mallopt(_M_TRIM_THRESHOLD, _NEVER)
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_TRIM_THRESHOLD, _NEVER)

@@ -1,41 +1,21 @@
 """A method's step on a problem, compiled once and used for timing and training alike."""
 
-from collections.abc import Callable, Hashable, Sequence
-from time import perf_counter
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Hashable
+from typing import Any, cast
 
 import numpy as np
 
-from rbench.backend import Array
 from rbench.methods import Method, Problem, State, Step, compile_step
+from rbench.methods.base import WINDOW
 from rbench.modules import Params
 from rbench.train.batches import Batches
 from rbench.train.clock import arrays_of
-
-
-class Steps(NamedTuple):
-    """What one or more steps return.
-
-    Attributes:
-        params: the new parameters.
-        state: the method's new state.
-        loss: mean loss of each step's batch, a scalar for one step or (steps,).
-        health: (layers,) or (steps, layers), or None; see `rbench.methods.Step`.
-    """
-
-    params: Params
-    state: State
-    loss: Array
-    health: Array | None
 
 
 class Stepper:
     """Makes a method's steps on the batches of a data set.
 
     Attributes:
-        problem: the problem.
-        method: the method.
-        batches: batches and noise.
         steps_per_call: steps per call of `calls`, as the backend chooses for the network.
     """
 
@@ -50,18 +30,17 @@ class Stepper:
         """The method's state before its first step."""
         return self.method.start(self.problem, params, self.batches(0))
 
+    def variants(self, total: int) -> dict[int, float]:
+        """The index of the first step of each variant, with the variant's share of the first `WINDOW` steps."""
+        phases = [self.method.phase(index) for index in range(min(total, WINDOW))]
+        return {phases.index(phase): phases.count(phase) / len(phases) for phase in dict.fromkeys(phases)}
+
     def first_of_kind(self, index: int, total: int, params: Params, state: State, *, several: bool = False) -> bool:
         """Whether a call is the first of its kind, and so compiles; from now on it counts as made.
 
-        Calls are of one kind where the method's phase, the shapes and dtypes of all arrays, and the names and types of
-        the scalars agree. On a backend that prepares no operations, no call is the first.
-
-        Args:
-            index: 0-based index of the first step.
-            total: steps of the run.
-            params: the parameters before it.
-            state: the method's state before it.
-            several: whether `steps_per_call` steps are made in the call.
+        The call is that of the step of a 0-based index out of `total`, from these parameters and state, or of `several`
+        from there on. Calls are of one kind where the method's phase, the shapes and dtypes of all arrays, and the
+        names and types of the scalars agree. On a backend that prepares no operations, no call is the first.
         """
         if self.problem.backend.eager:
             return False
@@ -83,20 +62,23 @@ class Stepper:
 
         return one
 
-    def calls(self, first: int, total: int) -> Callable[[Params, State], Steps]:
-        """Like `call`, for `steps_per_call` steps from an index on, where `loops_from` allows them."""
+    def calls(self, first: int, total: int) -> Callable[[Params, State], Step]:
+        """Like `call`, for `steps_per_call` steps from an index on, where `loops_from` allows them.
+
+        Their losses are (steps,), and their health is (steps, layers) or None.
+        """
         method, backend = self.method, self.problem.backend
         indices = range(first, first + self.steps_per_call)
-        batch = self.batches.several(indices)
+        batch = self.batches(indices)
         phase = method.phase(first)
         rows = [method.scalars(index, total) for index in indices]
         scalars = {name: backend.asarray(np.asarray([row[name] for row in rows])) for name in rows[0]}
         loop = self._loop(phase)
 
-        def many(params: Params, state: State) -> Steps:
-            noise = self.batches.several_noise(indices, method.samples_in(phase))
+        def many(params: Params, state: State) -> Step:
+            noise = self.batches.noise(indices, method.samples_in(phase))
             (params, state), (losses, health) = loop((params, state), (batch._replace(noise=noise), scalars))
-            return Steps(params, state, losses, health)
+            return Step(params, state, losses, health)
 
         return many
 
@@ -104,30 +86,6 @@ class Stepper:
         """Whether enough steps of one phase for one call begin at an index, `stop` excluded."""
         phases = {self.method.phase(index) for index in range(first, first + self.steps_per_call)}
         return self.steps_per_call > 1 and first + self.steps_per_call <= stop and len(phases) == 1
-
-    def compile_loops(self, params: Params, stops: Sequence[int], total: int) -> float:
-        """Compile the calls of many steps on the way to the stops; returns the seconds beyond those of later calls."""
-        firsts: dict[Hashable, int] = {}
-        index = 0
-        for stop in stops:
-            while index < stop:
-                loops = self.loops_from(index, stop)
-                if loops:
-                    firsts.setdefault(self.method.phase(index), index)
-                index += self.steps_per_call if loops else 1
-        seconds = 0.0
-        for first in firsts.values():
-            call = self.calls(first, total)
-            state = self.start(params)
-            preparing, repeating = (self._seconds(call, params, state) for _ in range(2))
-            self.first_of_kind(first, total, params, state, several=True)
-            seconds += max(0.0, preparing - repeating)
-        return seconds
-
-    def _seconds(self, call: Callable[[Params, State], Steps], params: Params, state: State) -> float:
-        start = perf_counter()
-        self.problem.backend.synchronize(arrays_of(call(params, state)))
-        return perf_counter() - start
 
     def _loop(self, phase: Hashable) -> Callable[..., Any]:
         if phase not in self._loops:

@@ -2,7 +2,6 @@
 
 from rbench.tune.plan import Plan, Search
 from rbench.tune.request import TuneRequest
-from rbench.tune.session import search
-from rbench.tune.winners import rerun, run_seeds
+from rbench.tune.session import rerun, search
 
-__all__ = ["Plan", "Search", "TuneRequest", "rerun", "run_seeds", "search"]
+__all__ = ["Plan", "Search", "TuneRequest", "rerun", "search"]

@@ -10,10 +10,9 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from rbench.errors import RbenchError
-from rbench.run import Record
 from rbench.run.reading import Number, read_bytes, set_aside
-from rbench.tune.plan import Search
-from rbench.tune.sobol import Point, distributions
+from rbench.tune.plan import Search, Trial
+from rbench.tune.sobol import distributions
 
 
 class _Facts(BaseModel):
@@ -58,25 +57,19 @@ class Journal:
         attributes = [trial.user_attrs for trial in self._study(search).get_trials(deepcopy=False)]
         return {one["cell"]: one["seconds"] for one in attributes}
 
-    def add(self, search: Search, point: Point, record: Record, score: float, seconds: float) -> None:
-        """Note that a trial is finished.
-
-        Args:
-            search: the trial's search.
-            point: the point that it tried.
-            record: its record.
-            score: less is better; infinite for a failure.
-            seconds: wall time.
+    def add(self, trial: Trial, status: str, score: float, seconds: float) -> None:
+        """Note how a trial ended, and its wall time; less is better of scores, and a failure's is infinite.
 
         Raises:
             RbenchError: it cannot be written.
         """
         from optuna.trial import create_trial
 
-        facts = {"cell": record.cell.key, "method": record.training.method, "status": record.status, "seconds": seconds}
-        trial = create_trial(params=point, distributions=distributions(search.space), value=score, user_attrs=facts)
+        search, point, cell = trial
+        facts = {"cell": cell.key, "method": cell.method, "status": status, "seconds": seconds}
+        entry = create_trial(params=point, distributions=distributions(search.space), value=score, user_attrs=facts)
         try:
-            self._study(search).add_trial(trial)
+            self._study(search).add_trial(entry)
         except OSError as error:
             raise self._unwritable(error) from None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rbench.losses import get_loss
 from rbench.methods import Dimension
@@ -36,26 +37,33 @@ class Search:
             return task.target.figure.removeprefix("test_")
         return "accuracy" if get_loss(task.loss).integer_targets else "squared_error"
 
-    def words(self) -> dict[str, str]:
-        """The dimensions in words, by setting."""
-        return {key: str(dimension) for key, dimension in self.space.items()}
-
     def space_in_words(self) -> str:
         """The space as one line."""
-        return ", ".join(f"{key} {words}" for key, words in self.words().items())
+        return ", ".join(f"{key} {dimension}" for key, dimension in self.space.items())
 
-    def trial(self, point: Point, seed: int) -> Training:
-        """The cell that tries a point: trained on a part of the training set, judged on the rest at its end."""
+    def trials(self, count: int, seed: int) -> "list[Trial]":
+        """The first trials of the search, with the seed of their points and training."""
+        return [self.trial(point, seed) for point in points(self.space, count, seed)]
+
+    def trial(self, point: Point, seed: int) -> "Trial":
+        """The trial of a point: trained on a part of the training set, judged on the rest at its end."""
         task, method = self.cell.make_task(), self.cell.make_method()
         settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}
-        return self.cell.model_copy(
-            update={
-                "task": task.changed(validation=True).spec,
-                "method": method.changed(**settings).spec,
-                "seed": seed,
-                "budget": self.cell.budget.evaluated(1),
-            }
-        )
+        changes = {
+            "task": task.changed(validation=True).spec,
+            "method": method.changed(**settings).spec,
+            "seed": seed,
+            "budget": self.cell.budget.evaluated(1),
+        }
+        return Trial(self, point, self.cell.model_copy(update=changes))
+
+
+class Trial(NamedTuple):
+    """A point that a search tries, and the cell that tries it; points of a space of choices only may share a cell."""
+
+    search: Search
+    point: Point
+    cell: Training
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Plan:
         finalists: how many of the best trials of each search are run again, to choose among them.
         confirming: the seeds that they are run again on.
         memory_limit: bytes that a trial may hold resident, or None.
+        run_seeds: seeds of the runs of the best settings, which no trial or confirmation has.
     """
 
     trials: int
@@ -79,10 +88,7 @@ class Plan:
     finalists: int = 0
     confirming: tuple[int, ...] = ()
     memory_limit: int | None = None
-
-    def points(self, search: Search) -> list[Point]:
-        """The points that a search tries, in order; a plan of more trials begins with the same ones."""
-        return points(search.space, self.trials, self.seed)
+    run_seeds: tuple[int, ...] = ()
 
     def facts(self) -> dict[str, str]:
         """In words, everything but the number of trials: what must be the same for trials to be compared."""

@@ -1,25 +1,28 @@
 """A request to tune: what the command line asks for, and the plan that it makes."""
 
+from itertools import count, islice
+
 from pydantic import Field
 
 from rbench.bounds import check_count
 from rbench.checked import Checked
 from rbench.errors import SpecError
 from rbench.methods import Dimension, Method
-from rbench.plugins import plugins
 from rbench.run import MAX_CELLS, Budget, Request, Training, TrainingSuite, check
 from rbench.run.request import find_suite
 from rbench.spec import parse
 from rbench.train.cell import configured
 from rbench.tune.plan import Plan, Search
 
+AS_IN_A_RUN = ("tasks", "methods", "budget", "batch_size", "threads", "jobs", "unofficial_data", "max_cells")
+"""Fields that a request to run has too."""
+
 
 class TuneRequest(Checked):
-    """What to tune; fields left out come from the suite.
+    """What to tune; fields left out come from the suite, and those that are not listed are as in `Request`.
 
     Attributes:
         suite: name of a suite that trains.
-        tasks: SPECs of tasks, in place of the suite's own, as `Request` takes them.
         methods: SPECs of methods. A bare name means the suite's settings of that method, except the searched ones;
             settings in a SPEC's brackets are held, and the rest of the method's search space is searched.
         trials: per method and task.
@@ -31,14 +34,10 @@ class TuneRequest(Checked):
         seeds: on how many seeds the best settings are run; the suite's if None.
         backend: name of the backend.
         budget: of a trial and of a run, in place of the entries' own.
-        batch_size: in place of the tasks' own.
         dtype: name of the dtype.
         device: name of the device; the backend's default if None.
-        threads: of the numerical libraries for each cell; the suite's if None, or else all cores divided by `jobs`.
-        jobs: cells at once.
         timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None.
-        unofficial_data: take copies of data sets that are not the published ones.
         max_cells: how many trials, confirmations and runs it may make.
     """
 
@@ -78,30 +77,26 @@ class TuneRequest(Checked):
         asked = Request(
             suites=(self.suite,),
             backends=(self.backend,),
-            tasks=self.tasks,
-            methods=self.methods,
-            seeds=1,
-            budget=self.budget,
-            batch_size=self.batch_size,
             dtypes=(self.dtype,),
             devices=() if self.device is None else (self.device,),
-            threads=self.threads,
-            jobs=self.jobs,
-            unofficial_data=self.unofficial_data,
-            max_cells=self.max_cells,
+            seeds=1,
+            **{name: getattr(self, name) for name in AS_IN_A_RUN},
         )
-        if not isinstance(find_suite(self.suite), TrainingSuite):
+        suite = find_suite(self.suite)
+        if not isinstance(suite, TrainingSuite):
             raise SpecError(f"suite {self.suite!r} trains nothing, and has no settings to tune")
         cells = [cell for cell in asked.cells() if isinstance(cell, Training)]
         check(cells)
         distinct = {search.name: search for search in map(self._search, cells)}
-        seeds = self.seeds or plugins().find("suites", self.suite).seeds
+        seeds = self.seeds or suite.seeds
         each = self.trials + min(self.finalists, self.trials) * self.confirmations + seeds
         check_count(len(distinct) * each, self.max_cells, "trials, confirmations and runs")
+        tried = range(self.seed, self.seed + 1 + self.confirmations)
         return Plan(
             trials=self.trials,
             finalists=self.finalists if self.confirmations else 0,
-            confirming=tuple(range(self.seed + 1, self.seed + 1 + self.confirmations)),
+            confirming=tuple(tried[1:]),
+            run_seeds=tuple(islice((seed for seed in count() if seed not in tried), seeds)),
             seed=self.seed,
             timeout=self.timeout,
             memory_limit=self.memory_limit,

@@ -37,13 +37,8 @@ def chosen(
     """The result of a search: the confirmed settings with the smallest mean score over all their seeds.
 
     Ties go to the smaller mean loss, then to the better trial. Settings that fail on a seed have no finite mean.
-
-    Args:
-        search: the search.
-        plan: its plan.
-        trials: their records, in the order of the search's points.
-        confirmations: records of the best of them on further seeds.
-        seconds: wall time of all.
+    `trials` are the records of all points, in order, `confirmations` those of the best of them on further seeds, and
+    `seconds` the wall time of both.
     """
     seeds = {one.training.method: [one] for one in ranked(search, trials)}
     for record in confirmations:
@@ -73,7 +68,7 @@ def chosen(
         confirming=plan.confirming,
         failures=dict(Counter(failed)),
         seconds=seconds,
-        space=search.words(),
+        space={key: str(dimension) for key, dimension in search.space.items()},
         seed=plan.seed,
         budget=cell.budget.length,
         backend=cell.backend,

@@ -1,4 +1,4 @@
-"""A search: trials of all points, then the best of each search on further seeds."""
+"""A tune: trials of all points, the best of each search on further seeds, and then runs of the best settings."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,18 +7,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from rbench.errors import RbenchError
-from rbench.run import Display, Record, TunedFile
+from rbench.run import Display, Run, TunedFile, run_cells
 from rbench.run.directory import STAGES, TUNE, WAY_OUT, check_directory, refuse_newer, remove_halves, writing_into
 from rbench.run.fork import servers
+from rbench.run.local import LocalExecutor
 from rbench.run.lock import locked
+from rbench.run.machine import CellLimits
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, read_file
 from rbench.run.record import record_files, write_json
-from rbench.tune.plan import Plan, Search
+from rbench.tune.plan import Plan, Search, Trial
 from rbench.tune.request import TuneRequest
 from rbench.tune.selection import chosen, ranked
 from rbench.tune.sobol import need_optuna
-from rbench.tune.stage import Stage, Tried
+from rbench.tune.stage import Stage
 
 
 class TuneFile(BaseModel):
@@ -42,11 +44,6 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
 
     Each stage and its journal are in a folder of `directory`, `trials` and `confirmations`, which is a run of its own.
 
-    Args:
-        request: what to tune.
-        directory: made if absent.
-        display: shows each stage's progress.
-
     Returns:
         The content of `tuned.json`.
 
@@ -60,41 +57,52 @@ def search(request: TuneRequest, directory: Path, display: Display) -> TunedFile
         refuse_newer(folder)
     with locked(directory):
         _claim(directory, plan)
-        tried = [(one, [(point, one.trial(point, plan.seed)) for point in plan.points(one)]) for one in plan.searches]
-        trials = Stage(directory / STAGES[0], tried, display)
-        if strangers := trials.strangers():
+        planned = [trial for one in plan.searches for trial in one.trials(plan.trials, plan.seed)]
+        trials = Stage(directory / STAGES[0], planned, display)
+        if strangers := [one.name for one in plan.searches if trials.has_strangers(one)]:
             raise RbenchError(
-                f"{strangers[0].name}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
+                f"{strangers[0]}: earlier trials are of other Sobol points, as another version of Optuna or SciPy "
                 f"draws them; go on with the versions in {TUNE}, or {WAY_OUT}"
             )
-        ended = trials.run(request)
-        again = [(one, _again(one, points, ended, plan)) for one, points in tried]
+        trials.run(request)
+        again = [trial for one in plan.searches for trial in _again(one, plan, trials)]
         confirmations = Stage(directory / STAGES[1], again, display)
-        ended |= confirmations.run(request)
-        tuned = TunedFile(
-            suite=request.suite,
-            tuned=tuple(
-                chosen(
-                    one,
-                    plan,
-                    [ended[cell.key] for _, cell in points],
-                    [ended[cell.key] for _, cell in more],
-                    trials.seconds(one) + confirmations.seconds(one),
-                )
-                for (one, points), (_, more) in zip(tried, again, strict=True)
-            ),
-            provenance=provenance(),
-        )
+        confirmations.run(request)
+        found = []
+        for one in plan.searches:
+            seconds = trials.seconds(one) + confirmations.seconds(one)
+            found.append(chosen(one, plan, trials.records(one), confirmations.records(one), seconds))
+        tuned = TunedFile(suite=request.suite, tuned=tuple(found), provenance=provenance())
         write_json(directory / "tuned.json", tuned.model_dump())
         return tuned
 
 
-def _again(search: Search, tried: Tried, ended: dict[str, Record], plan: Plan) -> Tried:
+def rerun(request: TuneRequest, tuned: TunedFile, directory: Path, display: Display) -> Run:
+    """Run the best settings on the full training set and the test set, where a tune's directory lacks their records."""
+    plan = request.plan()
+    tuning = {
+        search.cell.model_copy(update={"method": found.settings, "seed": seed}): found
+        for search, found in zip(plan.searches, tuned.tuned, strict=True)
+        for seed in plan.run_seeds
+    }
+    records = run_cells(
+        list(tuning),
+        directory,
+        display,
+        request=request.model_dump(),
+        executor=LocalExecutor(request.jobs),
+        limits=CellLimits(timeout=request.timeout, memory_limit=request.memory_limit),
+        tuning={cell.key: found for cell, found in tuning.items()},
+        replaces=True,
+    )
+    return Run(directory, records)
+
+
+def _again(search: Search, plan: Plan, trials: Stage) -> list[Trial]:
     """The best trials on the confirming seeds, the best first."""
-    point = {cell.method: point for point, cell in reversed(tried)}
-    best = ranked(search, [ended[cell.key] for _, cell in tried])[: plan.finalists]
-    again = [point[record.training.method] for record in best]
-    return [(one, search.trial(one, seed)) for one in again for seed in plan.confirming]
+    points = {trial.cell.method: trial.point for trial in reversed(trials.of(search))}
+    best = [points[record.training.method] for record in ranked(search, trials.records(search))[: plan.finalists]]
+    return [search.trial(point, seed) for point in best for seed in plan.confirming]
 
 
 def _claim(directory: Path, plan: Plan) -> None:

@@ -38,12 +38,7 @@ def points(space: Mapping[str, Dimension], count: int, seed: int) -> list[Point]
     """The first points of a scrambled Sobol sequence (Sobol 1967; Owen 1998) over a space.
 
     Spaces of equally many settings share the sequence in the unit cube: methods are tried at corresponding points. A
-    power of two of points covers a space most evenly.
-
-    Args:
-        space: dimensions by setting.
-        count: how many points.
-        seed: of the scrambling.
+    power of two of points covers a space most evenly. The seed is of the scrambling.
     """
     import optuna
 

@@ -1,54 +1,45 @@
 """A stage of a tune, trials or confirmations: cells judged on a validation split, entered in a journal as they end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias, get_args
+from typing import get_args
 
-from rbench.run import Cell, Display, Record, Training, run_cells
+from rbench.run import Cell, Display, Record, run_cells
 from rbench.run.gate import Gate
 from rbench.run.local import LocalExecutor
 from rbench.run.machine import CellLimits
 from rbench.run.record import Status, read_record
 from rbench.tune.journal import Journal
-from rbench.tune.plan import Search
+from rbench.tune.plan import Search, Trial
 from rbench.tune.request import TuneRequest
 from rbench.tune.selection import score
-from rbench.tune.sobol import Point
 
 ANY_END: tuple[Status, ...] = get_args(Status)
 """However a trial ended, it counts: it is not run again."""
 
-Tried: TypeAlias = list[tuple[Point, Training]]
-"""What a search tries, in order: each point with its cell; points of a space of choices only may share a cell."""
-
 
 class Stage:
-    """Cells of every search, with their journal, in a run of its own.
+    """Trials of every search, in order, with their journal, in a run of its own; its folder is made when cells run."""
 
-    Args:
-        folder: of the run; made when cells run.
-        tried: points and cells of each search.
-        display: shows its progress.
-    """
-
-    def __init__(self, folder: Path, tried: list[tuple[Search, Tried]], display: Display) -> None:
-        self._folder, self._tried, self._display = folder, tried, display
+    def __init__(self, folder: Path, trials: Sequence[Trial], display: Display) -> None:
+        self._folder, self._trials, self._display = folder, trials, display
         self._journal = Journal(folder / "optuna.log", display.warn)
+        self._ended: dict[str, Record] = {}
 
-    def strangers(self) -> list[Search]:
-        """Searches whose journal has cells that are not this stage's."""
-        return [one for one, tried in self._tried if set(self._journal.seconds(one)) - {c.key for _, c in tried}]
+    def of(self, search: Search) -> list[Trial]:
+        """The trials of a search, in their order."""
+        return [trial for trial in self._trials if trial.search.name == search.name]
 
-    def run(self, request: TuneRequest) -> dict[str, Record]:
-        """Run the cells that have no record, and enter all.
+    def has_strangers(self, search: Search) -> bool:
+        """Whether the journal has cells of a search that are not this stage's."""
+        return bool(self._journal.seconds(search).keys() - {trial.cell.key for trial in self.of(search)})
 
-        Returns:
-            The records by the keys of their cells.
-        """
-        cells = list({cell.key: cell for _, tried in self._tried for _, cell in tried}.values())
+    def run(self, request: TuneRequest) -> None:
+        """Run the cells that have no record, and enter all."""
+        cells = list({trial.cell.key: trial.cell for trial in self._trials}.values())
         if not cells:
-            return {}
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         for cell in cells:
             record = read_record(self._folder, cell)
@@ -65,19 +56,22 @@ class Stage:
             keep=ANY_END,
             replaces=True,
         )
-        return {record.cell.key: record for record in records}
+        self._ended = {record.cell.key: record for record in records}
+
+    def records(self, search: Search) -> list[Record]:
+        """The records of a search's trials, in the same order, once the stage has run."""
+        return [self._ended[trial.cell.key] for trial in self.of(search)]
 
     def seconds(self, search: Search) -> float:
-        """Wall time of the cells of a search."""
-        mine = {cell.key for one, tried in self._tried if one == search for _, cell in tried}
-        return sum(seconds for key, seconds in self._journal.seconds(search).items() if key in mine) if mine else 0.0
+        """Wall time of a search's cells."""
+        keys = {trial.cell.key for trial in self.of(search)}
+        return sum(seconds for key, seconds in self._journal.seconds(search).items() if key in keys) if keys else 0.0
 
     def _enter(self, record: Record, seconds: float) -> None:
         """Enter a record into the journal, unless it is there."""
-        for search, tried in self._tried:
-            mine = [point for point, cell in tried if cell == record.cell]
-            if mine and record.cell.key not in self._journal.seconds(search):
-                self._journal.add(search, mine[0], record, score(record, search.figure), seconds)
+        for trial in self._trials:
+            if trial.cell == record.cell and record.cell.key not in self._journal.seconds(trial.search):
+                self._journal.add(trial, record.status, score(record, trial.search.figure), seconds)
 
 
 class _Timed(Display):

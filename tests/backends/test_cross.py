@@ -104,9 +104,9 @@ def test_start_batches_and_noise_are_the_same_numbers(one, other, dtype):
         batch, other_batch = batches(step), other_batches(step)
         found += [(here(batch.x), there(other_batch.x)), (here(batch.y), there(other_batch.y))]
         found.append((here(batches.noise(step, 2)), there(other_batches.noise(step, 2))))
-    several, other_several = batches.several(steps), other_batches.several(steps)
+    several, other_several = batches(steps), other_batches(steps)
     found += [(here(several.x), there(other_several.x)), (here(several.y), there(other_several.y))]
-    found.append((here(batches.several_noise(steps, 2)), there(other_batches.several_noise(steps, 2))))
+    found.append((here(batches.noise(steps, 2)), there(other_batches.noise(steps, 2))))
     assert len(found) == 4 + 3 * (len(steps) + 1)
     for mine, theirs in found:
         assert mine.dtype == theirs.dtype

@@ -15,10 +15,10 @@ import scipy.linalg
 import scipy.special
 
 from rbench.errors import BackendError
+from rbench.experiment import Limits, Outcome
 from rbench.plugins import get_backend
 from rbench.run import Budget, Training
 from rbench.testing import cases, short_cases, verify
-from rbench.train.loop import Outcome, train
 
 SOURCE = Path(find_spec("rbench_cupy").origin).with_name("backend.py")
 
@@ -210,7 +210,7 @@ def test_training_on_the_stand_in_mixes_no_host_arrays_in(backend_class, method)
     histories = []
     for backend in (backend_class("float64"), get_backend("numpy", dtype="float64")):
         outcome = Outcome()
-        train(Training(backend=backend.name, **kept), backend, outcome)
+        Training(backend=backend.name, **kept).run(backend, outcome, print, Limits())
         histories.append([[entry["step"], entry["train_loss"], entry["test_loss"]] for entry in outcome.history])
     assert len(histories[0]) == 7
     np.testing.assert_allclose(*histories, rtol=1e-10)

@@ -110,7 +110,7 @@ class Consistency:
 
 
 def _kind(cell: Cell) -> Kind:
-    return cell.name, tuple(parse(spec)[0] for _, spec in cell.parts), cell.backend, cell.device
+    return cell.name, tuple(parse(spec)[0] for _, spec in cell.specs), cell.backend, cell.device
 
 
 def _kinds(cells: Iterable[Cell]) -> dict[Kind, Cell]:

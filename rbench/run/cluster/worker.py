@@ -170,7 +170,7 @@ def _problems(cell: Cell) -> list[str]:
     """Why a cell of this kind cannot run here."""
     found = []
     made: list[Callable[[], Any]] = [lambda: find_backend(cell.backend, cell.dtype, cell.device)]
-    made += [partial(configured, kind, spec) for kind, spec in cell.parts]
+    made += [partial(configured, kind, spec) for kind, spec in cell.specs]
     for make in made:
         try:
             make()
