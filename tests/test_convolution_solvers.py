@@ -83,7 +83,7 @@ def test_every_form_is_the_oracle_s_solution(name, kind, metric, treatment, back
     ):
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
         for name, form in forms(backend, rows, entries).items():
-            found = form.factor(backend, rows, entries).solve()
+            found = form.direction(backend, rows, entries)
             block = layer.block(*found.weights, backend)
             assert np.isfinite(found.health), name
             assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (name, layer)
@@ -109,15 +109,13 @@ def test_every_form_solves_for_the_gradient_of_other_data(name, kind, metric, tr
         gradient = np.concatenate([weight.ravel(), *([bias] if layer.bias else [])])
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
         for form_name, form in forms(backend, rows, entries).items():
-            factored = form.factor(backend, rows, entries, (weight, bias))
-            kept = factored.keep()
-            assert sum(array.size for array in kept) <= form.kept_numbers(LayerSize.of(rows)), form_name
-            restored = form.restore(backend, kept, rows.source, entries, (weight, bias))
-            for found in (factored.solve(), restored.solve()):
-                block = layer.block(*found.weights, backend)
-                assert np.isfinite(found.health), form_name
-                assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
-                assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
+            factored = form.factor(backend, rows, entries)
+            assert sum(array.size for array in factored) <= form.cost(LayerSize.of(rows)).kept, form_name
+            found = form.solve(backend, factored, rows.source, entries, (weight, bias))
+            block = layer.block(*found.weights, backend)
+            assert np.isfinite(found.health), form_name
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
+            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -129,7 +127,7 @@ def test_all_solvers_agree_in_float32(metric, single):
     ):
         expected = np.linalg.solve(matrix + 0.3 * np.eye(len(matrix)), gradient)
         for name, form in forms(single, rows, mass).items():
-            found = form.factor(single, rows, mass).solve()
+            found = form.direction(single, rows, mass)
             block = layer.block(*found.weights, single)
             assert {array.dtype for array in block.values()} == {np.dtype(np.float32)}
             assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, name
@@ -143,8 +141,8 @@ def test_not_a_number_is_an_unhealthy_layer(name, backend):
     mass = KroneckerMass(0.3, 1.0, 1.0)
     form = forms(backend, rows, mass)[name]
     factored = form.factor(backend, rows, mass)
-    restored = form.restore(backend, factored.keep(), rows.source, mass, rows.gradient())
-    for found in (factored.solve(), restored.solve()):
+    solved = form.solve(backend, factored, rows.source, mass, rows.gradient())
+    for found in (form.direction(backend, rows, mass), solved):
         with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
             check_health(np.array([found.health]))
 
@@ -166,7 +164,7 @@ def test_the_workspace_bounds_the_channels_at_once(backend):
         chosen = choose_form("gram", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
         if isinstance(chosen, ByPositions):
             continue
-        numbers = [8 * ByChannels("gram", chosen.channels + more).numbers(size) for more in (0, 1)]
+        numbers = [8 * ByChannels("gram", chosen.channels + more).cost(size).numbers for more in (0, 1)]
         assert chosen.channels == 1 or numbers[0] <= workspace
         assert chosen.channels == size.fan_out or numbers[1] > workspace
         seen.add(chosen.channels)
@@ -205,7 +203,7 @@ def test_a_solve_keeps_to_its_workspace(name, backend):
     *given, workspace = MEMORY[name]
     size, peak = peak_bytes(backend, *given, workspace)
     # The workspace; K and what its factorisation takes; the gradient, the direction and its corrected cotangents.
-    rest = 4 * size.rows**2 + 3 * size.n + size.samples * size.positions * size.fan_out
+    rest = 4 * size.rows**2 + 3 * size.n + size.examples * size.positions * size.fan_out
     assert peak <= workspace + 8 * rest
 
 
@@ -216,9 +214,9 @@ def test_a_solve_without_bound_holds_all_rows(backend):
 
 
 LAYERS = [
-    LayerSize(samples=64, positions=784, rank=9, fan_in=9, fan_out=16, bias=True),
-    LayerSize(samples=64, positions=196, rank=9, fan_in=144, fan_out=32, bias=True),
-    LayerSize(samples=64, positions=1, rank=9, fan_in=1568, fan_out=10, bias=True),
+    LayerSize(examples=64, positions=784, rank=9, fan_in=9, fan_out=16, bias=True),
+    LayerSize(examples=64, positions=196, rank=9, fan_in=144, fan_out=32, bias=True),
+    LayerSize(examples=64, positions=1, rank=9, fan_in=1568, fan_out=10, bias=True),
 ]
 """Of a network for images."""
 
@@ -229,10 +227,11 @@ def test_the_planner_keeps_every_layer_to_the_workspace(backend):
         for workspace in 2.0 ** np.arange(16, 40):
             chosen = choose_form("auto", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
             able = [form for name in ("gram", "rows", "dense") for form in SOLVERS[name].forms(size, workspace / 8)]
-            fitting = [form for form in able if 8 * form.numbers(size) <= workspace]
-            cost = (lambda form, n=size: form.operations(n)) if fitting else (lambda form, n=size: form.numbers(n))
-            assert cost(chosen) == min(map(cost, fitting or able))
-            assert not fitting or 8 * chosen.numbers(size) <= workspace
+            fitting = [form for form in able if 8 * form.cost(size).numbers <= workspace]
+            figure = "operations" if fitting else "numbers"
+            costs = [getattr(form.cost(size), figure) for form in fitting or able]
+            assert getattr(chosen.cost(size), figure) == min(costs)
+            assert not fitting or 8 * chosen.cost(size).numbers <= workspace
             chosen_names.add(chosen.name)
     assert names == [{"dense"}, {"gram"}, {"gram"}]
 

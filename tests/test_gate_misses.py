@@ -203,11 +203,11 @@ def with_scalars(changed):
 
 
 def doubled_bias(real):
-    def block(self, *args):
+    def entries(self, *args):
         weight, bias = real(self, *args)
         return weight, 2 * bias
 
-    return block
+    return entries
 
 
 UNCLIPPED = lambda real: lambda problem, direction, *rest: direction  # noqa: E731
@@ -246,7 +246,7 @@ MATHEMATICS = {
     ),
     "slope of GELU": ((GELU, "slope"), lambda real: lambda self, b, x, y: y / x, {"pullback", "gradient"}),
     "mass of the bias": (
-        (KroneckerMass, "block"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
+        (KroneckerMass, "entries"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
     ),
     "gram without mass": ((gram, "divided"), lambda real: lambda array, mass: array, {"solver gram"}),
     "a kept metric's products": ((woodbury, "inner_products"), times(2.0), {"trajectory riemannian"}),

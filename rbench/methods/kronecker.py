@@ -4,7 +4,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.modules import LayerPullback, Weights
-from rbench.solvers.cholesky import health_of, solve_cholesky
+from rbench.solvers.base import health_of, solve_cholesky
 
 Sharing: TypeAlias = Literal["expand", "reduce"]
 """How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""

@@ -18,7 +18,7 @@ EIGEN = 4.5
 
 @dataclass(frozen=True)
 class LayerWork:
-    """A layer at its place in a network.
+    """A layer where it stands in a network.
 
     Attributes:
         layer: the layer.
@@ -31,6 +31,11 @@ class LayerWork:
     pulls: bool
 
     @property
+    def width(self) -> int:
+        """The a inputs per position, the bias's 1 among them."""
+        return self.layer.fan_in + self.layer.bias
+
+    @property
     def weights(self) -> int:
         """P o i, the pairs of one row through the layer, and of one datum's weight product."""
         return self.positions * self.layer.fan_out * self.layer.fan_in
@@ -39,6 +44,11 @@ class LayerWork:
     def product(self) -> int:
         """The pairs of one row through the layer: none where it acts entry by entry."""
         return 0 if self.layer.entrywise else self.weights
+
+    @property
+    def pulled(self) -> int:
+        """The pairs of pulling one row back through the layer: none for a first layer."""
+        return self.product if self.pulls else 0
 
 
 def layer_works(net: Module, space: Space) -> list[LayerWork]:
@@ -53,18 +63,15 @@ def _works(module: Module, space: Space, pulls: bool) -> Iterator[LayerWork]:
             pulls = pulls or bool(part.layers)
             space = part.out_space(space)
     elif isinstance(module, Parallel):
-        start = 0
-        for part in module.modules:
-            stop = start + len(part.in_space)
-            yield from _works(part, space[start:stop], pulls)
-            start = stop
+        for part, shapes in module.with_inputs(space):
+            yield from _works(part, shapes, pulls)
     elif isinstance(module, Layer):
         yield LayerWork(module, module.positions(space), pulls)
 
 
-def pass_operations(works: list[LayerWork], batch: int, rows: float) -> float:
+def pass_operations(works: list[LayerWork], batch: int, rows: int) -> float:
     """Forward, B Σ P o i, and a pullback of some rows per datum, rows · B Σ P o i without the first layer."""
-    return batch * sum(work.product * (1 + rows * work.pulls) for work in works)
+    return batch * sum(work.product + rows * work.pulled for work in works)
 
 
 def gradient_operations(works: list[LayerWork], batch: int) -> float:

@@ -49,12 +49,6 @@ class KroneckerMass:
         """Divisors of cotangents at the outputs, and of their products with the inputs and with the bias's 1."""
         return self.row, self.column, self.bias_column
 
-    def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
-        """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
-        ones = backend.xp.ones((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
-        row = ones[:, 0] * self.row
-        return ones * self.column * row[:, None], row * self.bias_column
-
 
 @dataclass(frozen=True)
 class DiagonalMass:
@@ -76,10 +70,6 @@ class DiagonalMass:
     def parts(self) -> tuple[float, Array, Array]:
         """Divisors of cotangents at the outputs, and of their products with the inputs and with the bias's 1."""
         return 1.0, self.weight, self.bias
-
-    def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
-        """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
-        return self.weight, self.bias
 
 
 Mass: TypeAlias = KroneckerMass | DiagonalMass

@@ -67,7 +67,7 @@ def pull_metric(
         rows, scale = gradient_row, factor.scale * (total / batch**0.5)
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     if treatment == "mean":
-        layers = [layer.one_sample() for layer in layers]
+        layers = [layer.one_example() for layer in layers]
     elif scale is not None:
         layers = [LayerPullback(backend, each.source, each.cotangents, each.bias, scale) for each in layers]
     return xp.mean(values), layers

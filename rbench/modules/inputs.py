@@ -41,9 +41,9 @@ class Inputs(ABC):
     def product(self, cotangents: Array) -> Array:
         """Σ_(s,t) cotangents[s, t] ⊗ inputs[s, t], (fan_out, fan_in), for cotangents (samples, positions, fan_out)."""
 
-    def one_sample(self, backend: Backend) -> "Inputs":
+    def one_example(self, backend: Backend) -> "Inputs":
         """The same inputs, with all samples as positions of a single one."""
-        return _OneSample(backend, self)
+        return _OneExample(backend, self)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Patches(Inputs):
 
 
 @dataclass(frozen=True)
-class _OneSample(Inputs):
+class _OneExample(Inputs):
     backend: Backend
     parts: Inputs
 
@@ -183,8 +183,8 @@ class _OneSample(Inputs):
     def data(self) -> Array:
         return self.parts.data
 
-    def with_data(self, data: Array) -> "_OneSample":
-        return _OneSample(self.backend, self.parts.with_data(data))
+    def with_data(self, data: Array) -> "_OneExample":
+        return _OneExample(self.backend, self.parts.with_data(data))
 
     def apply(self, weight: Array) -> Array:
         return self.backend.xp.reshape(self.parts.apply(weight), (*self.shape[:2], weight.shape[0]))

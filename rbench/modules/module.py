@@ -191,11 +191,7 @@ class _Compound(Module):
 
     def blocks(self, params: Params) -> Iterator[tuple[Module, Params]]:
         """Each module with its own blocks."""
-        start = 0
-        for module in self.modules:
-            stop = start + len(module.layers)
-            yield module, params[start:stop]
-            start = stop
+        return zip(self.modules, _split(params, [len(module.layers) for module in self.modules]), strict=True)
 
     def joined(self, sign: str) -> str:
         """The expression that makes this compound."""
@@ -289,33 +285,36 @@ class Parallel(_Compound):
     def out_space(self, space: Space) -> Space:
         if len(space) != len(self.in_space):
             raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but is given {len(space)}: {describe(space)}")
-        parts = self._split(space, [len(module.in_space) for module in self.modules])
-        return tuple(s for module, part in zip(self.modules, parts, strict=True) for s in module.out_space(part))
+        return tuple(shape for module, part in self.with_inputs(space) for shape in module.out_space(part))
+
+    def with_inputs(self, wires: tuple[Any, ...]) -> Iterator[tuple[Module, tuple[Any, ...]]]:
+        """Each module with its own wires among those of the inputs, or with their shapes."""
+        return zip(self.modules, _split(wires, [len(module.in_space) for module in self.modules]), strict=True)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
-        parts = self._split(wires, [len(module.in_space) for module in self.modules])
         results = [
-            m.forward(backend, blocks, part) for (m, blocks), part in zip(self.blocks(params), parts, strict=True)
+            module.forward(backend, blocks, part)
+            for (module, part), (_, blocks) in zip(self.with_inputs(wires), self.blocks(params), strict=True)
         ]
-        return tuple(wire for wires_, _ in results for wire in wires_), tuple(tape for _, tape in results)
+        return tuple(wire for outputs, _ in results for wire in outputs), tuple(tape for _, tape in results)
 
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         widths = [len(module.out_space(module.in_space)) for module in self.modules]
-        parts = self._split(cotangents, widths)
+        each = zip(self.blocks(params), tape, _split(cotangents, widths), strict=True)
         results = [
-            module.pullback(backend, blocks, piece, part, need_input=need_input)
-            for (module, blocks), piece, part in zip(self.blocks(params), tape, parts, strict=True)
+            module.pullback(backend, blocks, own, part, need_input=need_input) for (module, blocks), own, part in each
         ]
         found = [layer for _, layers in results for layer in layers]
         if not need_input:
             return None, found
         return tuple(wire for wires, _ in results if wires is not None for wire in wires), found
 
-    @staticmethod
-    def _split(wires: tuple[Any, ...], widths: list[int]) -> list[tuple[Any, ...]]:
-        return [wires[end - width : end] for end, width in zip(accumulate(widths), widths, strict=True)]
+
+def _split(items: tuple[Any, ...], counts: list[int]) -> list[tuple[Any, ...]]:
+    """Items cut into parts of these lengths."""
+    return [items[end - count : end] for end, count in zip(accumulate(counts), counts, strict=True)]
 
 
 def _parts(kind: type[_Compound], *modules: Module) -> tuple[Module, ...]:

@@ -76,9 +76,9 @@ class LayerPullback:
         bias = self.backend.xp.sum(cotangents, axis=(0, 1)) if self.bias else None
         return self.source.product(cotangents), bias
 
-    def one_sample(self) -> "LayerPullback":
+    def one_example(self) -> "LayerPullback":
         """The batch as one sample, with its data as positions; only for rows without `scale`."""
         xp = self.backend.xp
         batch, count, positions, fan_out = self.cotangents.shape
         rows = xp.reshape(xp.permute_dims(self.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))
-        return LayerPullback(self.backend, self.source.one_sample(self.backend), rows, self.bias)
+        return LayerPullback(self.backend, self.source.one_example(self.backend), rows, self.bias)

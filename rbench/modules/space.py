@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from operator import index as as_int
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rbench.errors import ShapeError
 
@@ -22,6 +22,11 @@ def one_shape(module: object, space: Space) -> Shape:
     if len(space) != 1:
         raise ShapeError(f"{module!r} takes one wire, but is given {len(space)}: {describe(space)}")
     return space[0]
+
+
+def space_of(wires: Any) -> Space:
+    """Shapes of inputs (batch, *shape), one array or a tuple of them, without the batch."""
+    return tuple(tuple(wire.shape[1:]) for wire in (wires if isinstance(wires, tuple) else (wires,)))
 
 
 def unify(first: Shape, second: Shape) -> Shape | bool:

@@ -1,6 +1,6 @@
 """Four solvers for the Riemannian direction, and the planner that chooses among them."""
 
-from rbench.solvers.base import Direction, Factored, Form, Kept, Solver
+from rbench.solvers.base import Direction, Factored, Form, Solver
 from rbench.solvers.cost import LayerSize
 from rbench.solvers.planner import SOLVERS, check_solver, choose_form
 from rbench.solvers.update import Update, check_health, gathered, solve_layers
@@ -10,7 +10,6 @@ __all__ = [
     "Direction",
     "Factored",
     "Form",
-    "Kept",
     "LayerSize",
     "Solver",
     "Update",

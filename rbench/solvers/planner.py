@@ -12,15 +12,13 @@ from rbench.solvers.dense import Dense, Inverse
 from rbench.solvers.gram import gram_forms
 from rbench.solvers.rows import ByChannels
 
-SOLVERS: dict[str, Solver] = {
-    solver.name: solver
-    for solver in (
-        Solver("gram", gram_forms, kronecker=True),
-        Solver("rows", lambda size, numbers: [ByChannels("rows", size.fan_out)]),
-        Solver("dense", lambda size, numbers: [Dense()]),
-        Solver("inverse", lambda size, numbers: [Inverse()]),
-    )
-}
+_ALL = (
+    Solver("gram", gram_forms, kronecker=True),
+    Solver("rows", lambda size, numbers: [ByChannels("rows", size.fan_out)]),
+    Solver("dense", lambda size, numbers: [Dense()]),
+    Solver("inverse", lambda size, numbers: [Inverse()]),
+)
+SOLVERS: dict[str, Solver] = {solver.name: solver for solver in _ALL}
 WORKSPACE_BYTES = 2**30
 """Memory that a layer's solve may take beyond its rows, where another form takes less."""
 
@@ -48,13 +46,6 @@ def choose_form(
     If none fits, the one that takes the least memory. `auto` considers all solvers but `inverse`, since `dense` does
     the same in less.
 
-    Args:
-        name: `auto` or one of `SOLVERS`.
-        backend: for its bytes per number.
-        size: the layer's sizes.
-        mass: the layer's mass.
-        workspace_bytes: bound on the memory of the form.
-
     Raises:
         SolverError: no solver has that name, or it cannot use the mass.
     """
@@ -65,7 +56,7 @@ def choose_form(
         solvers = [SOLVERS[name]]
     workspace = workspace_bytes / backend.itemsize
     forms = [form for solver in solvers for form in solver.forms(size, workspace)]
-    fitting = [form for form in forms if form.numbers(size) <= workspace]
+    fitting = [form for form in forms if form.cost(size).numbers <= workspace]
     if fitting:
-        return min(fitting, key=lambda form: form.operations(size))
-    return min(forms, key=lambda form: form.numbers(size))
+        return min(fitting, key=lambda form: form.cost(size).operations)
+    return min(forms, key=lambda form: form.cost(size).numbers)

@@ -37,24 +37,16 @@ def solve_layers(
     solver: str = "auto",
     workspace_bytes: float = WORKSPACE_BYTES,
 ) -> Update:
-    """Δ_l = G_l⁻¹ g_l for every layer.
+    """Δ_l = G_l⁻¹ g_l for every layer, given their pulled-back gradients and metrics.
 
-    Args:
-        backend: the arrays' backend.
-        layers: the network's layers.
-        pulled: their pulled-back gradients and metrics.
-        masses: their masses.
-        solver: a solver's name, or `auto` for the planner's choice per layer.
-        workspace_bytes: memory that a layer's solve may take beyond its rows, where another way takes less.
+    The solver is one's name, or `auto` for the planner's choice per layer; `workspace_bytes` is the memory that a
+    layer's solve may take beyond its rows, where another form takes less.
     """
-    return gathered(
-        backend,
-        layers,
-        [
-            choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes).factor(backend, rows, mass).solve()
-            for rows, mass in zip(pulled, masses, strict=True)
-        ],
-    )
+    directions = []
+    for rows, mass in zip(pulled, masses, strict=True):
+        form = choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes)
+        directions.append(form.direction(backend, rows, mass))
+    return gathered(backend, layers, directions)
 
 
 def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Direction]) -> Update:
