@@ -132,7 +132,7 @@ def test_the_short_gate_finds_convolutions_of_few_bits(name, single, monkeypatch
         return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(array.dtype)
 
     def coarse(self, *arrays):
-        return real(Patches(self.backend, rounded(self.images), self.window), *map(rounded, arrays))
+        return real(Patches(self.backend, rounded(self.data), self.window), *map(rounded, arrays))
 
     monkeypatch.setattr(Patches, name, coarse)
     missed = [result.case.check for result in verify(single, short_cases()) if not result.passed]

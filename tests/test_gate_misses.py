@@ -241,10 +241,10 @@ MATHEMATICS = {
     "squared error without ½": (
         (SquaredError, "values"), times(2.0), {"loss", "trajectory sgd", "trajectory riemannian"},
     ),
-    "slope of tanh": (
-        (Tanh, "slope"), lambda real: lambda self, b, x, y: 1 - y, {"pullback", "gradient", "metric ggn"},
+    "derivative of tanh": (
+        (Tanh, "derivative"), lambda real: lambda self, b, x, y: 1 - y, {"pullback", "gradient", "metric ggn"},
     ),
-    "slope of GELU": ((GELU, "slope"), lambda real: lambda self, b, x, y: y / x, {"pullback", "gradient"}),
+    "derivative of GELU": ((GELU, "derivative"), lambda real: lambda self, b, x, y: y / x, {"pullback", "gradient"}),
     "mass of the bias": (
         (KroneckerMass, "entries"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
     ),

@@ -9,7 +9,7 @@ from rbench.solvers.base import health_of, solve_cholesky
 Sharing: TypeAlias = Literal["expand", "reduce"]
 """How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""
 
-Form: TypeAlias = Literal["inverse", "cholesky", "eigen"]
+Inversion: TypeAlias = Literal["inverse", "cholesky", "eigen"]
 """What is kept to solve with: the damped inverse, its Cholesky factor, or the eigenvectors."""
 
 
@@ -18,8 +18,8 @@ class Factor(NamedTuple):
 
     Attributes:
         covariance: its running average, (size, size).
-        matrix: the matrix to solve with, see `Form`.
-        values: the eigenvalues (size,), zeros in the other forms.
+        matrix: the matrix to solve with, see `Inversion`.
+        values: the eigenvalues (size,), zeros unless `eigen`.
     """
 
     covariance: Array
@@ -100,11 +100,11 @@ def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) 
 
 
 def prepare(
-    backend: Backend, covariances: list[Array], damping: float, form: Form
+    backend: Backend, covariances: list[Array], damping: float, inversion: Inversion
 ) -> tuple[tuple[Factor, Factor], Array]:
     """The factors A and G ready to solve with, and a number that is not finite where that failed."""
     xp = backend.xp
-    if form == "eigen":
+    if inversion == "eigen":
         parts = [backend.eigh(covariance) for covariance in covariances]
         kept = [xp.maximum(values, xp.zeros_like(values)) for values, _ in parts]
         a, g = (Factor(c, v, k) for c, (_, v), k in zip(covariances, parts, kept, strict=True))
@@ -112,7 +112,7 @@ def prepare(
     first, second = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
     dampings = split_damping(backend, (first, second), damping)
     lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
-    matrices = lowers if form == "cholesky" else [_inverse(backend, lower) for lower in lowers]
+    matrices = lowers if inversion == "cholesky" else [_inverse(backend, lower) for lower in lowers]
     a, g = (Factor(c, matrix, c[0, :] * 0) for c, matrix in zip(covariances, matrices, strict=True))
     return (a, g), health_of(*lowers)
 
@@ -122,14 +122,14 @@ def solve(
     pair: tuple[Factor, Factor],
     gradient: tuple[Array | None, Array],
     damping: float,
-    form: Form,
+    inversion: Inversion,
 ) -> Array:
     """Δ with (A ⊗ G damped) Δ = g, (fan_out, fan_in [+1])."""
     (a, g), (left, right) = pair, gradient
-    if form == "eigen":
+    if inversion == "eigen":
         rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
         return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
-    if form == "inverse":
+    if inversion == "inverse":
         return g.matrix @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
     if left is None:
         return solve_cholesky(backend, a.matrix, solve_cholesky(backend, g.matrix, right).T).T

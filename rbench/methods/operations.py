@@ -31,11 +31,6 @@ class LayerWork:
     pulls: bool
 
     @property
-    def width(self) -> int:
-        """The a inputs per position, the bias's 1 among them."""
-        return self.layer.fan_in + self.layer.bias
-
-    @property
     def weights(self) -> int:
         """P o i, the pairs of one row through the layer, and of one datum's weight product."""
         return self.positions * self.layer.fan_out * self.layer.fan_in

@@ -106,7 +106,8 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
 
 def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> Mass:
     name = f"mass of layer {index}"
-    out, width = layer.fan_out, layer.fan_in + layer.bias
+    out = layer.fan_out
+    width = layer.width
     if isinstance(entry, Mapping):
         return _mapping(backend, layer, entry, name)
     if isinstance(entry, tuple) and len(entry) == 2:

@@ -65,18 +65,10 @@ class Module(ABC):
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
-        """Apply Jᵀ to every row of the cotangents at the outputs.
+        """Apply Jᵀ to every row of the cotangents at the outputs, (batch, rows, *shape) for each wire.
 
-        Args:
-            backend: the arrays' backend.
-            params: one block per layer.
-            tape: what `forward` returned.
-            cotangents: one array per wire, each (batch, rows, *shape).
-            need_input: whether to compute the cotangents at the inputs; without them a first layer saves a product.
-
-        Returns:
-            Cotangents at the inputs (None if not needed), and for each layer with weights, in order, its inputs and the
-            cotangents at its outputs.
+        Returns the cotangents at the inputs, and a `LayerPullback` for each layer with weights, in order. Without
+        `need_input` the first is None, which saves a first layer a product.
         """
 
     @property
@@ -92,11 +84,12 @@ class Module(ABC):
     def init(self, backend: Backend | str, seed: int = 0, scheme: Scheme = "glorot") -> Params:
         """Draw initial parameters on the host, the same numbers for every backend.
 
-        Weights are uniform with mean zero, biases are zero, and `ScaleShift` sets its own gains.
+        Weights are uniform with mean zero, biases are zero, and `ScaleShift` sets its own gains. Every layer draws from
+        a stream of its own.
 
         Args:
             backend: the arrays' backend; a name stands for that backend in float32.
-            seed: any integer ≥ 0; every layer draws from a stream of its own.
+            seed: any integer ≥ 0.
             scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); `lecun`, 1 /
                 fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; or `he`, 2 / fan_in
                 (He et al. 2015), which does so after ReLUs. A convolution's fans count its kernel's pixels.
@@ -114,9 +107,7 @@ class Module(ABC):
 
 
 class Layer(Module):
-    """A module that is linear in its one block of parameters.
-
-    The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): fan_out · (fan_in + bias) numbers.
+    """A module that is linear in its one block: a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,).
 
     Attributes:
         bias: whether there is a bias.
@@ -146,9 +137,14 @@ class Layer(Module):
         return int(np.prod(self.weight_shape[1:]))
 
     @property
+    def width(self) -> int:
+        """Number of inputs per position, with the 1 of the bias."""
+        return self.fan_in + self.bias
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the arrays of the block, by name."""
-        return {"weight": self.weight_shape, **({"bias": (self.fan_out,)} if self.bias else {})}
+        return {"weight": self.weight_shape} | ({"bias": (self.fan_out,)} if self.bias else {})
 
     @property
     def fans(self) -> tuple[int, int]:
@@ -158,7 +154,7 @@ class Layer(Module):
     @property
     def n_parameters(self) -> int:
         """Number of parameters in the block."""
-        return self.fan_out * (self.fan_in + self.bias)
+        return self.fan_out * self.width
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
@@ -202,10 +198,8 @@ class _Compound(Module):
 class Sequential(_Compound):
     """f >> g >> … (Def. 3 of arXiv 2603.03610): each module takes what the one before returns.
 
-    Metrics pull back from the last to the first.
-
     Attributes:
-        modules: two or more modules, in order of application.
+        modules: in order of application.
         spaces: what each of them returns when the first is given its `in_space`.
         known: spaces already computed for the first modules, so that a chain of `>>` is checked once.
     """
@@ -216,8 +210,7 @@ class Sequential(_Compound):
 
     def __post_init__(self, known: tuple[Space, ...]) -> None:
         space = known[-1] if known else self.in_space
-        spaces = (*known, *self._through(space, len(known)))
-        object.__setattr__(self, "spaces", spaces)
+        object.__setattr__(self, "spaces", (*known, *self._through(space, len(known))))
 
     def __repr__(self) -> str:
         return self.joined(" >> ")
@@ -267,10 +260,8 @@ class Sequential(_Compound):
 class Parallel(_Compound):
     """f * g * … (Def. 4 of arXiv 2603.03610): the product of inputs, parameters, outputs and metrics.
 
-    The wires stand side by side.
-
     Attributes:
-        modules: two or more modules, in order of their wires.
+        modules: in order of their wires, which stand side by side.
     """
 
     modules: tuple[Module, ...]

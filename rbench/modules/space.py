@@ -29,6 +29,18 @@ def space_of(wires: Any) -> Space:
     return tuple(tuple(wire.shape[1:]) for wire in (wires if isinstance(wires, tuple) else (wires,)))
 
 
+def fitted(module: object, space: Space, wanted: tuple[int | None, ...], words: str = "") -> tuple[int | None, ...]:
+    """The shape of the only wire of `space`, which must satisfy `wanted`.
+
+    Raises:
+        ShapeError: it does not; the message names what is wanted, in words if there are any.
+    """
+    shape = unify(one_shape(module, space), wanted)
+    if not isinstance(shape, tuple):
+        raise ShapeError(f"{module!r} takes {words or describe((wanted,))}, but is given {describe(space)}")
+    return shape
+
+
 def unify(first: Shape, second: Shape) -> Shape | bool:
     """The shape that satisfies both, or False where they contradict each other."""
     if first is None or second is None:
