@@ -27,10 +27,7 @@ the order weight then bias, or a mapping with `weight` and `bias`."""
 class KroneckerMass:
     """m_ij = row_i · column_j, and row_i · bias_column for the bias.
 
-    Attributes:
-        row: (fan_out,), or a number for all outputs.
-        column: (fan_in,), or a number for all inputs.
-        bias_column: the column's entry for the bias.
+    The row is (fan_out,), or a number for all outputs; the column (fan_in,), or a number for all inputs.
     """
 
     row: Array | float
@@ -52,12 +49,7 @@ class KroneckerMass:
 
 @dataclass(frozen=True)
 class DiagonalMass:
-    """Any positive m_ij.
-
-    Attributes:
-        weight: (fan_out, fan_in).
-        bias: (fan_out,); ones for a layer without bias.
-    """
+    """Any positive m_ij, (fan_out, fan_in) and (fan_out,) for the bias: ones for a layer without bias."""
 
     weight: Array
     bias: Array
@@ -81,12 +73,7 @@ def divided(array: Array, mass: Array | float) -> Array:
 
 
 def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> list[Mass]:
-    """The mass of every layer.
-
-    Args:
-        backend: where arrays are put.
-        layers: the network's layers.
-        mass: a float for all layers, or a list or tuple with one entry per layer (see `MassLike`).
+    """The mass of every layer, given as a float for all, or a list or tuple with one entry per layer (see `MassLike`).
 
     Raises:
         MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite

@@ -5,6 +5,7 @@ R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean outp
 3.4 of the paper). These are different metrics; they agree for a single datum.
 """
 
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from rbench.backend import Array, Backend
@@ -34,18 +35,8 @@ def pull_metric(
 ) -> tuple[Array, list[LayerPullback]]:
     """One forward pass, and one pullback of the loss cotangent together with the metric factor's rows.
 
-    Args:
-        backend: the arrays' backend.
-        net: the network, with one output wire of shape (d,).
-        params: one block per layer.
-        loss: the loss.
-        metric: the output metric.
-        treatment: `stack` or `mean`.
-        x: inputs (batch, *shape), or a tuple of them.
-        y: targets.
-        noise: the loss's noise, where the metric draws samples.
-        total: size of the batch that x is part of: the gradient is that of the mean over all of it, the metric that of
-            x alone.
+    x is one array of inputs (batch, *shape) or a tuple of them, and `noise` the loss's, where the metric draws samples.
+    If x is part of a batch of `total` data, the gradient is that of the mean over all of it, the metric that of x alone.
 
     Returns:
         The mean loss over the data, and for each layer its gradient and metric rows.
@@ -55,8 +46,8 @@ def pull_metric(
     batch = z.shape[0]
     values, cotangents = loss.values_and_cotangents(backend, z, y)
     factor = metric.factor(backend, loss, z, y, noise)
-    scale = None
     total = total or batch
+    scale = None
     gradient_row = cotangents[:, None, :] / total
     if treatment == "mean":
         mean_rows = _mean_factor(backend, factor, cotangents) / batch
@@ -64,27 +55,22 @@ def pull_metric(
     elif factor.rows is not None:
         rows = xp.concat([gradient_row, factor.rows / batch**0.5], axis=1)
     else:
-        rows, scale = gradient_row, factor.scale * (total / batch**0.5)
+        rows = gradient_row
+        scale = factor.scale * (total / batch**0.5)
     _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
     if treatment == "mean":
         layers = [layer.one_example() for layer in layers]
     elif scale is not None:
-        layers = [LayerPullback(backend, each.source, each.cotangents, each.bias, scale) for each in layers]
+        layers = [replace(layer, scale=scale) for layer in layers]
     return xp.mean(values), layers
 
 
 def pull_gradient(
-    backend: Backend,
-    net: Module,
-    params: Params,
-    loss: Loss,
-    x: Array | Wires,
-    y: Array,
-    total: int | None = None,
+    backend: Backend, net: Module, params: Params, loss: Loss, x: Array | Wires, y: Array, total: int | None = None
 ) -> tuple[Array, list[LayerPullback]]:
     """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss.
 
-    Where x is part of a batch of `total` data, the cotangents are those of the mean over all.
+    If x is part of a batch of `total` data, the cotangents are those of the mean over all of it.
     """
     (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
     values, cotangents = loss.values_and_cotangents(backend, z, y)

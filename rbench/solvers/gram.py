@@ -74,7 +74,7 @@ def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
 
 
 def _row_products(backend: Backend, one: Array, other: Array, of_inputs: Array) -> Array:
-    """⟨row, row'⟩_{M⁻¹}, (rank · examples, rank' · examples), of rows (rank, examples, positions, fan_out) and others."""
+    """⟨row, row'⟩_{M⁻¹} of rows (rank, examples, positions, fan_out), (rank · examples, rank' · examples)."""
     xp = backend.xp
     rank, examples, positions, fan_out = one.shape
     other_rank = other.shape[0]
