@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rbench import AvgPool2d, MaxPool2d, ScaleShift
-from rbench.methods import kfac
+from rbench.methods import kronecker
 from rbench.modules.inputs import Patches
 from rbench.solvers import gram
 from rbench.solvers import rows as by_rows
@@ -115,7 +115,8 @@ SABOTAGE = {
     ),
     "products of one position": (gram, "_row_products", same_positions, {"solver gram", "convolutions"}),
     "inputs summed over positions": (
-        kfac, "input_covariance", lambda real: lambda b, rows, sharing: real(b, rows, sharing) * rows.inputs.shape[1],
+        kronecker, "input_covariance",
+        lambda real: lambda b, rows, sharing: real(b, rows, sharing) * rows.inputs.shape[1],
         {"trajectory kfac"},
     ),
 }  # fmt: skip

@@ -260,7 +260,7 @@ MATHEMATICS = {
         {"kfac directions", "trajectory kfac"},
     ),
     "eigenvalues not damped": (
-        (kfac, "solve"), lambda real: lambda b, pair, g, damping, form: real(b, pair, g, 1e-9, form),
+        (kronecker, "solve"), lambda real: lambda b, pair, g, damping, form: real(b, pair, g, 1e-9, form),
         {"kfac directions", "trajectory kfac"},
     ),
     "averages that begin at zero": (

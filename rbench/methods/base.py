@@ -111,7 +111,7 @@ class Method(Configurable):
         return 0.0, ""
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float | None:
-        """Multiply-add pairs of a step on B data, the mean over its variants, as `rbench.methods.operations` counts them.
+        """Multiply-add pairs of a step, the mean over its variants, as `rbench.methods.operations` counts them.
 
         The network takes inputs of shapes `space`. The ratio to SGD's pairs is the floor of the ratio of step times;
         None, for no floor, if the method does not say.

@@ -9,22 +9,10 @@ from pydantic import Field
 
 from rbench.backend import Array, Backend
 from rbench.checks import outputs
+from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Batch, Problem, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
-from rbench.methods.kronecker import (
-    Factor,
-    Inversion,
-    Sharing,
-    gradient_covariance,
-    gradient_product,
-    in_points,
-    input_covariance,
-    prepare,
-    slope,
-    solve,
-    solve_with_batch,
-    zero_factor,
-)
+from rbench.methods.kronecker import Factor, Inversion, Sharing
 from rbench.methods.operations import EIGEN, LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import OutputMetric, get_output_metric, pull_gradient, pull_metric
@@ -179,7 +167,7 @@ class KFAC(Descent):
         p = self._points(work, batch)
         points = batch * work.positions
         total = float(batch * work.weights)
-        total += points * (o * o + a * a) if in_points(points, o, a) else o * a * (o + a)
+        total += points * (o * o + a * a) if kronecker.in_points(points, o, a) else o * a * (o + a)
         if self.inversion == "eigen":
             total += o * a * (o + a)
         if refreshes:
@@ -202,7 +190,10 @@ class KFAC(Descent):
     def init(self, problem: Problem, params: Params) -> State:
         backend = problem.backend
         layers = [] if self.forgets else problem.net.layers
-        factors = tuple((zero_factor(backend, layer.width), zero_factor(backend, layer.fan_out)) for layer in layers)
+        factors = tuple(
+            (kronecker.zero_factor(backend, layer.width), kronecker.zero_factor(backend, layer.fan_out))
+            for layer in layers
+        )
         health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
         return super().init(problem, params), factors, health
 
@@ -218,22 +209,22 @@ class KFAC(Descent):
             loss, pulled = pull_gradient(*common, batch.x, batch.y)
         gradients = []
         if not self.forgets or self.kl_clip is not None:
-            gradients = [gradient_product(backend, layer) for layer in pulled]
+            gradients = [kronecker.gradient_product(backend, layer) for layer in pulled]
         if self.forgets:
-            solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
+            solved = [kronecker.solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
             directions = [direction for direction, _ in solved]
             health = backend.xp.stack([healthy for _, healthy in solved])
         else:
             if phase:
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])
             pairs = zip(factors, gradients, strict=True)
-            directions = [solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs]
+            directions = [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs]
         blocks = tuple(
             layer.block(direction[:, : layer.fan_in], direction[:, -1], backend)
             for layer, direction in zip(problem.net.layers, directions, strict=True)
         )
         if self.kl_clip is not None:
-            slopes = [slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
+            slopes = [kronecker.slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
             blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(slopes)), scalars["lr"], self.kl_clip)
         params, velocity = self.descend(backend, params, velocity, blocks, scalars["lr"])
         return Step(params, (velocity, factors, health), loss, health)
@@ -244,7 +235,10 @@ class KFAC(Descent):
         """New running averages with the matrices to solve with; and numbers that are not finite where that failed."""
         prepared = []
         for rows, old in zip(pulled, factors, strict=True):
-            new = input_covariance(backend, rows, self.sharing), gradient_covariance(backend, rows, self.sharing)
+            new = (
+                kronecker.input_covariance(backend, rows, self.sharing),
+                kronecker.gradient_covariance(backend, rows, self.sharing),
+            )
             averages = [decay * factor.covariance + (1 - decay) * value for factor, value in zip(old, new, strict=True)]
-            prepared.append(prepare(backend, averages, self.damping, self.inversion))
+            prepared.append(kronecker.prepare(backend, averages, self.damping, self.inversion))
         return tuple(pair for pair, _ in prepared), backend.xp.stack([health for _, health in prepared])

@@ -36,7 +36,7 @@ def pull_metric(
     """One forward pass, and one pullback of the loss cotangent together with the metric factor's rows.
 
     x is one array of inputs (batch, *shape) or a tuple of them, and `noise` the loss's, where the metric draws samples.
-    If x is part of a batch of `total` data, the gradient is that of the mean over all of it, the metric that of x alone.
+    If x is part of a batch of `total` data, the gradient is that of the mean over all, the metric that of x alone.
 
     Returns:
         The mean loss over the data, and for each layer its gradient and metric rows.

@@ -12,7 +12,7 @@ from rbench.modules.space import Space, describe, fitted, settle_sizes
 from rbench.sliding_window import Window
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conv2d(Layer):
     """Cross-correlation of images (channels, height, width) with a square kernel, plus a bias for each channel.
 
@@ -39,16 +39,6 @@ class Conv2d(Layer):
     def __post_init__(self) -> None:
         settle_sizes(self, "in_channels", "out_channels", "kernel", "stride")
         settle_sizes(self, "padding", least=0)
-
-    def __repr__(self) -> str:
-        words = [str(size) for size in (self.in_channels, self.out_channels, self.kernel)]
-        if self.stride != 1:
-            words.append(f"stride={self.stride}")
-        if self.padding != 0:
-            words.append(f"padding={self.padding}")
-        if not self.bias:
-            words.append("bias=False")
-        return f"Conv2d({', '.join(words)})"
 
     @property
     def window(self) -> Window:

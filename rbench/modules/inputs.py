@@ -85,15 +85,10 @@ class Patches(Inputs):
     window: Window
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return self.data.shape[2], self.data.shape[3]
-
-    @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of positions."""
-        height, width = self.sizes
-        return self.window.positions(height), self.window.positions(width)
+        rows, columns = (self.window.positions(size) for size in self.data.shape[2:])
+        return rows, columns
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -129,11 +124,11 @@ class Patches(Inputs):
     def pull(self, cotangents: Array, weight: Array) -> Array:
         """Cotangents at the images, (n, channels, height, width), from cotangents (n, fan_out, rows, columns)."""
         if self.backend.convolutions is not None:
-            return self.backend.convolutions.pull_images(cotangents, weight, self.window, self.sizes)
+            return self.backend.convolutions.pull_images(cotangents, weight, self.window, self.data.shape[2:])
         xp = self.backend.xp
         flat = xp.reshape(cotangents, (*cotangents.shape[:2], -1))
         columns = xp.reshape(weight, (weight.shape[0], -1)).T @ flat
-        return self.backend.scatter(columns, self.window, self.sizes)
+        return self.backend.scatter(columns, self.window, self.data.shape[2:])
 
     def product(self, cotangents: Array) -> Array:
         xp = self.backend.xp

@@ -10,7 +10,7 @@ from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, fitted, settle_sizes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Linear(Layer):
     """y = W x + b, from (in_features,) to (out_features,) (Ex. 1 of arXiv 2603.03610).
 
@@ -28,9 +28,6 @@ class Linear(Layer):
 
     def __post_init__(self) -> None:
         settle_sizes(self, "in_features", "out_features")
-
-    def __repr__(self) -> str:
-        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

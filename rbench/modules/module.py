@@ -10,7 +10,7 @@ arXiv 2603.03610 pulling a metric back means pulling back each row of its factor
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import InitVar, dataclass, field
+from dataclasses import MISSING, InitVar, dataclass, field, fields, is_dataclass
 from itertools import accumulate
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -97,6 +97,17 @@ class Module(ABC):
         check_seed(seed)
         at = as_backend(backend)
         return tuple(layer.draw(at, seed, index, scheme) for index, layer in enumerate(self.layers))
+
+    def __repr__(self) -> str:
+        """The expression that makes a module with fields, without those at their defaults."""
+        if not is_dataclass(self):
+            return super().__repr__()
+        words = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value != item.default:
+                words.append(repr(value) if item.default is MISSING else f"{item.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
 
     def __rshift__(self, other: "Module") -> "Module":
         known = self.spaces if isinstance(self, Sequential) else ()

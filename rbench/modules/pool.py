@@ -11,15 +11,12 @@ from rbench.modules.space import Space, describe, fitted, settle_sizes
 from rbench.modules.wiring import Weightless
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Pool(Weightless):
     kernel: int
 
     def __post_init__(self) -> None:
         settle_sizes(self, "kernel")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.kernel})"
 
     @property
     def in_space(self) -> Space:

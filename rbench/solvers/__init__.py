@@ -2,8 +2,7 @@
 
 from rbench.solvers.base import Direction, Factored, Form, Solver
 from rbench.solvers.cost import LayerSize
-from rbench.solvers.planner import SOLVERS, check_solver, choose_form
-from rbench.solvers.update import Update, check_health, gathered, solve_layers
+from rbench.solvers.planner import SOLVERS, Update, check_health, check_solver, choose_form, gathered, solve_layers
 
 __all__ = [
     "SOLVERS",

@@ -1,12 +1,17 @@
-"""The planner: chooses a form for each layer by predicted operations, within a bound on memory."""
+"""The planner: a form for each layer by predicted operations within a bound on memory, and a whole network solved."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from rbench.backend import Backend
-from rbench.errors import SolverError
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import CapacitanceError, SolverError
 from rbench.metrics import Mass
+from rbench.modules import Layer, LayerPullback, Params
 from rbench.names import unknown
-from rbench.solvers.base import Form, Solver
+from rbench.solvers.base import Direction, Form, Solver
 from rbench.solvers.cost import LayerSize
 from rbench.solvers.dense import Dense, Inverse
 from rbench.solvers.gram import gram_forms
@@ -60,3 +65,55 @@ def choose_form(
     if fitting:
         return min(fitting, key=lambda form: form.cost(size).operations)
     return min(forms, key=lambda form: form.cost(size).numbers)
+
+
+class Update(NamedTuple):
+    """Directions of all layers.
+
+    Attributes:
+        blocks: Δ_l in the structure of the parameters.
+        slope: computes Σ_l g_lᵀ Δ_l, a scalar.
+        health: (layers,), NaN at a layer whose matrix could not be factored.
+    """
+
+    blocks: Params
+    slope: Callable[[], Array]
+    health: Array
+
+
+def solve_layers(
+    backend: Backend,
+    layers: Sequence[Layer],
+    pulled: Sequence[LayerPullback],
+    masses: Sequence[Mass],
+    solver: str = "auto",
+    workspace_bytes: float = WORKSPACE_BYTES,
+) -> Update:
+    """Δ_l = G_l⁻¹ g_l for every layer, given their pulled-back gradients and metrics.
+
+    The solver is one's name, or `auto` for the planner's choice per layer; `workspace_bytes` is the memory that a
+    layer's solve may take beyond its rows, where another form takes less.
+    """
+    directions = []
+    for rows, mass in zip(pulled, masses, strict=True):
+        form = choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes)
+        directions.append(form.direction(backend, rows, mass))
+    return gathered(backend, layers, directions)
+
+
+def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Direction]) -> Update:
+    """The directions of all layers as one `Update`."""
+    xp = backend.xp
+    blocks = tuple(layer.block(*d.weights, backend) for layer, d in zip(layers, directions, strict=True))
+
+    def slope() -> Array:
+        return xp.sum(xp.stack([direction.slope() for direction in directions]))
+
+    return Update(blocks, slope, xp.stack([direction.health for direction in directions]))
+
+
+def check_health(health: np.ndarray[Any, Any], step: int | None = None) -> None:
+    """Raise `CapacitanceError` for the first layer that could not be factored, given `Update.health` on the host."""
+    for layer, value in enumerate(health):
+        if not math.isfinite(value):
+            raise CapacitanceError(layer, step)
