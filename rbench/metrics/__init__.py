@@ -12,13 +12,7 @@ from rbench.metrics.output import (
     TrueVsRest,
     get_output_metric,
 )
-from rbench.metrics.pullback import (
-    TREATMENTS,
-    Treatment,
-    gradient_blocks,
-    pull_gradient,
-    pull_metric,
-)
+from rbench.metrics.pullback import TREATMENTS, Treatment, gradient_blocks, pull_gradient, pull_metric
 
 __all__ = [
     "TREATMENTS",

@@ -190,7 +190,12 @@ class Layer(Module):
 class _Compound(Module):
     """Modules in order; their parameter blocks are concatenated."""
 
+    sign: ClassVar[str]
     modules: tuple[Module, ...]
+
+    def __repr__(self) -> str:
+        parts = (f"({module!r})" if isinstance(module, _Compound) else repr(module) for module in self.modules)
+        return f" {self.sign} ".join(parts)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -199,10 +204,6 @@ class _Compound(Module):
     def blocks(self, params: Params) -> Iterator[tuple[Module, Params]]:
         """Each module with its own blocks."""
         return zip(self.modules, _split(params, [len(module.layers) for module in self.modules]), strict=True)
-
-    def joined(self, sign: str) -> str:
-        """The expression that makes this compound."""
-        return sign.join(f"({module!r})" if isinstance(module, _Compound) else repr(module) for module in self.modules)
 
 
 @dataclass(frozen=True, repr=False)
@@ -215,6 +216,7 @@ class Sequential(_Compound):
         known: spaces already computed for the first modules, so that a chain of `>>` is checked once.
     """
 
+    sign = ">>"
     modules: tuple[Module, ...]
     spaces: tuple[Space, ...] = field(init=False, compare=False)
     known: InitVar[tuple[Space, ...]] = ()
@@ -222,9 +224,6 @@ class Sequential(_Compound):
     def __post_init__(self, known: tuple[Space, ...]) -> None:
         space = known[-1] if known else self.in_space
         object.__setattr__(self, "spaces", (*known, *self._through(space, len(known))))
-
-    def __repr__(self) -> str:
-        return self.joined(" >> ")
 
     @property
     def in_space(self) -> Space:
@@ -275,10 +274,8 @@ class Parallel(_Compound):
         modules: in order of their wires, which stand side by side.
     """
 
+    sign = "*"
     modules: tuple[Module, ...]
-
-    def __repr__(self) -> str:
-        return self.joined(" * ")
 
     @property
     def in_space(self) -> Space:
