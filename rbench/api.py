@@ -11,12 +11,12 @@ from rbench.errors import CapacitanceError, MetricError, NotFiniteError
 from rbench.losses import Loss, get_loss
 from rbench.metrics import (
     TREATMENTS,
+    Batch,
     Mass,
+    Problem,
     Treatment,
     get_output_metric,
-    gradient_blocks,
     layer_masses,
-    pull_gradient,
     pull_metric,
 )
 from rbench.metrics.mass import MassLike
@@ -53,8 +53,8 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
     backend = check_backend(backend, params)
     with backend.inference():
         checked = _check(net, params, x, y, get_loss(loss), backend)
-        _, pulled = pull_gradient(backend, net, params, checked.loss, checked.x, checked.y)
-        return gradient_blocks(backend, net.layers, pulled)
+        _, gradient = Problem(backend, net, checked.loss).gradient(params, Batch(checked.x, checked.y))
+        return gradient
 
 
 def riemannian_gradient(
@@ -182,5 +182,6 @@ def _pull(
         d = outputs(net, tuple(tuple(wire.shape[1:]) for wire in checked.x))
         draws = loss.noise(generator(seed, "samples"), checked.x[0].shape[0], metric.samples, d)
         noise = backend.asarray(draws)
-    _, pulled = pull_metric(backend, net, params, loss, metric, batch, checked.x, checked.y, noise)
+    data = Batch(checked.x, checked.y, noise)
+    _, pulled = pull_metric(Problem(backend, net, loss), params, data, metric, batch)
     return pulled, masses

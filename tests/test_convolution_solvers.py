@@ -11,7 +11,7 @@ from rbench import AvgPool2d, Conv2d, Flatten, Linear, ScaleShift, Tanh
 from rbench.errors import CapacitanceError
 from rbench.losses import get_loss
 from rbench.methods.kronecker import gradient_covariance, input_covariance
-from rbench.metrics import KroneckerMass, get_output_metric, layer_masses, pull_metric
+from rbench.metrics import Batch, KroneckerMass, Problem, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
 from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
 from rbench.solvers.gram import ByPositions
@@ -51,8 +51,8 @@ def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
     noise = get_loss(loss).noise(generator(SEED, "samples"), size, RANK, 3).astype(backend.dtype)
     native = tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
     targets = y if get_loss(loss).integer_targets else backend.asarray(y)
-    options = get_loss(loss), get_output_metric(metric, RANK), treatment
-    _, rows = pull_metric(backend, net, native, *options, backend.asarray(x), targets, noise)
+    problem, batch = Problem(backend, net, get_loss(loss)), Batch(backend.asarray(x), targets, noise)
+    _, rows = pull_metric(problem, native, batch, get_output_metric(metric, RANK), treatment)
     (z,), jacobians = oracle.forward(net, params, x), oracle.jacobians(net, params, x)
     outputs = oracle.output_metrics(metric, loss, z, y, RANK, SEED)
     metrics = [oracle.layer_metric(j, outputs, np.zeros(j.shape[2]), treatment) for j in jacobians]
@@ -175,7 +175,7 @@ def peak_bytes(backend, net, shape, size, metric, workspace):
     """What a solve of the first layer held at most beyond its rows; and the size that it had."""
     rng, loss, chosen = np.random.default_rng(0), get_loss("cross_entropy"), get_output_metric(metric)
     x, y, noise = rng.normal(size=(size, *shape)), rng.integers(0, 10, size), rng.random((size, 1))
-    _, rows = pull_metric(backend, net, net.init(backend), loss, chosen, "stack", x, y, noise)
+    _, rows = pull_metric(Problem(backend, net, loss), net.init(backend), Batch(x, y, noise), chosen, "stack")
     tracemalloc.start()
     try:
         solve_layers(backend, net.layers[:1], rows[:1], [KroneckerMass(0.3, 1.0, 1.0)], "gram", workspace)

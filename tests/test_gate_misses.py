@@ -178,10 +178,9 @@ def test_a_wrong_backend_is_found(sabotaged):
 def without_mean(real):
     """A pullback of the metric that lacks the 1/B of the batch's mean."""
 
-    def pull(backend, net, params, loss, metric, treatment, x, *rest):
-        batch = (x[0] if isinstance(x, tuple) else x).shape[0]
-        value, pulled = real(backend, net, params, loss, metric, treatment, x, *rest)
-        return value, [enlarged(rows, batch**0.5) for rows in pulled]
+    def pull(problem, params, batch, *rest):
+        value, pulled = real(problem, params, batch, *rest)
+        return value, [enlarged(rows, len(batch.y) ** 0.5) for rows in pulled]
 
     return pull
 

@@ -9,7 +9,7 @@ import rbench
 from rbench import Linear, Tanh
 from rbench.errors import CapacitanceError, SolverError
 from rbench.losses import get_loss
-from rbench.metrics import DiagonalMass, KroneckerMass, get_output_metric, layer_masses, pull_metric
+from rbench.metrics import Batch, DiagonalMass, KroneckerMass, Problem, get_output_metric, layer_masses, pull_metric
 from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
 from rbench.solvers.base import health_of, solve_cholesky
 from rbench.testing import oracle
@@ -109,7 +109,7 @@ def test_slope_is_the_gradient_along_the_direction(given, options, backend):
     net, params, x, y = given
     metric, loss = get_output_metric(options["output_metric"], options["rank"]), get_loss(options["loss"])
     noise = loss.noise(np.random.default_rng(0), len(x), metric.samples, 3) if metric.samples else None
-    value, pulled = pull_metric(backend, net, params, loss, metric, options["batch"], x, y, noise)
+    value, pulled = pull_metric(Problem(backend, net, loss), params, Batch(x, y, noise), metric, options["batch"])
     values = [oracle.value(loss.name, *pair) for pair in zip(net.apply(backend, params, x), y, strict=True)]
     assert value == pytest.approx(np.mean(values), rel=1e-12)
     gradients = rbench.loss_gradient(*given, loss=loss.name, backend=backend)

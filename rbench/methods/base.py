@@ -3,16 +3,14 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
-from rbench.backend import Array, Backend
-from rbench.losses import Loss
+from rbench.backend import Array
 from rbench.methods.space import Dimension
-from rbench.metrics import gradient_blocks, pull_gradient
-from rbench.modules import Module, Params
+from rbench.metrics import Batch, Problem
+from rbench.modules import Params
 from rbench.modules.space import Space
 from rbench.spec import Configurable
 
@@ -24,34 +22,6 @@ WINDOW = 1000
 
 Scalars: TypeAlias = dict[str, float]
 """Numbers that a step takes and that change from step to step, such as the rate; computed on the host."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What stays the same while a network is trained: the arrays' backend, the network and its loss."""
-
-    backend: Backend
-    net: Module
-    loss: Loss
-
-    def gradient(self, params: Params, batch: "Batch") -> tuple[Array, Params]:
-        """Mean loss of a batch, and its gradient in the structure of the parameters."""
-        loss, pulled = pull_gradient(self.backend, self.net, params, self.loss, batch.x, batch.y)
-        return loss, gradient_blocks(self.backend, self.net.layers, pulled)
-
-
-class Batch(NamedTuple):
-    """The data of a step.
-
-    Attributes:
-        x: inputs (batch, *shape).
-        y: targets.
-        noise: the loss's noise for the method's samples, or None.
-    """
-
-    x: Array
-    y: Array
-    noise: Array | None
 
 
 class Step(NamedTuple):

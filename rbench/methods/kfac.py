@@ -10,12 +10,12 @@ from pydantic import Field
 from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
-from rbench.methods.base import WINDOW, Batch, Problem, Scalars, State, Step
+from rbench.methods.base import WINDOW, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.kronecker import Factor, Inversion, Sharing
 from rbench.methods.operations import EIGEN, LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import OutputMetric, get_output_metric, pull_gradient, pull_metric
+from rbench.metrics import Batch, OutputMetric, Problem, get_output_metric, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params
 from rbench.modules.space import Space, space_of
 
@@ -202,11 +202,10 @@ class KFAC(Descent):
     ) -> Step:
         backend = problem.backend
         velocity, factors, health = state
-        common = backend, problem.net, params, problem.loss
         if phase:
-            loss, pulled = pull_metric(*common, self.metric, "stack", batch.x, batch.y, batch.noise)
+            loss, pulled = pull_metric(problem, params, batch, self.metric, "stack")
         else:
-            loss, pulled = pull_gradient(*common, batch.x, batch.y)
+            loss, pulled = pull_gradient(problem, params, batch)
         gradients = []
         if not self.forgets or self.kl_clip is not None:
             gradients = [kronecker.gradient_product(backend, layer) for layer in pulled]

@@ -10,11 +10,20 @@ from pydantic import Field, field_validator
 from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.errors import SpecError
-from rbench.methods.base import Batch, Problem, Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
+from rbench.metrics import (
+    Batch,
+    Mass,
+    OutputMetric,
+    Problem,
+    get_output_metric,
+    layer_masses,
+    pull_gradient,
+    pull_metric,
+)
 from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space, space_of
 from rbench.random import generator
@@ -223,13 +232,12 @@ class Preconditioned(Descent):
     ) -> tuple[Array, list[list[LayerPullback]]]:
         """Mean loss, and pullbacks to every layer: of the metric's data, where it is due; and of all other data."""
         count = batch.y.shape[0]
-        common = problem.backend, problem.net, params, problem.loss
         of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
         parts: list[tuple[Array, list[LayerPullback]]] = []
         if of_metric is not None:
-            parts.append(pull_metric(*common, self.metric, self.batch, *of_metric, count))
+            parts.append(pull_metric(problem, params, of_metric, self.metric, self.batch, count))
         if rest is not None:
-            parts.append(pull_gradient(*common, rest.x, rest.y, count))
+            parts.append(pull_gradient(problem, params, rest, count))
         loss = parts[0][0]
         if of_metric is not None and rest is not None:
             loss = of_metric.y.shape[0] / count * loss + rest.y.shape[0] / count * parts[1][0]
@@ -264,7 +272,7 @@ def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
 
     first = slice(0, size)
     rest = slice(size, None)
-    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest), None)
+    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest))
 
 
 def _add(one: Weights, other: Weights) -> Weights:
