@@ -56,8 +56,8 @@ class TorchBackend(Backend):
         self.native_device = torch.device(device)
         self._on_cpu = self.eager = self.native_device.type == "cpu"
         if not self._on_cpu:
-            index, count = self.native_device.index or 0, torch.cuda.device_count()
-            if index >= count:
+            count = torch.cuda.device_count()
+            if (self.native_device.index or 0) >= count:
                 raise BackendError(f"backend 'torch' has no device {device!r}: there are {count}, counted from cuda:0")
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
@@ -71,8 +71,9 @@ class TorchBackend(Backend):
         return array.detach().cpu().numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
 
     def is_here(self, array: Array) -> bool:
-        here, index = array.device, self.native_device.index or 0
-        return here.type == self.native_device.type and (self._on_cpu or (here.index or 0) == index)
+        here = array.device
+        same_index = (here.index or 0) == (self.native_device.index or 0)
+        return here.type == self.native_device.type and (self._on_cpu or same_index)
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         if not self._on_cpu:

@@ -69,7 +69,9 @@ class _Compiled:
     """
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], number: Callable[[float], Array]) -> None:
-        self._function, self._static, self._number = function, tuple(static), number
+        self._function = function
+        self._static = tuple(static)
+        self._number = number
         self._made: dict[Any, tuple[Callable[..., Any], Any]] = {}
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Operation counts of a step: over SGD's, the floor of the ratio of their times if all products were equally quick.
+"""Operation counts per step: over SGD's, the floor of the ratio of their times if all products were equally quick.
 
 The counts are multiply-add pairs of matrix products, factorisations and triangular solves: r² n / 2 for a symmetric
 product of r vectors of size n, n³/6 for a Cholesky factorisation, n² k / 2 for a triangular solve with k right-hand

@@ -14,16 +14,8 @@ from rbench.methods.base import Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import (
-    Batch,
-    Mass,
-    OutputMetric,
-    Problem,
-    get_output_metric,
-    layer_masses,
-    pull_gradient,
-    pull_metric,
-)
+from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses
+from rbench.metrics.pullback import Batch, Problem, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space, space_of
 from rbench.random import generator
@@ -130,17 +122,15 @@ class Preconditioned(Descent):
         """The sizes of every layer's metric, given the network's outputs and every layer's positions."""
         data = self.metric_data(batch_size)
         rank = self.metric.rank(problem.loss, d)
-        rescaled = self.metric.rescales
-        examples = data
-        points = 1  # positions of an example, for each of a datum
+        layers = list(zip(problem.net.layers, positions, strict=True))
         if self.batch == "mean":
             rank = min(rank * data, d)
-            rescaled = False
-            examples = 1
-            points = data
+            return [
+                LayerSize(1, data * count, rank, layer.fan_in, layer.fan_out, layer.bias) for layer, count in layers
+            ]
         return [
-            LayerSize(examples, points * count, rank, layer.fan_in, layer.fan_out, layer.bias, rescaled)
-            for layer, count in zip(problem.net.layers, positions, strict=True)
+            LayerSize(data, count, rank, layer.fan_in, layer.fan_out, layer.bias, self.metric.rescales)
+            for layer, count in layers
         ]
 
     def _form(self, backend: Backend, size: LayerSize, mass: Mass) -> Form:
@@ -154,7 +144,7 @@ class Preconditioned(Descent):
         return [(self._form(problem.backend, *pair), pair[0]) for pair in zip(sizes, masses, strict=True)]
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
-        """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve for each layer.
+        """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve per layer.
 
         V's rows are pulled back with the gradient's: rank rows per datum, none where they are rescaled rows of the
         gradient, and d with `batch=mean`. With `metric_batch` or `refresh` only the metric's data have them, at every
@@ -216,16 +206,13 @@ class Preconditioned(Descent):
             positions = [layer.source.shape[1] for layer in layers]
             sizes = self.sizes(problem, outputs(problem.net, space_of(batch.x)), positions, count)
         masses = layer_masses(problem.backend, problem.net.layers, self.mass)
-        directions = []
-        metrics = []
+        solved = []
         for index, (size, mass) in enumerate(zip(sizes, masses, strict=True)):
             form = self._form(problem.backend, size, mass)
             parts = [part[index] for part in pulled]
-            direction, metric = self._solve_layer(form, parts, mass, None if renew else kept[index])
-            directions.append(direction)
-            if metric is not None:
-                metrics.append(metric)
-        return loss, gathered(problem.backend, problem.net.layers, directions), tuple(metrics)
+            solved.append(self._solve_layer(form, parts, mass, None if renew else kept[index]))
+        metrics = tuple(metric for _, metric in solved if metric is not None)
+        return loss, gathered(problem.backend, problem.net.layers, [direction for direction, _ in solved]), metrics
 
     def _pull(
         self, problem: Problem, params: Params, batch: Batch, *, renew: bool
