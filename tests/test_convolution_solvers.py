@@ -15,6 +15,7 @@ from rbench.metrics import Batch, KroneckerMass, Problem, get_output_metric, lay
 from rbench.random import generator
 from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
 from rbench.solvers.gram import ByPositions
+from rbench.solvers.planner import serves
 from rbench.solvers.rows import ByChannels
 from rbench.testing import _examples as examples
 from rbench.testing import oracle, relative_error
@@ -62,10 +63,8 @@ def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
 def forms(backend, rows, mass):
     """Every way to solve, by name."""
     found = {f"{n} channels": ByChannels("rows", n) for n in (1, 2, 3, 99)} | {"positions": ByPositions()}
-    found |= {
-        name: choose_form(name, backend, LayerSize.of(rows), mass) for name in SOLVERS if SOLVERS[name].serves(mass)
-    }
-    return {name: form for name, form in found.items() if name != "positions" or SOLVERS["gram"].serves(mass)}
+    found |= {name: choose_form(name, backend, LayerSize.of(rows), mass) for name in SOLVERS if serves(name, mass)}
+    return {name: form for name, form in found.items() if name != "positions" or serves("gram", mass)}
 
 
 @pytest.mark.parametrize("treatment", ["stack", "mean"])
@@ -226,7 +225,7 @@ def test_the_planner_keeps_every_layer_to_the_workspace(backend):
     for size, chosen_names in zip(LAYERS, names, strict=True):
         for workspace in 2.0 ** np.arange(16, 40):
             chosen = choose_form("auto", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
-            able = [form for name in ("gram", "rows", "dense") for form in SOLVERS[name].forms(size, workspace / 8)]
+            able = [form for name in ("gram", "rows", "dense") for form in SOLVERS[name](size, workspace / 8)]
             fitting = [form for form in able if 8 * form.cost(size).numbers <= workspace]
             figure = "operations" if fitting else "numbers"
             costs = [getattr(form.cost(size), figure) for form in fitting or able]

@@ -297,7 +297,7 @@ def test_planner_over_random_sizes(backend, rng):
         for mass in (SCALAR, full):
             chosen = choose_form("auto", backend, size, mass, workspace)
             names = [name for name in ("gram", "rows", "dense") if name != "gram" or mass is SCALAR]
-            able = [form for name in names for form in SOLVERS[name].forms(size, workspace / 8)]
+            able = [form for name in names for form in SOLVERS[name](size, workspace / 8)]
             fitting = [form for form in able if 8 * form.cost(size).numbers <= workspace]
             assert chosen.name in names
             if fitting:

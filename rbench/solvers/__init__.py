@@ -1,6 +1,6 @@
 """Four solvers for the Riemannian direction, and the planner that chooses among them."""
 
-from rbench.solvers.base import Direction, Factored, Form, Solver
+from rbench.solvers.base import Direction, Factored, Form
 from rbench.solvers.cost import LayerSize
 from rbench.solvers.planner import SOLVERS, Update, check_health, check_solver, choose_form, gathered, solve_layers
 
@@ -10,7 +10,6 @@ __all__ = [
     "Factored",
     "Form",
     "LayerSize",
-    "Solver",
     "Update",
     "check_health",
     "check_solver",

@@ -2,13 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import NamedTuple
 
 from rbench.backend import Array, Backend
-from rbench.metrics import KroneckerMass, Mass
+from rbench.metrics import Mass
 from rbench.modules import LayerPullback, Weights
 from rbench.modules.inputs import Inputs
 from rbench.solvers.cost import Cost, LayerSize
@@ -69,25 +68,6 @@ class Form(ABC):
     def direction(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Direction:
         """Δ for the gradient that was pulled back together with the metric."""
         return self.solve(backend, self.factor(backend, layer, mass), layer.source, mass, layer.gradient())
-
-
-@dataclass(frozen=True)
-class Solver:
-    """A choice of forms.
-
-    Attributes:
-        name: the name by which users choose the solver.
-        forms: returns the forms for a layer's sizes and a workspace, in numbers held at once.
-        kronecker: whether the mass must be scalar or separable.
-    """
-
-    name: str
-    forms: Callable[[LayerSize, float], list[Form]]
-    kronecker: bool = False
-
-    def serves(self, mass: Mass) -> bool:
-        """Whether the solver can use a mass of this structure."""
-        return not self.kronecker or isinstance(mass, KroneckerMass)
 
 
 def inner_product(backend: Backend, gradient: Weights, direction: Weights) -> Array:

@@ -35,7 +35,7 @@ class ByPositions(Woodbury):
         self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
     ) -> tuple[Array, Gradient]:
         xp = backend.xp
-        mass = cast(KroneckerMass, mass)  # `Solver.serves` ensures it
+        mass = cast(KroneckerMass, mass)  # `planner.serves` ensures it
         of_inputs = _input_gram(backend, layer, mass)
         factor = _by_rank(backend, layer.unscaled_rows, mass)
 

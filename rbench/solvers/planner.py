@@ -8,24 +8,30 @@ import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.errors import CapacitanceError, SolverError
-from rbench.metrics import Mass
+from rbench.metrics import KroneckerMass, Mass
 from rbench.modules import Layer, LayerPullback, Params
 from rbench.names import unknown
-from rbench.solvers.base import Direction, Form, Solver
+from rbench.solvers.base import Direction, Form
 from rbench.solvers.cost import LayerSize
 from rbench.solvers.dense import Dense, Inverse
 from rbench.solvers.gram import gram_forms
 from rbench.solvers.rows import ByChannels
 
-_ALL = (
-    Solver("gram", gram_forms, kronecker=True),
-    Solver("rows", lambda size, numbers: [ByChannels("rows", size.fan_out)]),
-    Solver("dense", lambda size, numbers: [Dense()]),
-    Solver("inverse", lambda size, numbers: [Inverse()]),
-)
-SOLVERS: dict[str, Solver] = {solver.name: solver for solver in _ALL}
+SOLVERS: dict[str, Callable[[LayerSize, float], list[Form]]] = {
+    "gram": gram_forms,
+    "rows": lambda size, numbers: [ByChannels("rows", size.fan_out)],
+    "dense": lambda size, numbers: [Dense()],
+    "inverse": lambda size, numbers: [Inverse()],
+}
+"""The forms of every solver, for a layer's sizes and a workspace, in numbers held at once."""
+
 WORKSPACE_BYTES = 2**30
 """Memory that a layer's solve may take beyond its rows, where another form takes less."""
+
+
+def serves(solver: str, mass: Mass) -> bool:
+    """Whether a solver can use a mass of this structure: `gram` needs a scalar or separable one."""
+    return solver != "gram" or isinstance(mass, KroneckerMass)
 
 
 def check_solver(name: str, masses: Iterable[Mass]) -> None:
@@ -36,7 +42,7 @@ def check_solver(name: str, masses: Iterable[Mass]) -> None:
     """
     if not isinstance(name, str) or name not in ("auto", *SOLVERS):
         raise SolverError(unknown("solver", name, ["auto", *SOLVERS]))
-    if name != "auto" and not all(map(SOLVERS[name].serves, masses)):
+    if name != "auto" and not all(serves(name, mass) for mass in masses):
         raise SolverError(
             f"solver {name!r} needs a scalar or separable mass, not a full diagonal, which has no Kronecker structure; "
             "use 'rows' or 'dense'"
@@ -55,16 +61,15 @@ def choose_form(
         SolverError: no solver has that name, or it cannot use the mass.
     """
     check_solver(name, [mass])
+    names = [name]
     if name == "auto":
-        solvers = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
-    else:
-        solvers = [SOLVERS[name]]
+        names = [solver for solver in SOLVERS if serves(solver, mass) and solver != "inverse"]
     workspace = workspace_bytes / backend.itemsize
-    forms = [form for solver in solvers for form in solver.forms(size, workspace)]
-    fitting = [form for form in forms if form.cost(size).numbers <= workspace]
+    forms = [(form.cost(size), form) for solver in names for form in SOLVERS[solver](size, workspace)]
+    fitting = [(cost, form) for cost, form in forms if cost.numbers <= workspace]
     if fitting:
-        return min(fitting, key=lambda form: form.cost(size).operations)
-    return min(forms, key=lambda form: form.cost(size).numbers)
+        return min(fitting, key=lambda pair: pair[0].operations)[1]
+    return min(forms, key=lambda pair: pair[0].numbers)[1]
 
 
 class Update(NamedTuple):
