@@ -5,7 +5,7 @@ R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean outp
 3.4 of the paper). These are different metrics; they agree for a single datum.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
@@ -81,7 +81,7 @@ def pull_metric(
     if treatment == "mean":
         layers = [layer.one_example() for layer in layers]
     elif scale is not None:
-        layers = [replace(layer, scale=scale) for layer in layers]
+        layers = [LayerPullback(backend, layer.source, layer.cotangents, layer.bias, scale) for layer in layers]
     return xp.mean(values), layers
 
 

@@ -9,7 +9,7 @@ arXiv 2603.03610 pulling a metric back means pulling back each row of its factor
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, InitVar, dataclass, field, fields, is_dataclass
 from itertools import accumulate
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -203,7 +203,7 @@ class _Compound(Module):
 
     def blocks(self, params: Params) -> Iterator[tuple[Module, Params]]:
         """Each module with its own blocks."""
-        return zip(self.modules, _split(params, [len(module.layers) for module in self.modules]), strict=True)
+        return zip(self.modules, _split(params, (len(module.layers) for module in self.modules)), strict=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -288,7 +288,7 @@ class Parallel(_Compound):
 
     def with_inputs(self, wires: tuple[Any, ...]) -> Iterator[tuple[Module, tuple[Any, ...]]]:
         """Each module with its own wires among those of the inputs, or with their shapes."""
-        return zip(self.modules, _split(wires, [len(module.in_space) for module in self.modules]), strict=True)
+        return zip(self.modules, _split(wires, (len(module.in_space) for module in self.modules)), strict=True)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         results = [
@@ -311,9 +311,12 @@ class Parallel(_Compound):
         return tuple(wire for wires, _ in results if wires is not None for wire in wires), found
 
 
-def _split(items: tuple[Any, ...], counts: list[int]) -> list[tuple[Any, ...]]:
+def _split(items: tuple[Any, ...], counts: Iterable[int]) -> Iterator[tuple[Any, ...]]:
     """Items cut into parts of these lengths."""
-    return [items[end - count : end] for end, count in zip(accumulate(counts), counts, strict=True)]
+    start = 0
+    for count in counts:
+        yield items[start : start + count]
+        start += count
 
 
 def _parts(kind: type[_Compound], *modules: Module) -> tuple[Module, ...]:

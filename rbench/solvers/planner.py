@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,11 +62,15 @@ def choose_form(
         SolverError: no solver has that name, or it cannot use the mass.
     """
     check_solver(name, [mass])
-    names = [name]
+    names: tuple[str, ...] = (name,)
     if name == "auto":
-        names = [solver for solver in SOLVERS if serves(solver, mass) and solver != "inverse"]
-    workspace = workspace_bytes / backend.itemsize
-    forms = [(form.cost(size), form) for solver in names for form in SOLVERS[solver](size, workspace)]
+        names = tuple(solver for solver in SOLVERS if serves(solver, mass) and solver != "inverse")
+    return _cheapest(names, size, workspace_bytes / backend.itemsize)
+
+
+@lru_cache(1000)  # an eager step asks anew for every layer
+def _cheapest(solvers: tuple[str, ...], size: LayerSize, workspace: float) -> Form:
+    forms = [(form.cost(size), form) for solver in solvers for form in SOLVERS[solver](size, workspace)]
     fitting = [(cost, form) for cost, form in forms if cost.numbers <= workspace]
     if fitting:
         return min(fitting, key=lambda pair: pair[0].operations)[1]
