@@ -10,12 +10,12 @@ from rbench.errors import CapacitanceError, MetricError, NotFiniteError
 from rbench.losses import get_loss
 from rbench.metrics import (
     TREATMENTS,
+    Batch,
     Mass,
+    Problem,
     Treatment,
     get_output_metric,
-    gradient_blocks,
     layer_masses,
-    pull_gradient,
     pull_metric,
 )
 from rbench.metrics.mass import MassLike
@@ -51,10 +51,10 @@ def loss_gradient(net: Module, params: Params, x: Any, y: Any, *, loss: str, bac
     """
     backend = check_backend(backend, params)
     with backend.inference():
-        chosen = get_loss(loss)
-        wires, targets, _ = check_data(backend, net, params, chosen, x, y)
-        _, pulled = pull_gradient(backend, net, params, chosen, wires, targets)
-        return gradient_blocks(backend, net.layers, pulled)
+        problem = Problem(backend, net, get_loss(loss))
+        wires, targets, _ = check_data(backend, net, params, problem.loss, x, y)
+        _, gradient = problem.gradient(params, Batch(wires, targets))
+        return gradient
 
 
 def riemannian_gradient(
@@ -168,5 +168,6 @@ def _pull(
     if metric.samples:
         draws = loss.noise(generator(seed, "samples"), wires[0].shape[0], metric.samples, d)
         noise = backend.asarray(draws)
-    _, pulled = pull_metric(backend, net, params, loss, metric, batch, wires, targets, noise)
+    problem = Problem(backend, net, loss)
+    _, pulled = pull_metric(problem, params, Batch(wires, targets, noise), metric, batch)
     return pulled, masses

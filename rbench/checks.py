@@ -11,7 +11,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import DtypeError, ParameterError, ShapeError
 from rbench.losses import Loss
 from rbench.modules import Layer, Module, Params
-from rbench.modules.space import describe
+from rbench.modules.space import Space, describe
 from rbench.names import shown
 from rbench.plugins import as_backend
 
@@ -110,7 +110,7 @@ def _targets(backend: Backend, loss: Loss, y: Any, batch: int, d: int) -> Array:
     return targets
 
 
-def outputs(net: Module, space: tuple[tuple[int, ...], ...]) -> int:
+def outputs(net: Module, space: Space) -> int:
     """Size of the network's one output, given the shapes of its inputs.
 
     Raises:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rbench import AvgPool2d, MaxPool2d, ScaleShift
-from rbench.methods import kfac
+from rbench.methods import kronecker
 from rbench.modules.inputs import Patches
 from rbench.solvers import gram
 from rbench.solvers import rows as by_rows
@@ -115,7 +115,8 @@ SABOTAGE = {
     ),
     "products of one position": (gram, "_row_products", same_positions, {"solver gram", "convolutions"}),
     "inputs summed over positions": (
-        kfac, "input_covariance", lambda real: lambda b, rows, sharing: real(b, rows, sharing) * rows.inputs.shape[1],
+        kronecker, "input_covariance",
+        lambda real: lambda b, rows, sharing: real(b, rows, sharing) * rows.inputs.shape[1],
         {"trajectory kfac"},
     ),
 }  # fmt: skip
@@ -132,7 +133,7 @@ def test_the_short_gate_finds_convolutions_of_few_bits(name, single, monkeypatch
         return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(array.dtype)
 
     def coarse(self, *arrays):
-        return real(Patches(self.backend, rounded(self.images), self.window), *map(rounded, arrays))
+        return real(Patches(self.backend, rounded(self.data), self.window), *map(rounded, arrays))
 
     monkeypatch.setattr(Patches, name, coarse)
     missed = [result.case.check for result in verify(single, short_cases()) if not result.passed]

@@ -11,10 +11,11 @@ from rbench import AvgPool2d, Conv2d, Flatten, Linear, ScaleShift, Tanh
 from rbench.errors import CapacitanceError
 from rbench.losses import get_loss
 from rbench.methods.kronecker import gradient_covariance, input_covariance
-from rbench.metrics import KroneckerMass, get_output_metric, layer_masses, pull_metric
+from rbench.metrics import Batch, KroneckerMass, Problem, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
 from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
 from rbench.solvers.gram import ByPositions
+from rbench.solvers.planner import serves
 from rbench.solvers.rows import ByChannels
 from rbench.testing import _examples as examples
 from rbench.testing import oracle, relative_error
@@ -51,8 +52,8 @@ def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
     noise = get_loss(loss).noise(generator(SEED, "samples"), size, RANK, 3).astype(backend.dtype)
     native = tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
     targets = y if get_loss(loss).integer_targets else backend.asarray(y)
-    options = get_loss(loss), get_output_metric(metric, RANK), treatment
-    _, rows = pull_metric(backend, net, native, *options, backend.asarray(x), targets, noise)
+    problem, batch = Problem(backend, net, get_loss(loss)), Batch(backend.asarray(x), targets, noise)
+    _, rows = pull_metric(problem, native, batch, get_output_metric(metric, RANK), treatment)
     (z,), jacobians = oracle.forward(net, params, x), oracle.jacobians(net, params, x)
     outputs = oracle.output_metrics(metric, loss, z, y, RANK, SEED)
     metrics = [oracle.layer_metric(j, outputs, np.zeros(j.shape[2]), treatment) for j in jacobians]
@@ -62,10 +63,8 @@ def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
 def forms(backend, rows, mass):
     """Every way to solve, by name."""
     found = {f"{n} channels": ByChannels("rows", n) for n in (1, 2, 3, 99)} | {"positions": ByPositions()}
-    found |= {
-        name: choose_form(name, backend, LayerSize.of(rows), mass) for name in SOLVERS if SOLVERS[name].serves(mass)
-    }
-    return {name: form for name, form in found.items() if name != "positions" or SOLVERS["gram"].serves(mass)}
+    found |= {name: choose_form(name, backend, LayerSize.of(rows), mass) for name in SOLVERS if serves(name, mass)}
+    return {name: form for name, form in found.items() if name != "positions" or serves("gram", mass)}
 
 
 @pytest.mark.parametrize("treatment", ["stack", "mean"])
@@ -83,7 +82,7 @@ def test_every_form_is_the_oracle_s_solution(name, kind, metric, treatment, back
     ):
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
         for name, form in forms(backend, rows, entries).items():
-            found = form.factor(backend, rows, entries).solve()
+            found = form.direction(backend, rows, entries)
             block = layer.block(*found.weights, backend)
             assert np.isfinite(found.health), name
             assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (name, layer)
@@ -109,15 +108,13 @@ def test_every_form_solves_for_the_gradient_of_other_data(name, kind, metric, tr
         gradient = np.concatenate([weight.ravel(), *([bias] if layer.bias else [])])
         expected = np.linalg.solve(matrix + np.diag(diagonal), gradient)
         for form_name, form in forms(backend, rows, entries).items():
-            factored = form.factor(backend, rows, entries, (weight, bias))
-            kept = factored.keep()
-            assert sum(array.size for array in kept) <= form.kept_numbers(LayerSize.of(rows)), form_name
-            restored = form.restore(backend, kept, rows.source, entries, (weight, bias))
-            for found in (factored.solve(), restored.solve()):
-                block = layer.block(*found.weights, backend)
-                assert np.isfinite(found.health), form_name
-                assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
-                assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
+            factored = form.factor(backend, rows, entries)
+            assert sum(array.size for array in factored) <= form.cost(LayerSize.of(rows)).kept, form_name
+            found = form.solve(backend, factored, rows.source, entries, (weight, bias))
+            block = layer.block(*found.weights, backend)
+            assert np.isfinite(found.health), form_name
+            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
+            assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -129,7 +126,7 @@ def test_all_solvers_agree_in_float32(metric, single):
     ):
         expected = np.linalg.solve(matrix + 0.3 * np.eye(len(matrix)), gradient)
         for name, form in forms(single, rows, mass).items():
-            found = form.factor(single, rows, mass).solve()
+            found = form.direction(single, rows, mass)
             block = layer.block(*found.weights, single)
             assert {array.dtype for array in block.values()} == {np.dtype(np.float32)}
             assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, name
@@ -143,8 +140,8 @@ def test_not_a_number_is_an_unhealthy_layer(name, backend):
     mass = KroneckerMass(0.3, 1.0, 1.0)
     form = forms(backend, rows, mass)[name]
     factored = form.factor(backend, rows, mass)
-    restored = form.restore(backend, factored.keep(), rows.source, mass, rows.gradient())
-    for found in (factored.solve(), restored.solve()):
+    solved = form.solve(backend, factored, rows.source, mass, rows.gradient())
+    for found in (form.direction(backend, rows, mass), solved):
         with pytest.raises(CapacitanceError, match="layer 0 could not be factored"):
             check_health(np.array([found.health]))
 
@@ -166,7 +163,7 @@ def test_the_workspace_bounds_the_channels_at_once(backend):
         chosen = choose_form("gram", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
         if isinstance(chosen, ByPositions):
             continue
-        numbers = [8 * ByChannels("gram", chosen.channels + more).numbers(size) for more in (0, 1)]
+        numbers = [8 * ByChannels("gram", chosen.channels + more).cost(size).numbers for more in (0, 1)]
         assert chosen.channels == 1 or numbers[0] <= workspace
         assert chosen.channels == size.fan_out or numbers[1] > workspace
         seen.add(chosen.channels)
@@ -177,7 +174,7 @@ def peak_bytes(backend, net, shape, size, metric, workspace):
     """What a solve of the first layer held at most beyond its rows; and the size that it had."""
     rng, loss, chosen = np.random.default_rng(0), get_loss("cross_entropy"), get_output_metric(metric)
     x, y, noise = rng.normal(size=(size, *shape)), rng.integers(0, 10, size), rng.random((size, 1))
-    _, rows = pull_metric(backend, net, net.init(backend), loss, chosen, "stack", x, y, noise)
+    _, rows = pull_metric(Problem(backend, net, loss), net.init(backend), Batch(x, y, noise), chosen, "stack")
     tracemalloc.start()
     try:
         solve_layers(backend, net.layers[:1], rows[:1], [KroneckerMass(0.3, 1.0, 1.0)], "gram", workspace)
@@ -205,7 +202,7 @@ def test_a_solve_keeps_to_its_workspace(name, backend):
     *given, workspace = MEMORY[name]
     size, peak = peak_bytes(backend, *given, workspace)
     # The workspace; K and what its factorisation takes; the gradient, the direction and its corrected cotangents.
-    rest = 4 * size.rows**2 + 3 * size.n + size.samples * size.positions * size.fan_out
+    rest = 4 * size.rows**2 + 3 * size.n + size.examples * size.positions * size.fan_out
     assert peak <= workspace + 8 * rest
 
 
@@ -216,9 +213,9 @@ def test_a_solve_without_bound_holds_all_rows(backend):
 
 
 LAYERS = [
-    LayerSize(samples=64, positions=784, rank=9, fan_in=9, fan_out=16, bias=True),
-    LayerSize(samples=64, positions=196, rank=9, fan_in=144, fan_out=32, bias=True),
-    LayerSize(samples=64, positions=1, rank=9, fan_in=1568, fan_out=10, bias=True),
+    LayerSize(examples=64, positions=784, rank=9, fan_in=9, fan_out=16, bias=True),
+    LayerSize(examples=64, positions=196, rank=9, fan_in=144, fan_out=32, bias=True),
+    LayerSize(examples=64, positions=1, rank=9, fan_in=1568, fan_out=10, bias=True),
 ]
 """Of a network for images."""
 
@@ -228,11 +225,12 @@ def test_the_planner_keeps_every_layer_to_the_workspace(backend):
     for size, chosen_names in zip(LAYERS, names, strict=True):
         for workspace in 2.0 ** np.arange(16, 40):
             chosen = choose_form("auto", backend, size, KroneckerMass(0.3, 1.0, 1.0), workspace)
-            able = [form for name in ("gram", "rows", "dense") for form in SOLVERS[name].forms(size, workspace / 8)]
-            fitting = [form for form in able if 8 * form.numbers(size) <= workspace]
-            cost = (lambda form, n=size: form.operations(n)) if fitting else (lambda form, n=size: form.numbers(n))
-            assert cost(chosen) == min(map(cost, fitting or able))
-            assert not fitting or 8 * chosen.numbers(size) <= workspace
+            able = [form for name in ("gram", "rows", "dense") for form in SOLVERS[name](size, workspace / 8)]
+            fitting = [form for form in able if 8 * form.cost(size).numbers <= workspace]
+            figure = "operations" if fitting else "numbers"
+            costs = [getattr(form.cost(size), figure) for form in fitting or able]
+            assert getattr(chosen.cost(size), figure) == min(costs)
+            assert not fitting or 8 * chosen.cost(size).numbers <= workspace
             chosen_names.add(chosen.name)
     assert names == [{"dense"}, {"gram"}, {"gram"}]
 

@@ -178,10 +178,9 @@ def test_a_wrong_backend_is_found(sabotaged):
 def without_mean(real):
     """A pullback of the metric that lacks the 1/B of the batch's mean."""
 
-    def pull(backend, net, params, loss, metric, treatment, x, *rest):
-        batch = (x[0] if isinstance(x, tuple) else x).shape[0]
-        value, pulled = real(backend, net, params, loss, metric, treatment, x, *rest)
-        return value, [enlarged(rows, batch**0.5) for rows in pulled]
+    def pull(problem, params, batch, *rest):
+        value, pulled = real(problem, params, batch, *rest)
+        return value, [enlarged(rows, len(batch.y) ** 0.5) for rows in pulled]
 
     return pull
 
@@ -203,11 +202,11 @@ def with_scalars(changed):
 
 
 def doubled_bias(real):
-    def block(self, *args):
+    def entries(self, *args):
         weight, bias = real(self, *args)
         return weight, 2 * bias
 
-    return block
+    return entries
 
 
 UNCLIPPED = lambda real: lambda problem, direction, *rest: direction  # noqa: E731
@@ -241,12 +240,12 @@ MATHEMATICS = {
     "squared error without ½": (
         (SquaredError, "values"), times(2.0), {"loss", "trajectory sgd", "trajectory riemannian"},
     ),
-    "slope of tanh": (
-        (Tanh, "slope"), lambda real: lambda self, b, x, y: 1 - y, {"pullback", "gradient", "metric ggn"},
+    "derivative of tanh": (
+        (Tanh, "derivative"), lambda real: lambda self, b, x, y: 1 - y, {"pullback", "gradient", "metric ggn"},
     ),
-    "slope of GELU": ((GELU, "slope"), lambda real: lambda self, b, x, y: y / x, {"pullback", "gradient"}),
+    "derivative of GELU": ((GELU, "derivative"), lambda real: lambda self, b, x, y: y / x, {"pullback", "gradient"}),
     "mass of the bias": (
-        (KroneckerMass, "block"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
+        (KroneckerMass, "entries"), doubled_bias, {"mass scalar", "mass separable", "solver dense"},
     ),
     "gram without mass": ((gram, "divided"), lambda real: lambda array, mass: array, {"solver gram"}),
     "a kept metric's products": ((woodbury, "inner_products"), times(2.0), {"trajectory riemannian"}),
@@ -260,7 +259,7 @@ MATHEMATICS = {
         {"kfac directions", "trajectory kfac"},
     ),
     "eigenvalues not damped": (
-        (kfac, "solve"), lambda real: lambda b, pair, g, damping, form: real(b, pair, g, 1e-9, form),
+        (kronecker, "solve"), lambda real: lambda b, pair, g, damping, form: real(b, pair, g, 1e-9, form),
         {"kfac directions", "trajectory kfac"},
     ),
     "averages that begin at zero": (

@@ -175,7 +175,7 @@ def test_every_form_of_the_solve_is_the_same(net, shape, size, kl_clip, sharing,
 
 
 def test_reduced_factors_are_of_means_and_sums_over_positions(backend, rng):
-    source = Vectors(rng.normal(size=(6, 3))).one_sample(backend)
+    source = Vectors(rng.normal(size=(6, 3))).one_example(backend)
     rows = LayerPullback(backend, source, rng.normal(size=(1, 2, 6, 4)), True)
     mean, total = rows.inputs[0].mean(axis=0), rows.cotangents[0, 1].sum(axis=0)
     with_one = np.append(mean, 1)

@@ -9,9 +9,9 @@ import rbench
 from rbench import Linear, Tanh
 from rbench.errors import CapacitanceError, SolverError
 from rbench.losses import get_loss
-from rbench.metrics import DiagonalMass, KroneckerMass, get_output_metric, layer_masses, pull_metric
+from rbench.metrics import Batch, DiagonalMass, KroneckerMass, Problem, get_output_metric, layer_masses, pull_metric
 from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
-from rbench.solvers.cholesky import health_of, solve_cholesky
+from rbench.solvers.base import health_of, solve_cholesky
 from rbench.testing import oracle
 
 FIXED = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, -0.2], [0.1, -0.2, 0.5]])
@@ -109,7 +109,7 @@ def test_slope_is_the_gradient_along_the_direction(given, options, backend):
     net, params, x, y = given
     metric, loss = get_output_metric(options["output_metric"], options["rank"]), get_loss(options["loss"])
     noise = loss.noise(np.random.default_rng(0), len(x), metric.samples, 3) if metric.samples else None
-    value, pulled = pull_metric(backend, net, params, loss, metric, options["batch"], x, y, noise)
+    value, pulled = pull_metric(Problem(backend, net, loss), params, Batch(x, y, noise), metric, options["batch"])
     values = [oracle.value(loss.name, *pair) for pair in zip(net.apply(backend, params, x), y, strict=True)]
     assert value == pytest.approx(np.mean(values), rel=1e-12)
     gradients = rbench.loss_gradient(*given, loss=loss.name, backend=backend)
@@ -279,8 +279,8 @@ def test_gram_never_forms_the_rows(backend):
 
 
 SCALAR = KroneckerMass(0.1, 1.0, 1.0)
-WIDE = LayerSize(samples=128, positions=1, rank=1, fan_in=1024, fan_out=1024, bias=True)
-TINY = LayerSize(samples=512, positions=1, rank=10, fan_in=3, fan_out=2, bias=True)
+WIDE = LayerSize(examples=128, positions=1, rank=1, fan_in=1024, fan_out=1024, bias=True)
+TINY = LayerSize(examples=512, positions=1, rank=10, fan_in=3, fan_out=2, bias=True)
 
 
 @pytest.mark.parametrize(("size", "name"), [(WIDE, "gram"), (TINY, "dense")])
@@ -297,13 +297,13 @@ def test_planner_over_random_sizes(backend, rng):
         for mass in (SCALAR, full):
             chosen = choose_form("auto", backend, size, mass, workspace)
             names = [name for name in ("gram", "rows", "dense") if name != "gram" or mass is SCALAR]
-            able = [form for name in names for form in SOLVERS[name].forms(size, workspace / 8)]
-            fitting = [form for form in able if 8 * form.numbers(size) <= workspace]
+            able = [form for name in names for form in SOLVERS[name](size, workspace / 8)]
+            fitting = [form for form in able if 8 * form.cost(size).numbers <= workspace]
             assert chosen.name in names
             if fitting:
-                assert 8 * chosen.numbers(size) <= workspace
-                assert chosen.operations(size) == min(form.operations(size) for form in fitting)
+                assert 8 * chosen.cost(size).numbers <= workspace
+                assert chosen.cost(size).operations == min(form.cost(size).operations for form in fitting)
             else:
-                assert chosen.numbers(size) == min(form.numbers(size) for form in able)
+                assert chosen.cost(size).numbers == min(form.cost(size).numbers for form in able)
             seen.add((chosen.name, mass is SCALAR))
     assert {("gram", True), ("dense", True), ("rows", False), ("dense", False)} <= seen

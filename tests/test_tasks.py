@@ -14,7 +14,7 @@ import rbench.tasks
 import rbench_numpy
 from rbench.errors import SpecError
 from rbench.losses import get_loss
-from rbench.metrics import gradient_blocks, pull_gradient
+from rbench.metrics import Batch, Problem
 from rbench.modules import Linear
 from rbench.plugins import Plugins
 from rbench.spec import parse
@@ -140,15 +140,15 @@ def test_gradient_is_the_loss_slope(task):
     x = (backend.asarray(data.x_train[rows]),)
     y = backend.labels(data.y_train[rows]) if loss.integer_targets else backend.asarray(data.y_train[rows])
     params = net.init(backend, seed=0)
-    _, pulled = pull_gradient(backend, net, params, loss, x, y)
-    gradient = gradient_blocks(backend, net.layers, pulled)
+    problem, batch = Problem(backend, net, loss), Batch(x, y)
+    _, gradient = problem.gradient(params, batch)
     square = sum(float((array**2).sum()) for block in gradient for array in block.values())
     assert 0 < square < np.inf
 
     def moved(h):
         steps = zip(params, gradient, strict=True)
         at = tuple({key: block[key] + h * slope[key] for key in block} for block, slope in steps)
-        return float(pull_gradient(backend, net, at, loss, x, y)[0])
+        return float(problem.gradient(at, batch)[0])
 
     h = 1e-4 / np.sqrt(square)
     np.testing.assert_allclose((moved(h) - moved(-h)) / (2 * h), square, rtol=1e-5)

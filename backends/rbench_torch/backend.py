@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from rbench.arrays import laid_out
-from rbench.backend import Array, Backend
+from rbench.backend import Array, Backend, Convolutions
 from rbench.errors import BackendError
 from rbench.sliding_window import Window
-from rbench_torch.convolutions import TorchConvolutions
 from rbench_torch.precision import float32_products
 
 GRAM_NUMBERS = 2**19
@@ -20,6 +19,26 @@ GRAM_NUMBERS = 2**19
 
 GRAM_PIECE = 2**10
 """Numbers per piece of a long vector."""
+
+
+class TorchConvolutions(Convolutions):
+    """Cross-correlations by `torch.nn.functional.conv2d`, and their transposes."""
+
+    def apply(self, images: Array, weight: Array, window: Window) -> Array:
+        return torch.nn.functional.conv2d(images, weight, stride=window.stride, padding=window.padding)
+
+    def pull_images(self, cotangents: Array, weight: Array, window: Window, sizes: tuple[int, int]) -> Array:
+        # Pixels beyond the last window.
+        rest = [(size + 2 * window.padding - window.kernel) % window.stride for size in sizes]
+        return torch.nn.functional.conv_transpose2d(
+            cotangents.contiguous(), weight, stride=window.stride, padding=window.padding, output_padding=rest
+        )
+
+    def pull_weight(self, images: Array, cotangents: Array, window: Window) -> Array:
+        shape = (cotangents.shape[1], images.shape[1], window.kernel, window.kernel)
+        return torch.nn.grad.conv2d_weight(
+            images, shape, cotangents.contiguous(), stride=window.stride, padding=window.padding
+        )
 
 
 class TorchBackend(Backend):
@@ -37,8 +56,8 @@ class TorchBackend(Backend):
         self.native_device = torch.device(device)
         self._on_cpu = self.eager = self.native_device.type == "cpu"
         if not self._on_cpu:
-            index, count = self.native_device.index or 0, torch.cuda.device_count()
-            if index >= count:
+            count = torch.cuda.device_count()
+            if (self.native_device.index or 0) >= count:
                 raise BackendError(f"backend 'torch' has no device {device!r}: there are {count}, counted from cuda:0")
 
     def asarray(self, values: Any, dtype: Any = None) -> Array:
@@ -52,8 +71,9 @@ class TorchBackend(Backend):
         return array.detach().cpu().numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
 
     def is_here(self, array: Array) -> bool:
-        here, index = array.device, self.native_device.index or 0
-        return here.type == self.native_device.type and (self._on_cpu or (here.index or 0) == index)
+        here = array.device
+        same_index = (here.index or 0) == (self.native_device.index or 0)
+        return here.type == self.native_device.type and (self._on_cpu or same_index)
 
     def synchronize(self, arrays: Sequence[Array] = ()) -> None:
         if not self._on_cpu:

@@ -69,23 +69,25 @@ class _Compiled:
     """
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], number: Callable[[float], Array]) -> None:
-        self._function, self._static, self._number = function, tuple(static), number
+        self._function = function
+        self._static = tuple(static)
+        self._number = number
         self._made: dict[Any, tuple[Callable[..., Any], Any]] = {}
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         fixed = {name: keywords.pop(name) for name in self._static if name in keywords}
         leaves, structure = tree_flatten((args, keywords))
         arrays = [self._number(leaf) if isinstance(leaf, float) else leaf for leaf in leaves if leaf is not None]
-        places = tuple(leaf is not None for leaf in leaves)
-        key = structure, places, *fixed.items(), *((array.shape, array.stride(), array.dtype) for array in arrays)
+        given = tuple(leaf is not None for leaf in leaves)
+        key = structure, given, *fixed.items(), *((array.shape, array.stride(), array.dtype) for array in arrays)
         with torch.no_grad(), float32_products:
             if key not in self._made:
-                self._made[key] = self._make(arrays, places, structure, fixed)
+                self._made[key] = self._make(arrays, given, structure, fixed)
             compiled, returned = self._made[key]
             return tree_unflatten(compiled(*arrays), returned)
 
     def _make(
-        self, arrays: list[Array], places: tuple[bool, ...], structure: Any, fixed: dict[str, Any]
+        self, arrays: list[Array], given: tuple[bool, ...], structure: Any, fixed: dict[str, Any]
     ) -> tuple[Callable[..., Any], Any]:
         """The compiled function from arrays to arrays, and the structure of its results."""
         returned = None
@@ -93,7 +95,7 @@ class _Compiled:
         def flat(*arrays: Array) -> list[Any]:
             nonlocal returned
             rest = iter(arrays)
-            args, keywords = tree_unflatten([next(rest) if place else None for place in places], structure)
+            args, keywords = tree_unflatten([next(rest) if there else None for there in given], structure)
             results, returned = tree_flatten(self._function(*args, **keywords, **fixed))
             return list(results)
 

@@ -18,22 +18,22 @@ def _read(getter: Callable[[], Any]) -> Any:
 
 def _to_float32() -> Undo:
     on = torch.backends
-    places = (on.cuda.matmul, on.cudnn.conv, on.cudnn.rnn, on.mkldnn.matmul, on.mkldnn.conv) if _NEWER else ()
-    newer = [place.fp32_precision for place in places]
+    products = (on.cuda.matmul, on.cudnn.conv, on.cudnn.rnn, on.mkldnn.matmul, on.mkldnn.conv) if _NEWER else ()
+    newer = [product.fp32_precision for product in products]
     matmul, cudnn = _read(torch.get_float32_matmul_precision), _read(lambda: on.cudnn.allow_tf32)
     # Both interfaces: PyTorch refuses to read the older one where they do not agree, and its compiler reads it.
     torch.set_float32_matmul_precision("highest")
     on.cudnn.allow_tf32 = False
-    for place in places:
-        place.fp32_precision = "ieee"
+    for product in products:
+        product.fp32_precision = "ieee"
 
     def undo() -> None:
         if matmul is not None:
             torch.set_float32_matmul_precision(matmul)
         if cudnn is not None:
             on.cudnn.allow_tf32 = cudnn
-        for place, value in zip(places, newer, strict=True):
-            place.fp32_precision = value
+        for product, value in zip(products, newer, strict=True):
+            product.fp32_precision = value
 
     return undo
 

@@ -11,7 +11,7 @@ from rbench.methods.operations import layer_works
 from rbench.modules.inputs import Patches
 from rbench.names import unknown
 from rbench.sliding_window import Window
-from rbench.solvers.cholesky import solve_cholesky
+from rbench.solvers.base import solve_cholesky
 from rbench.tasks.networks import mlp
 
 

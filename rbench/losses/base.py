@@ -73,6 +73,11 @@ class Loss(ABC):
         raise MetricError(f"output metric 'true_vs_rest' needs class labels, but the loss is {self.name!r}")
 
 
+def for_every_datum(backend: Backend, matrix: Array, z: Array) -> Array:
+    """The same matrix for every datum of outputs z, (batch, *matrix.shape)."""
+    return backend.xp.broadcast_to(matrix[None, :, :], (z.shape[0], *matrix.shape))
+
+
 def one_hot(backend: Backend, labels: Array, d: int) -> Array:
     """Booleans (*labels.shape, d): whether each of d classes is the label."""
     classes = backend.xp.arange(d, dtype=labels.dtype, device=backend.native_device)

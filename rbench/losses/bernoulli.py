@@ -32,7 +32,6 @@ class BinaryCrossEntropy(Loss):
         return xp.sum(softplus - y * z, axis=1)
 
     def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
-        """p − y."""
         return self.predictions(backend, z) - y
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
@@ -42,7 +41,6 @@ class BinaryCrossEntropy(Loss):
         return (half / (1 + half * half))[:, :, None] * backend.eye(z.shape[1])[None, :, :]
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Uniform numbers in [0, 1), one per output to draw."""
         return generator.random((batch, samples, d))
 
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:

@@ -43,10 +43,10 @@ class CrossEntropy(Loss):
         return self.values_and_cotangents(backend, z, y)[0]
 
     def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
-        """p − e_y; the label's entry is minus the sum of the others, accurate as p_y → 1."""
         return self.values_and_cotangents(backend, z, y)[1]
 
     def values_and_cotangents(self, backend: Backend, z: Array, y: Array) -> tuple[Array, Array]:
+        """The cotangent is p − e_y; its label's entry is minus the sum of the others, accurate as p_y → 1."""
         xp = backend.xp
         shifted = z - xp.max(z, axis=1, keepdims=True)
         weights = xp.exp(shifted)
@@ -76,7 +76,6 @@ class CrossEntropy(Loss):
         return max(d - 1, 1)
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Uniform numbers in [0, 1), one per label to draw."""
         return generator.random((batch, samples))
 
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:

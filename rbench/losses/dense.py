@@ -32,7 +32,7 @@ class DenseLoss:
     mean: Callable[[Numbers], Numbers]
     draw: Callable[[np.random.Generator, Numbers, int], Numbers]
 
-    def slope(self, z: Numbers, y: Any) -> Numbers:
+    def derivative(self, z: Numbers, y: Any) -> Numbers:
         """∂ℓ/∂z (d,), the derivative of `value`."""
         return np.array([self.value(moved, y).imag for moved in _moved(z)]) / STEP
 

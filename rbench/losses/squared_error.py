@@ -3,7 +3,7 @@
 import numpy as np
 
 from rbench.backend import Array, Backend
-from rbench.losses.base import Loss
+from rbench.losses.base import Loss, for_every_datum
 from rbench.losses.dense import DenseLoss
 
 
@@ -23,17 +23,12 @@ class SquaredError(Loss):
         return 0.5 * backend.xp.sum((z - y) ** 2, axis=1)
 
     def cotangents(self, backend: Backend, z: Array, y: Array) -> Array:
-        """z − y."""
         return z - y
 
     def hessian_factor(self, backend: Backend, z: Array) -> Array:
-        """R = I."""
-        xp = backend.xp
-        eye = backend.eye(z.shape[1])
-        return xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape))
+        return for_every_datum(backend, backend.eye(z.shape[1]), z)
 
     def noise(self, generator: np.random.Generator, batch: int, samples: int, d: int) -> np.ndarray:
-        """Standard normal numbers."""
         return generator.standard_normal((batch, samples, d))
 
     def sampled_factor(self, backend: Backend, z: Array, noise: Array) -> Array:

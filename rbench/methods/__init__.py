@@ -2,13 +2,13 @@
 
 from rbench.hookspecs import hookimpl
 from rbench.methods.adam import Adam
-from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, compile_step, map_blocks
+from rbench.methods.base import Method, Scalars, State, Step, compile_step, map_blocks
 from rbench.methods.descent import Descent
 from rbench.methods.kfac import KFAC
-from rbench.methods.naive import Naive
-from rbench.methods.riemannian import Riemannian
+from rbench.methods.riemannian import Naive, Riemannian
 from rbench.methods.sgd import SGD
 from rbench.methods.space import Choice, Dimension, LogUniform
+from rbench.metrics import Batch, Problem
 
 __all__ = [
     "KFAC",

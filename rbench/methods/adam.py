@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from rbench.methods.base import Batch, Method, Problem, Scalars, State, Step, map_blocks
+from rbench.methods.base import Method, Scalars, State, Step, map_blocks
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
+from rbench.metrics import Batch, Problem
 from rbench.modules import Params
 from rbench.modules.space import Space
 

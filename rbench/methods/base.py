@@ -3,16 +3,14 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
-from rbench.backend import Array, Backend
-from rbench.losses import Loss
+from rbench.backend import Array
 from rbench.methods.space import Dimension
-from rbench.metrics import gradient_blocks, pull_gradient
-from rbench.modules import Module, Params
+from rbench.metrics import Batch, Problem
+from rbench.modules import Params
 from rbench.modules.space import Space
 from rbench.spec import Configurable
 
@@ -24,40 +22,6 @@ WINDOW = 1000
 
 Scalars: TypeAlias = dict[str, float]
 """Numbers that a step takes and that change from step to step, such as the rate; computed on the host."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What stays the same while a network is trained.
-
-    Attributes:
-        backend: the arrays' backend.
-        net: the network.
-        loss: the loss.
-    """
-
-    backend: Backend
-    net: Module
-    loss: Loss
-
-    def gradient(self, params: Params, batch: "Batch") -> tuple[Array, Params]:
-        """Mean loss of a batch, and its gradient in the structure of the parameters."""
-        loss, pulled = pull_gradient(self.backend, self.net, params, self.loss, batch.x, batch.y)
-        return loss, gradient_blocks(self.backend, self.net.layers, pulled)
-
-
-class Batch(NamedTuple):
-    """The data of a step.
-
-    Attributes:
-        x: inputs (batch, *shape).
-        y: targets.
-        noise: the loss's noise for the method's samples, or None.
-    """
-
-    x: Array
-    y: Array
-    noise: Array | None
 
 
 class Step(NamedTuple):
@@ -82,8 +46,7 @@ class Method(Configurable):
     Attributes:
         lr: the rate η of the first step.
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
-        search_space: settings that `rbench tune` varies, by name; all others keep their values. Every built-in method
-            varies its rate, over three decades or more, and two other settings.
+        search_space: settings that `rbench tune` varies, by name; all others keep their values.
     """
 
     always: ClassVar[tuple[str, ...]] = ("lr",)
@@ -113,23 +76,15 @@ class Method(Configurable):
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
         """Predicted memory of a step beyond SGD's, in bytes, and what it is for; a run that lacks it skips the cell.
 
-        Args:
-            problem: the problem.
-            params: its parameters.
-            datum: a batch of one datum, for the shapes.
-            batch_size: size of the batches to come.
+        `datum` is a batch of one datum, for the shapes; the batches to come are of `batch_size`.
         """
         return 0.0, ""
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float | None:
         """Multiply-add pairs of a step, the mean over its variants, as `rbench.methods.operations` counts them.
 
-        Their ratio to SGD's is the floor of the ratio of step times; None, for no floor, if the method does not say.
-
-        Args:
-            problem: with a network of one output wire, of shape (d,).
-            space: shapes of its inputs, without the batch.
-            batch: B.
+        The network takes inputs of shapes `space`. The ratio to SGD's pairs is the floor of the ratio of step times;
+        None, for no floor, if the method does not say.
         """
         return None
 
@@ -144,13 +99,7 @@ class Method(Configurable):
         """The state before the first step."""
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
-        """The state before a first step of any variant, on batches of these shapes; for most methods that of `init`.
-
-        Args:
-            problem: the problem.
-            params: its parameters.
-            batch: a batch, without noise.
-        """
+        """The state before a first step of any variant, on batches of these shapes; for most methods that of `init`."""
         return self.init(problem, params)
 
     @abstractmethod
@@ -174,6 +123,5 @@ def compile_step(problem: Problem, method: Method) -> Callable[..., Step]:
 
 def map_blocks(function: Callable[..., Array], *trees: Params) -> Params:
     """Apply a function to the arrays of one or more structures of parameters, one by one."""
-    return tuple(
-        {key: function(*(block[key] for block in blocks)) for key in blocks[0]} for blocks in zip(*trees, strict=True)
-    )
+    layers = zip(*trees, strict=True)
+    return tuple({key: function(*(block[key] for block in blocks)) for key in blocks[0]} for blocks in layers)

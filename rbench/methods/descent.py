@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import Field
 
 from rbench.backend import Array, Backend
-from rbench.methods.base import Method, Problem, State, map_blocks
+from rbench.methods.base import Method, State, map_blocks
+from rbench.metrics import Problem
 from rbench.modules import Params
 
 

@@ -1,32 +1,23 @@
 """K-FAC."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from rbench.backend import Array, Backend
-from rbench.methods.base import WINDOW, Batch, Problem, Scalars, State, Step
+from rbench.checks import outputs
+from rbench.methods import kronecker
+from rbench.methods.base import WINDOW, Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
-from rbench.methods.kronecker import (
-    Factor,
-    Form,
-    Sharing,
-    gradient_covariance,
-    gradient_product,
-    in_points,
-    input_covariance,
-    prepare,
-    slope,
-    solve,
-    solve_with_batch,
-    zero_factor,
-)
+from rbench.methods.kronecker import Factor, Inversion, Sharing
 from rbench.methods.operations import EIGEN, LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import get_output_metric, pull_gradient, pull_metric
+from rbench.metrics import Batch, OutputMetric, Problem, get_output_metric, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params
-from rbench.modules.space import Space
+from rbench.modules.space import Space, space_of
 
 _METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
 
@@ -39,7 +30,7 @@ class KFAC(Descent):
 
     Attributes:
         factors: where the rows δ come from: the `exact` GGN, `mc` samples, or the `empirical` Fisher metric.
-        rank: samples per datum, for `mc`.
+        rank: samples per datum, for `mc`: its rows.
         damping: λ.
         damping_split: `pi`, (A + π√λ I) ⊗ (G + √λ/π I) with π² = (tr A / dim A) / (tr G / dim G); or `eigen`,
             A ⊗ G + λ I exactly, in the factors' eigenbases.
@@ -69,6 +60,11 @@ class KFAC(Descent):
     sharing: Sharing = "expand"
     kl_clip: float | None = Field(None, gt=0)
 
+    @cached_property
+    def metric(self) -> OutputMetric:
+        """The output metric whose factor is pulled back."""
+        return get_output_metric(_METRICS[self.factors], self.rank)
+
     @property
     def samples(self) -> int:
         return self.rank if self.factors == "mc" else 0
@@ -84,56 +80,46 @@ class KFAC(Descent):
         return super().scalars(step, total) | {"decay": min(1 - 1 / refreshes, self.decay)}
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        backend = problem.backend
-        _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
-        (z,), _ = problem.net.forward(backend, params, (datum.x,))
-        rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, z.shape[1])
-        rows, inputs, factors = [], [], []
-        for layer, pair in zip(problem.net.layers, pairs, strict=True):
-            positions = pair.source.shape[1]
-            a = layer.fan_in + layer.bias
-            points = batch_size * (positions if self.sharing == "expand" else 1)
-            rows.append(batch_size * positions * (rank + 1) * layer.fan_out)
-            inputs.append(batch_size * positions * a * (positions > 1))
-            if self.forgets:
-                side = points if points < a and self.sharing == "expand" else a
-                sides = side, min(points * rank, layer.fan_out)
-            else:
-                sides = a, layer.fan_out
-            factors.append(sum(side**2 for side in sides))
+        space = space_of(datum.x)
+        works = layer_works(problem.net, space)
+        rank = self.metric.rank(problem.loss, outputs(problem.net, space))
+        rows = [batch_size * work.positions * (rank + 1) * work.layer.fan_out for work in works]
+        inputs = [batch_size * work.positions * work.layer.width if work.positions > 1 else 0 for work in works]
+        factors = [sum(side**2 for side in self._sides(work, batch_size, rank)) for work in works]
         # Pulling rows through a module holds those at its outputs and those at its inputs at once.
         numbers = sum(rows) + max(rows)
         # A backend with convolutions keeps windows that SGD does not form; others pull all rows back through windows at
         # once.
-        numbers += sum(inputs) + max(inputs) if backend.convolutions else rank * max(inputs)
+        numbers += sum(inputs) + max(inputs) if problem.backend.convolutions else rank * max(inputs)
         if self.forgets:
             # Factors of one layer and their copies; the new parameters, part of SGD's peak, are made only afterwards.
             numbers += max(0, 2 * max(factors) - sum(layer.n_parameters for layer in problem.net.layers))
         else:
             # The new and old running averages and matrices to solve with; for one layer also what these are made from.
             numbers += 4 * sum(factors) + 3 * max(factors)
-        return backend.itemsize * numbers, f"the Kronecker factors and {rank} rows per datum of every layer"
+        return problem.backend.itemsize * numbers, f"the Kronecker factors and {rank} rows per datum of every layer"
+
+    def _points(self, work: LayerWork, batch: int) -> int:
+        """Points of inputs that a layer's factor A is made of."""
+        return batch if self.sharing == "reduce" else batch * work.positions
+
+    def _in_input_points(self, work: LayerWork, batch: int) -> bool:
+        """Whether A of the batch alone is solved in its points."""
+        return self.sharing == "expand" and self._points(work, batch) < work.layer.width
+
+    def _sides(self, work: LayerWork, batch: int, rank: int) -> tuple[int, int]:
+        """Sides of the matrices that are factored for A and for G."""
+        if not self.forgets:
+            return work.layer.width, work.layer.fan_out
+        points = self._points(work, batch)
+        side = points if self._in_input_points(work, batch) else work.layer.width
+        return side, min(points * rank, work.layer.fan_out)
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
-        """Pairs of a step: a pullback of 1 row per datum, or 1 + rank if factors are due, and `_layer_operations`."""
-        works = layer_works(problem.net, space)
-        ((d,),) = problem.net.out_space(space)  # type: ignore[misc]
-        rank = get_output_metric(_METRICS[self.factors], self.rank).rank(problem.loss, int(d or 0))
-        phases = [self.phase(index) for index in range(WINDOW)]
-        return sum(
-            phases.count(phase)
-            / WINDOW
-            * (
-                pass_operations(works, batch, 1 + rank * (phase and self.factors != "empirical"))
-                + sum(self._layer_operations(work, batch, rank, refreshes=phase) for work in works)
-            )
-            for phase in set(phases)
-        )
+        """Pairs of a step: a pullback of 1 row per datum, or 1 + rank if factors are due, and the layers' own.
 
-    def _layer_operations(self, work: LayerWork, batch: int, rank: int, *, refreshes: bool) -> float:
-        """Pairs of a layer's step beyond the pullback.
-
-        With p points of inputs and q of cotangents (B P and B P rank, or B and B rank with `sharing=reduce`):
+        With p points of inputs and q of cotangents (B P and B P rank, or B and B rank with `sharing=reduce`), a layer
+        takes beyond the pullback:
 
         - weight product B P o i;
         - on a refresh, covariances (a² p + o² q) / 2 and a factorisation of each: Cholesky n³/6, and n³ more where the
@@ -145,28 +131,52 @@ class KFAC(Descent):
         points. For G that takes q² o / 2, q³/6, o q B P, q² B P, B P q o; for A p² a / 2, p³/6, p² a, o p a, without
         the weight product.
         """
-        o, a = work.layer.fan_out, work.layer.fan_in + work.layer.bias
-        points = batch * work.positions
-        p = batch if self.sharing == "reduce" else points
+        works = layer_works(problem.net, space)
+        rank = self.metric.rank(problem.loss, outputs(problem.net, space))
+        total = 0.0
+        for refreshes, count in Counter(self.phase(index) for index in range(WINDOW)).items():
+            pairs = pass_operations(works, batch, 1 + rank if refreshes and self.factors != "empirical" else 1)
+            if self.forgets:
+                pairs += sum(self._forgetting_operations(work, batch, rank) for work in works)
+            else:
+                pairs += sum(self._averaging_operations(work, batch, rank, refreshes=refreshes) for work in works)
+            total += count / WINDOW * pairs
+        return total
+
+    def _forgetting_operations(self, work: LayerWork, batch: int, rank: int) -> float:
+        """Pairs of a layer where the factors are those of the batch alone."""
+        o = work.layer.fan_out
+        a = work.layer.width
+        p = self._points(work, batch)
         q = p * rank
-        if self.forgets:
-            by_points = self.sharing == "expand" and p < a
-            # A clip needs the gradient itself besides the direction.
-            total = float(batch * work.weights) * ((not by_points) + (self.kl_clip is not None))
-            total += p * p * a * 1.5 + p**3 / 6 + o * p * a if by_points else a * a * p / 2 + a**3 / 6 + a * a * o
-            if q < o:
-                return total + q * q * o / 2 + q**3 / 6 + 2 * q * o * points + q * q * points
-            return total + o * o * q / 2 + o**3 / 6 + o * o * a
+        points = batch * work.positions
+        product = float(batch * work.weights)
+        few = self._in_input_points(work, batch)
+        total = 0.0 if few else product
+        if self.kl_clip is not None:  # needs the gradient itself besides the direction
+            total += product
+        total += p * p * a * 1.5 + p**3 / 6 + o * p * a if few else a * a * p / 2 + a**3 / 6 + a * a * o
+        if q < o:
+            return total + q * q * o / 2 + q**3 / 6 + 2 * q * o * points + q * q * points
+        return total + o * o * q / 2 + o**3 / 6 + o * o * a
+
+    def _averaging_operations(self, work: LayerWork, batch: int, rank: int, *, refreshes: bool) -> float:
+        """Pairs of a layer where the factors are running averages."""
+        o = work.layer.fan_out
+        a = work.layer.width
+        p = self._points(work, batch)
+        points = batch * work.positions
         total = float(batch * work.weights)
-        total += points * (o * o + a * a) if in_points(points, o, a) else o * a * (o + a)
-        total += o * a * (o + a) * (self.form == "eigen")
+        total += points * (o * o + a * a) if kronecker.in_points(points, o, a) else o * a * (o + a)
+        if self.inversion == "eigen":
+            total += o * a * (o + a)
         if refreshes:
-            factor = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "eigen": EIGEN}[self.form]
-            total += (a * a * p + o * o * q) / 2 + factor * (a**3 + o**3)
+            factor = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "eigen": EIGEN}[self.inversion]
+            total += (a * a * p + o * o * p * rank) / 2 + factor * (a**3 + o**3)
         return total
 
     @property
-    def form(self) -> Form:
+    def inversion(self) -> Inversion:
         """What is kept to solve with: an inverse pays only where it serves several steps."""
         if self.damping_split == "eigen":
             return "eigen"
@@ -175,56 +185,47 @@ class KFAC(Descent):
     @property
     def forgets(self) -> bool:
         """Whether each step's factors are those of its batch alone, so that none need be kept, or even formed."""
-        return self.decay == 0 and self.form == "cholesky"
+        return self.decay == 0 and self.inversion == "cholesky"
 
     def init(self, problem: Problem, params: Params) -> State:
-        backend, layers = problem.backend, problem.net.layers
-        factors = (
-            ()
-            if self.forgets
-            else tuple(
-                (zero_factor(backend, layer.fan_in + layer.bias), zero_factor(backend, layer.fan_out))
-                for layer in layers
-            )
+        backend = problem.backend
+        layers = [] if self.forgets else problem.net.layers
+        factors = tuple(
+            (kronecker.zero_factor(backend, layer.width), kronecker.zero_factor(backend, layer.fan_out))
+            for layer in layers
         )
-        health = backend.xp.zeros((len(layers),), dtype=backend.float_dtype, device=backend.native_device)
+        health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
         return super().init(problem, params), factors, health
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
         backend = problem.backend
-        layers = problem.net.layers
-        lr = scalars["lr"]
         velocity, factors, health = state
-        common = backend, problem.net, params, problem.loss
         if phase:
-            metric = get_output_metric(_METRICS[self.factors], self.rank)
-            loss, pulled = pull_metric(*common, metric, "stack", batch.x, batch.y, batch.noise)
+            loss, pulled = pull_metric(problem, params, batch, self.metric, "stack")
         else:
-            loss, pulled = pull_gradient(*common, batch.x, batch.y)
+            loss, pulled = pull_gradient(problem, params, batch)
         gradients = []
         if not self.forgets or self.kl_clip is not None:
-            gradients = [gradient_product(backend, layer) for layer in pulled]
+            gradients = [kronecker.gradient_product(backend, layer) for layer in pulled]
         if self.forgets:
-            solved = [solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
-            directions = [d for d, _ in solved]
-            health = backend.xp.stack([h for _, h in solved])
+            solved = [kronecker.solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
+            directions = [direction for direction, _ in solved]
+            health = backend.xp.stack([healthy for _, healthy in solved])
         else:
             if phase:
                 factors, health = self._refreshed(backend, pulled, factors, scalars["decay"])
-            directions = [
-                solve(backend, pair, gradient, self.damping, self.form)
-                for pair, gradient in zip(factors, gradients, strict=True)
-            ]
+            pairs = zip(factors, gradients, strict=True)
+            directions = [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs]
         blocks = tuple(
             layer.block(direction[:, : layer.fan_in], direction[:, -1], backend)
-            for layer, direction in zip(layers, directions, strict=True)
+            for layer, direction in zip(problem.net.layers, directions, strict=True)
         )
         if self.kl_clip is not None:
-            slopes = [slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
-            blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(slopes)), lr, self.kl_clip)
-        params, velocity = self.descend(backend, params, velocity, blocks, lr)
+            slopes = [kronecker.slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
+            blocks = clip_step(problem, blocks, backend.xp.sum(backend.xp.stack(slopes)), scalars["lr"], self.kl_clip)
+        params, velocity = self.descend(backend, params, velocity, blocks, scalars["lr"])
         return Step(params, (velocity, factors, health), loss, health)
 
     def _refreshed(
@@ -233,7 +234,10 @@ class KFAC(Descent):
         """New running averages with the matrices to solve with; and numbers that are not finite where that failed."""
         prepared = []
         for rows, old in zip(pulled, factors, strict=True):
-            new = input_covariance(backend, rows, self.sharing), gradient_covariance(backend, rows, self.sharing)
+            new = (
+                kronecker.input_covariance(backend, rows, self.sharing),
+                kronecker.gradient_covariance(backend, rows, self.sharing),
+            )
             averages = [decay * factor.covariance + (1 - decay) * value for factor, value in zip(old, new, strict=True)]
-            prepared.append(prepare(backend, averages, self.damping, self.form))
+            prepared.append(kronecker.prepare(backend, averages, self.damping, self.inversion))
         return tuple(pair for pair, _ in prepared), backend.xp.stack([health for _, health in prepared])

@@ -4,12 +4,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.modules import LayerPullback, Weights
-from rbench.solvers.cholesky import health_of, solve_cholesky
+from rbench.solvers.base import health_of, solve_cholesky
 
 Sharing: TypeAlias = Literal["expand", "reduce"]
 """How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""
 
-Form: TypeAlias = Literal["inverse", "cholesky", "eigen"]
+Inversion: TypeAlias = Literal["inverse", "cholesky", "eigen"]
 """What is kept to solve with: the damped inverse, its Cholesky factor, or the eigenvectors."""
 
 
@@ -18,8 +18,8 @@ class Factor(NamedTuple):
 
     Attributes:
         covariance: its running average, (size, size).
-        matrix: the matrix to solve with, see `Form`.
-        values: the eigenvalues (size,), zeros in the other forms.
+        matrix: the matrix to solve with, see `Inversion`.
+        values: the eigenvalues (size,), zeros unless `eigen`.
     """
 
     covariance: Array
@@ -56,13 +56,7 @@ def gradient_covariance(backend: Backend, layer: LayerPullback, sharing: Sharing
 
 
 def in_points(points: int, fan_out: int, width: int) -> bool:
-    """Whether solving with a gradient's points, p (o² + a²) pairs, takes less than with its matrix, o a (o + a).
-
-    Args:
-        points: p, data times positions.
-        fan_out: o.
-        width: a, fan_in [+1].
-    """
+    """Whether solving with a gradient's p points, p (o² + a²) pairs, takes less than with its matrix, o a (o + a)."""
     return points * (fan_out**2 + width**2) < fan_out * width * (fan_out + width)
 
 
@@ -73,10 +67,9 @@ def as_matrix(backend: Backend, weights: Weights) -> Array:
 
 
 def gradient_product(backend: Backend, layer: LayerPullback) -> tuple[Array | None, Array]:
-    """The gradient leftᵀ right (fan_out, fan_in [+1]) in points, if quicker to solve with; else None and itself.
+    """Cotangents (points, fan_out) and inputs with the bias's 1 (points, fan_in [+1]), whose product is the gradient.
 
-    Returns:
-        Cotangents (points, fan_out), or None; and inputs with the bias's 1, (points, fan_in [+1]), or the gradient.
+    Where the gradient (fan_out, fan_in [+1]) itself is quicker to solve with, None and the gradient.
     """
     samples, positions, fan_in = layer.source.shape
     if in_points(samples * positions, layer.fan_out, fan_in + layer.bias):
@@ -100,19 +93,19 @@ def split_damping(backend: Backend, means: tuple[Array, Array], damping: float) 
 
 
 def prepare(
-    backend: Backend, covariances: list[Array], damping: float, form: Form
+    backend: Backend, covariances: list[Array], damping: float, inversion: Inversion
 ) -> tuple[tuple[Factor, Factor], Array]:
     """The factors A and G ready to solve with, and a number that is not finite where that failed."""
     xp = backend.xp
-    if form == "eigen":
+    if inversion == "eigen":
         parts = [backend.eigh(covariance) for covariance in covariances]
         kept = [xp.maximum(values, xp.zeros_like(values)) for values, _ in parts]
         a, g = (Factor(c, v, k) for c, (_, v), k in zip(covariances, parts, kept, strict=True))
         return (a, g), xp.sum(a.values) + xp.sum(g.values)
-    first, second = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
-    dampings = split_damping(backend, (first, second), damping)
+    mean_a, mean_g = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
+    dampings = split_damping(backend, (mean_a, mean_g), damping)
     lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
-    matrices = lowers if form == "cholesky" else [_inverse(backend, lower) for lower in lowers]
+    matrices = lowers if inversion == "cholesky" else [_inverse(backend, lower) for lower in lowers]
     a, g = (Factor(c, matrix, c[0, :] * 0) for c, matrix in zip(covariances, matrices, strict=True))
     return (a, g), health_of(*lowers)
 
@@ -122,14 +115,15 @@ def solve(
     pair: tuple[Factor, Factor],
     gradient: tuple[Array | None, Array],
     damping: float,
-    form: Form,
+    inversion: Inversion,
 ) -> Array:
     """Δ with (A ⊗ G damped) Δ = g, (fan_out, fan_in [+1])."""
-    (a, g), (left, right) = pair, gradient
-    if form == "eigen":
+    a, g = pair
+    left, right = gradient
+    if inversion == "eigen":
         rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
         return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
-    if form == "inverse":
+    if inversion == "inverse":
         return g.matrix @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
     if left is None:
         return solve_cholesky(backend, a.matrix, solve_cholesky(backend, g.matrix, right).T).T
@@ -143,14 +137,14 @@ def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sha
     G = DᵀD, Woodbury's gives Γ (G + β)⁻¹ = (Γ − Γ Dᵀ (DDᵀ + β)⁻¹ D) / β. So neither factor is formed, and the weight
     product is replaced, not added to.
 
-    Returns:
-        Δ (fan_out, fan_in [+1]), and a number that is not finite where a matrix could not be factored.
+    The other result is a number that is not finite where a matrix could not be factored.
     """
     xp = backend.xp
-    x, d = input_points(backend, layer, sharing), gradient_points(backend, layer, sharing)
+    x = input_points(backend, layer, sharing)
+    d = gradient_points(backend, layer, sharing)
     count = x.shape[0]
-    mean_a, mean_g = xp.sum(x * x) / (count * x.shape[1]), xp.sum(d * d) / d.shape[1]
-    alpha, beta = split_damping(backend, (mean_a, mean_g), damping)
+    means = xp.sum(x * x) / (count * x.shape[1]), xp.sum(d * d) / d.shape[1]
+    alpha, beta = split_damping(backend, means, damping)
     few_x = sharing == "expand" and count < x.shape[1]
     few_d = d.shape[0] < d.shape[1]
     gamma = xp.reshape(layer.gradient_rows, (-1, d.shape[1]))
@@ -162,12 +156,11 @@ def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sha
     if few_x:
         lower = backend.cholesky(x @ x.T / count, alpha)
         direction = gamma.T @ solve_cholesky(backend, lower, x)
-        lowers.append(lower)
     else:
         gradient = as_matrix(backend, layer.product(xp.reshape(gamma, layer.gradient_rows.shape)))
         lower = backend.cholesky(x.T @ x / count, alpha)
         direction = solve_cholesky(backend, lower, gradient.T).T
-        lowers.append(lower)
+    lowers.append(lower)
     if not few_d:
         lower = backend.cholesky(d.T @ d, beta)
         direction = solve_cholesky(backend, lower, direction)

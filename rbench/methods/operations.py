@@ -1,4 +1,4 @@
-"""Operation counts of a step: over SGD's, the floor of the ratio of their times if all products were equally quick.
+"""Operation counts per step: over SGD's, the floor of the ratio of their times if all products were equally quick.
 
 The counts are multiply-add pairs of matrix products, factorisations and triangular solves: r² n / 2 for a symmetric
 product of r vectors of size n, n³/6 for a Cholesky factorisation, n² k / 2 for a triangular solve with k right-hand
@@ -18,7 +18,7 @@ EIGEN = 4.5
 
 @dataclass(frozen=True)
 class LayerWork:
-    """A layer at its place in a network.
+    """A layer where it stands in a network.
 
     Attributes:
         layer: the layer.
@@ -40,6 +40,11 @@ class LayerWork:
         """The pairs of one row through the layer: none where it acts entry by entry."""
         return 0 if self.layer.entrywise else self.weights
 
+    @property
+    def pulled(self) -> int:
+        """The pairs of pulling one row back through the layer: none for a first layer."""
+        return self.product if self.pulls else 0
+
 
 def layer_works(net: Module, space: Space) -> list[LayerWork]:
     """The layers of a network for inputs of these shapes, in order of their blocks."""
@@ -53,18 +58,15 @@ def _works(module: Module, space: Space, pulls: bool) -> Iterator[LayerWork]:
             pulls = pulls or bool(part.layers)
             space = part.out_space(space)
     elif isinstance(module, Parallel):
-        start = 0
-        for part in module.modules:
-            stop = start + len(part.in_space)
-            yield from _works(part, space[start:stop], pulls)
-            start = stop
+        for part, shapes in module.with_inputs(space):
+            yield from _works(part, shapes, pulls)
     elif isinstance(module, Layer):
         yield LayerWork(module, module.positions(space), pulls)
 
 
-def pass_operations(works: list[LayerWork], batch: int, rows: float) -> float:
+def pass_operations(works: list[LayerWork], batch: int, rows: int) -> float:
     """Forward, B Σ P o i, and a pullback of some rows per datum, rows · B Σ P o i without the first layer."""
-    return batch * sum(work.product * (1 + rows * work.pulls) for work in works)
+    return batch * sum(work.product + rows * work.pulled for work in works)
 
 
 def gradient_operations(works: list[LayerWork], batch: int) -> float:

@@ -8,16 +8,18 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from rbench.backend import Array, Backend
+from rbench.checks import outputs
 from rbench.errors import SpecError
-from rbench.methods.base import Batch, Problem, Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step
 from rbench.methods.descent import Descent, clip_step
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses, pull_gradient, pull_metric
+from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses
+from rbench.metrics.pullback import Batch, Problem, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params, Weights
-from rbench.modules.space import Space
+from rbench.modules.space import Space, space_of
 from rbench.random import generator
-from rbench.solvers import Direction, Form, Kept, LayerSize, Update, choose_form, gathered
+from rbench.solvers import Direction, Factored, Form, LayerSize, Update, choose_form, gathered
 
 
 class Preconditioned(Descent):
@@ -25,7 +27,7 @@ class Preconditioned(Descent):
 
     Attributes:
         output_metric: name of an output metric, as `rbench list output_metrics` shows them; or a matrix.
-        rank: samples per datum, for a metric that draws them.
+        rank: samples per datum, for a metric that draws them: its rows.
         mass: M; a float, or one entry per layer as `rbench.riemannian_gradient` takes them.
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
@@ -98,22 +100,19 @@ class Preconditioned(Descent):
             )
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        backend = problem.backend
-        _, pairs = pull_gradient(backend, problem.net, params, problem.loss, datum.x, datum.y)
-        width = backend.itemsize
+        plan = self._plan(problem, space_of(datum.x), batch_size)
         data = self.metric_data(batch_size)
-        worst, what, rows = 0.0, "", 0.0
-        sizes = self.sizes(problem, _outputs(problem, datum.x), [pair.source.shape[1] for pair in pairs], batch_size)
-        masses = layer_masses(backend, problem.net.layers, self.mass)
-        for index, (pair, size, mass) in enumerate(zip(pairs, sizes, masses, strict=True)):
-            form = self._form(backend, size, mass)
-            each = data * size.rows / size.samples + batch_size  # rows per position, the gradient's included
-            rows += width * each * pair.source.shape[1] * size.fan_out
-            rows += width * form.kept_numbers(size) * (self.refresh > 1)
-            if form.numbers(size) * width > worst:
-                worst = form.numbers(size) * width
-                what = f"solver {form.name!r} at layer {index} with n = {size.n:,} numbers and {size.rows:,} rows"
-        return worst + rows, what
+        rows = 0.0
+        for form, size in plan:
+            per_position = data * size.rank + batch_size  # the gradient's rows included
+            rows += per_position * size.points // data * size.fan_out
+            if self.refresh > 1:
+                rows += form.cost(size).kept
+        numbers = [form.cost(size).numbers for form, size in plan]
+        worst = numbers.index(max(numbers))
+        form, size = plan[worst]
+        words = f"solver {form.name!r} at layer {worst} with n = {size.n:,} numbers and {size.rows:,} rows"
+        return problem.backend.itemsize * (numbers[worst] + rows), words
 
     def metric_data(self, batch_size: int) -> int:
         """m, the number of data whose metric is taken."""
@@ -123,47 +122,49 @@ class Preconditioned(Descent):
         """The sizes of every layer's metric, given the network's outputs and every layer's positions."""
         data = self.metric_data(batch_size)
         rank = self.metric.rank(problem.loss, d)
-        mean = self.batch == "mean"
-        rescaled = self.metric.rescales and not mean
+        layers = list(zip(problem.net.layers, positions, strict=True))
+        if self.batch == "mean":
+            rank = min(rank * data, d)
+            return [
+                LayerSize(1, data * count, rank, layer.fan_in, layer.fan_out, layer.bias) for layer, count in layers
+            ]
         return [
-            LayerSize(
-                1 if mean else data,
-                data * count if mean else count,
-                min(rank * data, d) if mean else rank,
-                layer.fan_in,
-                layer.fan_out,
-                layer.bias,
-                rescaled,
-            )
-            for layer, count in zip(problem.net.layers, positions, strict=True)
+            LayerSize(data, count, rank, layer.fan_in, layer.fan_out, layer.bias, self.metric.rescales)
+            for layer, count in layers
         ]
 
     def _form(self, backend: Backend, size: LayerSize, mass: Mass) -> Form:
         return choose_form(self.solver_name, backend, size, mass, self.workspace_mb * 2**20)
 
+    def _plan(self, problem: Problem, space: Space, batch_size: int) -> list[tuple[Form, LayerSize]]:
+        """Every layer's form and sizes, for inputs of these shapes."""
+        positions = [work.positions for work in layer_works(problem.net, space)]
+        sizes = self.sizes(problem, outputs(problem.net, space), positions, batch_size)
+        masses = layer_masses(problem.backend, problem.net.layers, self.mass)
+        return [(self._form(problem.backend, *pair), pair[0]) for pair in zip(sizes, masses, strict=True)]
+
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
-        """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve for each layer.
+        """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve per layer.
 
         V's rows are pulled back with the gradient's: rank rows per datum, none where they are rescaled rows of the
         gradient, and d with `batch=mean`. With `metric_batch` or `refresh` only the metric's data have them, at every
         `refresh`-th step, when the metric is factored; every step then has weight products and solves with that.
         """
         works = layer_works(problem.net, space)
-        ((d,),) = problem.net.out_space(space)  # type: ignore[misc]
-        sizes = self.sizes(problem, int(d or 0), [work.positions for work in works], batch)
-        masses = layer_masses(problem.backend, problem.net.layers, self.mass)
-        each = [(self._form(problem.backend, *one), one[0]) for one in zip(sizes, masses, strict=True)]
+        plan = self._plan(problem, space, batch)
+        costs = [form.cost(size) for form, size in plan]
         data = self.metric_data(batch)
-        rank = self.metric.rank(problem.loss, int(d or 0))
-        rows = sizes[0].rank * (not sizes[0].rescaled)
-        metric = 1.0 * data * sum(work.product * work.pulls for work in works) * rows
-        if self.batch == "mean" and rank * data > int(d or 0):
-            metric += rank * data * int(d or 0) ** 2 / 2 + EIGEN * int(d or 0) ** 3
+        d = outputs(problem.net, space)
+        drawn = self.metric.rank(problem.loss, d) * data
+        _, first = plan[0]
+        rows = 0 if first.rescaled else first.rank
+        metric = 1.0 * data * sum(work.pulled for work in works) * rows
+        if self.batch == "mean" and drawn > d:
+            metric += drawn * d**2 / 2 + EIGEN * d**3
         if self.refresh == 1 and data == batch:
-            return pass_operations(works, batch, 1) + metric + sum(form.operations(size) for form, size in each)
-        metric += sum(form.factoring(size) for form, size in each)
-        applying = sum(form.applying(size) for form, size in each)
-        return gradient_operations(works, batch) + metric / self.refresh + applying
+            return pass_operations(works, batch, 1) + metric + sum(cost.operations for cost in costs)
+        metric += sum(cost.factoring for cost in costs)
+        return gradient_operations(works, batch) + metric / self.refresh + sum(cost.applying for cost in costs)
 
     def init(self, problem: Problem, params: Params) -> State:
         return super().init(problem, params), ()
@@ -171,19 +172,20 @@ class Preconditioned(Descent):
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
         velocity, kept = self.init(problem, params)
         if self.refresh > 1:
-            backend, size = problem.backend, batch.y.shape[0]
+            backend = problem.backend
             if self.samples:
-                draws = problem.loss.noise(generator(0, "samples"), size, self.samples, _outputs(problem, batch.x))
+                d = outputs(problem.net, space_of(batch.x))
+                draws = problem.loss.noise(generator(0, "samples"), batch.y.shape[0], self.samples, d)
                 batch = batch._replace(noise=backend.asarray(draws))
-            kept = backend.compile(lambda params, batch: self._solve(problem, params, batch, (), renew=True)[2])(
-                params, batch
-            )
+            factor = backend.compile(lambda params, batch: self._solve(problem, params, batch, (), renew=True)[2])
+            kept = factor(params, batch)
         return velocity, kept
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        (velocity, kept), lr = state, scalars["lr"]
+        velocity, kept = state
+        lr = scalars["lr"]
         loss, update, kept = self._solve(problem, params, batch, kept, renew=bool(phase))
         direction = update.blocks
         if self.kl_clip is not None:
@@ -192,63 +194,57 @@ class Preconditioned(Descent):
         return Step(params, (velocity, kept), loss, update.health)
 
     def _solve(
-        self, problem: Problem, params: Params, batch: Batch, kept: tuple[Kept, ...], *, renew: bool
-    ) -> tuple[Array, Update, tuple[Kept, ...]]:
+        self, problem: Problem, params: Params, batch: Batch, kept: tuple[Factored, ...], *, renew: bool
+    ) -> tuple[Array, Update, tuple[Factored, ...]]:
         """Mean loss, directions, and the kept metrics, which may be those of fewer or earlier data."""
-        backend = problem.backend
-        net = problem.net
         count = batch.y.shape[0]
-        common = (backend, net, params, problem.loss)
-        masses = layer_masses(backend, net.layers, self.mass)
-        of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
-        pulled: list[tuple[Array, list[LayerPullback]]] = []
-        if of_metric is not None:
-            pulled.append(pull_metric(*common, self.metric, self.batch, *of_metric, count))
-        if rest is not None:
-            pulled.append(pull_gradient(*common, rest.x, rest.y, count))
-        loss, layers = pulled[0]
-        if of_metric is not None and rest is not None:
-            shares = of_metric.y.shape[0] / count, rest.y.shape[0] / count
-            loss = shares[0] * loss + shares[1] * pulled[1][0]
+        loss, pulled = self._pull(problem, params, batch, renew=renew)
+        layers = pulled[0]
         if renew:
             sizes = [LayerSize.of(layer) for layer in layers]
         else:
             positions = [layer.source.shape[1] for layer in layers]
-            sizes = self.sizes(problem, _outputs(problem, batch.x), positions, count)
-        own = rest is None and self.refresh == 1
-        directions, metrics = [], []
-        for index, (layer, size, mass) in enumerate(zip(layers, sizes, masses, strict=True)):
-            gradient = None if own else reduce(_add, [part[index].gradient() for _, part in pulled])
-            direction, metric = self._solve_layer(backend, layer, size, mass, gradient, None if renew else kept[index])
-            directions.append(direction)
-            if metric is not None:
-                metrics.append(metric)
-        return loss, gathered(backend, net.layers, directions), tuple(metrics)
+            sizes = self.sizes(problem, outputs(problem.net, space_of(batch.x)), positions, count)
+        masses = layer_masses(problem.backend, problem.net.layers, self.mass)
+        solved = []
+        for index, (size, mass) in enumerate(zip(sizes, masses, strict=True)):
+            form = self._form(problem.backend, size, mass)
+            parts = [part[index] for part in pulled]
+            solved.append(self._solve_layer(form, parts, mass, None if renew else kept[index]))
+        metrics = tuple(metric for _, metric in solved if metric is not None)
+        return loss, gathered(problem.backend, problem.net.layers, [direction for direction, _ in solved]), metrics
+
+    def _pull(
+        self, problem: Problem, params: Params, batch: Batch, *, renew: bool
+    ) -> tuple[Array, list[list[LayerPullback]]]:
+        """Mean loss, and pullbacks to every layer: of the metric's data, where it is due; and of all other data."""
+        count = batch.y.shape[0]
+        of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
+        parts: list[tuple[Array, list[LayerPullback]]] = []
+        if of_metric is not None:
+            parts.append(pull_metric(problem, params, of_metric, self.metric, self.batch, count))
+        if rest is not None:
+            parts.append(pull_gradient(problem, params, rest, count))
+        loss = parts[0][0]
+        if of_metric is not None and rest is not None:
+            loss = of_metric.y.shape[0] / count * loss + rest.y.shape[0] / count * parts[1][0]
+        return loss, [layers for _, layers in parts]
 
     def _solve_layer(
-        self,
-        backend: Backend,
-        layer: LayerPullback,
-        size: LayerSize,
-        mass: Mass,
-        gradient: Weights | None,
-        kept: Kept | None,
-    ) -> tuple[Direction, Kept | None]:
+        self, form: Form, parts: list[LayerPullback], mass: Mass, kept: Factored | None
+    ) -> tuple[Direction, Factored | None]:
         """The direction of a layer, and its metric if that is kept; no other array of the layer outlives the call."""
-        form = self._form(backend, size, mass)
-        if kept is None or gradient is None:
-            factored = form.factor(backend, layer, mass, gradient)
-        else:
-            source = layer.source.one_sample(backend) if self.batch == "mean" else layer.source
-            factored = form.restore(backend, kept, source, mass, gradient)
-        return factored.solve(), factored.keep() if self.refresh > 1 else None
-
-
-def _outputs(problem: Problem, x: Array | tuple[Array, ...]) -> int:
-    """d, the network's outputs for inputs (batch, *shape)."""
-    wires = x if isinstance(x, tuple) else (x,)
-    ((d,),) = problem.net.out_space(tuple(tuple(wire.shape[1:]) for wire in wires))  # type: ignore[misc]
-    return int(d or 0)
+        layer = parts[0]
+        backend = layer.backend
+        if len(parts) == 1 and self.refresh == 1:
+            return form.direction(backend, layer, mass), None
+        gradient = reduce(_add, [part.gradient() for part in parts])
+        source = layer.source
+        if kept is None:
+            kept = form.factor(backend, layer, mass)
+        elif self.batch == "mean":
+            source = source.one_example(backend)
+        return form.solve(backend, kept, source, mass, gradient), kept if self.refresh > 1 else None
 
 
 def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
@@ -256,13 +252,14 @@ def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
     if size in (0, batch.y.shape[0]):
         return (batch, None) if size else (None, batch)
 
-    def part(array: Any, place: slice) -> Any:
+    def part(array: Any, data: slice) -> Any:
         if isinstance(array, tuple):
-            return tuple(part(wire, place) for wire in array)
-        return None if array is None else array[(place, *[slice(None)] * (array.ndim - 1))]
+            return tuple(part(wire, data) for wire in array)
+        return None if array is None else array[(data, *[slice(None)] * (array.ndim - 1))]
 
-    first, rest = slice(0, size), slice(size, None)
-    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest), None)
+    first = slice(0, size)
+    rest = slice(size, None)
+    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest))
 
 
 def _add(one: Weights, other: Weights) -> Weights:

@@ -1,4 +1,4 @@
-"""The paper's method: Riemannian gradient descent through the Woodbury identity."""
+"""The paper's method, Riemannian gradient descent through the Woodbury identity; and the same by naive inversion."""
 
 from typing import ClassVar, Literal
 
@@ -19,3 +19,14 @@ class Riemannian(Preconditioned):
     @property
     def solver_name(self) -> str:
         return self.solver
+
+
+class Naive(Preconditioned):
+    """Riemannian gradient descent with G⁻¹ formed for each layer: O(n³) time and O(n²) memory, the baseline to beat."""
+
+    name: ClassVar[str] = "naive"
+    summary: ClassVar[str] = "the same direction by explicit inversion of each layer's metric, O(n³)"
+
+    @property
+    def solver_name(self) -> str:
+        return "inverse"

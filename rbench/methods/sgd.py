@@ -3,10 +3,11 @@
 from collections.abc import Hashable, Mapping
 from typing import ClassVar
 
-from rbench.methods.base import Batch, Problem, Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step
 from rbench.methods.descent import Descent
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
+from rbench.metrics import Batch, Problem
 from rbench.modules import Params
 from rbench.modules.space import Space
 

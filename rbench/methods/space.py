@@ -13,10 +13,6 @@ DIGITS = 3
 class LogUniform:
     """A number whose logarithm is uniform between two bounds.
 
-    Attributes:
-        low: the smallest, above 0.
-        high: the largest.
-
     Raises:
         SpecError: the bounds are not 0 < low < high, or not finite.
     """
@@ -38,10 +34,7 @@ class LogUniform:
 
 @dataclass(frozen=True, init=False)
 class Choice:
-    """One of some values, each as likely as the others.
-
-    Attributes:
-        values: as a SPEC can hold them: numbers, words, booleans or None.
+    """One of some values that a SPEC can hold, numbers, words, booleans or None, each as likely as the others.
 
     Raises:
         SpecError: fewer than two values.

@@ -12,25 +12,20 @@ from rbench.metrics.output import (
     TrueVsRest,
     get_output_metric,
 )
-from rbench.metrics.pullback import (
-    TREATMENTS,
-    Treatment,
-    gradient_blocks,
-    pull_gradient,
-    pull_metric,
-)
+from rbench.metrics.pullback import TREATMENTS, Batch, Problem, Treatment, pull_gradient, pull_metric
 
 __all__ = [
     "TREATMENTS",
+    "Batch",
     "DiagonalMass",
     "KroneckerMass",
     "Mass",
     "OutputFactor",
     "OutputMetric",
+    "Problem",
     "Treatment",
     "divided",
     "get_output_metric",
-    "gradient_blocks",
     "layer_masses",
     "pull_gradient",
     "pull_metric",

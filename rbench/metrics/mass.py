@@ -27,10 +27,7 @@ the order weight then bias, or a mapping with `weight` and `bias`."""
 class KroneckerMass:
     """m_ij = row_i · column_j, and row_i · bias_column for the bias.
 
-    Attributes:
-        row: (fan_out,), or a number for all outputs.
-        column: (fan_in,), or a number for all inputs.
-        bias_column: the column's entry for the bias.
+    The row is (fan_out,), or a number for all outputs; the column (fan_in,), or a number for all inputs.
     """
 
     row: Array | float
@@ -49,21 +46,10 @@ class KroneckerMass:
         """Divisors of cotangents at the outputs, and of their products with the inputs and with the bias's 1."""
         return self.row, self.column, self.bias_column
 
-    def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
-        """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
-        ones = backend.xp.ones((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
-        row = ones[:, 0] * self.row
-        return ones * self.column * row[:, None], row * self.bias_column
-
 
 @dataclass(frozen=True)
 class DiagonalMass:
-    """Any positive m_ij.
-
-    Attributes:
-        weight: (fan_out, fan_in).
-        bias: (fan_out,); ones for a layer without bias.
-    """
+    """Any positive m_ij, (fan_out, fan_in) and (fan_out,) for the bias: ones for a layer without bias."""
 
     weight: Array
     bias: Array
@@ -77,10 +63,6 @@ class DiagonalMass:
         """Divisors of cotangents at the outputs, and of their products with the inputs and with the bias's 1."""
         return 1.0, self.weight, self.bias
 
-    def block(self, backend: Backend, fan_out: int, fan_in: int) -> tuple[Array, Array]:
-        """All entries: (fan_out, fan_in) for the weight and (fan_out,) for the bias."""
-        return self.weight, self.bias
-
 
 Mass: TypeAlias = KroneckerMass | DiagonalMass
 
@@ -91,12 +73,7 @@ def divided(array: Array, mass: Array | float) -> Array:
 
 
 def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> list[Mass]:
-    """The mass of every layer.
-
-    Args:
-        backend: where arrays are put.
-        layers: the network's layers.
-        mass: a float for all layers, or a list or tuple with one entry per layer (see `MassLike`).
+    """The mass of every layer, given as a float for all, or a list or tuple with one entry per layer (see `MassLike`).
 
     Raises:
         MassError: a wrong number of entries, a shape that does not fit, or an entry that is not positive and finite
@@ -116,7 +93,8 @@ def layer_masses(backend: Backend, layers: Sequence[Layer], mass: MassLike) -> l
 
 def _layer_mass(backend: Backend, layer: Layer, entry: MassLike, index: int) -> Mass:
     name = f"mass of layer {index}"
-    out, width = layer.fan_out, layer.fan_in + layer.bias
+    out = layer.fan_out
+    width = layer.width
     if isinstance(entry, Mapping):
         return _mapping(backend, layer, entry, name)
     if isinstance(entry, tuple) and len(entry) == 2:

@@ -11,6 +11,7 @@ from rbench.arrays import read
 from rbench.backend import Array, Backend
 from rbench.errors import DtypeError, MetricError
 from rbench.losses import Loss
+from rbench.losses.base import for_every_datum
 from rbench.losses.dense import Numbers
 from rbench.names import shown
 from rbench.plugins import plugins
@@ -21,11 +22,11 @@ MOST_SAMPLES = 2**31 - 1
 
 @dataclass(frozen=True)
 class OutputFactor:
-    """The metric factor at the outputs of a batch: rows of its own, or the loss cotangents rescaled.
+    """The metric factor at the outputs of a batch: rows of its own, or the loss cotangents rescaled; the other is None.
 
     Attributes:
-        rows: (batch, rank, d), or None.
-        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b, which needs no pullback beyond the gradient's; or None.
+        rows: (batch, rank, d).
+        scale: (batch,), where row b is scale[b] · ∂ℓ/∂z_b, which needs no pullback beyond the gradient's.
     """
 
     rows: Array | None = None
@@ -65,11 +66,8 @@ class OutputMetric(ABC):
     def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
         """RᵀR (d, d) of one datum in plain NumPy, float64, from `loss.dense`; it shares no code with `factor`.
 
-        Args:
-            loss: the loss.
-            z: the datum's outputs (d,).
-            y: its target.
-            drawn: targets (samples, …) from `loss.dense.draw` where the metric draws samples, else None.
+        The datum has outputs z (d,) and target y; `drawn` are targets (samples, …) from `loss.dense.draw` where the
+        metric draws samples, else None.
         """
 
     def with_samples(self, samples: int) -> "OutputMetric":
@@ -88,8 +86,7 @@ class Identity(OutputMetric):
         return d
 
     def factor(self, backend: Backend, loss: Loss, z: Array, y: Array, noise: Array | None) -> OutputFactor:
-        eye = backend.eye(z.shape[1])
-        return OutputFactor(backend.xp.broadcast_to(eye[None, :, :], (z.shape[0], *eye.shape)))
+        return OutputFactor(for_every_datum(backend, backend.eye(z.shape[1]), z))
 
     def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
         return np.eye(len(z))
@@ -241,8 +238,7 @@ class Fixed(OutputMetric):
         factor = np.asarray(self.factor_rows)
         if np.abs(factor).max() > np.finfo(backend.dtype).max:
             raise MetricError(f"output metric: the matrix has entries that {backend.dtype} cannot hold; scale it")
-        rows = backend.asarray(factor)
-        return OutputFactor(backend.xp.broadcast_to(rows[None, :, :], (z.shape[0], *rows.shape)))
+        return OutputFactor(for_every_datum(backend, backend.asarray(factor), z))
 
     def dense(self, loss: Loss, z: Numbers, y: Any, drawn: Any) -> Numbers:
         rows = np.asarray(self.factor_rows)
@@ -250,11 +246,9 @@ class Fixed(OutputMetric):
 
 
 def get_output_metric(metric: str | Any, samples: int = 1) -> OutputMetric:
-    """The output metric called by a name, or given as a positive definite (d, d) matrix.
+    """The output metric of a registered name, or given as a positive definite (d, d) matrix.
 
-    Args:
-        metric: a registered name, or a matrix.
-        samples: samples per datum, for a metric that draws them.
+    `samples` are those per datum, for a metric that draws them.
 
     Raises:
         MetricError: no metric has that name, or the matrix is not positive definite.

@@ -5,13 +5,14 @@ R̄ J̄_l, J̄_l the batch-mean Jacobian and R̄ a factor of the batch-mean outp
 3.4 of the paper). These are different metrics; they agree for a single datum.
 """
 
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.losses import Loss
 from rbench.metrics.output import OutputFactor, OutputMetric
 from rbench.modules import Module, Params
-from rbench.modules.module import Layer, Wires
+from rbench.modules.module import Wires
 from rbench.modules.pullback import LayerPullback
 
 Treatment: TypeAlias = Literal["stack", "mean"]
@@ -20,82 +21,89 @@ Treatment: TypeAlias = Literal["stack", "mean"]
 TREATMENTS: tuple[Treatment, ...] = ("stack", "mean")
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What stays the same while a network is trained: the arrays' backend, the network and its loss."""
+
+    backend: Backend
+    net: Module
+    loss: Loss
+
+    def gradient(self, params: Params, batch: "Batch") -> tuple[Array, Params]:
+        """Mean loss of a batch, and its gradient in the structure of the parameters."""
+        loss, pulled = pull_gradient(self, params, batch)
+        pairs = zip(self.net.layers, pulled, strict=True)
+        return loss, tuple(layer.block(*pair.gradient(), self.backend) for layer, pair in pairs)
+
+
+class Batch(NamedTuple):
+    """The data of a step.
+
+    Attributes:
+        x: inputs (batch, *shape), or a tuple of one array per wire.
+        y: targets.
+        noise: the loss's noise for the samples that a metric draws, or None.
+    """
+
+    x: Array | Wires
+    y: Array
+    noise: Array | None = None
+
+
 def pull_metric(
-    backend: Backend,
-    net: Module,
-    params: Params,
-    loss: Loss,
-    metric: OutputMetric,
-    treatment: Treatment,
-    x: Array | Wires,
-    y: Array,
-    noise: Array | None = None,
-    total: int | None = None,
+    problem: Problem, params: Params, batch: Batch, metric: OutputMetric, treatment: Treatment, total: int | None = None
 ) -> tuple[Array, list[LayerPullback]]:
     """One forward pass, and one pullback of the loss cotangent together with the metric factor's rows.
 
-    Args:
-        backend: the arrays' backend.
-        net: the network, with one output wire of shape (d,).
-        params: one block per layer.
-        loss: the loss.
-        metric: the output metric.
-        treatment: `stack` or `mean`.
-        x: inputs (batch, *shape), or a tuple of them.
-        y: targets.
-        noise: the loss's noise, where the metric draws samples.
-        total: size of the batch that x is part of: the gradient is that of the mean over all of it, the metric that of
-            x alone.
+    For a part of a batch of `total` data, the gradient is that of the mean over all, the metric that of the part alone.
 
     Returns:
         The mean loss over the data, and for each layer its gradient and metric rows.
     """
+    backend = problem.backend
     xp = backend.xp
-    (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
-    batch = z.shape[0]
-    values, cotangents = loss.values_and_cotangents(backend, z, y)
-    factor = metric.factor(backend, loss, z, y, noise)
+    z, tape = _forward(problem, params, batch)
+    size = z.shape[0]
+    values, cotangents = problem.loss.values_and_cotangents(backend, z, batch.y)
+    factor = metric.factor(backend, problem.loss, z, batch.y, batch.noise)
+    total = total or size
     scale = None
-    total = total or batch
     gradient_row = cotangents[:, None, :] / total
     if treatment == "mean":
-        mean_rows = _mean_factor(backend, factor, cotangents) / batch
-        rows = xp.concat([gradient_row, xp.broadcast_to(mean_rows[None, :, :], (batch, *mean_rows.shape))], axis=1)
+        mean_rows = _mean_factor(backend, factor, cotangents) / size
+        rows = xp.concat([gradient_row, xp.broadcast_to(mean_rows[None, :, :], (size, *mean_rows.shape))], axis=1)
     elif factor.rows is not None:
-        rows = xp.concat([gradient_row, factor.rows / batch**0.5], axis=1)
+        rows = xp.concat([gradient_row, factor.rows / size**0.5], axis=1)
     else:
-        rows, scale = gradient_row, factor.scale * (total / batch**0.5)
-    _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
+        rows = gradient_row
+        scale = factor.scale * (total / size**0.5)
+    _, layers = problem.net.pullback(backend, params, tape, (rows,), need_input=False)
     if treatment == "mean":
-        layers = [layer.one_sample() for layer in layers]
+        layers = [layer.one_example() for layer in layers]
     elif scale is not None:
-        layers = [LayerPullback(backend, each.source, each.cotangents, each.bias, scale) for each in layers]
+        layers = [LayerPullback(backend, layer.source, layer.cotangents, layer.bias, scale) for layer in layers]
     return xp.mean(values), layers
 
 
 def pull_gradient(
-    backend: Backend,
-    net: Module,
-    params: Params,
-    loss: Loss,
-    x: Array | Wires,
-    y: Array,
-    total: int | None = None,
+    problem: Problem, params: Params, batch: Batch, total: int | None = None
 ) -> tuple[Array, list[LayerPullback]]:
     """Mean loss, and for each layer the inputs and the cotangents (batch, 1, positions, fan_out) of the mean loss.
 
-    Where x is part of a batch of `total` data, the cotangents are those of the mean over all.
+    For a part of a batch of `total` data, the cotangents are those of the mean over all.
     """
-    (z,), tape = net.forward(backend, params, x if isinstance(x, tuple) else (x,))
-    values, cotangents = loss.values_and_cotangents(backend, z, y)
+    z, tape = _forward(problem, params, batch)
+    values, cotangents = problem.loss.values_and_cotangents(problem.backend, z, batch.y)
     rows = cotangents[:, None, :] / (total or z.shape[0])
-    _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
-    return backend.xp.mean(values), layers
+    _, layers = problem.net.pullback(problem.backend, params, tape, (rows,), need_input=False)
+    return problem.backend.xp.mean(values), layers
 
 
-def gradient_blocks(backend: Backend, layers: tuple[Layer, ...], pulled: list[LayerPullback]) -> Params:
-    """The gradient in the structure of the parameters, from what `pull_gradient` returned."""
-    return tuple(layer.block(*pair.gradient(), backend) for layer, pair in zip(layers, pulled, strict=True))
+def _forward(problem: Problem, params: Params, batch: Batch) -> tuple[Array, Any]:
+    """The network's outputs (batch, d), and the tape."""
+    wires = batch.x if isinstance(batch.x, tuple) else (batch.x,)
+    (z,), tape = problem.net.forward(problem.backend, params, wires)
+    return z, tape
 
 
 def _mean_factor(backend: Backend, factor: OutputFactor, cotangents: Array) -> Array:

@@ -8,11 +8,11 @@ from rbench.errors import ShapeError
 from rbench.modules.inputs import Patches
 from rbench.modules.module import Layer, Params, Wires
 from rbench.modules.pullback import LayerPullback
-from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
+from rbench.modules.space import Space, describe, fitted, settle_sizes
 from rbench.sliding_window import Window
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conv2d(Layer):
     """Cross-correlation of images (channels, height, width) with a square kernel, plus a bias for each channel.
 
@@ -40,16 +40,6 @@ class Conv2d(Layer):
         settle_sizes(self, "in_channels", "out_channels", "kernel", "stride")
         settle_sizes(self, "padding", least=0)
 
-    def __repr__(self) -> str:
-        words = [str(size) for size in (self.in_channels, self.out_channels, self.kernel)]
-        if self.stride != 1:
-            words.append(f"stride={self.stride}")
-        if self.padding != 0:
-            words.append(f"padding={self.padding}")
-        if not self.bias:
-            words.append("bias=False")
-        return f"Conv2d({', '.join(words)})"
-
     @property
     def window(self) -> Window:
         """How the kernel moves."""
@@ -68,10 +58,7 @@ class Conv2d(Layer):
         return ((self.in_channels, None, None),)
 
     def out_space(self, space: Space) -> Space:
-        shape = unify(one_shape(self, space), (self.in_channels, None, None))
-        if shape is False:
-            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but is given {describe(space)}")
-        _, *sizes = shape  # type: ignore[misc]
+        _, *sizes = fitted(self, space, (self.in_channels, None, None))
         grid = [None if size is None else self.window.positions(size) for size in sizes]
         if any(size is not None and size < 1 for size in grid):
             raise ShapeError(
@@ -84,7 +71,8 @@ class Conv2d(Layer):
         return int(rows or 0) * int(columns or 0)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
-        (x,), (block,) = wires, params
+        (x,) = wires
+        (block,) = params
         source = Patches(backend, x, self.window)
         y = source.convolve(block["weight"])
         return (y + block["bias"][:, None, None] if self.bias else y,), source
@@ -93,11 +81,11 @@ class Conv2d(Layer):
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         xp = backend.xp
-        (rows,), (block,) = cotangents, params
-        batch, count, channels, height, width = rows.shape
-        by_position = xp.permute_dims(xp.reshape(rows, (batch, count, channels, height * width)), (0, 1, 3, 2))
-        layer = LayerPullback(backend, tape, by_position, self.bias)
+        (rows,) = cotangents
+        (block,) = params
+        flat = xp.reshape(rows, (*rows.shape[:3], -1))
+        layer = LayerPullback(backend, tape, xp.permute_dims(flat, (0, 1, 3, 2)), self.bias)
         if not need_input:
             return None, [layer]
-        pulled = tape.pull(xp.reshape(rows, (batch * count, channels, height, width)), block["weight"])
-        return (xp.reshape(pulled, (batch, count, *pulled.shape[1:])),), [layer]
+        pulled = tape.pull(xp.reshape(rows, (-1, *rows.shape[2:])), block["weight"])
+        return (xp.reshape(pulled, (*rows.shape[:2], *pulled.shape[1:])),), [layer]

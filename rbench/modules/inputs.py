@@ -1,4 +1,4 @@
-"""The inputs that a layer's weights multiply: one vector per position of each sample."""
+"""The inputs that a layer's weights multiply: one vector per position of each example."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,68 +14,60 @@ class Inputs(ABC):
     """The inputs of a layer, as a matrix that need not be formed.
 
     Attributes:
-        shape: (samples, positions, fan_in).
+        data: the array that the inputs are read from, (examples, …).
     """
 
-    shape: tuple[int, int, int]
+    data: Array
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """(examples, positions, fan_in)."""
 
     @property
     @abstractmethod
     def matrix(self) -> Array:
-        """The inputs themselves, (samples, positions, fan_in)."""
-
-    @property
-    @abstractmethod
-    def data(self) -> Array:
-        """The array that the inputs are read from, samples first."""
+        """The inputs themselves, (examples, positions, fan_in)."""
 
     @abstractmethod
     def with_data(self, data: Array) -> "Inputs":
-        """Inputs read in the same way from the data of other samples."""
+        """Inputs read in the same way from the data of other examples."""
 
     @abstractmethod
     def apply(self, weight: Array) -> Array:
-        """inputs[s, t] · weightᵀ, (samples, positions, fan_out), for a weight (fan_out, fan_in)."""
+        """inputs[e, t] · weightᵀ, (examples, positions, fan_out), for a weight (fan_out, fan_in)."""
 
     @abstractmethod
     def product(self, cotangents: Array) -> Array:
-        """Σ_(s,t) cotangents[s, t] ⊗ inputs[s, t], (fan_out, fan_in), for cotangents (samples, positions, fan_out)."""
+        """Σ_(e,t) cotangents[e, t] ⊗ inputs[e, t], (fan_out, fan_in), for cotangents (examples, positions, fan_out)."""
 
-    def one_sample(self, backend: Backend) -> "Inputs":
-        """The same inputs, with all samples as positions of a single one."""
-        return _OneSample(backend, self)
+    def one_example(self, backend: Backend) -> "Inputs":
+        """The same inputs, with all examples as positions of a single one."""
+        return _OneExample(backend, self)
 
 
 @dataclass(frozen=True)
 class Vectors(Inputs):
-    """Inputs of a layer with one position: a vector per sample.
+    """Inputs of a layer with one position: `data` is a vector per example, (examples, fan_in)."""
 
-    Attributes:
-        vectors: (samples, fan_in).
-    """
-
-    vectors: Array
+    data: Array
 
     @property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
-        return (self.vectors.shape[0], 1, self.vectors.shape[1])
+    def shape(self) -> tuple[int, int, int]:
+        return (self.data.shape[0], 1, self.data.shape[1])
 
     @property
     def matrix(self) -> Array:
-        return self.vectors[:, None, :]
-
-    @property
-    def data(self) -> Array:
-        return self.vectors
+        return self.data[:, None, :]
 
     def with_data(self, data: Array) -> "Vectors":
         return Vectors(data)
 
     def apply(self, weight: Array) -> Array:
-        return (self.vectors @ weight.T)[:, None, :]
+        return (self.data @ weight.T)[:, None, :]
 
     def product(self, cotangents: Array) -> Array:
-        return cotangents[:, 0, :].T @ self.vectors
+        return cotangents[:, 0, :].T @ self.data
 
 
 @dataclass(frozen=True)
@@ -84,41 +76,33 @@ class Patches(Inputs):
 
     Attributes:
         backend: the images' backend.
-        images: (samples, channels, height, width).
+        data: the images (examples, channels, height, width).
         window: size, stride and padding of the windows.
     """
 
     backend: Backend
-    images: Array
+    data: Array
     window: Window
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return self.images.shape[2], self.images.shape[3]
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of positions."""
-        return self.window.positions(self.images.shape[2]), self.window.positions(self.images.shape[3])
+        rows, columns = (self.window.positions(size) for size in self.data.shape[2:])
+        return rows, columns
 
     @property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+    def shape(self) -> tuple[int, int, int]:
         rows, columns = self.grid
-        return (self.images.shape[0], rows * columns, self.images.shape[1] * self.window.kernel**2)
+        return (self.data.shape[0], rows * columns, self.data.shape[1] * self.window.kernel**2)
 
     @cached_property
     def columns(self) -> Array:
-        """The windows, (samples, fan_in, positions)."""
-        return self.backend.patches(self.images, self.window)
+        """The windows, (examples, fan_in, positions)."""
+        return self.backend.patches(self.data, self.window)
 
     @property
     def matrix(self) -> Array:
         return self.backend.xp.permute_dims(self.columns, (0, 2, 1))
-
-    @property
-    def data(self) -> Array:
-        return self.images
 
     def with_data(self, data: Array) -> "Patches":
         return Patches(self.backend, data, self.window)
@@ -130,50 +114,50 @@ class Patches(Inputs):
         return xp.permute_dims(xp.reshape(outputs, (*outputs.shape[:2], -1)), (0, 2, 1))
 
     def convolve(self, weight: Array) -> Array:
-        """The output images (samples, fan_out, rows, columns) for a weight (fan_out, channels, kernel, kernel)."""
+        """The output images (examples, fan_out, rows, columns) for a weight (fan_out, channels, kernel, kernel)."""
         if self.backend.convolutions is not None:
-            return self.backend.convolutions.apply(self.images, weight, self.window)
+            return self.backend.convolutions.apply(self.data, weight, self.window)
         xp = self.backend.xp
         flat = xp.reshape(weight, (weight.shape[0], -1)) @ self.columns
-        return xp.reshape(flat, (self.images.shape[0], weight.shape[0], *self.grid))
+        return xp.reshape(flat, (self.data.shape[0], weight.shape[0], *self.grid))
 
     def pull(self, cotangents: Array, weight: Array) -> Array:
         """Cotangents at the images, (n, channels, height, width), from cotangents (n, fan_out, rows, columns)."""
         if self.backend.convolutions is not None:
-            return self.backend.convolutions.pull_images(cotangents, weight, self.window, self.sizes)
+            return self.backend.convolutions.pull_images(cotangents, weight, self.window, self.data.shape[2:])
         xp = self.backend.xp
         flat = xp.reshape(cotangents, (*cotangents.shape[:2], -1))
         columns = xp.reshape(weight, (weight.shape[0], -1)).T @ flat
-        return self.backend.scatter(columns, self.window, self.sizes)
+        return self.backend.scatter(columns, self.window, self.data.shape[2:])
 
     def product(self, cotangents: Array) -> Array:
         xp = self.backend.xp
         by_channel = xp.permute_dims(cotangents, (0, 2, 1))
         if self.backend.convolutions is not None:
             images = xp.reshape(by_channel, (*by_channel.shape[:2], *self.grid))
-            weight = self.backend.convolutions.pull_weight(self.images, images, self.window)
+            weight = self.backend.convolutions.pull_weight(self.data, images, self.window)
             return xp.reshape(weight, (weight.shape[0], -1))
-        # One group of samples at a time: a weight for each of them may take far more memory than the cotangents.
-        samples, positions, fan_in = self.shape
-        group = max(1, samples * positions // (2 * fan_in))
+        # One group of examples at a time: a weight for each of them may take far more memory than the cotangents.
+        examples, positions, fan_in = self.shape
+        group = max(1, examples * positions // (2 * fan_in))
         matrix = self.matrix
 
         def group_sum(start: int) -> Array:
-            stop = min(start + group, samples)
+            stop = min(start + group, examples)
             return xp.sum(by_channel[start:stop, :, :] @ matrix[start:stop, :, :], axis=0)
 
-        return reduce(add, map(group_sum, range(0, samples, group)))
+        return reduce(add, map(group_sum, range(0, examples, group)))
 
 
 @dataclass(frozen=True)
-class _OneSample(Inputs):
+class _OneExample(Inputs):
     backend: Backend
     parts: Inputs
 
     @property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
-        samples, positions, fan_in = self.parts.shape
-        return (1, samples * positions, fan_in)
+    def shape(self) -> tuple[int, int, int]:
+        examples, positions, fan_in = self.parts.shape
+        return (1, examples * positions, fan_in)
 
     @property
     def matrix(self) -> Any:
@@ -183,8 +167,8 @@ class _OneSample(Inputs):
     def data(self) -> Array:
         return self.parts.data
 
-    def with_data(self, data: Array) -> "_OneSample":
-        return _OneSample(self.backend, self.parts.with_data(data))
+    def with_data(self, data: Array) -> "_OneExample":
+        return _OneExample(self.backend, self.parts.with_data(data))
 
     def apply(self, weight: Array) -> Array:
         return self.backend.xp.reshape(self.parts.apply(weight), (*self.shape[:2], weight.shape[0]))

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbench.backend import Backend
-from rbench.errors import ShapeError
 from rbench.modules.inputs import Vectors
 from rbench.modules.module import Layer, Params, Wires
 from rbench.modules.pullback import LayerPullback
-from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
+from rbench.modules.space import Space, fitted, settle_sizes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Linear(Layer):
     """y = W x + b, from (in_features,) to (out_features,) (Ex. 1 of arXiv 2603.03610).
 
@@ -30,9 +29,6 @@ class Linear(Layer):
     def __post_init__(self) -> None:
         settle_sizes(self, "in_features", "out_features")
 
-    def __repr__(self) -> str:
-        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"
-
     @property
     def weight_shape(self) -> tuple[int, ...]:
         return (self.out_features, self.in_features)
@@ -42,23 +38,23 @@ class Linear(Layer):
         return ((self.in_features,),)
 
     def out_space(self, space: Space) -> Space:
-        if unify(one_shape(self, space), (self.in_features,)) is False:
-            raise ShapeError(f"{self!r} takes {describe(self.in_space)}, but is given {describe(space)}")
+        fitted(self, space, (self.in_features,))
         return ((self.out_features,),)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
-        (x,), (block,) = wires, params
+        (x,) = wires
+        (block,) = params
         return (backend.affine(x, block["weight"], block.get("bias")),), x
 
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         xp = backend.xp
-        (rows,), (block,) = cotangents, params
-        batch, count, _ = rows.shape
+        (rows,) = cotangents
+        (block,) = params
         layer = LayerPullback(backend, Vectors(tape), rows[:, :, None, :], self.bias)
         if not need_input:
             return None, [layer]
         # One product over all rows: a batch of small products is many times slower.
-        flat = xp.reshape(rows, (batch * count, self.out_features)) @ block["weight"]
-        return (xp.reshape(flat, (batch, count, self.in_features)),), [layer]
+        flat = xp.reshape(rows, (-1, self.out_features)) @ block["weight"]
+        return (xp.reshape(flat, (*rows.shape[:2], self.in_features)),), [layer]

@@ -9,8 +9,8 @@ arXiv 2603.03610 pulling a metric back means pulling back each row of its factor
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import InitVar, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, InitVar, dataclass, field, fields, is_dataclass
 from itertools import accumulate
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -65,18 +65,10 @@ class Module(ABC):
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
-        """Apply Jᵀ to every row of the cotangents at the outputs.
+        """Apply Jᵀ to every row of the cotangents at the outputs, (batch, rows, *shape) for each wire.
 
-        Args:
-            backend: the arrays' backend.
-            params: one block per layer.
-            tape: what `forward` returned.
-            cotangents: one array per wire, each (batch, rows, *shape).
-            need_input: whether to compute the cotangents at the inputs; without them a first layer saves a product.
-
-        Returns:
-            Cotangents at the inputs (None if not needed), and for each layer with weights, in order, its inputs and the
-            cotangents at its outputs.
+        Returns the cotangents at the inputs, and a `LayerPullback` for each layer with weights, in order. Without
+        `need_input` the first is None, which saves a first layer a product.
         """
 
     @property
@@ -92,11 +84,12 @@ class Module(ABC):
     def init(self, backend: Backend | str, seed: int = 0, scheme: Scheme = "glorot") -> Params:
         """Draw initial parameters on the host, the same numbers for every backend.
 
-        Weights are uniform with mean zero, biases are zero, and `ScaleShift` sets its own gains.
+        Weights are uniform with mean zero, biases are zero, and `ScaleShift` sets its own gains. Every layer draws from
+        a stream of its own.
 
         Args:
             backend: the arrays' backend; a name stands for that backend in float32.
-            seed: any integer ≥ 0; every layer draws from a stream of its own.
+            seed: any integer ≥ 0.
             scheme: the weights' variance: `glorot`, 2 / (fan_in + fan_out) (Glorot and Bengio 2010); `lecun`, 1 /
                 fan_in (LeCun et al. 1998), which keeps the size of activations where layers widen; or `he`, 2 / fan_in
                 (He et al. 2015), which does so after ReLUs. A convolution's fans count its kernel's pixels.
@@ -104,6 +97,17 @@ class Module(ABC):
         check_seed(seed)
         at = as_backend(backend)
         return tuple(layer.draw(at, seed, index, scheme) for index, layer in enumerate(self.layers))
+
+    def __repr__(self) -> str:
+        """The expression that makes a module with fields, without those at their defaults."""
+        if not is_dataclass(self):
+            return super().__repr__()
+        words = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value != item.default:
+                words.append(repr(value) if item.default is MISSING else f"{item.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
 
     def __rshift__(self, other: "Module") -> "Module":
         known = self.spaces if isinstance(self, Sequential) else ()
@@ -114,9 +118,7 @@ class Module(ABC):
 
 
 class Layer(Module):
-    """A module that is linear in its one block of parameters.
-
-    The block is a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,): fan_out · (fan_in + bias) numbers.
+    """A module that is linear in its one block: a matrix (fan_out, fan_in) and, with a bias, a vector (fan_out,).
 
     Attributes:
         bias: whether there is a bias.
@@ -146,9 +148,14 @@ class Layer(Module):
         return int(np.prod(self.weight_shape[1:]))
 
     @property
+    def width(self) -> int:
+        """Number of inputs per position, with the 1 of the bias."""
+        return self.fan_in + self.bias
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the arrays of the block, by name."""
-        return {"weight": self.weight_shape, **({"bias": (self.fan_out,)} if self.bias else {})}
+        return {"weight": self.weight_shape} | ({"bias": (self.fan_out,)} if self.bias else {})
 
     @property
     def fans(self) -> tuple[int, int]:
@@ -158,7 +165,7 @@ class Layer(Module):
     @property
     def n_parameters(self) -> int:
         """Number of parameters in the block."""
-        return self.fan_out * (self.fan_in + self.bias)
+        return self.fan_out * self.width
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
@@ -183,7 +190,12 @@ class Layer(Module):
 class _Compound(Module):
     """Modules in order; their parameter blocks are concatenated."""
 
+    sign: ClassVar[str]
     modules: tuple[Module, ...]
+
+    def __repr__(self) -> str:
+        parts = (f"({module!r})" if isinstance(module, _Compound) else repr(module) for module in self.modules)
+        return f" {self.sign} ".join(parts)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -191,40 +203,27 @@ class _Compound(Module):
 
     def blocks(self, params: Params) -> Iterator[tuple[Module, Params]]:
         """Each module with its own blocks."""
-        start = 0
-        for module in self.modules:
-            stop = start + len(module.layers)
-            yield module, params[start:stop]
-            start = stop
-
-    def joined(self, sign: str) -> str:
-        """The expression that makes this compound."""
-        return sign.join(f"({module!r})" if isinstance(module, _Compound) else repr(module) for module in self.modules)
+        return zip(self.modules, _split(params, (len(module.layers) for module in self.modules)), strict=True)
 
 
 @dataclass(frozen=True, repr=False)
 class Sequential(_Compound):
     """f >> g >> … (Def. 3 of arXiv 2603.03610): each module takes what the one before returns.
 
-    Metrics pull back from the last to the first.
-
     Attributes:
-        modules: two or more modules, in order of application.
+        modules: in order of application.
         spaces: what each of them returns when the first is given its `in_space`.
         known: spaces already computed for the first modules, so that a chain of `>>` is checked once.
     """
 
+    sign = ">>"
     modules: tuple[Module, ...]
     spaces: tuple[Space, ...] = field(init=False, compare=False)
     known: InitVar[tuple[Space, ...]] = ()
 
     def __post_init__(self, known: tuple[Space, ...]) -> None:
         space = known[-1] if known else self.in_space
-        spaces = (*known, *self._through(space, len(known)))
-        object.__setattr__(self, "spaces", spaces)
-
-    def __repr__(self) -> str:
-        return self.joined(" >> ")
+        object.__setattr__(self, "spaces", (*known, *self._through(space, len(known))))
 
     @property
     def in_space(self) -> Space:
@@ -271,16 +270,12 @@ class Sequential(_Compound):
 class Parallel(_Compound):
     """f * g * … (Def. 4 of arXiv 2603.03610): the product of inputs, parameters, outputs and metrics.
 
-    The wires stand side by side.
-
     Attributes:
-        modules: two or more modules, in order of their wires.
+        modules: in order of their wires, which stand side by side.
     """
 
+    sign = "*"
     modules: tuple[Module, ...]
-
-    def __repr__(self) -> str:
-        return self.joined(" * ")
 
     @property
     def in_space(self) -> Space:
@@ -289,33 +284,39 @@ class Parallel(_Compound):
     def out_space(self, space: Space) -> Space:
         if len(space) != len(self.in_space):
             raise ShapeError(f"{self!r} takes {len(self.in_space)} wires, but is given {len(space)}: {describe(space)}")
-        parts = self._split(space, [len(module.in_space) for module in self.modules])
-        return tuple(s for module, part in zip(self.modules, parts, strict=True) for s in module.out_space(part))
+        return tuple(shape for module, part in self.with_inputs(space) for shape in module.out_space(part))
+
+    def with_inputs(self, wires: tuple[Any, ...]) -> Iterator[tuple[Module, tuple[Any, ...]]]:
+        """Each module with its own wires among those of the inputs, or with their shapes."""
+        return zip(self.modules, _split(wires, (len(module.in_space) for module in self.modules)), strict=True)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
-        parts = self._split(wires, [len(module.in_space) for module in self.modules])
         results = [
-            m.forward(backend, blocks, part) for (m, blocks), part in zip(self.blocks(params), parts, strict=True)
+            module.forward(backend, blocks, part)
+            for (module, part), (_, blocks) in zip(self.with_inputs(wires), self.blocks(params), strict=True)
         ]
-        return tuple(wire for wires_, _ in results for wire in wires_), tuple(tape for _, tape in results)
+        return tuple(wire for outputs, _ in results for wire in outputs), tuple(tape for _, tape in results)
 
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         widths = [len(module.out_space(module.in_space)) for module in self.modules]
-        parts = self._split(cotangents, widths)
+        each = zip(self.blocks(params), tape, _split(cotangents, widths), strict=True)
         results = [
-            module.pullback(backend, blocks, piece, part, need_input=need_input)
-            for (module, blocks), piece, part in zip(self.blocks(params), tape, parts, strict=True)
+            module.pullback(backend, blocks, own, part, need_input=need_input) for (module, blocks), own, part in each
         ]
         found = [layer for _, layers in results for layer in layers]
         if not need_input:
             return None, found
         return tuple(wire for wires, _ in results if wires is not None for wire in wires), found
 
-    @staticmethod
-    def _split(wires: tuple[Any, ...], widths: list[int]) -> list[tuple[Any, ...]]:
-        return [wires[end - width : end] for end, width in zip(accumulate(widths), widths, strict=True)]
+
+def _split(items: tuple[Any, ...], counts: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+    """Items cut into parts of these lengths."""
+    start = 0
+    for count in counts:
+        yield items[start : start + count]
+        start += count
 
 
 def _parts(kind: type[_Compound], *modules: Module) -> tuple[Module, ...]:

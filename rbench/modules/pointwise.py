@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbench.backend import Array, Backend
-from rbench.modules.module import Module, Params, Wires
-from rbench.modules.pullback import LayerPullback
-from rbench.modules.space import Space, one_shape
+from rbench.modules.module import Params, Wires
+from rbench.modules.wiring import Weightless
 
 
-class Pointwise(Module):
+class Pointwise(Weightless):
     """y_i = σ(x_i), for any shape (Ex. 2 of arXiv 2603.03610)."""
 
     @abstractmethod
@@ -19,27 +18,16 @@ class Pointwise(Module):
         """σ(x), elementwise."""
 
     @abstractmethod
-    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+    def derivative(self, backend: Backend, x: Array, y: Array) -> Array:
         """σ'(x), elementwise, given y = σ(x) as well."""
-
-    @property
-    def in_space(self) -> Space:
-        return (None,)
-
-    def out_space(self, space: Space) -> Space:
-        return (one_shape(self, space),)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         (x,) = wires
         y = self.value(backend, x)
         return (y,), (x, y)
 
-    def pullback(
-        self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
-    ) -> tuple[Wires | None, list[LayerPullback]]:
-        if not need_input:
-            return None, []
-        return (cotangents[0] * self.slope(backend, *tape)[:, None, ...],), []
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        return (cotangents[0] * self.derivative(backend, *tape)[:, None, ...],)
 
 
 @dataclass(frozen=True)
@@ -49,7 +37,7 @@ class Tanh(Pointwise):
     def value(self, backend: Backend, x: Array) -> Array:
         return backend.xp.tanh(x)
 
-    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+    def derivative(self, backend: Backend, x: Array, y: Array) -> Array:
         return 1 - y * y
 
 
@@ -60,7 +48,7 @@ class ReLU(Pointwise):
     def value(self, backend: Backend, x: Array) -> Array:
         return backend.xp.maximum(x, backend.xp.zeros_like(x))
 
-    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+    def derivative(self, backend: Backend, x: Array, y: Array) -> Array:
         return backend.xp.astype(x > 0, x.dtype)
 
 
@@ -78,7 +66,7 @@ class Sigmoid(Pointwise):
     def value(self, backend: Backend, x: Array) -> Array:
         return sigmoid(backend, x)
 
-    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+    def derivative(self, backend: Backend, x: Array, y: Array) -> Array:
         return y * (1 - y)
 
 
@@ -89,7 +77,7 @@ class GELU(Pointwise):
     def value(self, backend: Backend, x: Array) -> Array:
         return x * self._normal_cdf(backend, x)
 
-    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+    def derivative(self, backend: Backend, x: Array, y: Array) -> Array:
         density = backend.xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         return self._normal_cdf(backend, x) + x * density
 
@@ -104,5 +92,5 @@ class Exp(Pointwise):
     def value(self, backend: Backend, x: Array) -> Array:
         return backend.xp.exp(x)
 
-    def slope(self, backend: Backend, x: Array, y: Array) -> Array:
+    def derivative(self, backend: Backend, x: Array, y: Array) -> Array:
         return y

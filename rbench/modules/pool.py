@@ -7,29 +7,23 @@ from typing import Any
 from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
 from rbench.modules.module import Wires
-from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
-from rbench.modules.wiring import Wiring
+from rbench.modules.space import Space, describe, fitted, settle_sizes
+from rbench.modules.wiring import Weightless
 
 
-@dataclass(frozen=True)
-class _Pool(Wiring):
+@dataclass(frozen=True, repr=False)
+class _Pool(Weightless):
     kernel: int
 
     def __post_init__(self) -> None:
         settle_sizes(self, "kernel")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.kernel})"
 
     @property
     def in_space(self) -> Space:
         return ((None, None, None),)
 
     def out_space(self, space: Space) -> Space:
-        shape = unify(one_shape(self, space), (None, None, None))
-        if not isinstance(shape, tuple):
-            raise ShapeError(f"{self!r} takes images (channels, height, width), but is given {describe(space)}")
-        channels, *sizes = shape
+        channels, *sizes = fitted(self, space, (None, None, None), "images (channels, height, width)")
         if any(size is not None and size < self.kernel for size in sizes):
             raise ShapeError(f"{self!r} does not fit into images of {describe(space)}; take a smaller kernel")
         return ((channels, *(None if size is None else size // self.kernel for size in sizes)),)
@@ -37,10 +31,9 @@ class _Pool(Wiring):
     def forward(self, backend: Backend, params: Any, wires: Wires) -> tuple[Wires, Any]:
         (x,) = wires
         kernel = self.kernel
-        xp = backend.xp
-        rows, columns = x.shape[2] // kernel, x.shape[3] // kernel
+        rows, columns = (size // kernel for size in x.shape[2:])
         inner = x[:, :, : rows * kernel, : columns * kernel]
-        windows = xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))
+        windows = backend.xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))
         pooled, shares = self.pool(backend, windows)
         return (pooled,), (shares, x.shape[2:])
 
@@ -54,15 +47,17 @@ class _Pool(Wiring):
         """
 
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
-        (rows,), (shares, sizes) = cotangents, tape
         xp = backend.xp
+        (rows,) = cotangents
+        shares, sizes = tape
         spread = rows[:, :, :, :, None, :, None] * shares[:, None, ...]
         batch, count, channels, height, kernel, width, _ = spread.shape
         images = xp.reshape(spread, (batch, count, channels, height * kernel, width * kernel))
         for axis, size in ((3, sizes[0]), (4, sizes[1])):
             if images.shape[axis] < size:  # pixels beyond the last whole window
-                shape = tuple(size - images.shape[axis] if place == axis else n for place, n in enumerate(images.shape))
-                rest = xp.zeros(shape, dtype=images.dtype, device=backend.native_device)
+                shape = list(images.shape)
+                shape[axis] = size - images.shape[axis]
+                rest = xp.zeros(tuple(shape), dtype=images.dtype, device=backend.native_device)
                 images = xp.concat([images, rest], axis=axis)
         return (images,)
 
@@ -91,10 +86,10 @@ class MaxPool2d(_Pool):
     """
 
     def pool(self, backend: Backend, windows: Array) -> tuple[Array, Array]:
-        xp, kernel = backend.xp, self.kernel
+        xp = backend.xp
         last = xp.permute_dims(windows, (0, 1, 2, 4, 3, 5))
-        flat = xp.reshape(last, (*last.shape[:4], kernel**2))
+        flat = xp.reshape(last, (*last.shape[:4], -1))
         first = xp.argmax(flat, axis=4)
-        places = xp.arange(kernel**2, dtype=first.dtype, device=backend.native_device)
-        chosen = xp.reshape(xp.astype(first[..., None] == places, windows.dtype), last.shape)
+        pixels = xp.arange(flat.shape[4], dtype=first.dtype, device=backend.native_device)
+        chosen = xp.reshape(xp.astype(first[..., None] == pixels, windows.dtype), last.shape)
         return xp.max(flat, axis=4), xp.permute_dims(chosen, (0, 1, 2, 4, 3, 5))

@@ -14,18 +14,18 @@ Weights: TypeAlias = tuple[Array, Array | None]
 class LayerPullback:
     """A layer's gradient g and metric factor V, as products of its inputs and of cotangents at its outputs.
 
-    Row (s, k) of the cotangents pulls back to Σ_t cotangents[s, k, t] ⊗ [inputs[s, t]; 1] on the weights, the 1 where
+    Row (e, k) of the cotangents pulls back to Σ_t cotangents[e, k, t] ⊗ [inputs[e, t]; 1] on the weights, the 1 where
     the layer has a bias (Ex. 1 of arXiv 2603.03610 is the case of one position). Where a loss and a metric are pulled
-    back together, the first row is the loss's, and g is the sum of its pullbacks over all samples; the other rows pull
-    back to the rows of V (Remark 4). A sample s is a datum; with `batch=mean` the whole batch is one sample, and its
+    back together, the first row is the loss's, and g is the sum of its pullbacks over all examples; the other rows pull
+    back to the rows of V (Remark 4). An example e is a datum; with `batch=mean` the whole batch is one example, and its
     data are positions.
 
     Attributes:
         backend: the arrays' backend.
         source: the layer's inputs.
-        cotangents: rows at the layer's outputs, (samples, rows, positions, fan_out).
+        cotangents: rows at the layer's outputs, (examples, rows, positions, fan_out).
         bias: whether the layer has a bias.
-        scale: (samples,), where V's rows are the loss's rows times this, and there are no other rows; else None.
+        scale: (examples,), where V's rows are the loss's rows times this, and there are no other rows; else None.
     """
 
     backend: Backend
@@ -36,7 +36,7 @@ class LayerPullback:
 
     @property
     def inputs(self) -> Array:
-        """The inputs as a matrix, (samples, positions, fan_in)."""
+        """The inputs as a matrix, (examples, positions, fan_in)."""
         return self.source.matrix
 
     @property
@@ -46,17 +46,17 @@ class LayerPullback:
 
     @property
     def gradient_rows(self) -> Array:
-        """The loss's cotangents, (samples, positions, fan_out)."""
+        """The loss's cotangents, (examples, positions, fan_out)."""
         return self.cotangents[:, 0, :, :]
 
     @property
     def unscaled_rows(self) -> Array:
-        """V's rows before they are multiplied by `scale`, (samples, rank, positions, fan_out)."""
+        """V's rows before they are multiplied by `scale`, (examples, rank, positions, fan_out)."""
         return self.cotangents[:, 1:, :, :] if self.scale is None else self.cotangents
 
     @property
     def factor_rows(self) -> Array:
-        """V's rows, (samples, rank, positions, fan_out)."""
+        """V's rows, (examples, rank, positions, fan_out)."""
         return self.unscaled_rows if self.scale is None else self.cotangents * self.scale[:, None, None, None]
 
     def gradient(self) -> Weights:
@@ -64,21 +64,23 @@ class LayerPullback:
         return self.product(self.gradient_rows)
 
     def coefficients(self, weights: Array) -> Array:
-        """Coefficients (samples, rows) of `cotangents`, given weights (samples, rank) of `unscaled_rows`.
+        """Coefficients (examples, rows) of `cotangents`, given weights (examples, rank) of `unscaled_rows`.
 
         A separate row of the loss has the coefficient 1.
         """
+        if self.scale is not None:
+            return weights
         xp = self.backend.xp
-        return weights if self.scale is not None else xp.concat([xp.ones_like(weights[:, :1]), weights], axis=1)
+        return xp.concat([xp.ones_like(weights[:, :1]), weights], axis=1)
 
     def product(self, cotangents: Array) -> Weights:
-        """The weight product Σ_(s,t) cotangents[s, t] ⊗ [inputs[s, t]; 1], for (samples, positions, fan_out)."""
+        """The weight product Σ_(e,t) cotangents[e, t] ⊗ [inputs[e, t]; 1], for (examples, positions, fan_out)."""
         bias = self.backend.xp.sum(cotangents, axis=(0, 1)) if self.bias else None
         return self.source.product(cotangents), bias
 
-    def one_sample(self) -> "LayerPullback":
-        """The batch as one sample, with its data as positions; only for rows without `scale`."""
+    def one_example(self) -> "LayerPullback":
+        """The batch as one example, with its data as positions; only for rows without `scale`."""
         xp = self.backend.xp
         batch, count, positions, fan_out = self.cotangents.shape
         rows = xp.reshape(xp.permute_dims(self.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))
-        return LayerPullback(self.backend, self.source.one_sample(self.backend), rows, self.bias)
+        return LayerPullback(self.backend, self.source.one_example(self.backend), rows, self.bias)

@@ -63,7 +63,8 @@ class ScaleShift(Layer):
         return (shape,)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
-        (x,), (block,) = wires, params
+        (x,) = wires
+        (block,) = params
         column = (self.channels, *[1] * (x.ndim - 2))
         gain, offset = (backend.xp.reshape(block[name], column) for name in ("weight", "bias"))
         return (x * gain + offset,), x
@@ -72,7 +73,8 @@ class ScaleShift(Layer):
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         xp = backend.xp
-        (rows,), (block,) = cotangents, params
+        (rows,) = cotangents
+        (block,) = params
         flat = xp.reshape(rows, (*rows.shape[:3], -1))
         x = xp.reshape(tape, (tape.shape[0], 1, self.channels, -1))
         both = xp.concat([xp.sum(flat * x, axis=3), xp.sum(flat, axis=3)], axis=2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from operator import index as as_int
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rbench.errors import ShapeError
 
@@ -22,6 +22,23 @@ def one_shape(module: object, space: Space) -> Shape:
     if len(space) != 1:
         raise ShapeError(f"{module!r} takes one wire, but is given {len(space)}: {describe(space)}")
     return space[0]
+
+
+def space_of(wires: Any) -> Space:
+    """Shapes of inputs (batch, *shape), one array or a tuple of them, without the batch."""
+    return tuple(tuple(wire.shape[1:]) for wire in (wires if isinstance(wires, tuple) else (wires,)))
+
+
+def fitted(module: object, space: Space, wanted: tuple[int | None, ...], words: str = "") -> tuple[int | None, ...]:
+    """The shape of the only wire of `space`, which must satisfy `wanted`.
+
+    Raises:
+        ShapeError: it does not; the message names what is wanted, in words if there are any.
+    """
+    shape = unify(one_shape(module, space), wanted)
+    if not isinstance(shape, tuple):
+        raise ShapeError(f"{module!r} takes {words or describe((wanted,))}, but is given {describe(space)}")
+    return shape
 
 
 def unify(first: Shape, second: Shape) -> Shape | bool:

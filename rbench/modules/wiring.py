@@ -1,4 +1,4 @@
-"""Modules without weights that only route values, so that residual and branched networks are expressions."""
+"""Modules without weights; those here only route values, so that residual and branched networks are expressions."""
 
 import math
 from abc import abstractmethod
@@ -12,12 +12,15 @@ from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, describe, one_shape, unify
 
 
-class Wiring(Module):
-    """A module without weights; subclasses define its transpose."""
+class Weightless(Module):
+    """A module without weights, on one wire whose shape it keeps unless it says otherwise."""
 
     @property
     def in_space(self) -> Space:
         return (None,)
+
+    def out_space(self, space: Space) -> Space:
+        return (one_shape(self, space),)
 
     @abstractmethod
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
@@ -30,11 +33,8 @@ class Wiring(Module):
 
 
 @dataclass(frozen=True)
-class Identity(Wiring):
+class Identity(Weightless):
     """x ↦ x, on one wire of any shape."""
-
-    def out_space(self, space: Space) -> Space:
-        return (one_shape(self, space),)
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         return wires, None
@@ -44,7 +44,7 @@ class Identity(Wiring):
 
 
 @dataclass(frozen=True)
-class Copy(Wiring):
+class Copy(Weightless):
     """x ↦ (x, x); the pullback adds the two cotangents."""
 
     def out_space(self, space: Space) -> Space:
@@ -59,7 +59,7 @@ class Copy(Wiring):
 
 
 @dataclass(frozen=True)
-class Add(Wiring):
+class Add(Weightless):
     """(x, y) ↦ x + y, of one shape; the cotangent goes to both."""
 
     @property
@@ -82,7 +82,7 @@ class Add(Wiring):
 
 
 @dataclass(frozen=True)
-class Flatten(Wiring):
+class Flatten(Weightless):
     """Reshape any shape to one axis, in C order."""
 
     def out_space(self, space: Space) -> Space:

@@ -1,12 +1,13 @@
 """Solvers: one or more forms of `factor` and `solve`, all of which compute the same Δ = G⁻¹g."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 from rbench.backend import Array, Backend
-from rbench.metrics import KroneckerMass, Mass
+from rbench.metrics import Mass
 from rbench.modules import LayerPullback, Weights
 from rbench.modules.inputs import Inputs
 from rbench.solvers.cost import Cost, LayerSize
@@ -26,13 +27,13 @@ class Direction(NamedTuple):
     health: Array
 
 
-class Kept(NamedTuple):
-    """A factored metric as arrays alone, so that a method can keep it between steps.
+class Factored(NamedTuple):
+    """A factored metric, as arrays alone so that a method can keep it between steps.
 
     Attributes:
         matrix: the Cholesky factor of the capacitance (rows, rows) or of the metric (n, n), or the metric's inverse.
         data: `Inputs.data` of V's inputs; empty where `matrix` is made from the metric.
-        rows: cotangents of V's rows, (samples, rank, positions, fan_out); empty where `data` is.
+        rows: cotangents of V's rows, (examples, rank, positions, fan_out); empty where `data` is.
     """
 
     matrix: Array
@@ -40,19 +41,7 @@ class Kept(NamedTuple):
     rows: Array
 
 
-class Factored(NamedTuple):
-    """G Δ = g for one layer, with G factored.
-
-    Attributes:
-        solve: computes Δ.
-        keep: returns the factored metric as arrays.
-    """
-
-    solve: Callable[[], Direction]
-    keep: Callable[[], Kept]
-
-
-class Form(Cost):
+class Form(ABC):
     """One way to compute Δ = (M + VᵀV)⁻¹g.
 
     Attributes:
@@ -62,49 +51,36 @@ class Form(Cost):
     name: str
 
     @abstractmethod
-    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
-        """Factor the metric of one layer.
-
-        Args:
-            backend: the arrays' backend.
-            layer: the layer, with the loss and the metric pulled back to it.
-            mass: M.
-            gradient: g, if it is not the one that was pulled back together with the metric.
-        """
+    def cost(self, size: LayerSize) -> Cost:
+        """The predicted cost for a layer."""
 
     @abstractmethod
-    def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
-        """Use a kept metric with another gradient.
+    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Factored:
+        """Factor the metric of a layer to which the loss and the metric were pulled back; `mass` is M."""
 
-        Args:
-            backend: the arrays' backend.
-            kept: what `Factored.keep` returned.
-            source: the layer's inputs for any samples; the kept data are read in the same way.
-            mass: M, as when it was factored.
-            gradient: g.
+    @abstractmethod
+    def solve(self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Weights) -> Direction:
+        """Δ for any gradient g, with a factored metric and the mass M that it was factored with.
+
+        `source` is the layer's inputs for any examples; the data of the factored metric are read in the same way.
         """
 
-
-@dataclass(frozen=True)
-class Solver:
-    """A choice of forms.
-
-    Attributes:
-        name: the name by which users choose the solver.
-        forms: returns the forms for a layer's sizes and a workspace, in numbers held at once.
-        kronecker: whether the mass must be scalar or separable.
-    """
-
-    name: str
-    forms: Callable[[LayerSize, float], list[Form]]
-    kronecker: bool = False
-
-    def serves(self, mass: Mass) -> bool:
-        """Whether the solver can use a mass of this structure."""
-        return not self.kronecker or isinstance(mass, KroneckerMass)
+    def direction(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Direction:
+        """Δ for the gradient that was pulled back together with the metric."""
+        return self.solve(backend, self.factor(backend, layer, mass), layer.source, mass, layer.gradient())
 
 
 def inner_product(backend: Backend, gradient: Weights, direction: Weights) -> Array:
     """gᵀΔ, a scalar."""
     pairs = zip(gradient, direction, strict=True)
     return sum(backend.xp.sum(g * d) for g, d in pairs if g is not None)
+
+
+def solve_cholesky(backend: Backend, lower: Array, rhs: Array) -> Array:
+    """Solve L Lᵀ X = B for X (n, k), given L (n, n) and B (n, k)."""
+    return backend.solve_triangular(lower, backend.solve_triangular(lower, rhs), transpose=True)
+
+
+def health_of(*matrices: Array) -> Array:
+    """A scalar that is not finite where one of the Cholesky factors or inverses failed, and so is all NaN."""
+    return reduce(add, (matrix[0, 0] + matrix[-1, -1] for matrix in matrices))

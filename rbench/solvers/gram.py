@@ -6,7 +6,7 @@ from rbench.backend import Array, Backend
 from rbench.metrics import KroneckerMass, Mass, divided
 from rbench.modules import LayerPullback
 from rbench.solvers.base import Form
-from rbench.solvers.cost import LayerSize, PositionsCost, channel_numbers
+from rbench.solvers.cost import Cost, LayerSize, channel_numbers, positions_cost
 from rbench.solvers.rows import ByChannels
 from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
 
@@ -19,20 +19,23 @@ def gram_forms(size: LayerSize, workspace: float) -> list[Form]:
     return [ByPositions(), ByChannels("gram", max(1, channels))]
 
 
-class ByPositions(PositionsCost, Woodbury):
+class ByPositions(Woodbury):
     """Rows that are sums of δ_t ⊗ a_t have ⟨row, row'⟩_{M⁻¹} = Σ_tt' (a_t C⁻¹ a'_t')(δ_t R⁻¹ δ'_t') for a mass R ⊗ C.
 
-    So V M⁻¹Vᵀ and V M⁻¹g come from Gram matrices. That takes (samples · positions)² products.
+    So V M⁻¹Vᵀ and V M⁻¹g come from Gram matrices. That takes (examples · positions)² products.
     """
 
     name = "gram"
     rank_first = True
 
+    def cost(self, size: LayerSize) -> Cost:
+        return positions_cost(size)
+
     def products(
         self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
     ) -> tuple[Array, Gradient]:
         xp = backend.xp
-        mass = cast(KroneckerMass, mass)  # `Solver.serves` ensures it
+        mass = cast(KroneckerMass, mass)  # `planner.serves` ensures it
         of_inputs = _input_gram(backend, layer, mass)
         factor = _by_rank(backend, layer.unscaled_rows, mass)
 
@@ -52,9 +55,8 @@ class ByPositions(PositionsCost, Woodbury):
 
 
 def _input_gram(backend: Backend, layer: LayerPullback, mass: KroneckerMass) -> Array:
-    """a C⁻¹ a' of all inputs with the bias's 1, (samples · positions, samples · positions)."""
-    samples, positions, fan_in = layer.source.shape
-    flat = backend.xp.reshape(layer.inputs, (samples * positions, fan_in))
+    """a C⁻¹ a' of all inputs with the bias's 1, (examples · positions, examples · positions)."""
+    flat = backend.xp.reshape(layer.inputs, (-1, layer.source.shape[2]))
     if isinstance(mass.column, float):
         products = divided(backend.gram(flat), mass.column)
     else:
@@ -63,7 +65,7 @@ def _input_gram(backend: Backend, layer: LayerPullback, mass: KroneckerMass) -> 
 
 
 def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
-    """Rows (samples, rank, positions, fan_out) over the root of the outputs' mass, rank first: (rank, samples, …).
+    """Rows (examples, rank, positions, fan_out) over the root of the outputs' mass, rank first: (rank, examples, …).
 
     The rank comes first so that products with the inputs' Gram matrix run over long axes: short ones are many times
     slower.
@@ -72,14 +74,14 @@ def _by_rank(backend: Backend, rows: Array, mass: KroneckerMass) -> Array:
 
 
 def _row_products(backend: Backend, one: Array, other: Array, of_inputs: Array) -> Array:
-    """⟨row, row'⟩_{M⁻¹} of rows (rank, samples, positions, fan_out) and others, (rank · samples, rank' · samples)."""
+    """⟨row, row'⟩_{M⁻¹} of rows (rank, examples, positions, fan_out), (rank · examples, rank' · examples)."""
     xp = backend.xp
-    shapes = one.shape[:3], other.shape[:3]
-    first = xp.reshape(one, (-1, one.shape[3]))
-    flat = backend.gram(first) if other is one else first @ xp.reshape(other, (-1, other.shape[3])).T
-    of_cotangents = xp.reshape(flat, (*shapes[0], *shapes[1]))
-    weights = xp.reshape(of_inputs, (1, *shapes[0][1:], 1, *shapes[1][1:]))
-    products = of_cotangents * weights
-    if shapes[0][2] > 1:
+    rank, examples, positions, fan_out = one.shape
+    other_rank = other.shape[0]
+    first = xp.reshape(one, (-1, fan_out))
+    flat = backend.gram(first) if other is one else first @ xp.reshape(other, (-1, fan_out)).T
+    of_cotangents = xp.reshape(flat, (rank, examples, positions, other_rank, examples, positions))
+    products = of_cotangents * xp.reshape(of_inputs, (1, examples, positions, 1, examples, positions))
+    if positions > 1:
         products = xp.sum(products, axis=(2, 5))
-    return xp.reshape(products, (shapes[0][0] * shapes[0][1], shapes[1][0] * shapes[1][1]))
+    return xp.reshape(products, (rank * examples, other_rank * examples))

@@ -1,28 +1,38 @@
-"""The planner: chooses a form for each layer by predicted operations, within a bound on memory."""
+"""The planner: a form for each layer by predicted operations within a bound on memory, and a whole network solved."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from rbench.backend import Backend
-from rbench.errors import SolverError
-from rbench.metrics import Mass
+import numpy as np
+
+from rbench.backend import Array, Backend
+from rbench.errors import CapacitanceError, SolverError
+from rbench.metrics import KroneckerMass, Mass
+from rbench.modules import Layer, LayerPullback, Params
 from rbench.names import unknown
-from rbench.solvers.base import Form, Solver
+from rbench.solvers.base import Direction, Form
 from rbench.solvers.cost import LayerSize
 from rbench.solvers.dense import Dense, Inverse
 from rbench.solvers.gram import gram_forms
 from rbench.solvers.rows import ByChannels
 
-SOLVERS: dict[str, Solver] = {
-    solver.name: solver
-    for solver in (
-        Solver("gram", gram_forms, kronecker=True),
-        Solver("rows", lambda size, numbers: [ByChannels("rows", size.fan_out)]),
-        Solver("dense", lambda size, numbers: [Dense()]),
-        Solver("inverse", lambda size, numbers: [Inverse()]),
-    )
+SOLVERS: dict[str, Callable[[LayerSize, float], list[Form]]] = {
+    "gram": gram_forms,
+    "rows": lambda size, numbers: [ByChannels("rows", size.fan_out)],
+    "dense": lambda size, numbers: [Dense()],
+    "inverse": lambda size, numbers: [Inverse()],
 }
+"""The forms of every solver, for a layer's sizes and a workspace, in numbers held at once."""
+
 WORKSPACE_BYTES = 2**30
 """Memory that a layer's solve may take beyond its rows, where another form takes less."""
+
+
+def serves(solver: str, mass: Mass) -> bool:
+    """Whether a solver can use a mass of this structure: `gram` needs a scalar or separable one."""
+    return solver != "gram" or isinstance(mass, KroneckerMass)
 
 
 def check_solver(name: str, masses: Iterable[Mass]) -> None:
@@ -33,7 +43,7 @@ def check_solver(name: str, masses: Iterable[Mass]) -> None:
     """
     if not isinstance(name, str) or name not in ("auto", *SOLVERS):
         raise SolverError(unknown("solver", name, ["auto", *SOLVERS]))
-    if name != "auto" and not all(map(SOLVERS[name].serves, masses)):
+    if name != "auto" and not all(serves(name, mass) for mass in masses):
         raise SolverError(
             f"solver {name!r} needs a scalar or separable mass, not a full diagonal, which has no Kronecker structure; "
             "use 'rows' or 'dense'"
@@ -48,24 +58,72 @@ def choose_form(
     If none fits, the one that takes the least memory. `auto` considers all solvers but `inverse`, since `dense` does
     the same in less.
 
-    Args:
-        name: `auto` or one of `SOLVERS`.
-        backend: for its bytes per number.
-        size: the layer's sizes.
-        mass: the layer's mass.
-        workspace_bytes: bound on the memory of the form.
-
     Raises:
         SolverError: no solver has that name, or it cannot use the mass.
     """
     check_solver(name, [mass])
+    names: tuple[str, ...] = (name,)
     if name == "auto":
-        solvers = [solver for solver in SOLVERS.values() if solver.serves(mass) and solver.name != "inverse"]
-    else:
-        solvers = [SOLVERS[name]]
-    workspace = workspace_bytes / backend.itemsize
-    forms = [form for solver in solvers for form in solver.forms(size, workspace)]
-    fitting = [form for form in forms if form.numbers(size) <= workspace]
+        names = tuple(solver for solver in SOLVERS if serves(solver, mass) and solver != "inverse")
+    return _cheapest(names, size, workspace_bytes / backend.itemsize)
+
+
+@lru_cache(1000)  # an eager step asks anew for every layer
+def _cheapest(solvers: tuple[str, ...], size: LayerSize, workspace: float) -> Form:
+    forms = [(form.cost(size), form) for solver in solvers for form in SOLVERS[solver](size, workspace)]
+    fitting = [(cost, form) for cost, form in forms if cost.numbers <= workspace]
     if fitting:
-        return min(fitting, key=lambda form: form.operations(size))
-    return min(forms, key=lambda form: form.numbers(size))
+        return min(fitting, key=lambda pair: pair[0].operations)[1]
+    return min(forms, key=lambda pair: pair[0].numbers)[1]
+
+
+class Update(NamedTuple):
+    """Directions of all layers.
+
+    Attributes:
+        blocks: Δ_l in the structure of the parameters.
+        slope: computes Σ_l g_lᵀ Δ_l, a scalar.
+        health: (layers,), NaN at a layer whose matrix could not be factored.
+    """
+
+    blocks: Params
+    slope: Callable[[], Array]
+    health: Array
+
+
+def solve_layers(
+    backend: Backend,
+    layers: Sequence[Layer],
+    pulled: Sequence[LayerPullback],
+    masses: Sequence[Mass],
+    solver: str = "auto",
+    workspace_bytes: float = WORKSPACE_BYTES,
+) -> Update:
+    """Δ_l = G_l⁻¹ g_l for every layer, given their pulled-back gradients and metrics.
+
+    The solver is one's name, or `auto` for the planner's choice per layer; `workspace_bytes` is the memory that a
+    layer's solve may take beyond its rows, where another form takes less.
+    """
+    directions = []
+    for rows, mass in zip(pulled, masses, strict=True):
+        form = choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes)
+        directions.append(form.direction(backend, rows, mass))
+    return gathered(backend, layers, directions)
+
+
+def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Direction]) -> Update:
+    """The directions of all layers as one `Update`."""
+    xp = backend.xp
+    blocks = tuple(layer.block(*d.weights, backend) for layer, d in zip(layers, directions, strict=True))
+
+    def slope() -> Array:
+        return xp.sum(xp.stack([direction.slope() for direction in directions]))
+
+    return Update(blocks, slope, xp.stack([direction.health for direction in directions]))
+
+
+def check_health(health: np.ndarray[Any, Any], step: int | None = None) -> None:
+    """Raise `CapacitanceError` for the first layer that could not be factored, given `Update.health` on the host."""
+    for layer, value in enumerate(health):
+        if not math.isfinite(value):
+            raise CapacitanceError(layer, step)

@@ -6,14 +6,14 @@ from functools import reduce
 from typing import NamedTuple
 
 from rbench.backend import Array, Backend
-from rbench.metrics import Mass
+from rbench.metrics import Mass, divided
 from rbench.modules import LayerPullback, Weights
-from rbench.solvers.cost import ChannelsCost
+from rbench.solvers.cost import Cost, LayerSize, channels_cost
 from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
 
 
 @dataclass(frozen=True)
-class ByChannels(ChannelsCost, Woodbury):
+class ByChannels(Woodbury):
     """V formed for some outputs at a time, for any mass: V M⁻¹Vᵀ and V M⁻¹g are sums over outputs.
 
     If V is formed for all of them at once it is kept, so that Vᵀc needs no weight product.
@@ -22,6 +22,12 @@ class ByChannels(ChannelsCost, Woodbury):
         name: the name of the solver that it belongs to.
         channels: outputs at a time.
     """
+
+    name: str
+    channels: int
+
+    def cost(self, size: LayerSize) -> Cost:
+        return channels_cost(size, self.channels)
 
     def products(
         self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
@@ -37,13 +43,11 @@ class ByChannels(ChannelsCost, Woodbury):
             return _add([part.sums(backend) for part in parts])
 
         inner, *of_gradient = _add(map(sums, range(0, fan_out, self.channels)))
-        own = pulled_back(
-            backend,
-            layer,
-            mass,
-            lambda: xp.reshape(of_gradient[0], (layer.source.shape[0], -1)),
-            lambda: of_gradient[1],
-        )
+
+        def load() -> Array:
+            return xp.reshape(of_gradient[0], (layer.source.shape[0], -1))
+
+        own = pulled_back(backend, layer, mass, load, lambda: of_gradient[1])
         if kept is None:
             return inner, own
 
@@ -64,14 +68,14 @@ class _Part(NamedTuple):
     Attributes:
         values: (rows, columns), of `LayerPullback.unscaled_rows`.
         gradient: (columns,); None where its products are not needed, or V's rows are the gradient's.
-        root: square root of the mass, an array that broadcasts to `shape`; None for a number.
+        root: square root of the mass, which broadcasts to `shape`; 1 where the mass is a number.
         number: the mass, where it is a number; else 1.
         shape: shape of these columns in the block.
     """
 
     values: Array
     gradient: Array | None
-    root: Array | None
+    root: Array | float
     number: float
     shape: tuple[int, ...]
 
@@ -85,8 +89,7 @@ class _Part(NamedTuple):
         flat = weights @ self.values
         if self.gradient is not None:
             flat = self.gradient + flat
-        block = backend.xp.reshape(flat, self.shape) / self.number
-        return block if self.root is None else block / self.root
+        return divided(backend.xp.reshape(flat, self.shape) / self.number, self.root)
 
 
 def _parts(
@@ -100,25 +103,19 @@ def _parts(
         columns.append(xp.reshape(xp.sum(some, axis=2), (-1, stop - start)))
     parts = []
     for values, gradient, entries in zip(columns, gradients, mass.entries(start, stop), strict=False):
-        number, root = (entries, None) if isinstance(entries, float) else (1.0, entries**0.5)
-        own = None if gradient is None else gradient[start:stop, ...]
-        if root is not None:
-            values = values / root
-            own = None if own is None else own / root
-        flat = None if own is None else xp.reshape(own, (-1,))
-        parts.append(_Part(xp.reshape(values, (values.shape[0], -1)), flat, root, number, tuple(values.shape[1:])))
+        number, root = (entries, 1.0) if isinstance(entries, float) else (1.0, entries**0.5)
+        own = None if gradient is None else xp.reshape(divided(gradient[start:stop, ...], root), (-1,))
+        flat = xp.reshape(divided(values, root), (values.shape[0], -1))
+        parts.append(_Part(flat, own, root, number, tuple(values.shape[1:])))
     return parts
 
 
 def row_matrix(backend: Backend, inputs: Array, cotangents: Array) -> Array:
-    """Σ_t cotangents[s, k, t] ⊗ inputs[s, t], (samples · rank, fan_out, fan_in).
+    """Σ_t cotangents[e, k, t] ⊗ inputs[e, t], (examples · rank, fan_out, fan_in).
 
-    Args:
-        backend: the arrays' backend.
-        inputs: (samples, positions, fan_in).
-        cotangents: (samples, rank, positions, fan_out).
+    Inputs are (examples, positions, fan_in), and cotangents (examples, rank, positions, fan_out).
     """
     xp = backend.xp
-    samples, rank, positions, fan_out = cotangents.shape
-    by_position = xp.reshape(xp.permute_dims(cotangents, (0, 2, 1, 3)), (samples, positions, rank * fan_out))
-    return xp.reshape(backend.outer_sums(by_position, inputs), (samples * rank, fan_out, inputs.shape[2]))
+    examples, rank, positions, fan_out = cotangents.shape
+    by_position = xp.reshape(xp.permute_dims(cotangents, (0, 2, 1, 3)), (examples, positions, rank * fan_out))
+    return xp.reshape(backend.outer_sums(by_position, inputs), (examples * rank, fan_out, inputs.shape[2]))

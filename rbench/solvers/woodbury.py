@@ -12,23 +12,21 @@ corrected cotangents γ − Σ_k c_k F_k. Neither g nor V need be formed.
 
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from rbench.backend import Array, Backend
 from rbench.metrics import Mass, divided
 from rbench.modules import LayerPullback, Weights
 from rbench.modules.inputs import Inputs
-from rbench.solvers.base import Direction, Factored, Form, Kept, inner_product
-from rbench.solvers.cholesky import health_of, solve_cholesky
+from rbench.solvers.base import Direction, Factored, Form, health_of, inner_product, solve_cholesky
 
 
 class Gradient(NamedTuple):
     """The products with a gradient g that a solve needs.
 
     Attributes:
-        load: computes V M⁻¹g, (samples, rank).
-        plus: computes M⁻¹(g + Vᵀw), given w (samples, rank).
+        load: computes V M⁻¹g, (examples, rank).
+        plus: computes M⁻¹(g + Vᵀw), given w (examples, rank).
         slope: computes gᵀΔ, given Δ and (V M⁻¹g)ᵀc.
     """
 
@@ -44,7 +42,7 @@ class Woodbury(Form):
     (‖K‖ ε > 1), `Backend.cholesky` adds the rounding level to the diagonal; where that fails too the factor is NaN.
 
     Attributes:
-        rank_first: whether V's rows are ordered by their rank, then by their sample; else by sample, then by rank.
+        rank_first: whether V's rows are ordered by their rank, then by their example; else by example, then by rank.
     """
 
     rank_first: bool = False
@@ -56,37 +54,34 @@ class Woodbury(Form):
         """V M⁻¹Vᵀ (rows, rows), and the products with g: all that a form supplies.
 
         V's rows here are the layer's `unscaled_rows`. Where these are the loss's own, `plus` has 0 in place of g, and
-        neither `load` nor `slope` is called.
-
-        Args:
-            backend: the arrays' backend.
-            layer: the layer.
-            mass: M.
-            with_gradient: whether the products with g will be needed.
+        neither `load` nor `slope` is called; nor is any of the three unless `with_gradient`.
         """
 
-    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass, gradient: Weights | None = None) -> Factored:
-        inner, g = self.products(backend, layer, mass, with_gradient=gradient is None)
+    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Factored:
+        lower, _ = self._factor(backend, layer, mass, with_gradient=False)
+        return Factored(lower, layer.source.data, layer.factor_rows)
+
+    def solve(self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Weights) -> Direction:
+        g = at_hand(backend, source.with_data(factored.data), factored.rows, mass, gradient)
+        return self._solve(backend, factored.matrix, g)
+
+    def direction(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Direction:
+        return self._solve(backend, *self._factor(backend, layer, mass, with_gradient=True))
+
+    def _factor(
+        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
+    ) -> tuple[Array, Gradient]:
+        """L with K = L Lᵀ, and the products with g."""
+        inner, g = self.products(backend, layer, mass, with_gradient=with_gradient)
         if layer.scale is not None:
             inner, g = rescaled(backend, inner, g, layer.scale)
-        lower = backend.cholesky(inner, shift=1.0)  # K = L Lᵀ
+        return backend.cholesky(inner, shift=1.0), g
 
-        def keep() -> Kept:
-            return Kept(lower, layer.source.data, layer.factor_rows)
-
-        if gradient is not None:
-            return self.restore(backend, keep(), layer.source, mass, gradient)
-        return Factored(partial(self.solve, backend, lower, g), keep)
-
-    def restore(self, backend: Backend, kept: Kept, source: Inputs, mass: Mass, gradient: Weights) -> Factored:
-        g = at_hand(backend, source.with_data(kept.data), kept.rows, mass, gradient)
-        return Factored(partial(self.solve, backend, kept.matrix, g), lambda: kept)
-
-    def solve(self, backend: Backend, lower: Array, g: Gradient) -> Direction:
+    def _solve(self, backend: Backend, lower: Array, g: Gradient) -> Direction:
         """Eq. 3, given the factored capacitance."""
         xp = backend.xp
-        load = g.load()  # V M⁻¹g
         slope = g.slope
+        load = g.load()  # V M⁻¹g
         ordered = xp.reshape(load.T if self.rank_first else load, (-1, 1))
         solution = solve_cholesky(backend, lower, ordered)
         c = xp.reshape(solution, load.shape[::-1]).T if self.rank_first else xp.reshape(solution, load.shape)
@@ -97,15 +92,7 @@ class Woodbury(Form):
 def pulled_back(
     backend: Backend, layer: LayerPullback, mass: Mass, load: Callable[[], Array], square: Callable[[], Array]
 ) -> Gradient:
-    """The gradient that was pulled back together with V; it is never formed.
-
-    Args:
-        backend: the arrays' backend.
-        layer: the layer that both were pulled back to.
-        mass: M.
-        load: see `Gradient`.
-        square: computes gᵀM⁻¹g.
-    """
+    """The gradient that was pulled back together with V; it is never formed. `square` computes gᵀM⁻¹g."""
 
     def plus(weights: Array) -> Weights:
         # M divides the cotangents where it can, for they are fewer than the weights; a number divides their
@@ -121,7 +108,8 @@ def pulled_back(
 
 def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple[Array, Gradient]:
     """The products of V = diag(s) U and g = Uᵀ1, given those of U and of g = 0."""
-    xp, totals = backend.xp, backend.xp.sum(inner, axis=1)
+    xp = backend.xp
+    totals = xp.sum(inner, axis=1)
     own = Gradient(
         load=lambda: (totals * scale)[:, None],
         plus=lambda weights: g.plus(1 + scale[:, None] * weights),
@@ -131,7 +119,7 @@ def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple
 
 
 def at_hand(backend: Backend, source: Inputs, rows: Array, mass: Mass, gradient: Weights) -> Gradient:
-    """Any gradient, with V given as inputs and cotangents (samples, rank, positions, fan_out)."""
+    """Any gradient, with V given as inputs and cotangents (examples, rank, positions, fan_out)."""
     weight, bias = gradient
     weight_mass, bias_mass = mass.entries(0, weight.shape[0])
 
@@ -159,28 +147,28 @@ def difference(backend: Backend, square: Callable[[], Array]) -> Callable[[Weigh
 
 
 def combine(backend: Backend, weights: Array, rows: Array) -> Array:
-    """Σ_k weights[s, k] rows[s, k], (samples, positions, fan_out), of rows (samples, count, positions, fan_out)."""
-    xp, samples = backend.xp, rows.shape[0]
+    """Σ_k weights[e, k] rows[e, k], (examples, positions, fan_out), of rows (examples, count, positions, fan_out)."""
+    xp = backend.xp
     if rows.shape[1] == 1:
         return rows[:, 0, :, :] * weights[:, :, None]
-    order = _memory_order(samples)
+    order = _memory_order(rows.shape[0])
     ordered = xp.permute_dims(rows, order)
     flat = weights[:, None, :] @ xp.reshape(ordered, (*rows.shape[:2], -1))
-    return xp.permute_dims(xp.reshape(flat, (samples, 1, *ordered.shape[2:])), order)[:, 0, :, :]
+    return xp.permute_dims(xp.reshape(flat, (rows.shape[0], 1, *ordered.shape[2:])), order)[:, 0, :, :]
 
 
 def inner_products(backend: Backend, rows: Array, outputs: Array) -> Array:
-    """⟨rows[s, k], outputs[s]⟩, (samples, count), of outputs (samples, positions, fan_out)."""
-    xp, samples = backend.xp, rows.shape[0]
-    order = _memory_order(samples)
+    """⟨rows[e, k], outputs[e]⟩, (examples, count), of outputs (examples, positions, fan_out)."""
+    xp = backend.xp
+    order = _memory_order(rows.shape[0])
     first = xp.reshape(xp.permute_dims(rows, order), (*rows.shape[:2], -1))
-    second = xp.reshape(xp.permute_dims(outputs[:, None, :, :], order), (samples, -1, 1))
+    second = xp.reshape(xp.permute_dims(outputs[:, None, :, :], order), (rows.shape[0], -1, 1))
     return (first @ second)[:, :, 0]
 
 
-def _memory_order(samples: int) -> tuple[int, int, int, int]:
+def _memory_order(examples: int) -> tuple[int, int, int, int]:
     """The order of the rows' axes in memory, in which merging the last two copies nothing.
 
-    A convolution's positions come after its outputs; where the whole batch is one sample, positions come first.
+    A convolution's positions come after its outputs; where the whole batch is one example, positions come first.
     """
-    return (0, 1, 2, 3) if samples == 1 else (0, 1, 3, 2)
+    return (0, 1, 2, 3) if examples == 1 else (0, 1, 3, 2)

@@ -119,7 +119,7 @@ def _factors(given: Example, loss: str, metric: str, sharing: Sharing, backend: 
     noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
     output_metric = get_output_metric(metric, _RANK)
     params = native(backend, given.params)
-    _, pulled = pull_metric(backend, given.net, params, problem.loss, output_metric, "stack", x, y, noise)
+    _, pulled = pull_metric(problem, params, Batch(x, y, noise), output_metric, "stack")
     pairs = [(input_covariance(backend, rows, sharing), gradient_covariance(backend, rows, sharing)) for rows in pulled]
     return [backend.to_numpy(factor) for pair in pairs for factor in pair]
 

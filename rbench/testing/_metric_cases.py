@@ -9,7 +9,7 @@ import numpy as np
 from rbench.api import layer_metrics, riemannian_gradient
 from rbench.backend import Backend
 from rbench.losses import get_loss
-from rbench.metrics import Treatment, get_output_metric, layer_masses, pull_metric
+from rbench.metrics import Batch, Problem, Treatment, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
 from rbench.solvers import solve_layers
 from rbench.testing import oracle
@@ -93,14 +93,13 @@ class Question:
         """`directions` with `workspace_bytes` per layer, for class labels and a metric that draws no samples."""
         given = example(self.network)
         net = given.net
-        x = tuple(map(backend.asarray, given.x))
-        y = given.targets[self.loss]
+        batch = Batch(tuple(map(backend.asarray, given.x)), backend.labels(given.targets[self.loss]))
         params = native(backend, given.params)
-        loss = get_loss(self.loss)
+        problem = Problem(backend, net, get_loss(self.loss))
         metric = get_output_metric(self.output_metric)
         masses = layer_masses(backend, net.layers, self.draw_mass())
         with backend.inference():
-            _, pulled = pull_metric(backend, net, params, loss, metric, self.batch, x, backend.labels(y))
+            _, pulled = pull_metric(problem, params, batch, metric, self.batch)
             update = solve_layers(backend, net.layers, pulled, masses, self.solver, self.workspace_bytes or 0)
         return on_host(backend, update.blocks)
 

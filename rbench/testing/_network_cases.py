@@ -193,7 +193,7 @@ def _expected_loss(name: str, scale: float) -> Arrays:
     pairs = list(zip(z, y, strict=True))
     return [
         np.array([oracle.value(name, *pair) for pair in pairs]),
-        np.stack([get_loss(name).dense.slope(*pair) for pair in pairs]),
+        np.stack([get_loss(name).dense.derivative(*pair) for pair in pairs]),
         np.stack([oracle.hessian(name, row) for row in z]),
         np.stack([oracle.predictions(name, row) for row in z]),
     ]
