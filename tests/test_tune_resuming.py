@@ -150,7 +150,7 @@ class TestResuming:
         (tmp_path / "trials" / "cells").mkdir(parents=True)
         (tmp_path / "trials" / "cells" / "some.json").touch()
         (tmp_path / name).write_text(content)
-        with pytest.raises(RbenchError, match=f"{words}.*-o"):
+        with pytest.raises(RbenchError, match=f"{words}.*another `directory`"):
             search(request(), tmp_path, Silent())
         assert bench.ran == []
 
