@@ -1,9 +1,7 @@
 """Fixtures: backends, a table of networks and losses, a plugin of faults, and a bench for tunes."""
 
 import importlib.util
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ import tuning
 from plugin_folder import install_faults
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
 from rbench.plugins import plugins
-from rbench.testing import oracle
+from rbench.testing._examples import Example
 
 
 def pytest_addoption(parser):
@@ -35,18 +33,6 @@ NETWORKS = {
     "branches": Copy() >> ((Linear(4, 3) >> Sigmoid()) * (Linear(4, 2) >> ReLU() >> Linear(2, 3))) >> Add(),
 }
 BATCH = 4
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network with parameters, data for every loss, and the oracle's outputs and Jacobians."""
-
-    net: rbench.Module
-    params: Any
-    x: np.ndarray
-    targets: dict[str, np.ndarray]
-    z: np.ndarray
-    jacobians: list[np.ndarray]
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +67,7 @@ def make_params():
 
 
 @pytest.fixture(scope="session", params=list(NETWORKS))
-def network(request, make_params) -> Case:
+def network(request, make_params) -> Example:
     net, rng = NETWORKS[request.param], np.random.default_rng(3)
     params, x = make_params(net, rng), rng.normal(size=(BATCH, 4))
     targets = {
@@ -89,7 +75,7 @@ def network(request, make_params) -> Case:
         "squared_error": rng.normal(size=(BATCH, 3)),
         "binary_cross_entropy": rng.random((BATCH, 3)),
     }
-    return Case(net, params, x, targets, *oracle.forward(net, params, x), oracle.jacobians(net, params, x))
+    return Example(net, params, (x,), request.param, targets)
 
 
 @pytest.fixture(scope="session", params=["cross_entropy", "squared_error", "binary_cross_entropy"])

@@ -55,7 +55,8 @@ def factors(kind, weights, x, y, seed):
     metrics = oracle.output_metrics(OUTPUT_METRICS[kind], "cross_entropy", z, y, RANK, seed)
     back = [weights[1]["weight"] * (1 - h**2) for h in hidden]
     through = [j.T @ m @ j for j, m in zip(back, metrics, strict=True)]
-    gammas = np.stack([oracle.cotangent("cross_entropy", row, label) for row, label in zip(z, y, strict=True)])
+    cotangent = get_loss("cross_entropy").dense.cotangent
+    gammas = np.stack([cotangent(row, label) for row, label in zip(z, y, strict=True)])
     deltas = np.stack([j.T @ gamma for j, gamma in zip(back, gammas, strict=True)])
     pairs = [(a.T @ a / len(x), sum(g) / len(x)) for a, g in zip(inputs, (through, list(metrics)), strict=True)]
     return pairs, [deltas.T @ inputs[0] / len(x), gammas.T @ inputs[1] / len(x)]
