@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import rbench
-import tuning
-from plugin_folder import install_faults
+from helpers import tuning
+from helpers.plugin_folder import install_faults
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
 from rbench.plugins import plugins
 from rbench.testing._examples import Example

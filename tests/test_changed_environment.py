@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import faults
-from faults import SPIRALS, TASK, Shown, by_method, cell, first_number, made, path_of, words
-from plugin_folder import install_faults
+from helpers import faults
+from helpers.faults import SPIRALS, TASK, Shown, by_method, cell, first_number, made, path_of, words
+from helpers.plugin_folder import install_faults
 from rbench.cli import app
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request

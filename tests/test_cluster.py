@@ -8,7 +8,6 @@ import sys
 import time
 from collections import defaultdict
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -16,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rbench
-from plugin_folder import install, install_faults
+from helpers.plugin_folder import install, install_faults, source
 from rbench.cli import app
 from rbench.run import read_records
 from rbench.run.worker import run_cell
@@ -49,8 +48,7 @@ class Machines:
 
     def __init__(self, folder, *words):
         self.folder, self.words, self.started = folder, words, []
-        source = Path(__file__).with_name("cluster_plugin.py").read_text()
-        found = install_faults(folder) | install(folder, "rbench_cluster", source)
+        found = install_faults(folder) | install(folder, "rbench_cluster", source("cluster_plugin"))
         self.env = found | QUIET | {"CLUSTER": str(folder)}
         file = folder / "scheduler.json"
         self.scheduler = self._start(

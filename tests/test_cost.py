@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from counting import CountingBackend, counted
+from helpers.counting import CountingBackend, counted
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
 from rbench.cli import app
 from rbench.cost import COST_FIELDS, PartTime, StepTime, network, parts, timing

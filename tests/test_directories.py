@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from faults import SPIRALS, made, path_of
+from helpers.faults import SPIRALS, made, path_of
 from rbench.cli import app
 from rbench.errors import RbenchError
 from rbench.run.directory import check_directory, remove_halves

@@ -13,14 +13,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from plugin_folder import install
+from helpers.plugin_folder import install, source
 
 
 @pytest.fixture(scope="module")
 def rbench(tmp_path_factory):
     """The command, where the plugin is installed; `start` returns the process at once."""
     folder = tmp_path_factory.mktemp("plugin")
-    env = install(folder, "rbench_sums", Path(__file__).with_name("toy_experiment.py").read_text())
+    env = install(folder, "rbench_sums", source("toy_experiment"))
 
     def start(*words):
         command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
@@ -98,8 +98,8 @@ def test_two_runs_of_it_are_compared(rbench, tmp_path, monkeypatch):
 
 def test_the_experiment_of_the_documentation_is_run(tmp_path):
     page = Path(__file__).parents[1] / "docs" / "experiments.md"
-    (source,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    env = install(tmp_path, "rbench_summations", source)
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    env = install(tmp_path, "rbench_summations", example)
     command = [sys.executable, "-P", "-m", "rbench.cli", "run", "summations", "-o", str(tmp_path / "run"), "--json"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

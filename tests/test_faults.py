@@ -8,8 +8,8 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-import faults
-from faults import by_method, cell, first_number, path_of, words
+from helpers import faults
+from helpers.faults import by_method, cell, first_number, path_of, words
 from rbench.cli import app
 from rbench.run.isolate import run_isolated
 

@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from faults import SPIRALS, cell, course
-from plugin_folder import install
+from helpers.faults import SPIRALS, cell, course
+from helpers.plugin_folder import install
 from rbench.plugins import plugins
 from rbench.run import Budget, Training
 from rbench.run.child_process import run_child

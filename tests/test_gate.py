@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from plugin_folder import install
+from helpers.plugin_folder import install
 from rbench.errors import PluginError
 from rbench.testing import TOLERANCE, Case, cases, equivalence_tests, relative_error, short_cases, verify
 from rbench_numpy.backend import NumpyBackend

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_folder import install_faults
+from helpers.plugin_folder import install_faults
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 COMMANDS = {

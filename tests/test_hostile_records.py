@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rbench
-from faults import SPIRALS, Shown, made, path_of
+from helpers.faults import SPIRALS, Shown, made, path_of
 from rbench.cli import app
 from rbench.errors import RbenchError
 from rbench.report.load import load

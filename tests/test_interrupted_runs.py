@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-import faults
-from faults import SPIRALS, Shown, by_method, first_number, words
+from helpers import faults
+from helpers.faults import SPIRALS, Shown, by_method, first_number, words
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.lock import locked

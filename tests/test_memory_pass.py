@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from faults import SPIRALS, Shown, by_method, cell, finish, made, path_of, words
+from helpers.faults import SPIRALS, Shown, by_method, cell, finish, made, path_of, words
 from rbench.cli import app
 from rbench.report import footnotes
 from rbench.run import Budget, Request, read_records

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rbench
-from plugin_folder import install
+from helpers.plugin_folder import install
 from rbench.errors import BackendError, MetricError, PluginError
 from rbench.losses import DenseLoss
 from rbench.methods import Riemannian

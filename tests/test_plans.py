@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from faults import SPIRALS, Shown
+from helpers.faults import SPIRALS, Shown
 from rbench.cli import app
 from rbench.report.load import load
 from rbench.run import Budget, Request, read_records

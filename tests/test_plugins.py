@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 import rbench.plugins
-from plugin_folder import install
+from helpers.plugin_folder import install
 from rbench import hookspecs
 from rbench.backend import BackendPlugin
 from rbench.errors import BackendError, PluginError, SpecError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_folder import install
+from helpers.plugin_folder import install
 from rbench.plugins import one_of, plugins
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plugin_folder import install_faults
+from helpers.plugin_folder import install_faults
 from rbench.run import FIELDS, read_records
 from rbench.run.worker import run_cell
 

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-import faults
-from faults import first_number
+from helpers import faults
+from helpers.faults import first_number
 from rbench.errors import DataError, SpecError
 from rbench.methods import Riemannian
 from rbench.plugins import plugins

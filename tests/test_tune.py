@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from typer.testing import CliRunner
 
+from helpers.tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs
 from rbench.cli import app
 from rbench.errors import RbenchError
 from rbench.run import Budget, Record, Training, read_records
@@ -14,7 +15,6 @@ from rbench.run.worker import run_cell
 from rbench.train.cell import configured
 from rbench.tune import Plan, Search, rerun, search
 from rbench.tune.selection import chosen
-from tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs
 
 
 class TestSearch:

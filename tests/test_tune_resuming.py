@@ -9,12 +9,12 @@ import time
 
 import pytest
 
+from helpers.tuning import SPIRALS, Silent, request, specs, studies, without_seconds
 from rbench.errors import RbenchError
 from rbench.methods import SGD, LogUniform
 from rbench.run import Budget, read_records
 from rbench.tune import search
 from rbench.tune.sobol import points
-from tuning import SPIRALS, Silent, request, specs, studies, without_seconds
 
 
 class TestResuming:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-import autodiff
 import rbench
-from autodiff import Problem, convolutions, each, networks
+from helpers import autodiff
+from helpers.autodiff import Problem, convolutions, each, networks
 from rbench import Add, Conv2d, Copy, Flatten, Identity, Linear, MaxPool2d, ScaleShift, Tanh
 from rbench.errors import BackendError, PluginError
 from rbench.losses import CrossEntropy

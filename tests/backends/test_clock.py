@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
+from helpers.lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
 from rbench.backend import BackendPlugin
 from rbench.errors import DivergedError
 from rbench.hookspecs import hookimpl

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plugin_folder import install
+from helpers.plugin_folder import install
 from rbench.run import read_records
 from rbench.testing import cases, short_cases
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults import made, path_of
+from helpers.faults import made, path_of
 from rbench.run.record import _sum, write_json, write_record
 
 SECONDS, MEBIBYTES = 60, 700

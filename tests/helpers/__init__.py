@@ -1,0 +1,11 @@
+"""What several tests share; nothing in it is a test.
+
+| module | what it holds |
+|---|---|
+| `autodiff` | drawn networks, and their derivatives by PyTorch or JAX alone |
+| `counting`, `lagging` | backends that count their operations, and that return before their work is done |
+| `faults`, `odd_inputs` | runs and commands with faults in them, also for `benchmarks/faults.py` |
+| `plugin_folder` | plugins that only a test's own processes find |
+| `fault_plugin`, `cluster_plugin`, `toy_experiment` | such plugins |
+| `tuning` | tunes without processes |
+"""
