@@ -91,6 +91,13 @@ def plugin(tmp_path_factory):
 
 
 @pytest.fixture
+def faults_found(plugin, monkeypatch):
+    """Processes of this one find the plugin of faults."""
+    for name in ("PYTHONPATH", "FAULTS"):
+        monkeypatch.setenv(name, plugin.env[name])
+
+
+@pytest.fixture
 def bench(monkeypatch):
     """What becomes of cells, in place of processes; with the methods, the task and the suite of `tuning.Plugin`."""
     stands = tuning.Bench()

@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from helpers.command import python
 from rbench import Linear, get_backend
 from rbench.errors import Skip
 from rbench.losses import get_loss
@@ -83,9 +83,7 @@ print(step_peaks(stepper, params, 100).model_dump_json())
 
 def peaks(**settings):
     """Peaks of the method, in a process of its own."""
-    words = [sys.executable, "-c", SCRIPT, __file__, json.dumps(settings)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **VARIABLES})
-    return Peaks.model_validate_json(done.stdout)
+    return Peaks.model_validate_json(python(SCRIPT, __file__, json.dumps(settings), env=os.environ | VARIABLES))
 
 
 @pytest.mark.parametrize("settings", [{"work": 5}, {"state": 3}, {"state": 2, "work": 4}, {"work": 3, "every": 4}])

@@ -2,8 +2,7 @@
 
 import json
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import rbench
+from helpers.command import run
 from helpers.plugin_folder import install
 from rbench.errors import BackendError, MetricError, PluginError
 from rbench.losses import DenseLoss
@@ -55,13 +55,7 @@ def own():
 @pytest.fixture
 def call(tmp_path):
     """Runs the command line in a process that finds the plugin."""
-    environment = install(tmp_path, "own", "\n".join([*BLOCKS, TASK]))
-
-    def run(*words):
-        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
-
-    return run
+    return partial(run, env=install(tmp_path, "own", "\n".join([*BLOCKS, TASK])), cwd=tmp_path)
 
 
 def missed(backend="numpy", dtype="float64"):
@@ -160,12 +154,12 @@ def test_they_are_used_from_python(own, rng):
 def test_they_are_run_and_listed(call, tmp_path):
     method = "riemannian[output_metric=diagonal_ggn,lr=0.01]"
     done = call("run", "-t", "scaled", "-m", method, "-m", "kfac", "--steps", 20, "-o", tmp_path / "run")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.err
     records = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").glob("*.json")]
     assert [record["status"] for record in records] == ["ok", "ok"]
     assert all(record["history"][-1]["train_loss"] < record["history"][0]["train_loss"] for record in records)
     assert all("source of own" in record["environment"] for record in records)
-    listed = json.loads(call("list", "--json").stdout)
+    listed = json.loads(call("list", "--json").out)
     assert "diagonal_ggn" in [item["name"] for item in listed["output_metrics"]]
     assert "scaled_error" in [item["name"] for item in listed["losses"]]
 
@@ -182,17 +176,17 @@ def test_a_plugin_s_metric_is_one_of_what_a_figure_depends_on(call, tmp_path):
         "-o",
         "run",
     )
-    assert call(*words).returncode == 0
+    assert call(*words).code == 0
     file = tmp_path / "own.py"
     file.write_text(file.read_text() + "\n# changed\n")
     done = call(*words)
-    assert done.returncode == 2
-    assert "source of own" in done.stderr
+    assert done.code == 2
+    assert "source of own" in done.err
 
 
 def test_the_gate_of_the_command_line_covers_them(call):
     done = call("verify", "-b", "numpy", "--dtype", "float64")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert all(check in done.stdout for check in CHECKS)
-    short = call("verify", "-b", "numpy", "--dtype", "float64", "--short").stdout
+    assert done.code == 0, done.out + done.err
+    assert all(check in done.out for check in CHECKS)
+    short = call("verify", "-b", "numpy", "--dtype", "float64", "--short").out
     assert not any(check in short for check in CHECKS)

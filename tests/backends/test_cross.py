@@ -2,13 +2,12 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
 import pytest
 
+from helpers.command import run
 from rbench import Conv2d, Flatten, Linear, ReLU
 from rbench.errors import BackendError
 from rbench.losses import get_loss
@@ -152,21 +151,9 @@ def test_backends_side_by_side_in_one_table(tmp_path):
     if other is None:
         pytest.skip("; ".join(others.values()))
     words = ["run", "-b", "numpy", "-b", other, "--steps", "30", "-t", "digits", "-m", "sgd", "-m", "riemannian"]
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "rbench.cli",
-        *words,
-        "--threads",
-        "1",
-        "--json",
-        "-o",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout, parse_constant=pytest.fail)
+    done = run(*words, "--threads", 1, "--json", "-o", tmp_path / "run", timeout=600)
+    assert done.code == 0, done.err
+    rows = json.loads(done.out, parse_constant=pytest.fail)
     assert len(rows) == 8
     here, there = ({row["method"]: row for row in rows if row["backend"] == name} for name in ("numpy", other))
     assert here.keys() == there.keys()
