@@ -7,5 +7,6 @@
 | `faults`, `odd_inputs` | runs and commands with faults in them, also for `benchmarks/faults.py` |
 | `plugin_folder` | plugins that only a test's own processes find |
 | `fault_plugin`, `cluster_plugin`, `toy_experiment` | such plugins |
+| `command`, `training` | the command line; a few steps of a method, and the same by the reference |
 | `tuning` | tunes without processes |
 """
