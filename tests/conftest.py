@@ -9,8 +9,8 @@ import pytest
 import rbench
 from helpers import tuning
 from helpers.plugin_folder import install_faults
+from helpers.registered import registered
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
-from rbench.plugins import plugins
 from rbench.testing._examples import Example
 
 
@@ -99,12 +99,10 @@ def faults_found(plugin, monkeypatch):
 
 @pytest.fixture
 def bench(monkeypatch):
-    """What becomes of cells, in place of processes; with the methods, the task and the suite of `tuning.Plugin`."""
+    """What becomes of cells, in place of processes; with the methods, the task and the suite of `tuning.PLUGIN`."""
     stands = tuning.Bench()
-    plugin = tuning.Plugin()
-    plugins().manager.register(plugin)
     monkeypatch.setattr("rbench.run.local.LocalExecutor", stands.executor)
     monkeypatch.setattr("rbench.run.local.gate", tuning.passed)
     monkeypatch.setattr("rbench.run.local.find_data", tuning.found)
-    yield stands
-    plugins().manager.unregister(plugin)
+    with registered(**tuning.PLUGIN):
+        yield stands

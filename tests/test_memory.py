@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from helpers.command import python
+from helpers.faults import cell
 from rbench import Linear, get_backend
 from rbench.errors import Skip
 from rbench.losses import get_loss
 from rbench.methods import Method, Problem, Step
-from rbench.run import Budget, Training
 from rbench.run.child_process import run_child
 from rbench.run.isolate import run_isolated
 from rbench.run.memory_worker import cell_peaks
@@ -117,11 +117,9 @@ def test_what_is_taken_once_and_kept_is_not_of_a_step():
 
 
 def test_the_pass_of_a_cell_repeats_exactly():
-    cell = Training(
-        suite="none", task="two-spirals[n_train=600,n_test=20,batch_size=200,hidden=[64]]",
-        method="riemannian[output_metric=ggn]", backend="numpy", dtype="float64", budget=Budget(steps=5),
-    )  # fmt: skip
-    worker, question = "rbench.run.memory_worker", cell.model_dump_json()
+    task = "two-spirals[n_train=600,n_test=20,batch_size=200,hidden=[64]]"
+    asked = cell("riemannian[output_metric=ggn]", task=task, dtype="float64")
+    worker, question = "rbench.run.memory_worker", asked.model_dump_json()
     found = [run_child(worker, question, threads=1, variables=VARIABLES) for _ in range(2)]
     first, again = (Peaks.model_validate_json(answer.text) for answer in found)
     assert first.host == pytest.approx(again.host, rel=1e-3)
@@ -130,11 +128,8 @@ def test_the_pass_of_a_cell_repeats_exactly():
 
 
 def test_a_cell_that_needs_more_memory_than_there_is_has_no_peak():
-    cell = Training(
-        suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8,300000]]", method="naive[mass=1]",
-        backend="numpy", dtype="float64", budget=Budget(steps=5),
-    )  # fmt: skip
-    assert cell_peaks(cell).host is None
+    task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8,300000]]"
+    assert cell_peaks(cell("naive[mass=1]", task=task, dtype="float64")).host is None
 
 
 @pytest.mark.parametrize(
@@ -171,12 +166,10 @@ def test_a_step_must_fit_into_what_is_free_and_into_what_the_limit_leaves(
 
 def test_a_cell_that_its_limit_has_no_room_for_is_skipped_before_it_starts(tmp_path):
     """Of the inverse of 3,000 × 3,000 numbers and what it is made of: some 200 MiB."""
-    cell = Training(
-        suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[1000]]", method="naive[mass=1]",
-        backend="numpy", dtype="float64", budget=Budget(steps=1),
-    )  # fmt: skip
-    record = run_isolated(cell, None, tmp_path, memory_limit=250 * MIB)
+    task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[1000]]"
+    large = cell("naive[mass=1]", task=task, dtype="float64")
+    record = run_isolated(large, None, tmp_path, memory_limit=250 * MIB)
     assert record.status == "skipped", record.reason
     assert "are left of the memory limit" in record.reason
-    stepper, _, params = set_up(cell, get_backend("numpy", dtype="float64"))
+    stepper, _, params = set_up(large, get_backend("numpy", dtype="float64"))
     check_memory(stepper, params)

@@ -12,7 +12,8 @@ import pytest
 import rbench
 from helpers.command import run
 from helpers.plugin_folder import install
-from rbench.errors import BackendError, MetricError, PluginError
+from helpers.registered import get_or_skip
+from rbench.errors import MetricError
 from rbench.losses import DenseLoss
 from rbench.methods import Riemannian
 from rbench.metrics import OutputFactor
@@ -58,19 +59,16 @@ def call(tmp_path):
     return partial(run, env=install(tmp_path, "own", "\n".join([*BLOCKS, TASK])), cwd=tmp_path)
 
 
-def missed(backend="numpy", dtype="float64"):
+def missed(backend):
     """The checks of what is registered, each with whether it is missed."""
-    results = verify(rbench.get_backend(backend, dtype=dtype), list(registered_cases()))
+    results = verify(backend, list(registered_cases()))
     return {check: not all(r.passed for r in results if r.case.check == check) for check in CHECKS}
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", ["numpy", "torch", "jax", "cupy"])
 def test_the_gate_passes_them_on(name, dtype, own):
-    try:
-        assert missed(name, dtype) == dict.fromkeys(CHECKS, False)
-    except (BackendError, PluginError) as error:
-        pytest.skip(str(error))
+    assert missed(get_or_skip(name, dtype)) == dict.fromkeys(CHECKS, False)
 
 
 def test_there_are_no_such_cases_without_a_plugin():
@@ -128,16 +126,15 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_gate_finds(name, own, monkeypatch):
+def test_the_gate_finds(name, own, backend, monkeypatch):
     cls, attributes, checks = WRONG[name]
     for attribute, value in attributes.items():
         monkeypatch.setattr(getattr(own, cls), attribute, value)
-    assert {check for check, is_missed in missed().items() if is_missed} >= checks
+    assert {check for check, is_missed in missed(backend).items() if is_missed} >= checks
 
 
-def test_they_are_used_from_python(own, rng):
+def test_they_are_used_from_python(own, backend, rng):
     net = rbench.Linear(4, 3) >> rbench.Tanh() >> rbench.Linear(3, 2)
-    backend = rbench.get_backend("numpy", dtype="float64")
     given = net, net.init(backend), rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
     ours, theirs = (
         rbench.loss_gradient(*given, loss=loss, backend=backend) for loss in ("scaled_error", "squared_error")

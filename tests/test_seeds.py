@@ -9,10 +9,9 @@ import pytest
 from helpers import faults
 from helpers.command import call
 from helpers.faults import SPIRALS
+from helpers.registered import registered
 from rbench import Flatten, Linear, get_backend
 from rbench.errors import SpecError
-from rbench.hookspecs import hookimpl
-from rbench.plugins import plugins
 from rbench.report import comparison, footnotes, history, rows
 from rbench.report.changes import change_notes
 from rbench.report.compare import compare
@@ -42,22 +41,11 @@ class Photos(Task):
         return Dataset(x, y, x, y, sha256="", augment=True)
 
 
-class Plugin:
-    @hookimpl
-    def rbench_tasks(self):
-        return [Photos]
-
-    @hookimpl
-    def rbench_suites(self):
-        return [TrainingSuite("pair", "one task at two seeds", (Entry(SPIRALS, ("sgd",)),), seeds=2)]
-
-
 @pytest.fixture
 def plugin():
-    made = Plugin()
-    plugins().manager.register(made, name="seeds")
-    yield
-    plugins().manager.unregister(made)
+    suite = TrainingSuite("pair", "one task at two seeds", (Entry(SPIRALS, ("sgd",)),), seeds=2)
+    with registered(tasks=[Photos], suites=[suite]):
+        yield
 
 
 def cell(seed, fixed=(), method=DRAWS, task=SPIRALS):

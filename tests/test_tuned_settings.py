@@ -7,8 +7,8 @@ import pytest
 
 import rbench_suites.settings
 from helpers.command import call
+from helpers.registered import registered
 from rbench.errors import DataError
-from rbench.hookspecs import hookimpl
 from rbench.plugins import plugins
 from rbench.report import footnotes
 from rbench.run import (
@@ -68,10 +68,8 @@ def suites(path):
         TrainingSuite("hand", "by hand", entries, threads=1, tuning="by hand"),
         TrainingSuite("beside", "with a file", entries, threads=1, tuning="by hand", tuned=path),
     ]
-    plugin = SimpleNamespace(rbench_suites=hookimpl(lambda: found))
-    plugins().manager.register(plugin)
-    yield found
-    plugins().manager.unregister(plugin)
+    with registered(suites=found):
+        yield found
 
 
 def methods(**options):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from helpers.command import run
+from helpers.registered import why_not
 from rbench import Conv2d, Flatten, Linear, ReLU
-from rbench.errors import BackendError
 from rbench.losses import get_loss
 from rbench.methods import Problem
-from rbench.plugins import find_backend, get_backend
+from rbench.plugins import get_backend
 from rbench.run import Request
 from rbench.train.batches import Batches
 from rbench.train.cell import configured
@@ -20,16 +20,6 @@ from rbench.train.stepper import Stepper
 
 STEPS, SEED, TOLERANCE = 200, 3, 1e-8
 METHODS = ["riemannian[output_metric=ggn_mc,lr=0.3,mass=1]", "kfac[lr=0.3,damping=1]", "adam[lr=0.03]"]
-
-
-@cache
-def why_not(name):
-    """Why a backend is not compared here; None where it is."""
-    try:
-        find_backend(name, "float64", "cpu")
-    except BackendError as error:
-        return str(error)
-    return None
 
 
 def pair(one, other):

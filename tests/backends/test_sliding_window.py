@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-import rbench
+from helpers.registered import get_or_skip
 from rbench import MaxPool2d, sliding_window
-from rbench.errors import BackendError
 from rbench.modules.inputs import Patches
 from rbench.sliding_window import Window
 from rbench.testing._networks import windows
@@ -15,10 +14,7 @@ BACKENDS = ["numpy", "torch", "jax", "cupy"]
 
 @pytest.fixture(params=BACKENDS)
 def any_backend(request):
-    try:
-        return rbench.get_backend(request.param, dtype="float64")
-    except BackendError as error:
-        pytest.skip(str(error))
+    return get_or_skip(request.param)
 
 
 def test_the_first_of_equal_pixels_gets_the_cotangent(any_backend):
