@@ -8,6 +8,7 @@
 | `plugin_folder` | plugins that only a test's own processes find |
 | `fault_plugin`, `cluster_plugin`, `toy_experiment` | such plugins |
 | `command`, `training` | the command line; a few steps of a method, and the same by the reference |
+| `hungry` | a method that takes as much memory as it is told |
 | `registered` | plugins that are registered in this process, and backends that may not be here |
 | `tuning` | tunes without processes |
 """
