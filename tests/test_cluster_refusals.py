@@ -109,7 +109,7 @@ class TestConsistency:
         standard = Consistency(tmp_path, [cell(), cell(seed=1)])
         assert standard.refusal(introduction()) is None
         records = [
-            Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
+            Record(cell=cell(seed=seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
             for seed, data in enumerate(["aa", "bb"])
         ]
         standard.check(records[0])
@@ -119,7 +119,7 @@ class TestConsistency:
     def test_a_cell_with_other_data_than_the_first_of_its_run_ends_crashed(self, tmp_path):
         standard = Consistency(tmp_path, [cell(), cell(seed=1)])
         first, other = (
-            Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
+            Record(cell=cell(seed=seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
             for seed, data in enumerate(["aa", "bb"])
         )
         assert standard.checked_data(first) is first
