@@ -28,7 +28,7 @@ FAULTS_A_RUN = 12
 def load(name: str) -> Any:
     """A module that the tests share."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    return importlib.import_module(name)
+    return importlib.import_module(f"helpers.{name}")
 
 
 def try_inputs() -> int:

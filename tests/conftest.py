@@ -1,19 +1,17 @@
 """Fixtures: backends, a table of networks and losses, a plugin of faults, and a bench for tunes."""
 
 import importlib.util
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 import rbench
-import tuning
-from plugin_folder import install_faults
+from helpers import tuning
+from helpers.plugin_folder import install_faults
+from helpers.registered import registered
 from rbench import Add, Copy, Identity, Linear, ReLU, Sigmoid, Tanh
-from rbench.plugins import plugins
-from rbench.testing import oracle
+from rbench.testing._examples import Example
 
 
 def pytest_addoption(parser):
@@ -35,18 +33,6 @@ NETWORKS = {
     "branches": Copy() >> ((Linear(4, 3) >> Sigmoid()) * (Linear(4, 2) >> ReLU() >> Linear(2, 3))) >> Add(),
 }
 BATCH = 4
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network with parameters, data for every loss, and the oracle's outputs and Jacobians."""
-
-    net: rbench.Module
-    params: Any
-    x: np.ndarray
-    targets: dict[str, np.ndarray]
-    z: np.ndarray
-    jacobians: list[np.ndarray]
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +67,7 @@ def make_params():
 
 
 @pytest.fixture(scope="session", params=list(NETWORKS))
-def network(request, make_params) -> Case:
+def network(request, make_params) -> Example:
     net, rng = NETWORKS[request.param], np.random.default_rng(3)
     params, x = make_params(net, rng), rng.normal(size=(BATCH, 4))
     targets = {
@@ -89,7 +75,7 @@ def network(request, make_params) -> Case:
         "squared_error": rng.normal(size=(BATCH, 3)),
         "binary_cross_entropy": rng.random((BATCH, 3)),
     }
-    return Case(net, params, x, targets, *oracle.forward(net, params, x), oracle.jacobians(net, params, x))
+    return Example(net, params, (x,), request.param, targets)
 
 
 @pytest.fixture(scope="session", params=["cross_entropy", "squared_error", "binary_cross_entropy"])
@@ -105,13 +91,18 @@ def plugin(tmp_path_factory):
 
 
 @pytest.fixture
+def faults_found(plugin, monkeypatch):
+    """Processes of this one find the plugin of faults."""
+    for name in ("PYTHONPATH", "FAULTS"):
+        monkeypatch.setenv(name, plugin.env[name])
+
+
+@pytest.fixture
 def bench(monkeypatch):
-    """What becomes of cells, in place of processes; with the methods, the task and the suite of `tuning.Plugin`."""
+    """What becomes of cells, in place of processes; with the methods, the task and the suite of `tuning.PLUGIN`."""
     stands = tuning.Bench()
-    plugin = tuning.Plugin()
-    plugins().manager.register(plugin)
     monkeypatch.setattr("rbench.run.machine.run_isolated", stands.run)
     monkeypatch.setattr("rbench.run.machine.gate", tuning.passed)
     monkeypatch.setattr("rbench.run.machine.find_data", tuning.found)
-    yield stands
-    plugins().manager.unregister(plugin)
+    with registered(**tuning.PLUGIN):
+        yield stands

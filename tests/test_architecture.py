@@ -4,13 +4,12 @@ import ast
 import importlib.util
 import inspect
 import pkgutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import rbench
+from helpers.command import loaded
 
 ROOT = Path(importlib.util.find_spec("rbench").origin).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -138,14 +137,6 @@ def test_a_wrong_import_is_found(name, text, words, tmp_path, monkeypatch):
     path.write_text(text)
     (message,) = wrong_imports(path)
     assert words in message
-
-
-def loaded(code):
-    """Top-level modules that a fresh interpreter has loaded after `code`."""
-    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
 
 
 def test_importing_everything_imports_no_framework():

@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from rbench.errors import BackendError
+from helpers.registered import why_not
 from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.modules import Flatten, Linear
-from rbench.plugins import find_backend, get_backend
+from rbench.plugins import get_backend
 from rbench.random import generator
 from rbench.tasks import Dataset
 from rbench.train.batches import MARGIN, Batches, augmented
@@ -35,14 +35,6 @@ IMAGES = np.random.default_rng(2).standard_normal((40, 3, 6, 5))
 DATA = Dataset(IMAGES, np.arange(40) % 10, IMAGES[:7], np.arange(7), "", augment=True)
 NET = Flatten() >> Linear(90, 10)
 BATCH, STEPS = 8, (0, 3, 4, 5, 11)
-
-
-def why_not(name):
-    try:
-        find_backend(name, "float64", "cpu")
-    except BackendError as error:
-        return str(error)
-    return None
 
 
 BACKENDS = [

@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-import faults
-from faults import SPIRALS, TASK, Shown, by_method, cell, first_number, made, words
-from plugin_folder import install_faults
-from rbench.cli import app
+from helpers import command, faults
+from helpers.faults import SPIRALS, TASK, Shown, by_method, cell, first_number, made, words
+from helpers.plugin_folder import install_faults
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.isolate import run_isolated
@@ -51,7 +49,7 @@ class TestChangedEnvironment:
 
         monkeypatch.setattr("rbench.probe.cuda_problem", lambda: None)
         monkeypatch.setattr("rbench.probe.ctypes.CDLL", lambda name: Driver())
-        found = environment(cell(backend="cupy").model_copy(update={"device": device}))
+        found = environment(cell(backend="cupy", device=device))
         assert found["device"] == (f"{model}, CUDA 12.8" if model else "absent")
         monkeypatch.setattr("rbench.probe.cuda_problem", lambda: "none")
         assert environment(cell(backend="cupy"))["device"] == "absent"
@@ -87,7 +85,7 @@ class TestChangedEnvironment:
 
     def test_a_run_goes_on_only_where_nothing_changed(self, tmp_path):
         def call(*more):
-            return CliRunner().invoke(app, [str(word) for word in (*words(tmp_path, "sgd"), *more)])
+            return command.call(*words(tmp_path, "sgd"), *more)
 
         assert call().exit_code == 0
         (record,), _ = read_records(tmp_path)
@@ -96,7 +94,7 @@ class TestChangedEnvironment:
         assert done.exit_code == 2
         assert re.search(r"now: 1 \(numpy: 1\.0 → .*another directory with -o, or run .* with --force", done.stderr)
         # The record of a cell that is not asked for would stand in the same table.
-        other = CliRunner().invoke(app, [str(word) for word in (*words(tmp_path, "adam"), "--force")])
+        other = command.call(*words(tmp_path, "adam"), "--force")
         assert other.exit_code == 2
         assert call("--force").exit_code == 0
         assert call().exit_code == 0

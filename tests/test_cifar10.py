@@ -10,8 +10,9 @@ import numpy as np
 import pooch
 import pytest
 
+from helpers.faults import cell
 from rbench.errors import DataError
-from rbench.run import Budget, Request, Training, check
+from rbench.run import Request, check
 from rbench.run.worker import run_cell
 from rbench.tasks import cifar10, datasets, files
 from rbench.tasks.cifar10 import DEVIATION, MEAN, Cifar10
@@ -193,19 +194,12 @@ class TestFetching:
 
 def test_a_cell_runs_and_its_record_says_that_the_data_are_unofficial(tmp_path, contents):
     put(tmp_path / "data/cifar-10-batches-bin", contents)
-    cell = Training(
-        suite="cifar10",
-        task="cifar10[network=cnn,batch_size=10]",
-        method="sgd[lr=0.01]",
-        backend="numpy",
-        budget=Budget(steps=2),
-        unofficial_data=True,
-    )
-    record = run_cell(cell)
+    asked = cell("sgd[lr=0.01]", task="cifar10[network=cnn,batch_size=10]", steps=2, unofficial_data=True)
+    record = run_cell(asked)
     assert (record.status, record.reason) == ("ok", None)
     assert record.figures["dataset_official"] is False
     assert len(record.figures["dataset_sha256"]) == 64
-    refused = run_cell(cell.model_copy(update={"unofficial_data": False}))
+    refused = run_cell(asked.model_copy(update={"unofficial_data": False}))
     assert "--unofficial-data" in refused.reason
 
 

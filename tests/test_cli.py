@@ -2,18 +2,16 @@
 
 import json
 import re
-import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers import command
+from helpers.faults import SPIRALS
 from rbench.plugins import NEEDED, plugins
 from rbench.run import FIELDS, Request, read_records
 from rbench.run.record import write_record
 
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 SMALL = ("run", "-t", SPIRALS, "-m", "sgd[lr=0.2]", "--steps", "3")
 
 
@@ -28,25 +26,20 @@ def call(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("RBENCH_DATA", raising=False)
     monkeypatch.setattr("pooch.retrieve", offline)
-
-    def run(*words):
-        return CliRunner().invoke(app, [str(word) for word in words])
-
-    return run
+    return command.call
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     """A run of one small cell, through the command in a process of its own."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    command = [sys.executable, "-P", "-m", "rbench.cli", *SMALL, "-o", folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    for text in (done.stdout, done.stderr):
+    done = command.run(*SMALL, "-o", folder)
+    assert done.code == 0, done.err
+    for text in (done.out, done.err):
         assert "\x1b" not in text
         assert "\r" not in text
-    assert done.stdout.startswith("| task ")
-    gate, *lines = done.stderr.splitlines()
+    assert done.out.startswith("| task ")
+    gate, *lines = done.err.splitlines()
     assert re.fullmatch(r"equivalence gate, numpy float32 on cpu: \d+ cases passed, worst relative error \S+", gate)
     assert lines == [
         "[1/1] two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]] sgd[lr=0.2] numpy float32 seed 0: ok",
@@ -198,10 +191,8 @@ def test_absent_data_are_called_absent(call, words, code, count):
 
 def test_help_loads_nothing_heavy():
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom rbench.cli import app\n"
+        "from typer.testing import CliRunner\nfrom rbench.cli import app\n"
         "for words in ([], ['run'], ['list'], ['table'], ['data'], ['sys-info']):\n"
         "    assert 'Usage' in CliRunner().invoke(app, [*words, '--help']).output, words\n"
-        "print({'numpy', 'pandas', 'scipy', 'sklearn', 'torch', 'jax'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout, done.returncode) == ("set()\n", 0), done.stderr
+    assert command.loaded(code) & {"numpy", "pandas", "scipy", "sklearn", "torch", "jax"} == set()

@@ -3,13 +3,10 @@
 import json
 import re
 import resource
-import subprocess
-import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers.command import call, python
 from rbench.errors import SpecError
 from rbench.run import Request
 from rbench.train.cell import count
@@ -98,7 +95,7 @@ def refused(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(words):
-        done = CliRunner().invoke(app, [word.strip("'") for word in words.replace("' '", "'\u2003'").split(" ")])
+        done = call(*(word.strip("'") for word in words.replace("' '", "'\u2003'").split(" ")))
         assert done.exit_code == 2, done.output
         assert isinstance(done.exception, SystemExit)
         assert done.stdout == ""
@@ -125,7 +122,7 @@ def test_what_cannot_fit_is_refused_with_both_figures_before_anything_is_made(re
 
 def test_options_that_may_be_repeated_still_may():
     words = "run -n --json -t digits -m sgd -m adam --dtype float32 --dtype float32 --device cpu --device cpu --json -n"
-    done = CliRunner().invoke(app, words.split())
+    done = call(*words.split())
     assert [cell["method"] for cell in json.loads(done.stdout)] == ["sgd[lr=0.2]", "adam[lr=0.03]"], done.stderr
 
 
@@ -149,8 +146,7 @@ def test_a_million_cells_are_counted_and_not_made():
         "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = subprocess.run([sys.executable, "-c", code, MANY], capture_output=True, text=True, timeout=60, check=True)
-    grown, _, words = done.stdout.partition(" ")
+    grown, _, words = python(code, MANY).partition(" ")
     assert "1,000,000 cells" in words
     assert int(grown) < 20_000  # KiB
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 20

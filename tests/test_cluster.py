@@ -7,24 +7,23 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
-from typer.testing import CliRunner
 
 import rbench
-from plugin_folder import install, install_faults
-from rbench.cli import app
+from helpers.command import INTERRUPTIBLE, call, run, start
+from helpers.command import ended as finished
+from helpers.faults import SPIRALS
+from helpers.plugin_folder import install, install_faults, source
 from rbench.run import read_records
 from rbench.run.worker import run_cell
 
 pytest.importorskip("distributed")
 
-SMALL = "[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
-SPIRALS = f"two-spirals{SMALL}"
+SMALL = SPIRALS.removeprefix("two-spirals")
+ON_DASK = ("--executor", "dask", "--scheduler")
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -49,8 +48,7 @@ class Machines:
 
     def __init__(self, folder, *words):
         self.folder, self.words, self.started = folder, words, []
-        source = Path(__file__).with_name("cluster_plugin.py").read_text()
-        found = install_faults(folder) | install(folder, "rbench_cluster", source)
+        found = install_faults(folder) | install(folder, "rbench_cluster", source("cluster_plugin"))
         self.env = found | QUIET | {"CLUSTER": str(folder)}
         file = folder / "scheduler.json"
         self.scheduler = self._start(
@@ -78,24 +76,8 @@ class Machines:
 
     def run(self, *words, task="cluster-spirals", **options):
         """Start the command, on the workers."""
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "rbench.cli",
-            "run",
-            "-t",
-            task + SMALL,
-            "--steps",
-            "3",
-            "--threads",
-            "1",
-        ]
-        command += ["--executor", "dask", "--scheduler", self.address, *map(str, words)]
-        # A shell that runs the tests in the background lets them ignore SIGINT, which a child would inherit.
-        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, env=self.env, preexec_fn=heed, start_new_session=True, **pipes, **options)
+        asked = ("run", "-t", task + SMALL, "--steps", 3, "--threads", 1, *ON_DASK, self.address, *words)
+        process = start(*asked, env=self.env, **INTERRUPTIBLE, **options)
         self.started.append(process)
         return process
 
@@ -145,12 +127,7 @@ def machines(tmp_path):
         found.close()
 
 
-def finish(process):
-    out, err = process.communicate(timeout=120)
-    return SimpleNamespace(code=process.returncode, out=out, err=err)
-
-
-def ended(directory):
+def records_of(directory):
     """The records of a directory by method and seed, each once and whole."""
     records, damaged = read_records(directory)
     assert damaged == []
@@ -164,8 +141,8 @@ FIRST = ("-m", "sgd", "-m", "cluster-marks", "-m", "fault-raises", "--seeds", 2,
 def first(shared, tmp_path_factory):
     """A run of six cells on both workers, with a task and a backend that this machine has not."""
     directory = tmp_path_factory.mktemp("runs") / "first"
-    done = finish(shared.run(*FIRST, "-o", directory, "--json"))
-    return SimpleNamespace(directory=directory, done=done, records=ended(directory))
+    done = finished(shared.run(*FIRST, "-o", directory, "--json"))
+    return SimpleNamespace(directory=directory, done=done, records=records_of(directory))
 
 
 class TestRun:
@@ -195,15 +172,13 @@ class TestRun:
         assert all(name.startswith("tcp://127.0.0.1:") for name in workers)
 
     def test_the_costs_of_steps_are_measured_on_the_workers_in_the_order_of_their_series(self, shared, tmp_path):
-        words = ["run", "scaling", "-t", "depth", "-m", "sgd", "--batch-size", "4", "--threads", "1", "-o", tmp_path]
-        words += ["--executor", "dask", "--scheduler", shared.address]
-        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-        done = subprocess.run(command, env=shared.env, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
+        words = ("run", "scaling", "-t", "depth", "-m", "sgd", "--batch-size", 4, "--threads", 1, "-o", tmp_path)
+        done = run(*words, *ON_DASK, shared.address, env=shared.env)
+        assert done.code == 0, done.err
         records = read_records(tmp_path)[0]
         assert {record.cell.size for record in records} == {1, 2, 4, 8, 16, 32, 64}
         assert all("worker" in record.provenance and record.figures["peak_host_bytes"] > 0 for record in records)
-        told = [line for line in done.stderr.splitlines() if "] depth = " in line]
+        told = [line for line in done.err.splitlines() if "] depth = " in line]
         assert [int(line.partition("depth = ")[2].partition(":")[0]) for line in told] == [1, 2, 4, 8, 16, 32, 64]
 
     def test_the_figures_are_those_of_this_machine(self, first):
@@ -224,29 +199,29 @@ class TestRun:
             assert [(cell, "end") for cell, _ in begun] == done
 
     def test_a_worker_has_servers_of_which_cells_are_forked(self, shared, first, tmp_path):
-        done = finish(shared.run("-m", "sgd", "--seeds", 2, "-b", "numpy", "-o", tmp_path / "run"))
+        done = finished(shared.run("-m", "sgd", "--seeds", 2, "-b", "numpy", "-o", tmp_path / "run"))
         assert done.code == 0, done.err
-        assert {one.started for one in ended(tmp_path / "run").values()} == {"forked"}
+        assert {one.started for one in records_of(tmp_path / "run").values()} == {"forked"}
         assert {one.started for one in first.records.values()} == {"fresh"}  # that backend does not ask for it
 
     def test_what_is_there_is_kept_and_repeated_with_force(self, shared, first):
         words = ("-m", "sgd", "--seeds", 1, "-b", "cluster-numpy", "-o", first.directory)
-        kept = finish(shared.run(*words))
+        kept = finished(shared.run(*words))
         assert (kept.code, "cells from an earlier run: 1; to run: 0" in kept.err) == (0, True), kept.err
         before = first.records["sgd", 0]
-        forced = finish(shared.run(*words, "--force"))
+        forced = finished(shared.run(*words, "--force"))
         assert forced.code == 0, forced.err
-        assert ended(first.directory)["sgd", 0].figures["step_seconds"] != before.figures["step_seconds"]
-        assert len(ended(first.directory)) == 6
+        assert records_of(first.directory)["sgd", 0].figures["step_seconds"] != before.figures["step_seconds"]
+        assert len(records_of(first.directory)) == 6
 
     def test_a_backend_that_fails_its_gate_there_is_not_timed(self, shared, tmp_path):
-        done = finish(shared.run("-m", "sgd", "--seeds", 1, "-b", "cluster-wrong", "-o", tmp_path / "run"))
-        (record,) = ended(tmp_path / "run").values()
+        done = finished(shared.run("-m", "sgd", "--seeds", 1, "-b", "cluster-wrong", "-o", tmp_path / "run"))
+        (record,) = records_of(tmp_path / "run").values()
         assert (done.code, record.status) == (1, "skipped")
         assert "not timed: equivalence gate, cluster-wrong" in record.reason
 
     def test_a_backend_that_the_workers_lack_is_refused(self, shared, tmp_path):
-        done = finish(shared.run("-m", "sgd", "-b", "cupy", "-o", tmp_path / "run"))
+        done = finished(shared.run("-m", "sgd", "-b", "cupy", "-o", tmp_path / "run"))
         assert done.code == 2
         assert "no worker can run these cells:\n  worker tcp://127.0.0.1:" in done.err
         assert "backend 'cupy' is unavailable" in done.err
@@ -254,14 +229,14 @@ class TestRun:
     def test_another_rbench_is_refused_with_both_named(self, shared, tmp_path, monkeypatch):
         theirs = rbench.__version__
         monkeypatch.setattr(rbench, "__version__", "99.0")
-        words = ["run", "-t", SPIRALS, "-m", "sgd", "--threads", "1", "-o", str(tmp_path / "run")]
-        done = CliRunner().invoke(app, [*words, "--executor", "dask", "--scheduler", shared.address])
+        words = ("run", "-t", SPIRALS, "-m", "sgd", "--threads", 1, "-o", tmp_path / "run")
+        done = call(*words, *ON_DASK, shared.address)
         assert done.exit_code == 2
         reason = (
             f"it has rbench {theirs} where this process has 99.0; install the same there and start the worker again"
         )
         assert reason in done.output.partition("no worker can run these cells:")[2]
-        assert ended(tmp_path / "run") == {}
+        assert records_of(tmp_path / "run") == {}
 
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
     def test_a_run_that_ends_takes_its_cells_with_it_and_leaves_the_workers(self, shared, tmp_path, end):
@@ -269,12 +244,12 @@ class TestRun:
         process = shared.run(*words)
         cells = shared.waiting(2, process)
         process.send_signal(end)
-        done = finish(process)
+        done = finished(process)
         assert done.code == (130 if end == signal.SIGINT else -end)
         assert "Traceback" not in done.err
         shared.waiting(0)
         assert all(psutil.pid_exists(worker) for worker in cells.values())
-        assert ended(tmp_path / "run") == {}
+        assert records_of(tmp_path / "run") == {}
 
 
 class TestLosses:
@@ -290,9 +265,9 @@ class TestLosses:
         (came,) = set(machines.waiting(2, process).values()) - {stays}
         assert came != lost
         machines.go()
-        done = finish(process)
+        done = finished(process)
         assert done.code == 0, done.err
-        records = ended(tmp_path / "run")
+        records = records_of(tmp_path / "run")
         assert {key: one.status for key, one in records.items()} == {("fault-waits", seed): "ok" for seed in range(4)}
         assert done.err.count("is queued again: worker tcp://127.0.0.1:") == 1
         assert done.err.count("] cluster-spirals") == 4
@@ -301,8 +276,8 @@ class TestLosses:
     def test_a_cell_that_kills_its_workers_ends_as_crashed(self, machines, tmp_path):
         machines.worker("--nanny")  # which starts another
         words = ("-m", "cluster-kills", "-m", "sgd", "--seeds", 1, "-b", "cluster-numpy", "--retries", 1)
-        done = finish(machines.run(*words, "-o", tmp_path / "run"))
-        records = ended(tmp_path / "run")
+        done = finished(machines.run(*words, "-o", tmp_path / "run"))
+        records = records_of(tmp_path / "run")
         assert done.code == 1
         assert records["sgd", 0].status == "ok", records["sgd", 0].reason
         killed = records["cluster-kills", 0]
@@ -317,9 +292,9 @@ class TestLosses:
         process = machines.run(*words)
         machines.waiting(1, process)
         machines.scheduler.kill()
-        done = finish(process)
+        done = finished(process)
         assert done.code == 2
         assert f"the scheduler {machines.address} went away" in done.err
         assert "Traceback" not in done.err
-        assert ended(tmp_path / "run") == {}
+        assert records_of(tmp_path / "run") == {}
         machines.waiting(0)

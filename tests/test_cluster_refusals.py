@@ -3,11 +3,11 @@
 import importlib.util
 
 import pytest
-from typer.testing import CliRunner
 
 import rbench
-from rbench.cli import app
-from rbench.run import Budget, Record, Training
+from helpers.command import call
+from helpers.faults import cell
+from rbench.run import Record
 from rbench.run.cluster.consistency import Consistency
 from rbench.run.cluster.worker import Introduction
 from rbench.run.provenance import environment, provenance
@@ -16,15 +16,12 @@ from rbench.run.resume import ChangedError
 
 pytest.importorskip("distributed")
 
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
-
 
 class TestRefusals:
     def test_a_scheduler_that_cannot_be_reached_is_told_before_anything_starts(self, tmp_path, monkeypatch):
         monkeypatch.setattr("rbench.run.cluster.connection.CONNECT_SECONDS", 0.5)
         for address, why in (("tcp://127.0.0.1:9", "cannot be reached: Timed out"), ("nowhere", "missing port")):
-            words = ["run", "--executor", "dask", "--scheduler", address, "-o", str(tmp_path / "run")]
-            done = CliRunner().invoke(app, words)
+            done = call("run", "--executor", "dask", "--scheduler", address, "-o", tmp_path / "run")
             assert done.exit_code == 2
             assert f"the scheduler {address} cannot be reached" in done.output
             assert why in done.output
@@ -41,23 +38,19 @@ class TestRefusals:
         ],
     )
     def test_a_wrong_request_is_refused(self, words, reason):
-        done = CliRunner().invoke(app, ["run", *words, "--executor", "dask"])
+        done = call("run", *words, "--executor", "dask")
         assert (done.exit_code, reason in done.output) == (2, True), done.output
 
     @pytest.mark.parametrize("words", [("--scheduler", "tcp://127.0.0.1:9"), ("--retries", "1")])
     def test_what_is_for_other_machines_is_refused_on_this_one(self, words):
-        done = CliRunner().invoke(app, ["run", *words])
+        done = call("run", *words)
         assert done.exit_code == 2
         assert f"{' '.join(words)} is for cells on other machines; add --executor dask" in done.output
 
     def test_dask_that_is_not_installed_is_named_with_the_way_out(self, monkeypatch):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-        done = CliRunner().invoke(app, ["run", "--executor", "dask", "--scheduler", "tcp://127.0.0.1:9"])
+        done = call("run", "--executor", "dask", "--scheduler", "tcp://127.0.0.1:9")
         assert (done.exit_code, "pip install 'rbench[dask]'" in done.output) == (2, True)
-
-
-def cell(seed=0, method="sgd"):
-    return Training(suite="none", task=SPIRALS, method=method, backend="numpy", seed=seed, budget=Budget(steps=3))
 
 
 def introduction(**changes):
@@ -116,7 +109,7 @@ class TestConsistency:
         standard = Consistency(tmp_path, [cell(), cell(seed=1)])
         assert standard.refusal(introduction()) is None
         records = [
-            Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
+            Record(cell=cell(seed=seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
             for seed, data in enumerate(["aa", "bb"])
         ]
         standard.check(records[0])
@@ -126,7 +119,7 @@ class TestConsistency:
     def test_a_cell_with_other_data_than_the_first_of_its_run_ends_crashed(self, tmp_path):
         standard = Consistency(tmp_path, [cell(), cell(seed=1)])
         first, other = (
-            Record(cell=cell(seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
+            Record(cell=cell(seed=seed), status="ok", environment=environment(cell()), figures={"dataset_sha256": data})
             for seed, data in enumerate(["aa", "bb"])
         )
         assert standard.checked_data(first) is first

@@ -9,10 +9,10 @@ import time
 from contextlib import closing
 
 import pytest
-from typer.testing import CliRunner
 
-from rbench.cli import app
-from test_cluster import Machines, ended, finish
+from helpers.command import call
+from helpers.command import ended as finished
+from test_cluster import Machines, records_of
 
 pytest.importorskip("distributed")
 
@@ -29,19 +29,8 @@ def authority(folder, name):
 
 def signed(folder, name, by):
     """A certificate that an authority has signed, and its key."""
-    openssl(
-        folder,
-        "req",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        f"{name}.key",
-        "-out",
-        f"{name}.csr",
-        "-subj",
-        f"/CN={name}",
-    )
+    words = ("-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    openssl(folder, "req", *words, "-subj", f"/CN={name}")
     words = ("-in", f"{name}.csr", "-CA", f"{by}.pem", "-CAkey", f"{by}.key", "-CAcreateserial", "-out", f"{name}.pem")
     openssl(folder, "x509", "-req", *words, "-days", 2)
 
@@ -70,9 +59,7 @@ def options(files, ca="ca.pem", cert="run.pem", key="run.key"):
 def refused(*words, seconds=30):
     """What the command says of a scheduler, with exit status 2 and within a time."""
     start = time.monotonic()
-    done = CliRunner().invoke(
-        app, ["run", "-t", "two-spirals", "-m", "sgd", "--threads", "1", "--executor", "dask", *words]
-    )
+    done = call("run", "-t", "two-spirals", "-m", "sgd", "--threads", 1, "--executor", "dask", *words)
     assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
     assert time.monotonic() - start < seconds
     assert "Traceback" not in done.output
@@ -101,7 +88,6 @@ class TestFiles:
         ids=str,
     )
     def test_files_that_cannot_serve_are_named_before_anything_starts(self, files, chosen, words):
-
         assert re.search(words, refused(*TLS, *options(files, **chosen), seconds=5))
 
     def test_a_key_in_the_file_of_its_certificate_will_do(self, files, monkeypatch):
@@ -127,7 +113,7 @@ class TestFiles:
 
     def test_what_is_for_other_machines_is_refused_on_this_one(self):
         for words in (("run", "--tls-ca", "ca.pem"), ("run", "step-time", "--tls-key", "run.key")):
-            done = CliRunner().invoke(app, list(words))
+            done = call(*words)
             assert (done.exit_code, words[-2] in done.output) == (2, True), done.output
 
 
@@ -148,16 +134,16 @@ class TestConnections:
 
     def test_a_run_over_tls(self, secure, files, tmp_path):
         assert secure.address.startswith("tls://127.0.0.1:")
-        done = finish(secure.run(*self.words, *options(files), "-o", tmp_path / "run"))
+        done = finished(secure.run(*self.words, *options(files), "-o", tmp_path / "run"))
         assert done.code == 0, done.err
-        (record,) = ended(tmp_path / "run").values()
+        (record,) = records_of(tmp_path / "run").values()
         assert record.provenance["worker"].startswith("tls://127.0.0.1:")
 
     def test_a_run_with_dasks_own_configuration(self, secure, files, tmp_path, monkeypatch):
         names = {"CA_FILE": "ca.pem", "CLIENT__CERT": "run.pem", "CLIENT__KEY": "run.key"}
         tls = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(files / file) for name, file in names.items()}
         monkeypatch.setattr(secure, "env", secure.env | tls)
-        done = finish(secure.run(*self.words, "-o", tmp_path / "run"))
+        done = finished(secure.run(*self.words, "-o", tmp_path / "run"))
         assert done.code == 0, done.err
 
     def test_who_has_no_certificate_of_the_authority_is_refused(self, secure, files, tmp_path):
@@ -206,9 +192,8 @@ class TestAddresses:
     @pytest.mark.parametrize("answering", [silent, http, hangs_up], indirect=True)
     def test_a_server_that_is_no_scheduler_is_refused_within_seconds(self, answering, monkeypatch):
         monkeypatch.setattr("rbench.run.cluster.connection.CONNECT_SECONDS", 2.0)
-        assert f"the scheduler tcp://{answering} cannot be reached" in refused(
-            "--scheduler", f"tcp://{answering}", seconds=10
-        )
+        said = refused("--scheduler", f"tcp://{answering}", seconds=10)
+        assert f"the scheduler tcp://{answering} cannot be reached" in said
 
     @pytest.mark.parametrize(
         ("address", "words"),

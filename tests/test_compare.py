@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers import command
+from helpers.faults import write_run
 from rbench.cost import StepTime
 from rbench.errors import SpecError
 from rbench.report.compare import compare
@@ -190,11 +190,8 @@ def call(monkeypatch, tmp_path):
 
     def compare(a, b, *words):
         for name, records in (("A", a), ("B", b)):
-            for one in records:
-                write_record(tmp_path / name, one)
-            (tmp_path / name).mkdir(exist_ok=True)
-            (tmp_path / name / "run.json").write_text(json.dumps({"cells": [one.cell.key for one in records]}))
-        return CliRunner().invoke(app, ["compare", "A", "B", *words])
+            write_run(tmp_path / name, records)
+        return command.call("compare", "A", "B", *words)
 
     return compare
 
@@ -288,14 +285,11 @@ def test_wrong_requests_are_one_message_and_status_2(call, tmp_path):
     for words, message in {
         ("A", "empty"): "empty holds no run",
         ("nowhere", "A"): "nowhere holds no run",
-        (
-            "A",
-            "costs",
-        ): "no cell in common: one is of training and the other of step-time",
+        ("A", "costs"): "no cell in common: one is of training and the other of step-time",
         ("A", "B", "--figure", "speed"): "no figure to compare here is called speed",
         ("A", "B", "--threshold", "0.5"): "threshold 0.5",
     }.items():
-        done = CliRunner().invoke(app, ["compare", *words])
+        done = command.call("compare", *words)
         assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr.startswith("rbench: ")
         assert message in done.stderr
@@ -307,16 +301,16 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     words = ["run", "step-time", "-t", "16-8-4", "--batch-size", "8", "--threads", "1", "-m", "sgd"]
     for name, more in (("A", ["-m", "adam"]), ("B", [])):
-        done = CliRunner().invoke(app, [*words, *more, "-o", str(folder / name)])
+        done = command.call(*words, *more, "-o", folder / name)
         assert done.exit_code == 0, done.output
-    return SimpleNamespace(a=str(folder / "A"), b=str(folder / "B"))
+    return SimpleNamespace(a=folder / "A", b=folder / "B")
 
 
 def test_runs_that_measure_costs(measured):
-    done = CliRunner().invoke(app, ["compare", measured.a, measured.b])
+    done = command.call("compare", measured.a, measured.b)
     assert done.exit_code == 1
     assert "LOST 16-8-4 batch_size 8 adam[lr=0.001] numpy cpu float32 threads 1: missing" in done.stdout
-    done = CliRunner().invoke(app, ["compare", measured.b, measured.b, "--json", "-f", "step_seconds"])
+    done = command.call("compare", measured.b, measured.b, "--json", "-f", "step_seconds")
     (line,) = json.loads(done.stdout)
     assert (done.exit_code, done.stderr) == (0, "")
     assert (line["method"], line["figure"], line["ratio"], line["verdict"]) == (

@@ -10,7 +10,7 @@ from rbench.solvers import gram
 from rbench.solvers import rows as by_rows
 from rbench.testing import _examples as examples
 from rbench.testing import _networks as networks
-from rbench.testing import cases, oracle, short_cases, verify
+from rbench.testing import cases, short_cases, verify
 from rbench_numpy.backend import NumpyBackend
 
 
@@ -34,11 +34,11 @@ def test_the_oracle_differentiates_convolutions(name, rng):
     """Its Jacobians, along random directions, are central differences."""
     given = examples.example(name)
     for index, layer in enumerate(given.net.layers):
-        vector, step = oracle.flat(given.params[index]), 1e-5 * rng.normal(size=layer.n_parameters)
+        vector, step = networks.flat(given.params[index]), 1e-5 * rng.normal(size=layer.n_parameters)
 
         def outputs(flat, index=index, layer=layer):
-            block = oracle.shaped(flat, layer)
-            return oracle.forward(given.net, (*given.params[:index], block, *given.params[index + 1 :]), given.x)[0]
+            block = networks.shaped(flat, layer)
+            return networks.forward(given.net, (*given.params[:index], block, *given.params[index + 1 :]), given.x)[0]
 
         difference = (outputs(vector + step) - outputs(vector - step)) / 2
         np.testing.assert_allclose(given.jacobians[index] @ step, difference, atol=1e-13)

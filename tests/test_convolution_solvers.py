@@ -19,6 +19,8 @@ from rbench.solvers.planner import serves
 from rbench.solvers.rows import ByChannels
 from rbench.testing import _examples as examples
 from rbench.testing import oracle, relative_error
+from rbench.testing._networks import flat
+from rbench.testing.case import native, native_targets
 
 SEED, BATCH, RANK = 5, 4, 3
 NETS = {
@@ -50,14 +52,13 @@ def pulled(backend, net, loss, metric, treatment="stack", size=BATCH):
     params, x = examples.draw_params(net, rng), rng.normal(size=(size, 2, 5, 4))
     y = examples.draw_targets((size,), rng)[loss]
     noise = get_loss(loss).noise(generator(SEED, "samples"), size, RANK, 3).astype(backend.dtype)
-    native = tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
-    targets = y if get_loss(loss).integer_targets else backend.asarray(y)
+    targets = native_targets(backend, get_loss(loss), y)
     problem, batch = Problem(backend, net, get_loss(loss)), Batch(backend.asarray(x), targets, noise)
-    _, rows = pull_metric(problem, native, batch, get_output_metric(metric, RANK), treatment)
-    (z,), jacobians = oracle.forward(net, params, x), oracle.jacobians(net, params, x)
-    outputs = oracle.output_metrics(metric, loss, z, y, RANK, SEED)
-    metrics = [oracle.layer_metric(j, outputs, np.zeros(j.shape[2]), treatment) for j in jacobians]
-    return Pulled(net, rows, metrics, [oracle.gradient(j, loss, z, y) for j in jacobians])
+    _, rows = pull_metric(problem, native(backend, params), batch, get_output_metric(metric, RANK), treatment)
+    dense = oracle.Evaluation(net, params, (x,))
+    outputs = oracle.output_metrics(metric, loss, dense.outputs, y, RANK, SEED)
+    metrics = [oracle.layer_metric(j, outputs, np.zeros(j.shape[2]), treatment) for j in dense.jacobians]
+    return Pulled(net, rows, metrics, dense.gradients(loss, y))
 
 
 def forms(backend, rows, mass):
@@ -85,7 +86,7 @@ def test_every_form_is_the_oracle_s_solution(name, kind, metric, treatment, back
             found = form.direction(backend, rows, entries)
             block = layer.block(*found.weights, backend)
             assert np.isfinite(found.health), name
-            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (name, layer)
+            assert relative_error([flat(block)], [expected]) <= 1e-10, (name, layer)
             assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (name, layer)
 
 
@@ -113,7 +114,7 @@ def test_every_form_solves_for_the_gradient_of_other_data(name, kind, metric, tr
             found = form.solve(backend, factored, rows.source, entries, (weight, bias))
             block = layer.block(*found.weights, backend)
             assert np.isfinite(found.health), form_name
-            assert relative_error([oracle.flat(block)], [expected]) <= 1e-10, (form_name, layer)
+            assert relative_error([flat(block)], [expected]) <= 1e-10, (form_name, layer)
             assert found.slope() == pytest.approx(gradient @ expected, rel=1e-10), (form_name, layer)
 
 
@@ -129,7 +130,7 @@ def test_all_solvers_agree_in_float32(metric, single):
             found = form.direction(single, rows, mass)
             block = layer.block(*found.weights, single)
             assert {array.dtype for array in block.values()} == {np.dtype(np.float32)}
-            assert relative_error([oracle.flat(block)], [expected]) <= 1e-4, name
+            assert relative_error([flat(block)], [expected]) <= 1e-4, name
 
 
 @pytest.mark.parametrize("name", ["1 channels", "99 channels", "positions", *SOLVERS])

@@ -7,7 +7,7 @@ import rbench
 from rbench import AvgPool2d, Conv2d, Copy, Flatten, Linear, MaxPool2d, ScaleShift, Tanh
 from rbench.errors import ParameterError, ShapeError
 from rbench.solvers import SOLVERS
-from rbench.testing import oracle
+from rbench.testing._networks import flat
 
 BATCH, ROWS = 5, 2
 
@@ -47,7 +47,7 @@ def test_a_convolution_that_is_a_linear_layer(name, backend, rng):
         close(one, other)
     for solver in SOLVERS:
         options = {"loss": "cross_entropy", "solver": solver, "backend": backend}
-        one, other = (oracle.flat(rbench.riemannian_gradient(*given, y, **options)[0]) for given in both)
+        one, other = (flat(rbench.riemannian_gradient(*given, y, **options)[0]) for given in both)
         close(one, other)
     assert conv.layers[0].n_parameters == linear.n_parameters
 

@@ -4,19 +4,17 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from counting import CountingBackend, counted
+from helpers import command
+from helpers.counting import CountingBackend, counted
+from helpers.faults import SPIRALS
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
-from rbench.cli import app
 from rbench.cost import COST_FIELDS, PartTime, StepTime, network, parts, timing
 from rbench.errors import SpecError
 from rbench.losses import get_loss
@@ -199,7 +197,7 @@ def test_a_bare_method_is_each_of_the_suites_own():
 def call(monkeypatch, tmp_path):
     """Run the command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+    return command.call
 
 
 @pytest.fixture(scope="module")
@@ -207,9 +205,10 @@ def measured(tmp_path_factory):
     """A run of tiny steps on NumPy, and what the command printed."""
     folder = tmp_path_factory.mktemp("cost") / "run"
     methods = ("-m", "sgd", "-m", "kfac[refresh=3]")
-    done = CliRunner().invoke(app, ["run", "step-time", *TINY, *methods, "-o", str(folder)])
+    words = ("run", "step-time", *TINY, *methods, "-o", folder)
+    done = command.call(*words)
     assert done.exit_code == 0, done.output
-    return SimpleNamespace(folder=folder, done=done, words=("run", "step-time", *TINY, *methods, "-o", folder))
+    return SimpleNamespace(folder=folder, done=done, words=words)
 
 
 def test_a_run_leaves_records_and_what_pytest_benchmark_has_of_them(measured):
@@ -229,18 +228,19 @@ def test_a_run_leaves_records_and_what_pytest_benchmark_has_of_them(measured):
 
 
 def test_pytest_benchmark_reads_what_is_published(measured):
-    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(measured.folder / "step-time-numpy.json")]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "16-8-4 batch 8 sgd[lr=0.1] numpy float32" in shown
+    shown = command.run("compare", measured.folder / "step-time-numpy.json", module="pytest_benchmark")
+    assert shown.code == 0, shown.err
+    assert "16-8-4 batch 8 sgd[lr=0.1] numpy float32" in shown.out
 
 
 def test_the_benchmarks_run_under_pytest_alone(measured, tmp_path):
     cell = next(record.cell for record in read_records(measured.folder)[0] if record.cell.method == "sgd[lr=0.1]")
     environ = {**os.environ, "RBENCH_CELL": cell.model_dump_json(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environ.pop("PYTEST_XDIST_WORKER", None)
-    command = [sys.executable, "-P", "-m", "pytest", "-c", os.devnull, "-p", "pytest_benchmark.plugin"]
-    command += [f"--benchmark-json={tmp_path / 'out.json'}", "--pyargs", "rbench.cost.step_time_benchmarks"]
-    subprocess.run(command, env=environ, check=True, capture_output=True, cwd=tmp_path)
+    words = ["-c", os.devnull, "-p", "pytest_benchmark.plugin", f"--benchmark-json={tmp_path / 'out.json'}"]
+    words += ["--pyargs", "rbench.cost.step_time_benchmarks"]
+    done = command.run(*words, module="pytest", env=environ, cwd=tmp_path)
+    assert done.code == 0, done.out
     (entry,) = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
     assert entry["extra_info"]["method"] == "sgd[lr=0.1]"
 
@@ -285,8 +285,7 @@ def test_what_is_measured_is_kept(call, measured):
 
 
 def test_runs_of_two_experiments_in_one_table_and_one_directory(call, measured):
-    spirals = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
-    assert call("run", "-t", spirals, "-m", "sgd", "--steps", 3, "-o", "trained").exit_code == 0
+    assert call("run", "-t", SPIRALS, "-m", "sgd", "--steps", 3, "-o", "trained").exit_code == 0
     done = call("table", "trained", measured.folder)
     assert done.exit_code == 0
     assert done.stdout.index("two-spirals") < done.stdout.index("16-8-4")

@@ -1,16 +1,16 @@
 """`rbench run step-time` that is killed, stopped or crashed: what was measured stays, and is not measured again."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from helpers import command
+from helpers.plugin_folder import install
 from rbench.run import read_records
 
 TINY = ("run", "step-time", "-t", "16-8-4", "--batch-size", "8", "--threads", "1")
@@ -48,24 +48,8 @@ def rbench(tmp_path):
     """The command, where the plugin is installed; `start` returns the process at once."""
     folder = tmp_path / "plugin"
     folder.mkdir()
-    (folder / "rbench_cost_toy.py").write_text(PLUGIN)
-    info = folder / "rbench_cost_toy-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rbench-cost-toy\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[rbench]\ncost-toy = rbench_cost_toy\n")
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-
-    def start(*words):
-        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **pipes)
-
-    def run(*words):
-        process = start(*words)
-        out, err = process.communicate()
-        return SimpleNamespace(code=process.returncode, out=out, err=err)
-
-    return SimpleNamespace(run=run, start=start, folder=folder)
+    env = install(folder, "rbench_cost_toy", PLUGIN)
+    return SimpleNamespace(run=partial(command.run, env=env), start=partial(command.start, env=env), folder=folder)
 
 
 def methods(*names):

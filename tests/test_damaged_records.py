@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-import faults
-from faults import SPIRALS, Shown, cell, made, path_of
+from helpers import faults
+from helpers.faults import SPIRALS, Shown, cell, made, path_of
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.record import read_record, write_record

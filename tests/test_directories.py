@@ -6,10 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from faults import SPIRALS, made, path_of
-from rbench.cli import app
+from helpers.command import call
+from helpers.faults import SPIRALS, made, path_of
 from rbench.errors import RbenchError
 from rbench.run.directory import check_directory, remove_halves
 from rbench.run.record import write_json, write_record
@@ -55,7 +54,7 @@ def test_what_is_not_a_runs_is_refused_and_left_as_it_is(tmp_path, words, name):
     directory.mkdir()
     fill(directory, STRANGERS[name])
     before = content(directory)
-    done = CliRunner().invoke(app, [*words, str(directory)])
+    done = call(*words, directory)
     assert done.exit_code == 2, done.output
     assert str(directory) in done.stderr
     assert "another directory with -o" in done.stderr
@@ -134,12 +133,12 @@ def test_only_halves_of_rbenchs_own_files_go_and_only_where_their_writer_is_gone
 
 
 def test_what_a_user_put_beside_a_run_stays(bench, tmp_path):
-    done = CliRunner().invoke(app, [*RUN, str(tmp_path / "run")])
+    done = call(*RUN, tmp_path / "run")
     assert done.exit_code == 0, done.output
     own = {"notes.txt": "mine", "table.md": "mine", ".package.json.swp": "mine", "cells/readme": "mine"}
     fill(tmp_path / "run", own)
     for more in ((), ("--force",)):
-        done = CliRunner().invoke(app, [*RUN, str(tmp_path / "run"), *more])
+        done = call(*RUN, tmp_path / "run", *more)
         assert done.exit_code == 0, done.output
     assert {name: (tmp_path / "run" / name).read_text() for name in own} == own
 
@@ -149,7 +148,7 @@ def test_a_lock_that_leads_elsewhere_is_not_written_through(bench, tmp_path):
     (tmp_path / "run").mkdir()
     write_json(tmp_path / "run" / "run.json", {"cells": []})
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
-    done = CliRunner().invoke(app, [*RUN, str(tmp_path / "run")])
+    done = call(*RUN, tmp_path / "run")
     assert done.exit_code == 2
     assert "cannot write into" in done.stderr
     assert (tmp_path / "precious").read_text() == "mine"
@@ -161,8 +160,8 @@ def test_records_that_may_not_be_read_are_not_called_absent(tmp_path):
     write_json(tmp_path / "run.json", {"cells": [path_of(tmp_path, made()).stem]})
     (tmp_path / "cells").chmod(0)
     try:
-        for words in (("table", str(tmp_path)), (*RUN, str(tmp_path))):
-            done = CliRunner().invoke(app, list(words))
+        for words in (("table", tmp_path), (*RUN, tmp_path)):
+            done = call(*words)
             assert done.exit_code == 2
             assert "cells" in done.stderr
             assert "Permission denied" in done.stderr
@@ -182,8 +181,8 @@ def test_a_folder_of_records_that_cannot_be_read_is_said(tmp_path, monkeypatch):
         return listed(path)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    for words in (("table", str(tmp_path)), (*RUN, str(tmp_path))):
-        done = CliRunner().invoke(app, list(words))
+    for words in (("table", tmp_path), (*RUN, tmp_path)):
+        done = call(*words)
         assert done.exit_code == 2, done.output
         assert "cells" in done.stderr
         assert "Permission denied" in done.stderr

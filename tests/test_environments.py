@@ -5,9 +5,9 @@ import io
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers.command import call
+from helpers.faults import write_run
 from rbench.cost import StepCost
 from rbench.errors import DataError
 from rbench.report import comparison, footnotes, history, render, render_history
@@ -15,7 +15,6 @@ from rbench.report.environments import told_apart
 from rbench.report.profile import render_profiles
 from rbench.report.ranking import render_ranking
 from rbench.run import FIELDS, Budget, Record, Training
-from rbench.run.record import write_record
 
 HERE = {"rbench": "1", "source of rbench": "aa", "numpy": "2.0", "cpu": "Abacus"}
 THERE = HERE | {"cpu": "Sliderule"}
@@ -128,18 +127,8 @@ def test_threads_are_rows_of_their_own():
     assert list(comparison([record(), record(seed=1, threads=2)])["threads"]) == ["1", "2"]
 
 
-def write(folder, records):
-    for one in records:
-        write_record(folder, one)
-    (folder / "run.json").write_text(json.dumps({"cells": [one.cell.key for one in records]}))
-
-
-def call(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 def test_a_directory_that_is_given_twice_is_read_once(tmp_path):
-    write(tmp_path / "a", [record(seed=0), record(seed=1, status="diverged", reason="late")])
+    write_run(tmp_path / "a", [record(seed=0), record(seed=1, status="diverged", reason="late")])
     (tmp_path / "b").symlink_to(tmp_path / "a")
     done = call("table", tmp_path / "a", tmp_path / "b", "--format", "json")
     assert len(json.loads(done.stdout)) == 2
@@ -148,8 +137,8 @@ def test_a_directory_that_is_given_twice_is_read_once(tmp_path):
 
 def test_a_seed_that_occurs_twice_counts_once(tmp_path):
     failed = record(seed=1, status="diverged", reason="late")
-    write(tmp_path / "a", [record(seed=0), failed])
-    write(tmp_path / "b", [record(seed=0), failed])
+    write_run(tmp_path / "a", [record(seed=0), failed])
+    write_run(tmp_path / "b", [record(seed=0), failed])
     assert "diverged 1 of 2: late" in call("table", tmp_path / "a", tmp_path / "b").stdout
 
 
@@ -161,7 +150,7 @@ def costs(folder, environment, seconds, *, sweep=None, networks=("4-3",)):
     peaks = [round(seconds * 2**20) * (1 + (cell.method == "adam")) for cell in cells]
     found = [figures | {"peak_host_bytes": peak} for peak in peaks]
     made = [Record(cell=c, status="ok", figures=f, environment=environment) for c, f in zip(cells, found, strict=True)]
-    write(folder, made)
+    write_run(folder, made)
 
 
 @pytest.mark.parametrize(("other", "words"), [(THERE, "cpu Sliderule")])

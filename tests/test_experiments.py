@@ -4,33 +4,24 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from plugin_folder import install
+from helpers import command
+from helpers.plugin_folder import install, source
 
 
 @pytest.fixture(scope="module")
 def rbench(tmp_path_factory):
     """The command, where the plugin is installed; `start` returns the process at once."""
     folder = tmp_path_factory.mktemp("plugin")
-    env = install(folder, "rbench_sums", Path(__file__).with_name("toy_experiment.py").read_text())
-
-    def start(*words):
-        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def run(*words):
-        process = start(*words)
-        out, err = process.communicate()
-        return SimpleNamespace(code=process.returncode, out=out, err=err)
-
+    env = install(folder, "rbench_sums", source("toy_experiment"))
+    run, start = partial(command.run, env=env), partial(command.start, env=env)
     return SimpleNamespace(run=run, start=start, folder=folder, env=env)
 
 
@@ -98,12 +89,11 @@ def test_two_runs_of_it_are_compared(rbench, tmp_path, monkeypatch):
 
 def test_the_experiment_of_the_documentation_is_run(tmp_path):
     page = Path(__file__).parents[1] / "docs" / "experiments.md"
-    (source,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    env = install(tmp_path, "rbench_summations", source)
-    command = [sys.executable, "-P", "-m", "rbench.cli", "run", "summations", "-o", str(tmp_path / "run"), "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    env = install(tmp_path, "rbench_summations", example)
+    done = command.run("run", "summations", "-o", tmp_path / "run", "--json", env=env)
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
     assert [row["terms"] for row in rows] == [1_000, 1_000_000]
     assert all(0 <= row["relative_error"] < 1e-5 for row in rows)
     assert any(row["relative_error"] > 0 for row in rows)  # float32
@@ -114,10 +104,9 @@ def test_records_of_an_experiment_that_is_not_installed_are_left_as_they_are(rbe
     rbench.run("run", "sums", "-o", tmp_path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
     for words in (("table", tmp_path), ("run", "-t", "digits", "-m", "sgd", "--steps", "1", "-o", tmp_path)):
-        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert "no experiment is called 'partial-sum'" in done.stderr
-        assert "Traceback" not in done.stderr
+        done = command.run(*words)
+        assert "no experiment is called 'partial-sum'" in done.err
+        assert "Traceback" not in done.err
     assert {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()} == before
 
 

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from typer.testing import CliRunner
 
-import faults
-from faults import by_method, cell, first_number, path_of, words
-from rbench.cli import app
+from helpers import faults
+from helpers.command import call
+from helpers.faults import by_method, cell, first_number, path_of, words
 from rbench.run.isolate import run_isolated
 
 NAN = "the loss of the batch at step 0 is nan; lower lr"
@@ -31,13 +30,6 @@ ENDS = {
 }
 PRINTED = {"segfaults": "Segmentation fault", "raises": "in step", "fills-the-disk": "/dev/full"}
 """What the output holds that is kept."""
-
-
-@pytest.fixture
-def found(plugin, monkeypatch):
-    """Processes of this one find the plugin."""
-    monkeypatch.setenv("PYTHONPATH", plugin.env["PYTHONPATH"])
-    monkeypatch.setenv("FAULTS", plugin.env["FAULTS"])
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +82,7 @@ class TestCells:
 
 class TestIsolation:
     @pytest.mark.parametrize("backend", ["torch", "jax"])
-    def test_the_memory_limit_holds_for_every_library_and_leaves_it_room(self, found, tmp_path, backend):
+    def test_the_memory_limit_holds_for_every_library_and_leaves_it_room(self, faults_found, tmp_path, backend):
         pytest.importorskip(backend)
         limits = {"timeout": 120, "memory_limit": 800 * 2**20}
         ended = [run_isolated(cell(method, backend), None, tmp_path, **limits) for method in ("fault-allocates", "sgd")]
@@ -98,7 +90,7 @@ class TestIsolation:
 
     @pytest.mark.parametrize(("kills", "status"), [((3, 4), "out_of_memory"), ((3, 3), "crashed")])
     def test_a_kill_for_want_of_memory_is_told_where_the_kernel_counts_it(
-        self, found, tmp_path, monkeypatch, kills, status
+        self, faults_found, tmp_path, monkeypatch, kills, status
     ):
         counts = iter(kills)
         monkeypatch.setattr("rbench.run.child_process.kernel_kills", lambda: next(counts))
@@ -115,7 +107,7 @@ class TestIsolation:
         assert len(peaks) == 1
         assert "peak_host_bytes" not in without.figures
 
-    def test_objects_of_python_count_in_the_memory_pass(self, found, tmp_path):
+    def test_objects_of_python_count_in_the_memory_pass(self, faults_found, tmp_path):
         sgd, hoards = (run_isolated(cell(method), None, tmp_path, peaks={}) for method in ("sgd", "fault-hoards"))
         more = hoards.figures["peak_host_bytes"] - sgd.figures["peak_host_bytes"]
         assert more == pytest.approx(20_000 * (sys.getsizeof(1.0) + 8), rel=0.1)
@@ -136,8 +128,7 @@ class TestIsolation:
     @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends processes with their parent on Linux alone")
     @pytest.mark.parametrize("method", ["fault-waits", "fault-hangs"])
     def test_workers_and_servers_end_with_their_killed_parent(self, plugin, tmp_path, method):
-        for path in plugin.folder.glob("pid-*"):
-            path.unlink()
+        faults.forget(plugin.folder)
         process = faults.start(*words(tmp_path / "run", method), env=plugin.env)
         number = first_number(plugin.folder, process)
         below = faults.children_of(process)
@@ -151,6 +142,6 @@ class TestIsolation:
 
 @pytest.mark.parametrize("text", ["8", "8X", "G", "0G", "-1G", "nanG", "infG", "", "8GB"])
 def test_a_memory_limit_that_is_no_size_is_refused(text):
-    done = CliRunner().invoke(app, ["run", f"--memory-limit={text}", "-n"])
+    done = call("run", f"--memory-limit={text}", "-n")
     assert done.exit_code == 2
     assert f"--memory-limit {text!r} is no size; write 500M or 8G" in done.stderr

@@ -1,11 +1,10 @@
 """Figures are declared once: what is declared is in rows, tables and comparisons, written as it says."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from helpers.command import python
 from rbench.cost import COST_FIELDS
 from rbench.errors import SpecError
 from rbench.figures import STEP_COST, TRAINING, Figure, Unit, columns, compared, fields, judging
@@ -43,9 +42,7 @@ print(json.dumps([damaged, row["joules"], comparison([kept])["energy kJ"].tolist
 
 
 def test_a_figure_that_is_declared_is_in_files_rows_tables_and_comparisons(tmp_path):
-    done = subprocess.run([sys.executable, "-c", ADDED, tmp_path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [1, 2000, ["2.00"], "joules", "worse"]
+    assert json.loads(python(ADDED, tmp_path)) == [1, 2000, ["2.00"], "joules", "worse"]
 
 
 @KINDS

@@ -9,10 +9,9 @@ import time
 import psutil
 import pytest
 
-from faults import SPIRALS, cell, course
-from plugin_folder import install
+from helpers.faults import cell, course
+from helpers.plugin_folder import install
 from rbench.plugins import plugins
-from rbench.run import Budget, Training
 from rbench.run.child_process import run_child
 from rbench.run.fork import servers
 from rbench.run.isolate import run_isolated
@@ -107,7 +106,7 @@ def test_a_forked_process_has_all_that_a_fresh_one_has(mine, status):
 @pytest.mark.parametrize(("backend", "threads"), [("numpy", 1), ("numpy", 2), ("torch", 2)])
 def test_a_forked_cell_finds_what_a_fresh_one_finds(tmp_path, backend, threads, method):
     pytest.importorskip(backend)
-    one = Training(suite="", task=SPIRALS, method=method, backend=backend, budget=Budget(steps=6), threads=threads)
+    one = cell(method, backend, steps=6, threads=threads)
     fresh = run_isolated(one, None, tmp_path, peaks={})
     with servers:
         forked = run_isolated(one, None, tmp_path, peaks={})
@@ -118,9 +117,7 @@ def test_a_forked_cell_finds_what_a_fresh_one_finds(tmp_path, backend, threads, 
 
 
 @pytest.mark.parametrize("method", ["fault-segfaults", "fault-kills-itself", "fault-exits", "fault-leaves"])
-def test_a_crash_is_told_as_of_a_fresh_process_and_takes_no_server_with_it(plugin, monkeypatch, tmp_path, method):
-    for name in ("PYTHONPATH", "FAULTS"):
-        monkeypatch.setenv(name, plugin.env[name])
+def test_a_crash_is_told_as_of_a_fresh_process_and_takes_no_server_with_it(faults_found, tmp_path, method):
     fresh = run_isolated(cell(method), None, tmp_path)
     with servers:
         forked = run_isolated(cell(method), None, tmp_path)

@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from helpers import faults
+from helpers.command import call
 from rbench import get_backend
-from rbench.cli import app
-from rbench.run import Budget, Training, read_records
+from rbench.run import read_records
 from rbench.run.worker import run_cell
 from rbench.train.loop import set_up
 
 
-def cell(task, **options):
-    kept = {"suite": "none", "method": "sgd[lr=0.1]", "backend": "numpy", "dtype": "float64", "budget": Budget(steps=4)}
-    return Training(task=task, **kept | options)
+def cell(task):
+    return faults.cell(task=task, dtype="float64", steps=4)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ class TestTune:
         pytest.importorskip("optuna")
 
     def call(self, folder, *words):
-        return CliRunner().invoke(app, [*self.WORDS, *words, "-o", str(folder)])
+        return call(*self.WORDS, *words, "-o", folder)
 
     def test_trials_have_all_data_that_validation_leaves_and_runs_have_all(self, tmp_path):
         done = self.call(tmp_path, "--trials", "2")

@@ -1,15 +1,14 @@
 """The equivalence gate: its cases, the error of a result, what it says of a miss, and its form as tests of pytest."""
 
 import math
-import subprocess
-import sys
 import warnings
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from plugin_folder import install
+from helpers.command import loaded, run
+from helpers.plugin_folder import install
 from rbench.errors import PluginError
 from rbench.testing import TOLERANCE, Case, cases, equivalence_tests, relative_error, short_cases, verify
 from rbench_numpy.backend import NumpyBackend
@@ -165,19 +164,17 @@ test_no_device = equivalence_tests("numpy", device="tpu", dtypes=("float32",))
 def test_equivalence_tests(tmp_path):
     (tmp_path / "test_it.py").write_text(TESTS)
     environment = install(tmp_path, "mine", PLUGIN)
-    words = ["pytest", "-q", "-rfs", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "test_it.py"]
-    done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
+    words = ["-q", "-rfs", "-p", "no:cacheprovider", "--rootdir", tmp_path, "test_it.py"]
+    done = run(*words, module="pytest", cwd=tmp_path, env=environment)
+    assert done.code == 1, done.out + done.err
     wrong = [case for case in cases() if not verify(NoErf("float64"), [case])[0].passed]
     count = len(cases())
-    assert f"{len(wrong)} failed, {2 * count - len(wrong)} passed, 3 skipped" in done.stdout
-    assert "erf: from -4 to 4, and far out on wrong (cpu, float64): relative error inf, tolerance 1e-10" in done.stdout
-    assert "ValueError: no erf" in done.stdout
-    assert "test_it.py::test_wrong[float64-erf: from -4 to 4, and far out]" in done.stdout
-    assert "the package 'absent' is not installed" in done.stdout
-    assert "has no device 'tpu'" in done.stdout
+    assert f"{len(wrong)} failed, {2 * count - len(wrong)} passed, 3 skipped" in done.out
+    assert "erf: from -4 to 4, and far out on wrong (cpu, float64): relative error inf, tolerance 1e-10" in done.out
+    assert "ValueError: no erf" in done.out
+    assert "test_it.py::test_wrong[float64-erf: from -4 to 4, and far out]" in done.out
+    assert "the package 'absent' is not installed" in done.out
+    assert "has no device 'tpu'" in done.out
 
 
 class NoErf(NumpyBackend):
@@ -191,6 +188,4 @@ def test_equivalence_tests_of_nothing():
 
 
 def test_the_gate_starts_light():
-    script = "import rbench.testing, sys; print(*{name.split('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) & {"pytest", "torch", "jax", "cupy", "pandas", "sklearn"} == set()
+    assert loaded("import rbench.testing") & {"pytest", "torch", "jax", "cupy", "pandas", "sklearn"} == set()

@@ -5,8 +5,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
@@ -14,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from plugin_folder import install_faults
+from helpers import command
+from helpers.faults import SPIRALS, forget
+from helpers.plugin_folder import install_faults
 
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 COMMANDS = {
     "run": ("run", "faults", "-t", SPIRALS, "-m", "fault-waits", "--steps", "3"),
     "tune": ("tune", "quick", "-t", SPIRALS, "-m", "fault-waits", "--steps", "3", "--trials", "2"),
@@ -30,12 +29,9 @@ def start(tmp_path):
     environment, processes = install_faults(tmp_path), []
 
     def run(words, disposition=signal.SIG_DFL, **pipes):
-        for path in tmp_path.glob("pid-*"):
-            path.unlink()
-        command = [sys.executable, "-P", "-m", "rbench.cli", *words]
+        forget(tmp_path)
         heed = partial(signal.signal, signal.SIGHUP, disposition)
-        pipes = pipes or {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=heed, **pipes)
+        process = command.start(*words, env=environment, start_new_session=True, preexec_fn=heed, **pipes)
         processes.append(process)
         deadline = time.monotonic() + 90
         while not (numbers := list(tmp_path.glob("pid-*"))) and process.poll() is None:
@@ -58,25 +54,25 @@ def has_ended(pid):
 
 
 @pytest.mark.parametrize("sent", ["SIGHUP", "SIGTERM", "SIGHUP SIGHUP SIGTERM"])
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_signal_ends_it_with_a_message_and_all_its_processes(start, tmp_path, command, sent):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_ends_it_with_a_message_and_all_its_processes(start, tmp_path, name, sent):
     folder = tmp_path / "run"
-    process, worker = start([*COMMANDS[command], "-o", str(folder)])
-    for name in sent.split():
-        os.kill(process.pid, signal.Signals[name])
+    process, worker = start([*COMMANDS[name], "-o", folder])
+    for one in sent.split():
+        os.kill(process.pid, signal.Signals[one])
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert f"stopped; the same command with -o {folder}" in err.decode()
-    assert "Traceback" not in err.decode()
+    assert f"stopped; the same command with -o {folder}" in err
+    assert "Traceback" not in err
     assert has_ended(worker)
-    again, _ = start([*COMMANDS[command], "-o", str(folder)])  # nothing holds the directory
+    again, _ = start([*COMMANDS[name], "-o", folder])  # nothing holds the directory
     os.kill(again.pid, signal.SIGTERM)
     assert again.wait(timeout=30) == 130
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_signal_that_another_thread_takes_ends_it_too(start, tmp_path, command):
-    process, worker = start([*COMMANDS[command], "-o", str(tmp_path / "run")])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_that_another_thread_takes_ends_it_too(start, tmp_path, name):
+    process, worker = start([*COMMANDS[name], "-o", tmp_path / "run"])
     others = [int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir() if path.name != str(process.pid)]
     assert others
     assert ctypes.CDLL(None).tgkill(process.pid, others[-1], signal.SIGTERM) == 0
@@ -84,9 +80,9 @@ def test_a_signal_that_another_thread_takes_ends_it_too(start, tmp_path, command
     assert has_ended(worker)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_run_that_was_started_with_nohup_goes_on(start, tmp_path, command):
-    process, worker = start([*COMMANDS[command], "-o", str(tmp_path / "run")], signal.SIG_IGN)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_run_that_was_started_with_nohup_goes_on(start, tmp_path, name):
+    process, worker = start([*COMMANDS[name], "-o", tmp_path / "run"], signal.SIG_IGN)
     os.kill(process.pid, signal.SIGHUP)
     time.sleep(0.5)
     assert process.poll() is None
@@ -106,7 +102,7 @@ def test_a_terminal_that_is_closed_ends_it_though_there_is_nobody_to_tell(start,
     terminal.start()
     try:
         pipes = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        process, worker = start([*COMMANDS["run"], "-o", str(tmp_path / "run")], **pipes)
+        process, worker = start([*COMMANDS["run"], "-o", tmp_path / "run"], **pipes)
     finally:
         closing.set()
         terminal.join()

@@ -4,11 +4,10 @@ import json
 import os
 
 import pytest
-from typer.testing import CliRunner
 
 import rbench
-from faults import SPIRALS, Shown, made, path_of
-from rbench.cli import app
+from helpers.command import call
+from helpers.faults import SPIRALS, Shown, made, path_of
 from rbench.errors import RbenchError
 from rbench.report.load import load
 from rbench.run import Record, read_records
@@ -136,7 +135,7 @@ def test_what_the_types_allow_is_read_and_shown(tmp_path, name):
     assert damaged == []
     assert record.row()["suite"] == "none"
     for words in (("table",), ("table", "--format", "json"), ("table", "--history")):
-        done = CliRunner().invoke(app, [*words, str(tmp_path)])
+        done = call(*words, tmp_path)
         assert done.exit_code == 0, done.exception
 
 
@@ -163,10 +162,10 @@ def test_bytes_that_are_no_record_are_damaged_wherever_they_stand(tmp_path, benc
     (tmp_path / "run.json").write_bytes(text)
     with pytest.raises(DamagedError, match=r"run\.json is damaged"):
         read_run_file(tmp_path)
-    done = CliRunner().invoke(app, ["table", str(tmp_path)])
+    done = call("table", tmp_path)
     assert (done.exit_code, type(done.exception)) == (2, SystemExit)
     assert "holds no run" in done.stderr
-    done = CliRunner().invoke(app, [*RUN, str(tmp_path)])
+    done = call(*RUN, tmp_path)
     assert done.exit_code == 0, (done.exception, done.output)
     assert "run.json is damaged" in done.stderr
     assert path.with_name(f"{path.name}.damaged").read_bytes() == text
@@ -196,9 +195,9 @@ def test_what_is_no_file_holds_nothing_up(tmp_path, bench, name):
         one.unlink()
         STRANGE[name](one)
     assert find(tmp_path) == ([], [path], {})
-    done = CliRunner().invoke(app, ["table", str(tmp_path)])
+    done = call("table", tmp_path)
     assert (done.exit_code, type(done.exception)) == (2, SystemExit)
-    done = CliRunner().invoke(app, [*RUN, str(tmp_path)])
+    done = call(*RUN, tmp_path)
     assert done.exit_code == 0, (done.exception, done.output)
     assert len(read_records(tmp_path)[0]) == 1
 
@@ -226,12 +225,12 @@ RUN_FILES = ['{"cells": 5}', '{"cells": [5]}', '{"cells": {}}', '{"cells": [], "
 
 @pytest.mark.parametrize("text", RUN_FILES)
 def test_a_run_whose_plan_is_damaged_is_shown_and_goes_on(tmp_path, bench, text):
-    assert CliRunner().invoke(app, [*RUN, str(tmp_path)]).exit_code == 0
+    assert call(*RUN, tmp_path).exit_code == 0
     (tmp_path / "run.json").write_text(text)
-    done = CliRunner().invoke(app, ["table", str(tmp_path)])
+    done = call("table", tmp_path)
     assert done.exit_code == 0
     assert "what was planned is not known" in done.stderr
-    done = CliRunner().invoke(app, [*RUN, str(tmp_path)])
+    done = call(*RUN, tmp_path)
     assert done.exit_code == 0, done.exception
     assert "cells from an earlier run: 1; to run: 0" in done.stderr
     assert "it is now run.json.damaged" in done.stderr
@@ -270,7 +269,7 @@ class TestNewer:
         assert len(warnings) == 1
         assert warnings[0].endswith("it is left out")
         for more in ((), ("--force",)):
-            done = CliRunner().invoke(app, [*RUN, str(tmp_path), *more])
+            done = call(*RUN, tmp_path, *more)
             assert done.exit_code == 2
             assert "was written by rbench 9.9" in done.stderr
             assert "run with the version that wrote them, or name another directory with -o" in done.stderr
@@ -296,7 +295,7 @@ class TestNewer:
         path = stored(tmp_path)
         text = json.dumps({"cells": [path.stem], "mood": 1, "provenance": {"rbench": "9.9"}})
         (tmp_path / "run.json").write_text(text)
-        done = CliRunner().invoke(app, [*words, str(tmp_path)])
+        done = call(*words, tmp_path)
         assert done.exit_code == (2 if words is RUN else 0)
         assert "was written by rbench 9.9" in done.stderr
         assert (tmp_path / "run.json").read_text() == text
@@ -308,7 +307,7 @@ class TestNewer:
         write_json(tmp_path / "tune.json", tune)
         write_json(tmp_path / name, newer[name])
         before = (tmp_path / name).read_text()
-        done = CliRunner().invoke(app, ["tune", "-t", SPIRALS, "-m", "sgd", "--threads", "1", "-o", str(tmp_path)])
+        done = call("tune", "-t", SPIRALS, "-m", "sgd", "--threads", 1, "-o", tmp_path)
         assert done.exit_code == 2
         assert "was written by rbench 9.9" in done.stderr
         assert (tmp_path / name).read_text() == before

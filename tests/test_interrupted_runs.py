@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-import faults
-from faults import SPIRALS, Shown, by_method, first_number, words
+from helpers import faults
+from helpers.faults import SPIRALS, Shown, by_method, first_number, words
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.lock import locked
@@ -58,8 +58,7 @@ class TestFullDisk:
 
 class TestLock:
     def test_a_second_run_into_a_directory_is_refused_and_names_the_first(self, plugin, tmp_path):
-        for path in plugin.folder.glob("pid-*"):
-            path.unlink()
+        faults.forget(plugin.folder)
         asked = words(tmp_path, "fault-waits")
         process = faults.start(*asked, env=plugin.env)
         first_number(plugin.folder, process)
@@ -97,15 +96,13 @@ class TestLock:
 
 class TestNothingLost:
     def test_a_forced_run_that_is_killed_leaves_the_old_record(self, plugin, tmp_path):
-        for path in plugin.folder.glob("pid-*"):
-            path.unlink()
+        faults.forget(plugin.folder)
         asked, go = words(tmp_path, "fault-waits"), plugin.folder / "go"
         go.touch()
         assert faults.finish(*asked, env=plugin.env)[0] == 0
         before = by_method(tmp_path)
         go.unlink()
-        for path in plugin.folder.glob("pid-*"):
-            path.unlink()
+        faults.forget(plugin.folder)
         process = faults.start(*asked, "--force", env=plugin.env)
         first_number(plugin.folder, process)
         process.send_signal(signal.SIGKILL)

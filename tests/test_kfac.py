@@ -1,17 +1,16 @@
-"""K-FAC against Kronecker products formed in full, in float64, and against the exact metric where the two are equal."""
+"""K-FAC against the gate's reference, which forms Kronecker products in full, and against the exact metric."""
 
 import numpy as np
 import pytest
 
 import rbench
+from helpers.training import SEED, assert_as_reference, train
 from rbench import Conv2d, Flatten, Linear, Sigmoid, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem
 from rbench.methods.kronecker import gradient_covariance, in_points, input_covariance
 from rbench.modules import LayerPullback
 from rbench.modules.inputs import Vectors
-from rbench.random import generator
-from rbench.testing import oracle
 
 NET = Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False)
 OUTPUT_METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
@@ -30,46 +29,6 @@ def batches(rng, request):
     return [(rng.normal(size=(request.param, 4)), rng.integers(0, 3, request.param)) for _ in range(STEPS)]
 
 
-def start(backend, method, net, params, loss="cross_entropy"):
-    problem = Problem(backend, net, get_loss(loss))
-    return problem, method.init(problem, params)
-
-
-def walk(backend, method, params, batches):
-    """Parameters, directions and states of a training run that samples with the step as seed."""
-    problem, state = start(backend, method, NET, params)
-    path = []
-    for t, (x, y) in enumerate(batches):
-        noise = problem.loss.noise(generator(t, "samples"), len(x), RANK, 3) if method.samples else None
-        step = method.step(problem, params, state, Batch(x, y, noise), method.scalars(t, STEPS), method.phase(t))
-        path.append((params, step))
-        params, state = step.params, step.state
-    return path
-
-
-def factors(kind, weights, x, y, seed):
-    """(input covariance, gradient covariance) of both layers, and the layers' gradients as matrices."""
-    hidden = np.tanh(x @ weights[0]["weight"].T + weights[0]["bias"])
-    z = hidden @ weights[1]["weight"].T
-    inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1), hidden
-    metrics = oracle.output_metrics(OUTPUT_METRICS[kind], "cross_entropy", z, y, RANK, seed)
-    back = [weights[1]["weight"] * (1 - h**2) for h in hidden]
-    through = [j.T @ m @ j for j, m in zip(back, metrics, strict=True)]
-    gammas = np.stack([oracle.cotangent("cross_entropy", row, label) for row, label in zip(z, y, strict=True)])
-    deltas = np.stack([j.T @ gamma for j, gamma in zip(back, gammas, strict=True)])
-    pairs = [(a.T @ a / len(x), sum(g) / len(x)) for a, g in zip(inputs, (through, list(metrics)), strict=True)]
-    return pairs, [deltas.T @ inputs[0] / len(x), gammas.T @ inputs[1] / len(x)]
-
-
-def dense_direction(split, a, g, gradient):
-    if split == "pi":
-        pi = np.sqrt((np.trace(a) / len(a)) / (np.trace(g) / len(g)))
-        matrix = np.kron(g + np.sqrt(DAMPING) / pi * np.eye(len(g)), a + pi * np.sqrt(DAMPING) * np.eye(len(a)))
-    else:
-        matrix = np.kron(g, a) + DAMPING * np.eye(len(g) * len(a))
-    return np.linalg.solve(matrix, gradient.ravel()).reshape(gradient.shape)
-
-
 @pytest.mark.parametrize("split", ["pi", "eigen"])
 @pytest.mark.parametrize("kind", OUTPUT_METRICS)
 @pytest.mark.parametrize(("decay", "refresh"), [(0.0, 1), (0.95, 1), (0.4, 1), (0.95, 3)])
@@ -78,26 +37,13 @@ def test_training_is_that_of_dense_kronecker_products(backend, params, batches, 
         lr=0.2, momentum=0.5, weight_decay=0.1, rank=RANK, damping=DAMPING,
         factors=kind, damping_split=split, decay=decay, refresh=refresh,
     )  # fmt: skip
-    averages, velocity = [(0.0, 0.0), (0.0, 0.0)], [0.0, 0.0]
-    for t, (weights, step) in enumerate(walk(backend, method, params, batches)):
-        pairs, gradients = factors(kind, weights, *batches[t], t)
-        if t % refresh == 0:
-            rho = min(1 - 1 / (t // refresh + 1), decay)
-            averages = [
-                tuple(rho * old + (1 - rho) * new for old, new in zip(average, pair, strict=True))
-                for average, pair in zip(averages, pairs, strict=True)
-            ]
-        for layer, (average, gradient) in enumerate(zip(averages, gradients, strict=True)):
-            velocity[layer] = 0.5 * velocity[layer] + dense_direction(split, *average, gradient)
-            keys = ["weight", "bias"][: 2 - layer]
-            old, new = (np.column_stack([block[layer][key] for key in keys]) for block in (weights, step.params))
-            np.testing.assert_allclose(new, old - 0.2 * (velocity[layer] + 0.1 * old), rtol=0, atol=1e-11)
+    assert_as_reference(backend, method, NET, params, batches, rel=1e-11)
 
 
 def test_factors_stay_between_refreshes(backend, params, batches):
     method = KFAC(refresh=3, factors="exact")
     assert [method.phase(t) for t in range(STEPS)] == [True, False, False, True, False, False, True]
-    states = [step.state[1] for _, step in walk(backend, method, params, batches)]
+    states = [step.state[1] for _, step in train(backend, method, NET, params, batches)]
     for t in range(1, STEPS):
         for old, new in zip(states[t - 1], states[t], strict=True):
             same = all(np.array_equal(x, y) for f, g in zip(old, new, strict=True) for x, y in zip(f, g, strict=True))
@@ -120,21 +66,9 @@ def test_the_exact_metric_where_it_factors(backend, make_params, rng, case, kind
     params, x = make_params(net, rng), rng.normal(size=(size, 4))
     y = rng.integers(0, 3, size) if loss == "cross_entropy" else rng.normal(size=(size, 3))
     method = KFAC(lr=1.0, momentum=0.0, factors=kind, rank=RANK, damping=DAMPING, damping_split="eigen", decay=0.0)
-    problem, state = start(backend, method, net, params, loss)
-    noise = problem.loss.noise(generator(5, "samples"), size, RANK, 3) if method.samples else None
-    step = method.step(problem, params, state, Batch(x, y, noise), method.scalars(0, 1), method.phase(0))
-    exact = rbench.riemannian_gradient(
-        net,
-        params,
-        x,
-        y,
-        loss=loss,
-        output_metric=OUTPUT_METRICS[kind],
-        rank=RANK,
-        mass=DAMPING,
-        backend=backend,
-        seed=5,
-    )
+    ((_, step),) = train(backend, method, net, params, [(x, y)], loss)
+    settings = {"output_metric": OUTPUT_METRICS[kind], "rank": RANK, "mass": DAMPING, "seed": SEED}
+    exact = rbench.riemannian_gradient(net, params, x, y, loss=loss, backend=backend, **settings)
     for before, after, direction in zip(params, step.params, exact, strict=True):
         for key, expected in direction.items():
             np.testing.assert_allclose(before[key] - after[key], expected, rtol=1e-9, atol=1e-12)
@@ -145,7 +79,7 @@ def test_a_layer_without_gradient_stands_still(backend, params, batches, split):
     """Its gradient covariance is zero, as behind units that are all dead."""
     params = (params[0], {"weight": params[1]["weight"] * 0})
     method = KFAC(lr=1.0, momentum=0.0, factors="exact", damping_split=split)
-    (_, step) = walk(backend, method, params, batches[:1])[0]
+    ((_, step),) = train(backend, method, NET, params, batches[:1])
     assert np.isfinite(step.health).all()
     np.testing.assert_array_equal(step.params[0]["weight"], params[0]["weight"])
 

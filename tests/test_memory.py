@@ -2,90 +2,36 @@
 
 import json
 import os
-import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from rbench import Linear, get_backend
+from helpers import hungry as module
+from helpers.command import python
+from helpers.faults import cell
+from helpers.hungry import MIB, hungry
+from rbench import get_backend
 from rbench.errors import Skip
-from rbench.losses import get_loss
-from rbench.methods import Method, Problem, Step
-from rbench.run import Budget, Training
 from rbench.run.child_process import run_child
 from rbench.run.isolate import run_isolated
 from rbench.run.memory_worker import cell_peaks
-from rbench.tasks import Dataset
-from rbench.train.batches import Batches
 from rbench.train.loop import set_up
 from rbench.train.memory import VARIABLES, Peaks, check_memory
-from rbench.train.stepper import Stepper
-
-MIB = 2**20
-KEPT, STEPS = [], []
-
-
-class Hungry(Method):
-    """Keeps `state` arrays of 8 MiB, and holds `work` more of them, or so many `objects` of Python's, during a step.
-
-    In its third step it takes so many `buffers` of 8 MiB for good.
-    """
-
-    name = "hungry"
-    summary = "takes memory"
-    state: int = 0
-    work: int = 0
-    objects: int = 0
-    buffers: int = 0
-    every: int = 1
-    predicted: int = 0
-
-    def workspace_bytes(self, problem, params, datum, batch_size):
-        return self.predicted * MIB, "its arrays"
-
-    def _array(self, problem):
-        return problem.backend.xp.ones((MIB,), dtype=problem.backend.xp.float64)
-
-    def phase(self, step):
-        return step % self.every == self.every - 1
-
-    def init(self, problem, params):
-        return tuple(self._array(problem) for _ in range(self.state))
-
-    def step(self, problem, params, state, batch, scalars, phase):
-        held = [self._array(problem) for _ in range(self.work if phase else 0)]
-        numbers = list(map(float, range(self.objects)))
-        STEPS.append(phase)
-        KEPT.extend(self._array(problem) for _ in range(self.buffers if len(STEPS) == 3 else 0))
-        loss = sum((array[0] for array in held), problem.backend.xp.zeros(()))
-        return Step(params, state, loss + sum(numbers))
-
-
-def hungry(backend="numpy", **settings):
-    """The method's stepper, and its parameters."""
-    problem = Problem(get_backend(backend, dtype="float64"), Linear(3, 2), get_loss("cross_entropy"))
-    x, y = np.ones((6, 3)), np.zeros(6, dtype=np.int64)
-    batches = Batches(problem, Dataset(x, y, x, y, sha256=""), 3, seed=0)
-    return Stepper(problem, Hungry(**settings), batches), problem.net.init(problem.backend)
-
 
 SCRIPT = """
 import importlib.util, json, sys
 from rbench.train.memory import step_peaks
-spec = importlib.util.spec_from_file_location("memory_tests", sys.argv[1])
-tests = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tests)
-stepper, params = tests.hungry(**json.loads(sys.argv[2]))
+spec = importlib.util.spec_from_file_location("hungry", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+stepper, params = module.hungry(**json.loads(sys.argv[2]))
 print(step_peaks(stepper, params, 100).model_dump_json())
 """
 
 
 def peaks(**settings):
     """Peaks of the method, in a process of its own."""
-    words = [sys.executable, "-c", SCRIPT, __file__, json.dumps(settings)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **VARIABLES})
-    return Peaks.model_validate_json(done.stdout)
+    return Peaks.model_validate_json(python(SCRIPT, module.__file__, json.dumps(settings), env=os.environ | VARIABLES))
 
 
 @pytest.mark.parametrize("settings", [{"work": 5}, {"state": 3}, {"state": 2, "work": 4}, {"work": 3, "every": 4}])
@@ -119,11 +65,9 @@ def test_what_is_taken_once_and_kept_is_not_of_a_step():
 
 
 def test_the_pass_of_a_cell_repeats_exactly():
-    cell = Training(
-        suite="none", task="two-spirals[n_train=600,n_test=20,batch_size=200,hidden=[64]]",
-        method="riemannian[output_metric=ggn]", backend="numpy", dtype="float64", budget=Budget(steps=5),
-    )  # fmt: skip
-    worker, question = "rbench.run.memory_worker", cell.model_dump_json()
+    task = "two-spirals[n_train=600,n_test=20,batch_size=200,hidden=[64]]"
+    asked = cell("riemannian[output_metric=ggn]", task=task, dtype="float64")
+    worker, question = "rbench.run.memory_worker", asked.model_dump_json()
     found = [run_child(worker, question, threads=1, variables=VARIABLES) for _ in range(2)]
     first, again = (Peaks.model_validate_json(answer.text) for answer in found)
     assert first.host == pytest.approx(again.host, rel=1e-3)
@@ -132,11 +76,8 @@ def test_the_pass_of_a_cell_repeats_exactly():
 
 
 def test_a_cell_that_needs_more_memory_than_there_is_has_no_peak():
-    cell = Training(
-        suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8,300000]]", method="naive[mass=1]",
-        backend="numpy", dtype="float64", budget=Budget(steps=5),
-    )  # fmt: skip
-    assert cell_peaks(cell).host is None
+    task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8,300000]]"
+    assert cell_peaks(cell("naive[mass=1]", task=task, dtype="float64")).host is None
 
 
 @pytest.mark.parametrize(
@@ -173,12 +114,10 @@ def test_a_step_must_fit_into_what_is_free_and_into_what_the_limit_leaves(
 
 def test_a_cell_that_its_limit_has_no_room_for_is_skipped_before_it_starts(tmp_path):
     """Of the inverse of 3,000 × 3,000 numbers and what it is made of: some 200 MiB."""
-    cell = Training(
-        suite="none", task="two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[1000]]", method="naive[mass=1]",
-        backend="numpy", dtype="float64", budget=Budget(steps=1),
-    )  # fmt: skip
-    record = run_isolated(cell, None, tmp_path, memory_limit=250 * MIB)
+    task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[1000]]"
+    large = cell("naive[mass=1]", task=task, dtype="float64")
+    record = run_isolated(large, None, tmp_path, memory_limit=250 * MIB)
     assert record.status == "skipped", record.reason
     assert "are left of the memory limit" in record.reason
-    stepper, _, params = set_up(cell, get_backend("numpy", dtype="float64"))
+    stepper, _, params = set_up(large, get_backend("numpy", dtype="float64"))
     check_memory(stepper, params)

@@ -1,10 +1,9 @@
 """A memory pass that fails is tried again, then said, and measured on resume, where nothing is trained again."""
 
 import pytest
-from typer.testing import CliRunner
 
-from faults import SPIRALS, Shown, by_method, cell, finish, made, path_of, words
-from rbench.cli import app
+from helpers.command import call
+from helpers.faults import SPIRALS, Shown, by_method, cell, finish, made, path_of, words
 from rbench.report import footnotes
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
@@ -175,5 +174,5 @@ def test_the_command_goes_on_with_what_failed(plugin, tmp_path):
     assert code == 0, errors
     assert "records without their peak memory, as its measurement failed: 1" in errors
     assert "cells from an earlier run: 2; to run: 0" in errors
-    done = CliRunner().invoke(app, ["table", str(tmp_path)])
+    done = call("table", tmp_path)
     assert "No peak memory of fault-dies-in-the-memory-pass" in done.stdout

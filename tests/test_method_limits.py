@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from helpers.faults import cell
 from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
 from rbench.experiment import Limits, Outcome
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
-from rbench.run import Budget, Training
 from rbench.solvers import check_health
 
 SOLVERS = ["gram", "rows", "dense", "inverse"]
@@ -92,8 +92,7 @@ def test_predicted_memory_follows_the_metrics_data_and_what_is_kept(backend):
     assert predicted(refresh=2) == predicted(refresh=9) > predicted() + factors
 
 
-def cell(method, task="two-spirals[hidden=[40000],n_train=20,n_test=10,batch_size=10]"):
-    return Training(suite="none", task=task, method=method, backend="numpy", dtype="float64", budget=Budget(steps=1))
+LARGE = "two-spirals[hidden=[40000],n_train=20,n_test=10,batch_size=10]"
 
 
 def test_a_large_network_is_refused_before_anything_is_allocated(backend):
@@ -101,7 +100,7 @@ def test_a_large_network_is_refused_before_anything_is_allocated(backend):
     tracemalloc.start()
     try:
         with pytest.raises(Skip, match=r"would need [\d,.]+ GiB for solver 'inverse' at layer 0 .*120,000.*are free"):
-            cell("naive").run(backend, outcome, print, Limits())
+            cell("naive", task=LARGE, dtype="float64").run(backend, outcome, print, Limits())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -112,7 +111,7 @@ def test_a_large_network_is_refused_before_anything_is_allocated(backend):
 
 @pytest.mark.parametrize("method", ["naive", "riemannian", "riemannian[solver=dense]"])
 def test_the_memory_that_is_free_counts(backend, monkeypatch, method):
-    small = cell(method, "two-spirals[hidden=[8],n_train=20,n_test=10,batch_size=10]")
+    small = cell(method, dtype="float64")
     small.run(backend, Outcome(), print, Limits())
     monkeypatch.setattr("rbench.backend.psutil.virtual_memory", lambda: SimpleNamespace(available=100))
     with pytest.raises(Skip, match=r"would need .* for solver .* are free"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from odd_inputs import CASES, Odd, foreign, wrong
+from helpers.odd_inputs import CASES, Odd, foreign, wrong
 
 QUICK = [case for case in CASES if case.kind in {
     "RBENCH_DATA that is no folder", "an address of no scheduler", "certificates that cannot serve",

@@ -3,29 +3,22 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers.command import call, run
+from helpers.faults import SPIRALS, cell, write_run
 from rbench.report import plot
-from rbench.run import Budget, Record, Training
-from rbench.run.record import write_record
-
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
+from rbench.run import Record
 
 
-def write_run(folder):
+def write_two(folder):
     """A run of two methods with a target."""
-    keys = []
+    records = []
     for method, seconds in (("a", 1.0), ("b", 2.0)):
-        cell = Training(suite="s", task="t", method=method, backend="numpy", budget=Budget(steps=5))
         figures = {"device": "cpu", "test_loss": seconds, "target_reached": True, "seconds_to_target": seconds}
-        write_record(folder, Record(cell=cell, status="ok", figures=figures))
-        keys.append(cell.key)
-    (folder / "run.json").write_text(json.dumps({"cells": keys}))
+        records.append(Record(cell=cell(method, task="t"), status="ok", figures=figures))
+    write_run(folder, records)
 
 
 def files(folder):
@@ -36,12 +29,8 @@ def files(folder):
 def place(monkeypatch, tmp_path):
     """An empty folder to call from, with a run."""
     monkeypatch.chdir(tmp_path)
-    write_run(tmp_path / "run")
+    write_two(tmp_path / "run")
     return tmp_path
-
-
-def call(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 REFUSED = {
@@ -148,22 +137,16 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_command_leaves_anything_outside_of_its_directory(name, tmp_path):
-    write_run(tmp_path / "run")
+    write_two(tmp_path / "run")
     here, temporary = tmp_path / "here", tmp_path / "tmp"
     here.mkdir()
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary), "RBENCH_DATA": str(tmp_path / "data")}
     before = files(tmp_path / "run")
-    done = command(*COMMANDS[name].split(), cwd=here, env=environment, stderr=subprocess.PIPE, timeout=300)
-    assert done.returncode == 0, done.stderr
+    done = run(*COMMANDS[name].split(), cwd=here, env=environment)
+    assert done.code == 0, done.err
     assert {path.name for path in here.iterdir()} == ({"DIR"} if "DIR" in COMMANDS[name] else set())
     assert (files(tmp_path / "run"), files(temporary)) == (before, [])
-
-
-def command(*words, **options):
-    """The command, in a process of its own."""
-    start = [sys.executable, "-P", "-m", "rbench.cli", *words]
-    return subprocess.run(start, check=False, text=True, **{"stdout": subprocess.DEVNULL, **options})
 
 
 WRITE = ["table run", "compare run run", "list", "--help", "sys-info", "data list"]
@@ -173,17 +156,17 @@ WRITE = ["table run", "compare run run", "list", "--help", "sys-info", "data lis
 def test_a_reader_that_has_gone_ends_the_command_in_silence(place, words):
     reading, writing = os.pipe()
     os.close(reading)
-    done = command(*words.split(), stdout=writing, stderr=subprocess.PIPE)
+    done = run(*words.split(), stdout=writing)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (1 if "help" in words else 141, "")
+    assert (done.code, done.err) == (1 if "help" in words else 141, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
 @pytest.mark.parametrize("words", WRITE)
 def test_a_full_device_is_said(place, words):
     with open("/dev/full", "w") as device:
-        done = command(*words.split(), stdout=device, stderr=subprocess.PIPE)
-        assert done.returncode == 2
-        assert done.stderr.startswith("rbench: cannot write the output: No space left on device")
-        assert len(done.stderr.splitlines()) == 1
-        assert command(*words.split(), stdout=device, stderr=device).returncode == 2
+        done = run(*words.split(), stdout=device)
+        assert done.code == 2
+        assert done.err.startswith("rbench: cannot write the output: No space left on device")
+        assert len(done.err.splitlines()) == 1
+        assert run(*words.split(), stdout=device, stderr=device).code == 2

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from faults import SPIRALS, Shown
-from rbench.cli import app
+from helpers.command import call
+from helpers.faults import SPIRALS, Shown
 from rbench.report.load import load
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
@@ -48,7 +47,7 @@ def test_another_request_does_not_make_the_first_forgotten(bench, tmp_path):
     assert set(content) == {"request", "provenance", "cells", "earlier"}
     assert content["request"]["methods"] == ["kfac"]
     assert content["earlier"][0]["request"]["methods"] == ["sgd", "adam"]
-    done = CliRunner().invoke(app, ["table", str(tmp_path)])
+    done = call("table", tmp_path)
     assert "3 of 5 cells have no record; run it again to finish them; 3 of them are of earlier" in done.stderr
     run_request(request("sgd", "adam"), tmp_path, Shown())
     assert missing(tmp_path) == (0, 0)

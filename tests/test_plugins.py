@@ -1,8 +1,6 @@
 """Plugins: one that fails is named and takes no other down; names are unique; every hook is documented and in use."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import ClassVar
@@ -10,7 +8,8 @@ from typing import ClassVar
 import pytest
 
 import rbench.plugins
-from plugin_folder import install
+from helpers.command import run
+from helpers.plugin_folder import install
 from rbench import hookspecs
 from rbench.backend import BackendPlugin
 from rbench.errors import BackendError, PluginError, SpecError
@@ -197,10 +196,9 @@ def test_ctrl_c_while_a_plugin_loads_is_ctrl_c(discover):
 def test_a_package_whose_entries_are_called_like_the_built_in_ones_takes_none_away(entry, tmp_path):
     source = "raise SystemExit('not today')" if entry == "suites" else THIRD_PARTY
     environment = install(tmp_path, "a_third_party", source, entry)
-    command = [sys.executable, "-P", "-m", "rbench.cli", "list", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    listed = json.loads(done.stdout)
+    done = run("list", "--json", env=environment)
+    assert done.code == 0, done.err
+    listed = json.loads(done.out)
     for kind in rbench.plugins.NEEDED:
         assert set(plugins().registered(kind)) <= {item["name"] for item in listed[kind]}
     assert ("third" in [item["name"] for item in listed["methods"]]) == (entry != "suites")

@@ -1,10 +1,10 @@
 """How a process that computes is set up."""
 
 import platform
-import subprocess
-import sys
 
 import pytest
+
+from helpers.command import python
 
 SCRIPT = """
 import sys
@@ -32,6 +32,5 @@ print(faults())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's settings")
 @pytest.mark.parametrize("how", ["kept", "given back"])
 def test_freed_memory_of_any_size_is_used_again_by_any_thread(how):
-    done = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True)
     # As few as 40 where pages are of 2 MB.
-    assert (int(done.stdout) < 20) == (how == "kept")
+    assert (int(python(SCRIPT, how)) < 20) == (how == "kept")

@@ -6,10 +6,10 @@ Each case is a fresh process, which prints the settings that a call has changed.
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 
 import pytest
+
+from helpers.command import python
 
 SNAPSHOT = """
 import gc, json, locale, logging, os, random, signal, sys, threading, warnings
@@ -83,10 +83,8 @@ def each(name, dtype):
 def changes(code, **variables):
     """The settings that a snippet of code changes, in a fresh process."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "OPENBLAS_", "JAX_"))}
-    command = [sys.executable, "-W", "error::UserWarning", "-c", f"{SNAPSHOT}\n{code}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=env | variables)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    said = python(f"{SNAPSHOT}\n{code}", env=env | {"PYTHONWARNINGS": "error::UserWarning"} | variables)
+    return json.loads(said.splitlines()[-1])
 
 
 PREPARE = {

@@ -4,14 +4,15 @@ import itertools
 import json
 import math
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers import command
+from helpers.faults import write_run
 from rbench.cost import StepTime
 from rbench.errors import DataError, RbenchError
 from rbench.report.problems import problems, untuned
@@ -269,10 +270,8 @@ def call(monkeypatch, tmp_path):
     cell = StepTime(suite="step-time", network="4-3", batch_size=2, method="sgd", backend="numpy")
     write_record(tmp_path / "costs", Record(cell=cell, status="ok"))
     records = [one for task in "tu" for method, s in (("a", 1.0), ("b", 2.0)) for one in timed(task, method, s, 3 * s)]
-    for one in records:
-        write_record(tmp_path / "run", one)
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"cells": [one.cell.key for one in records]}))
-    return lambda *words: CliRunner().invoke(app, ["table", *words])
+    write_run(tmp_path / "run", records)
+    return partial(command.call, "table")
 
 
 def test_the_command_prints_ranks(call):

@@ -1,13 +1,12 @@
 """The README's examples run as they stand, each plugin installed where only its own run looks."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from plugin_folder import install
+from helpers.command import call, run
+from helpers.plugin_folder import install
 from rbench.plugins import one_of, plugins
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -37,30 +36,24 @@ def installed(kind, folder):
     return install(folder, module, PLUGINS[kind])
 
 
-def run(words, environment):
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", *words], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("kind", USES)
 def test_a_plugin_example_is_short_and_runs(kind, tmp_path):
     code = [line for line in PLUGINS[kind].splitlines() if line.strip()]
     assert len(code) < 20
-    environment = installed(kind, tmp_path)
     asked = (*USES[kind], *(() if kind == "tasks" else ("-t", "digits[hidden=[8]]")))
-    table = run(["rbench.cli", "run", *asked, "--steps", "40", "-o", str(tmp_path / "run")], environment)
-    assert USES[kind][-1] in table
+    done = run("run", *asked, "--steps", 40, "-o", tmp_path / "run", env=installed(kind, tmp_path))
+    assert done.code == 0, done.out + done.err
+    assert USES[kind][-1] in done.out
 
 
 def test_the_test_of_a_backend_is_short_and_passes(tmp_path):
     (block,) = (block for block in BLOCKS if "equivalence_tests" in block)
     assert len(block.split("\n\n")) == 2
     (tmp_path / "test_mine.py").write_text(block)
-    words = run(["pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], installed("backends", tmp_path))
-    assert re.search(r"^\d{3} passed", words, flags=re.MULTILINE)
+    env = installed("backends", tmp_path)
+    done = run("-q", "-p", "no:cacheprovider", tmp_path, module="pytest", env=env)
+    assert done.code == 0, done.out + done.err
+    assert re.search(r"^\d{3} passed", done.out, flags=re.MULTILINE)
 
 
 def test_the_python_example_runs():
@@ -72,12 +65,8 @@ def test_the_python_example_runs():
 
 
 def test_the_commands_exist():
-    from typer.testing import CliRunner
-
-    from rbench.cli import app
-
     blocks = re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("rbench ")]
     assert len(lines) > 5
     for line in lines:
-        assert CliRunner().invoke(app, [line.split()[1], "--help"]).exit_code == 0, line
+        assert call(line.split()[1], "--help").exit_code == 0, line

@@ -3,16 +3,16 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from plugin_folder import install_faults
+from helpers import command
+from helpers.faults import first_number, forget, path_of
+from helpers.plugin_folder import install_faults
 from rbench.run import FIELDS, read_records
 from rbench.run.worker import run_cell
 
@@ -37,21 +37,8 @@ ENDS = {
 def rbench(tmp_path_factory):
     """The command, in an environment with the plugin; `start` returns the process at once."""
     folder = tmp_path_factory.mktemp("plugins")
-    environment = install_faults(folder)
-
-    def start(*words):
-        command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        # A shell that runs the tests in the background lets them ignore SIGINT, which a child would inherit.
-        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=heed, **pipes)
-
-    def run(*words):
-        process = start(*words)
-        out, err = process.communicate(timeout=120)
-        return SimpleNamespace(code=process.returncode, out=out, err=err)
-
-    return SimpleNamespace(run=run, start=start, folder=folder)
+    options = {"env": install_faults(folder), **command.INTERRUPTIBLE}
+    return SimpleNamespace(run=partial(command.run, **options), start=partial(command.start, **options), folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +49,6 @@ def first(rbench, tmp_path_factory):
     records, damaged = read_records(directory)
     assert damaged == []
     return SimpleNamespace(directory=directory, done=done, records={r.cell.method: r for r in records})
-
-
-def file_of(directory, record):
-    return directory / "cells" / f"{record.cell.key}.json"
 
 
 @pytest.mark.parametrize("method", ENDS)
@@ -98,7 +81,7 @@ def test_the_directory_holds_the_request_and_nothing_half_written(first):
     assert sorted(whole["cells"]) == sorted(record.cell.key for record in first.records.values())
     endings = {path.suffix for path in (first.directory / "cells").iterdir()}
     assert endings == {".json", ".log"}
-    log = file_of(first.directory, first.records["fault-exits[lr=0.1]"]).with_suffix(".log").read_text()
+    log = path_of(first.directory, first.records["fault-exits[lr=0.1]"]).with_suffix(".log").read_text()
     assert log.splitlines() == ["to standard output", "last words"]
 
 
@@ -111,10 +94,10 @@ def test_another_process_finds_the_same_figures(first):
 
 def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
     kept = [
-        file_of(first.directory, first.records[method])
+        path_of(first.directory, first.records[method])
         for method in ("sgd[lr=1e+30]", "fault-kills-itself[lr=0.1]", "adam[lr=0.001]")
     ]
-    damaged = file_of(first.directory, first.records["sgd[lr=0.1]"])
+    damaged = path_of(first.directory, first.records["sgd[lr=0.1]"])
     damaged.write_text(damaged.read_text()[:200])
     table = rbench.run("table", first.directory)
     assert table.code == 0
@@ -132,7 +115,7 @@ def test_a_damaged_record_is_reported_and_only_it_is_run_again(rbench, first):
 
 
 def test_force_runs_again(rbench, first):
-    path = file_of(first.directory, first.records["sgd[lr=0.1]"])
+    path = path_of(first.directory, first.records["sgd[lr=0.1]"])
     before = path.stat().st_mtime_ns
     asked = ("-t", SPIRALS, "-m", "sgd[lr=0.1]", "--steps", 40, "--threads", 1)
     done = rbench.run("run", "faults", *asked, "-o", first.directory, "--force")
@@ -147,19 +130,13 @@ def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     late = rbench.run(*words, "--timeout", "4s")
     records = {record.cell.method: record for record in read_records(directory)[0]}
     assert late.code == 1
-    assert (records["fault-waits[lr=0.1]"].status, records["fault-waits[lr=0.1]"].reason) == (
-        "timeout",
-        "did not end within 4 s",
-    )
+    waited = records["fault-waits[lr=0.1]"]
+    assert (waited.status, waited.reason) == ("timeout", "did not end within 4 s")
     assert len(records) == 2
 
-    for path in rbench.folder.glob("pid-*"):
-        path.unlink()
+    forget(rbench.folder)
     process = rbench.start(*words)
-    pid = None
-    while pid is None and process.poll() is None:
-        pid = next((int(path.name[4:]) for path in rbench.folder.glob("pid-*")), None)
-        time.sleep(0.02)
+    pid = first_number(rbench.folder, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130

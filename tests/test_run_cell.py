@@ -6,8 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from helpers import faults
+from helpers.faults import TASK
 from rbench.plugins import plugins
-from rbench.run import FIELDS, Budget, Record, Training, read_records
+from rbench.run import FIELDS, Budget, Record, read_records
 from rbench.run.record import read_record, write_json, write_record
 from rbench.run.worker import run_cell
 
@@ -16,14 +18,12 @@ FIXED = (
     "step_ratio_to_sgd compile_seconds train_seconds seconds_to_target peak_host_bytes peak_device_bytes n_parameters "
     "dataset_sha256 dataset_official"
 ).split()
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 EASY = "regression[n_train=100,n_test=20,batch_size=20,features=2,outputs=1,condition=1,noise=0]"
 METHODS = ["sgd", "adam", "riemannian[rank=2]", "riemannian[output_metric=ggn,batch=mean]", "naive", "kfac[refresh=2]"]
 
 
-def cell(method, task=SPIRALS, budget=None, **options):
-    kept = {"suite": "none", "backend": "numpy", "dtype": "float64"} | options
-    return Training(task=task, method=method, budget=budget or Budget(steps=5), **kept)
+def cell(method, task=TASK, budget=None, **options):
+    return faults.cell(method, task=task, **{"dtype": "float64", "budget": budget or Budget(steps=5), **options})
 
 
 def course(record):
@@ -51,7 +51,7 @@ def test_a_row_has_every_field():
     assert tuple(row) == FIELDS
     assert [name for name in FIELDS if name in FIXED] == FIXED
     expected = {
-        "suite": "none", "task": SPIRALS, "method": "sgd", "backend": "numpy", "device": "cpu", "dtype": "float64",
+        "suite": "none", "task": TASK, "method": "sgd", "backend": "numpy", "device": "cpu", "dtype": "float64",
         "seed": 0, "status": "ok", "reason": None, "steps": 5, "compile_seconds": None, "peak_device_bytes": None,
         "n_parameters": 8 * 3 + 2 * 9, "dataset_official": None, "test_squared_error": None,
     }  # fmt: skip
@@ -126,15 +126,6 @@ def test_a_task_without_a_target_has_no_time_to_it(monkeypatch):
     assert row["target_reached"] is row["seconds_to_target"] is row["steps_to_target"] is None
 
 
-@pytest.mark.parametrize(
-    ("budget", "words"),
-    [({}, "give one budget"), ({"epochs": 1, "steps": 1}, "give one budget: `epochs`, `steps` or `seconds`")],
-)
-def test_one_budget(budget, words):
-    with pytest.raises(ValueError, match=words):
-        Budget(**budget)
-
-
 def test_keys_tell_cells_apart_and_are_file_names():
     cells = [
         cell("sgd"), cell("sgd", seed=1), cell("sgd[lr=0.2]"), cell("sgd", EASY), cell("sgd", dtype="float32"),
@@ -160,14 +151,6 @@ class TestOnDisk:
         (path,) = (tmp_path / "cells").iterdir()
         content = json.loads(path.read_text(), parse_constant=pytest.fail)
         assert content["figures"]["train_loss"] == 0.25
-
-    def test_what_is_damaged_is_no_record(self, tmp_path):
-        record = Record(cell=cell("sgd"), status="ok")
-        write_record(tmp_path, record)
-        (path,) = (tmp_path / "cells").iterdir()
-        path.write_text(path.read_text()[:-20])
-        assert read_record(tmp_path, record.cell) is None
-        assert read_records(tmp_path) == ([], [path])
 
     @pytest.mark.parametrize("fault", ["content", "disk"])
     def test_a_failing_write_leaves_the_old_file_alone(self, tmp_path, monkeypatch, fault):

@@ -9,18 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-import faults
-from faults import first_number
+from helpers import faults
+from helpers.command import INTERRUPTIBLE
+from helpers.faults import cell, first_number
 from rbench.errors import DataError, SpecError
 from rbench.methods import Riemannian
 from rbench.plugins import plugins
-from rbench.run import Budget, Training, check, read_records
+from rbench.run import check, read_records
 from rbench.run.child_process import Stopped, run_child
 from rbench.run.data import Wanted, find_data, wanted
 
@@ -56,10 +56,8 @@ def words(directory, *hows, more=()):
 
 
 @pytest.fixture
-def found(plugin, monkeypatch):
-    """This process and those of it find the plugin."""
-    monkeypatch.setenv("PYTHONPATH", plugin.env["PYTHONPATH"])
-    monkeypatch.setenv("FAULTS", plugin.env["FAULTS"])
+def found(plugin, faults_found, monkeypatch):
+    """This process finds the plugin as well."""
     monkeypatch.syspath_prepend(plugin.folder)
     manager, module = plugins().manager, importlib.import_module("rbench_faults")
     if not manager.is_registered(module):  # where this process has looked for plugins before
@@ -127,10 +125,8 @@ def test_data_that_fail_the_checks_end_the_command_before_any_work(plugin, tmp_p
 
 
 def test_a_run_that_is_stopped_while_data_load_leaves_no_process(plugin, tmp_path):
-    for path in plugin.folder.glob("pid-*"):
-        path.unlink()
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = faults.start(*words(tmp_path / "run", "hangs"), env=plugin.env, preexec_fn=heed, start_new_session=True)
+    faults.forget(plugin.folder)
+    process = faults.start(*words(tmp_path / "run", "hangs"), env=plugin.env, **INTERRUPTIBLE)
     worker = psutil.Process(first_number(plugin.folder, process))
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -161,10 +157,7 @@ class TestFinding:
         assert time.monotonic() - start < 20
 
     def test_the_narrowest_dtype_counts(self):
-        made = [
-            Training(suite="none", task="digits", method="sgd", backend="numpy", dtype=dtype, budget=Budget(steps=1))
-            for dtype in ("float64", "float32")
-        ]
+        made = [cell(task="digits", dtype=dtype) for dtype in ("float64", "float32")]
         assert {one.dtype for one in wanted(made).values()} == {"float32"}
         assert wanted(made[:1])[made[0].key].dtype == "float64"
 
@@ -220,14 +213,8 @@ class TestAsking:
         )
         here, there = pty.openpty()
         path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            stderr=there,
-            text=True,
-            check=True,
-        )
+        command, env = [sys.executable, "-c", script], os.environ | {"PYTHONPATH": path}
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=there, text=True, check=True)
         os.close(there)
         assert os.read(here, 1000).decode().split() == ["True", "bar"]
         os.close(here)
@@ -236,9 +223,7 @@ class TestAsking:
 
 class TestMetricBatch:
     def made(self, batch, metric_batch=30):
-        method = Riemannian(metric_batch=metric_batch).spec
-        spec = f"two-spirals[n_train=60,batch_size={batch}]"
-        return Training(suite="none", task=spec, method=method, backend="numpy", budget=Budget(steps=1))
+        return cell(Riemannian(metric_batch=metric_batch).spec, task=f"two-spirals[n_train=60,batch_size={batch}]")
 
     def test_it_is_at_most_the_batch(self):
         check([self.made(30), self.made("none", 60)])

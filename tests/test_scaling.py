@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers.command import call
 from rbench.cost import COST_FIELDS, CostSuite, Sweep
 from rbench.errors import SpecError
 from rbench.plugins import plugins
@@ -124,15 +123,14 @@ def tiny(monkeypatch, tmp_path):
         monkeypatch.setitem(suites, "scaling", replace(TINY, **changes))
 
     def run(*words):
-        return CliRunner().invoke(app, ["run", "scaling", "-o", str(folder), *words])
+        return call("run", "scaling", "-o", folder, *words)
 
     use()
     return SimpleNamespace(run=run, folder=folder, use=use)
 
 
 def rows_of(folder):
-    done = CliRunner().invoke(app, ["table", str(folder), "--format", "json"])
-    return json.loads(done.stdout)
+    return json.loads(call("table", folder, "--format", "json").stdout)
 
 
 def test_a_run_measures_time_and_memory_of_every_size(tiny):
@@ -178,17 +176,17 @@ def test_what_was_measured_is_kept_when_a_run_is_ended_in_between(tiny, asked):
     assert [one["status"] for one in rows_of(tiny.folder)] == ["ok"] * 6
 
 
+BOUND = "n = 35 took 0.0 s per step, above the bound of 0 s"
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_series_ends_at_the_first_size_above_the_bound(tiny, jobs):
     tiny.use(most_seconds=0.0)
     done = tiny.run("-t", "n", "-j", jobs)
     assert done.exit_code == 1
     assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "skipped", "skipped"] * 2
-    assert "n = 35 took 0.0 s per step, above the bound of 0 s" in done.stdout
-    assert {one["reason"] for one in rows_of(tiny.folder)} == {
-        None,
-        "n = 35 took 0.0 s per step, above the bound of 0 s",
-    }
+    assert BOUND in done.stdout
+    assert {one["reason"] for one in rows_of(tiny.folder)} == {None, BOUND}
     again = tiny.run("-t", "n")  # what is there says so, too
     assert [one["status"] for one in rows_of(tiny.folder)] == ["ok", "skipped", "skipped"] * 2
     assert "cells from an earlier run: 2; to run: 4" in again.stderr
@@ -236,8 +234,8 @@ def test_the_sweeps_of_the_suite_grow_in_what_they_say():
 
 def test_the_memory_suite_stands_beside_sgd(tmp_path):
     folder = tmp_path / "run"
-    words = ["-t", "64-32-4", "--batch-size", "16", "--threads", "1", "-m", "sgd", "-m", "adam", "-o", str(folder)]
-    done = CliRunner().invoke(app, ["run", "memory", *words])
+    words = ("-t", "64-32-4", "--batch-size", 16, "--threads", 1, "-m", "sgd", "-m", "adam", "-o", folder)
+    done = call("run", "memory", *words)
     assert done.exit_code == 0, done.output
     sgd, adam = rows_of(folder)
     numbers = 4 * (32 * 65 + 4 * 33)

@@ -5,13 +5,13 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from helpers import faults
+from helpers.command import call
+from helpers.faults import SPIRALS
+from helpers.registered import registered
 from rbench import Flatten, Linear, get_backend
-from rbench.cli import app
 from rbench.errors import SpecError
-from rbench.hookspecs import hookimpl
-from rbench.plugins import plugins
 from rbench.report import comparison, footnotes, history, rows
 from rbench.report.changes import change_notes
 from rbench.report.compare import compare
@@ -23,7 +23,6 @@ from rbench.tasks import Dataset, Task
 from rbench.train.cell import SOURCES
 from rbench.train.loop import set_up
 
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 DRAWS = "riemannian[output_metric=ggn_mc,lr=0.1]"
 SUBSETS = [subset for size in range(4) for subset in itertools.combinations(SOURCES, size)]
 
@@ -42,27 +41,15 @@ class Photos(Task):
         return Dataset(x, y, x, y, sha256="", augment=True)
 
 
-class Plugin:
-    @hookimpl
-    def rbench_tasks(self):
-        return [Photos]
-
-    @hookimpl
-    def rbench_suites(self):
-        return [TrainingSuite("pair", "one task at two seeds", (Entry(SPIRALS, ("sgd",)),), seeds=2)]
-
-
 @pytest.fixture
 def plugin():
-    made = Plugin()
-    plugins().manager.register(made, name="seeds")
-    yield
-    plugins().manager.unregister(made)
+    suite = TrainingSuite("pair", "one task at two seeds", (Entry(SPIRALS, ("sgd",)),), seeds=2)
+    with registered(tasks=[Photos], suites=[suite]):
+        yield
 
 
 def cell(seed, fixed=(), method=DRAWS, task=SPIRALS):
-    kept = {"suite": "none", "backend": "numpy", "dtype": "float64", "budget": Budget(steps=5)}
-    return Training(task=task, method=method, seed=seed, fixed=fixed, **kept)
+    return faults.cell(method, task=task, steps=5, seed=seed, fixed=fixed, dtype="float64")
 
 
 def ingredients(of):
@@ -175,14 +162,14 @@ class TestRequests:
     )
     def test_the_command_refuses_in_one_message(self, tmp_path, monkeypatch, words, message):
         monkeypatch.chdir(tmp_path)
-        done = CliRunner().invoke(app, ["run", "-t", SPIRALS, "-m", "sgd", *words.split()])
+        done = call("run", "-t", SPIRALS, "-m", "sgd", *words.split())
         assert (done.exit_code, done.stdout) == (2, "")
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert list(tmp_path.iterdir()) == []
 
     def test_a_suite_that_measures_costs_has_nothing_to_fix(self):
-        done = CliRunner().invoke(app, ["run", "step-time", "--fix", "order"])
+        done = call("run", "step-time", "--fix", "order")
         assert done.exit_code == 2
         assert "has no use for --fix" in done.stderr
 
@@ -247,13 +234,13 @@ class TestTables:
 
 def test_a_run_with_fixed_sources_from_the_command_to_the_table(tmp_path):
     words = ["run", "-t", SPIRALS, "-m", "sgd[lr=0.2]", "--steps", "3", "--seeds", "2", "--threads", "1"]
-    done = CliRunner().invoke(app, [*words, "--fix", "weights", "-o", str(tmp_path), "--json"])
+    done = call(*words, "--fix", "weights", "-o", tmp_path, "--json")
     assert done.exit_code == 0, done.output
     assert [(row["seed"], row["fixed"]) for row in json.loads(done.stdout)] == [(0, "weights"), (1, "weights")]
     one, two = (record.history for record in read_records(tmp_path)[0])
     assert one[0] == two[0]
     assert one[1]["train_loss"] != two[1]["train_loss"]
-    table = CliRunner().invoke(app, ["table", str(tmp_path)])
+    table = call("table", tmp_path)
     assert table.stdout.splitlines()[0].split("|")[3].strip() == "fixed"
-    again = CliRunner().invoke(app, [*words, "--fix", "weights", "-o", str(tmp_path)])
+    again = call(*words, "--fix", "weights", "-o", tmp_path)
     assert "cells from an earlier run: 2; to run: 0" in again.stderr

@@ -13,6 +13,7 @@ from rbench.metrics import Batch, DiagonalMass, KroneckerMass, Problem, get_outp
 from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
 from rbench.solvers.base import health_of, solve_cholesky
 from rbench.testing import oracle
+from rbench.testing._networks import flat, jacobians
 
 FIXED = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, -0.2], [0.1, -0.2, 0.5]])
 METRICS = {
@@ -44,7 +45,8 @@ def treatment(request):
 @pytest.fixture
 def given(network, loss):
     """The arguments by position, of every public function."""
-    return network.net, network.params, network.x, network.targets[loss]
+    (x,) = network.x
+    return network.net, network.params, x, network.targets[loss]
 
 
 @pytest.fixture
@@ -65,15 +67,14 @@ def shapes(blocks):
 
 def furthest(blocks, others):
     """Largest relative error over layers, blocks or flat."""
-    flats = [[oracle.flat(b) if isinstance(b, dict) else b for b in side] for side in (blocks, others)]
+    flats = [[flat(b) if isinstance(b, dict) else b for b in side] for side in (blocks, others)]
     return max(relative(*pair) for pair in zip(*flats, strict=True))
 
 
 def test_loss_gradient(network, given, loss, backend):
     blocks = rbench.loss_gradient(*given, loss=loss, backend=backend)
     assert shapes(blocks) == shapes(network.params)
-    expected = [oracle.gradient(jacobian, loss, network.z, given[3]) for jacobian in network.jacobians]
-    assert furthest(blocks, expected) <= 1e-12
+    assert furthest(blocks, network.loss_gradients(loss)) <= 1e-12
 
 
 @pytest.mark.parametrize("kind", [*KRONECKER, *FULL])
@@ -81,10 +82,10 @@ def test_every_solver_agrees_with_the_oracle(kind, network, given, options, rng)
     mass = oracle.draw_mass(kind, network.net.layers, rng)
     diagonals = oracle.mass_diagonals(mass, network.net.layers)
     metric, loss, batch = options["output_metric"], options["loss"], options["batch"]
-    outputs = oracle.output_metrics(metric, loss, network.z, given[3], options["rank"], SEED)
+    outputs = oracle.output_metrics(metric, loss, network.outputs, given[3], options["rank"], SEED)
     pairs = list(zip(network.jacobians, diagonals, strict=True))
     metrics = [oracle.layer_metric(jacobian, outputs, diagonal, batch) for jacobian, diagonal in pairs]
-    gradients = [oracle.gradient(jacobian, loss, network.z, given[3]) for jacobian in network.jacobians]
+    gradients = network.loss_gradients(loss)
     directions = [np.linalg.solve(g, gradient) for g, gradient in zip(metrics, gradients, strict=True)]
     found = rbench.layer_metrics(*given, **options, mass=mass)
     assert {array.dtype for array in found} == {np.dtype(np.float64)}
@@ -110,12 +111,12 @@ def test_slope_is_the_gradient_along_the_direction(given, options, backend):
     metric, loss = get_output_metric(options["output_metric"], options["rank"]), get_loss(options["loss"])
     noise = loss.noise(np.random.default_rng(0), len(x), metric.samples, 3) if metric.samples else None
     value, pulled = pull_metric(Problem(backend, net, loss), params, Batch(x, y, noise), metric, options["batch"])
-    values = [oracle.value(loss.name, *pair) for pair in zip(net.apply(backend, params, x), y, strict=True)]
+    values = [loss.dense.value(*pair) for pair in zip(net.apply(backend, params, x), y, strict=True)]
     assert value == pytest.approx(np.mean(values), rel=1e-12)
     gradients = rbench.loss_gradient(*given, loss=loss.name, backend=backend)
     for solver in SOLVERS:
         update = solve_layers(backend, net.layers, pulled, layer_masses(backend, net.layers, 0.3), solver)
-        slope = sum(oracle.flat(g) @ oracle.flat(d) for g, d in zip(gradients, update.blocks, strict=True))
+        slope = sum(flat(g) @ flat(d) for g, d in zip(gradients, update.blocks, strict=True))
         assert update.slope() == pytest.approx(slope, rel=1e-10), solver
 
 
@@ -151,7 +152,7 @@ def test_great_mass_gives_the_gradient_over_the_mass(given, options, backend):
     gradient = rbench.loss_gradient(*given, loss=options["loss"], backend=backend)
     for solver in SOLVERS:
         blocks = rbench.riemannian_gradient(*given, **options, mass=1e14, solver=solver)
-        scaled = [1e14 * oracle.flat(block) for block in blocks]
+        scaled = [1e14 * flat(block) for block in blocks]
         assert furthest(scaled, gradient) <= 1e-8, solver
 
 
@@ -160,12 +161,12 @@ def test_small_mass_gives_the_gauss_newton_step(batch, solvers, backend, rng, ma
     """More rows than numbers: least squares by the normal equations. Fewer: the least-norm solution by Woodbury."""
     net = Linear(5, 3)
     params, x, y = make_params(net, rng), rng.normal(size=(batch, 5)), rng.normal(size=(batch, 3))
-    jacobian = oracle.jacobians(net, params, x)[0].reshape(batch * 3, -1)
+    jacobian = jacobians(net, params, x)[0].reshape(batch * 3, -1)
     step = np.linalg.lstsq(jacobian, (net.apply(backend, params, x) - y).ravel())[0]
     for solver in solvers:
         options = {"loss": "squared_error", "mass": 1e-9, "solver": solver, "backend": backend}
         (block,) = rbench.riemannian_gradient(net, params, x, y, **options)
-        assert relative(oracle.flat(block), step) <= 1e-6, solver
+        assert relative(flat(block), step) <= 1e-6, solver
 
 
 @pytest.mark.parametrize("kind", FULL)

@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from rbench import Linear, hookimpl
+from helpers.faults import cell
+from helpers.registered import registered
+from rbench import Linear
 from rbench.errors import DataError, RbenchError
-from rbench.plugins import plugins
-from rbench.run import Budget, Training
 from rbench.run.worker import run_cell
 from rbench.tasks import Dataset, Task, fingerprint
 from rbench.tasks.dataset import checksum
@@ -89,24 +89,12 @@ WRONG = {
 def given(monkeypatch):
     """Makes a task with data that differ from good ones, and registers it."""
 
-    class Plugin:
-        @hookimpl
-        def rbench_tasks(self):
-            return [Given, Shares, Numbers]
-
-    plugin = Plugin()
-    plugins().manager.register(plugin)
-
     def make(cls=Given, **changes):
         monkeypatch.setattr(cls, "data", replace(GOOD, **changes))
         return cls()
 
-    yield make
-    plugins().manager.unregister(plugin)
-
-
-def cell(task, backend="numpy", dtype="float32"):
-    return Training(suite="none", task=task.spec, method="sgd", backend=backend, dtype=dtype, budget=Budget(steps=3))
+    with registered(tasks=[Given, Shares, Numbers]):
+        yield make
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -123,7 +111,7 @@ def test_a_cell_refuses_them_on_every_backend_alike(given, case, backend):
     pytest.importorskip(backend)
     cls, changes, _ = WRONG[case]
     task = given(cls, **changes)
-    record = run_cell(cell(task, backend))
+    record = run_cell(cell(backend=backend, task=task.spec))
     with pytest.raises(DataError) as refused:
         task.dataset(dtype="float32")
     assert (record.status, record.reason) == ("crashed", f"DataError: {refused.value}")
@@ -151,8 +139,10 @@ LAYOUTS = {
 def test_every_layout_gives_the_same_course(given, layout, backend):
     pytest.importorskip(backend)
     names = ("x_train", "y_train", "x_test", "y_test")
-    plain = run_cell(cell(given(), backend, "float64"))
-    other = run_cell(cell(given(**{name: LAYOUTS[layout](getattr(GOOD, name)) for name in names}), backend, "float64"))
+    settings = {"backend": backend, "dtype": "float64"}
+    plain = run_cell(cell(task=given().spec, **settings))
+    changed = given(**{name: LAYOUTS[layout](getattr(GOOD, name)) for name in names})
+    other = run_cell(cell(task=changed.spec, **settings))
     assert (plain.status, other.status) == ("ok", "ok"), other.reason
     for one, two in zip(plain.history, other.history, strict=True):
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
@@ -161,7 +151,7 @@ def test_every_layout_gives_the_same_course(given, layout, backend):
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "bool"])
 def test_inputs_of_few_bits_become_numbers(given, dtype):
     x = (np.arange(48).reshape(12, 4) % 2).astype(dtype)
-    assert run_cell(cell(given(x_train=x, x_test=x, y_test=Y))).status == "ok"
+    assert run_cell(cell(task=given(x_train=x, x_test=x, y_test=Y).spec)).status == "ok"
 
 
 def test_a_broadcast_array_is_taken(given):

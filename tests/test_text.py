@@ -10,10 +10,9 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
-from typer.testing import CliRunner
 
+from helpers.command import call
 from rbench import text
-from rbench.cli import app
 from rbench.report import footnotes, render, render_history, written_notes
 from rbench.report.display import display, print_table
 from rbench.report.ranking import render_ranking
@@ -179,6 +178,6 @@ def test_messages_of_the_command(words, tmp_path, monkeypatch):
     (folder / "run.json").write_text(json.dumps({"cells": ["gone"]}))
     name = words.replace("\0", "").replace("/", "") + "no"
     for arguments in (("table", name), ("table", "run"), ("compare", "run", "run", "-f", name)):
-        done = CliRunner().invoke(app, arguments)
+        done = call(*arguments)
         assert not FORBIDDEN.findall(done.stderr + done.stdout)
         assert isinstance(done.exception, SystemExit) or done.exit_code == 0

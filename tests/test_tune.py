@@ -5,16 +5,15 @@ import re
 from collections import Counter
 
 import pytest
-from typer.testing import CliRunner
 
-from rbench.cli import app
+from helpers import command
+from helpers.tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs
 from rbench.errors import RbenchError
 from rbench.run import Budget, Record, Training, read_records
 from rbench.run.worker import run_cell
 from rbench.train.cell import configured
 from rbench.tune import Plan, Search, rerun, search
 from rbench.tune.selection import chosen
-from tuning import LANCZOS, SPIRALS, Silent, by_rate, request, specs
 
 
 class TestSearch:
@@ -214,7 +213,7 @@ class TestRefused:
 
 class TestCommand:
     def call(self, *words):
-        return CliRunner().invoke(app, ["tune", *map(str, words)])
+        return command.call("tune", *words)
 
     def test_it_ends_with_the_table_and_how_it_was_tuned(self, bench, tmp_path):
         done = self.call("toy", "-t", "two-spirals", "-m", "sgd", "--trials", 4, "-o", tmp_path, "--threads", 1)
@@ -228,7 +227,7 @@ class TestCommand:
         assert ": sgd[schedule=linear] (lr log 0.001..3, momentum 0 | 0.9 | 0.95, nesterov" in note.replace("\\|", "|")
         assert re.search(r"none failed, \d\S* s, \d\d\.\d\d %\.$", note)
         assert "Not tuned" not in done.stdout
-        table = CliRunner().invoke(app, ["table", str(tmp_path)])
+        table = command.call("table", tmp_path)
         assert note in table.stdout
 
     def test_stopping_it_says_how_to_go_on(self, bench, tmp_path):

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
+from helpers.tuning import Silent, by_rate, request, studies, without_seconds
 from rbench.run import Record
 from rbench.train.cell import configured
 from rbench.tune import rerun, search
 from rbench.tune.journal import Journal
-from tuning import Silent, by_rate, request, studies, without_seconds
 
 ASKED = {"tasks": ("two-spirals",), "methods": ("sgd",), "trials": 8, "finalists": 3, "confirmations": 2}
 

@@ -6,11 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from helpers.tuning import request
 from rbench.errors import SpecError
 from rbench.methods import Choice, LogUniform
 from rbench.train.cell import configured
 from rbench.tune.sobol import points
-from tuning import request
 
 
 class TestPoints:

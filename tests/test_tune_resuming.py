@@ -3,18 +3,17 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
+from helpers import command
+from helpers.tuning import SPIRALS, Silent, request, specs, studies, without_seconds
 from rbench.errors import RbenchError
 from rbench.methods import SGD, LogUniform
 from rbench.run import Budget, read_records
 from rbench.tune import search
 from rbench.tune.sobol import points
-from tuning import SPIRALS, Silent, request, specs, studies, without_seconds
 
 
 class TestResuming:
@@ -163,9 +162,8 @@ class TestResuming:
 def test_a_tune_that_is_killed_goes_on_in_fresh_processes(tmp_path):
     """From end to end, with processes: killed in the middle, the same command again finishes it."""
     folder = tmp_path / "tune"
-    command = [sys.executable, "-P", "-m", "rbench.cli", "tune", "quick", "-t", SPIRALS, "-m", "sgd", "--trials", "2"]
-    command += ["--steps", "3", "--threads", "1", "-o", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ("tune", "quick", "-t", SPIRALS, "-m", "sgd", "--trials", 2, "--steps", 3, "--threads", 1, "-o", folder)
+    process = command.start(*words)
     while not list(folder.glob("trials/cells/*.json")) and process.poll() is None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
@@ -173,8 +171,8 @@ def test_a_tune_that_is_killed_goes_on_in_fresh_processes(tmp_path):
     assert process.returncode == -signal.SIGKILL, err
     (first, *_) = before = {path: path.stat().st_mtime_ns for path in folder.glob("trials/cells/*.json")}
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = command.run(*words)
+    assert done.code == 0, done.err
     assert first.stat().st_mtime_ns == before[first]
     trials, damaged = read_records(folder / "trials")
     assert ([record.status for record in trials], damaged) == (["ok", "ok"], [])
@@ -186,4 +184,4 @@ def test_a_tune_that_is_killed_goes_on_in_fresh_processes(tmp_path):
     assert sorted(record.cell.seed for record in again) == [1001, 1001, 1002, 1002]
     assert ([record.status for record in again], damaged) == (["ok"] * 4, [])
     assert [study.n_trials for study in studies(folder, "confirmations")] == [4]
-    assert "Tuned by rbench tune" in done.stdout
+    assert "Tuned by rbench tune" in done.out

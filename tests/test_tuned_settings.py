@@ -4,12 +4,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 import rbench_suites.settings
-from rbench.cli import app
+from helpers.command import call
+from helpers.registered import registered
 from rbench.errors import DataError
-from rbench.hookspecs import hookimpl
 from rbench.plugins import plugins
 from rbench.report import footnotes
 from rbench.run import (
@@ -69,10 +68,8 @@ def suites(path):
         TrainingSuite("hand", "by hand", entries, threads=1, tuning="by hand"),
         TrainingSuite("beside", "with a file", entries, threads=1, tuning="by hand", tuned=path),
     ]
-    plugin = SimpleNamespace(rbench_suites=hookimpl(lambda: found))
-    plugins().manager.register(plugin)
-    yield found
-    plugins().manager.unregister(plugin)
+    with registered(suites=found):
+        yield found
 
 
 def methods(**options):
@@ -136,7 +133,7 @@ class TestSettings:
         asked = [word for method in options.get("methods", ()) for word in ("-m", method)]
         asked += [word for task in options.get("tasks", ()) for word in ("-t", task)]
         asked += ["--batch-size", "7"] if "batch_size" in options else []
-        done = CliRunner().invoke(app, ["run", "hand", "--tuned", str(path), "-n", *asked])
+        done = call("run", "hand", "--tuned", path, "-n", *asked)
         assert (done.exit_code, done.stdout) == (2, "")
 
     def test_built_in_suites_look_beside_themselves(self, tmp_path, monkeypatch):
@@ -166,8 +163,8 @@ class TestRecords:
         gate = Gate(backend="numpy", dtype="float32", device="cpu", cases=1, worst=0.0)
         monkeypatch.setattr("rbench.run.machine.run_isolated", run_isolated)
         monkeypatch.setattr("rbench.run.machine.gate", lambda *place, **limits: gate)
-        words = ["run", "hand", "-t", "digits", "--tuned", str(path), "--seeds", "2", "-o", str(tmp_path / "run")]
-        return SimpleNamespace(words=words, folder=tmp_path / "run", result=CliRunner().invoke(app, words))
+        words = ["run", "hand", "-t", "digits", "--tuned", path, "--seeds", 2, "-o", tmp_path / "run"]
+        return SimpleNamespace(words=words, folder=tmp_path / "run", result=call(*words))
 
     def test_a_record_holds_the_search_that_its_settings_come_from(self, done):
         assert done.result.exit_code == 0, done.result.output
@@ -181,7 +178,7 @@ class TestRecords:
         for file in (done.folder / "cells").glob("*.json"):
             record = Record.model_validate_json(file.read_text())
             write_record(done.folder, record.model_copy(update={"tuning": None}))
-        again = CliRunner().invoke(app, done.words)
+        again = call(*done.words)
         assert again.exit_code == 0
         assert sum(record.tuning is not None for record in read_records(done.folder)[0]) == 6
 

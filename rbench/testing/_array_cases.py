@@ -9,8 +9,7 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.random import generator
 from rbench.testing._examples import SEED
-from rbench.testing._networks import Numbers
-from rbench.testing.case import Case, arrays_of
+from rbench.testing.case import Case, array_case
 
 _M = generator(SEED, "data", 5).normal(size=(4, 5))
 _FROZEN = _M.copy()
@@ -41,50 +40,46 @@ _HOST: dict[str, Any] = {
 
 def array_cases() -> Iterator[Case]:
     """`arrays`, `labels` and `compile`."""
-
-    def case(check: str, name: str, function: Callable[..., Any], *expected: Numbers, given: Any = None) -> Case:
-        compute = function if given is None else lambda b: function(b, given)
-        return Case(check, name, arrays_of(compute), lambda: expected)
-
+    arrays = partial(array_case, "arrays")
     for name, values in _HOST.items():
-        yield case("arrays", name, lambda b, v: b.asarray(v), np.asarray(values, np.float64), given=values)
-    yield case("arrays", "native already", lambda b: b.asarray(b.asarray(_M)), _M)
-    yield case("arrays", "native views", lambda b: [b.asarray(_M).T, b.asarray(_M)[:, ::2]], _M.T, _M[:, ::2])
-    yield case("arrays", "comparisons", lambda b: b.asarray(_M) > 0, _M > 0)
-    yield case("arrays", "identity", lambda b: b.eye(3), np.eye(3))
-    yield case("arrays", "to_numpy of a list", lambda b: b.asarray(b.to_numpy([1.0, 2.0])), np.array([1.0, 2.0]))
-    yield case("arrays", "add_scaled", _added, _M - 0.5, _M + 2 * _M[::-1], _M, _M[::-1])
-    yield case("arrays", "synchronize", _synchronised, _M + 1)
+        yield arrays(name, lambda b, array: array, np.asarray(values, np.float64), given=[values])
+    yield arrays("native already", lambda b, m: b.asarray(m), _M, given=[_M])
+    yield arrays("native views", lambda b, m: [m.T, m[:, ::2]], _M.T, _M[:, ::2], given=[_M])
+    yield arrays("comparisons", lambda b, m: m > 0, _M > 0, given=[_M])
+    yield arrays("identity", lambda b: b.eye(3), np.eye(3))
+    yield arrays("to_numpy of a list", lambda b: b.asarray(b.to_numpy([1.0, 2.0])), np.array([1.0, 2.0]))
+    yield arrays("add_scaled", _added, _M - 0.5, _M + 2 * _M[::-1], _M, _M[::-1], given=[_M, _M[::-1]])
+    yield arrays("synchronize", _synchronised, _M + 1, given=[_M])
     for dtype in ("int64", "int32", "uint8", ">i8", ">u2"):
-        yield case("labels", dtype, lambda b, v: b.labels(v), _LABELS, given=_LABELS.astype(dtype))
+        labels = _LABELS.astype(dtype)
+        yield array_case("labels", dtype, lambda b, labels=labels: b.labels(labels), _LABELS)
     rows = _M[_LABELS]
-    yield case("labels", "take rows", lambda b: b.xp.take(b.asarray(_M), b.labels(_LABELS), axis=0), rows)
-    yield case("compile", "static arguments", _static, -_M, _M, _M + 1, _M * 2, -_M)
-    yield case("compile", "structures", _structures, _M * 2 - 0.5, _M.T + 2, _M * 3 - 0.25, _M.T + 3)
-    yield case("compile", "shapes", _shapes, _M.sum(axis=0), _M[:3].sum(axis=0), _M.sum(axis=0))
-    yield case("compile", "loops", _loop, _M[0] + _M[1] / 2 + _M[2] / 4, _M[2], _M[:3].sum(axis=1))
+    yield array_case("labels", "take rows", lambda b, m: b.xp.take(m, b.labels(_LABELS), axis=0), rows, given=[_M])
+    compiled = partial(array_case, "compile")
+    yield compiled("static arguments", _static, -_M, _M, _M + 1, _M * 2, -_M, given=[_M])
+    yield compiled("structures", _structures, _M * 2 - 0.5, _M.T + 2, _M * 3 - 0.25, _M.T + 3, given=[_M])
+    yield compiled("shapes", _shapes, _M.sum(axis=0), _M[:3].sum(axis=0), _M.sum(axis=0))
+    yield compiled("loops", _loop, _M[0] + _M[1] / 2 + _M[2] / 4, _M[2], _M[:3].sum(axis=1))
 
 
-def _added(backend: Backend) -> list[Array]:
+def _added(backend: Backend, x: Array, y: Array) -> list[Array]:
     """Sums with a number and with an array as scale; then the operands, which must be unchanged."""
-    x, y = backend.asarray(_M), backend.asarray(_M[::-1])
     ones = backend.asarray(np.ones_like(_M))
     return [backend.add_scaled(x, -0.5, ones), backend.add_scaled(x, backend.asarray(2.0), y), x, y]
 
 
-def _synchronised(backend: Backend) -> Array:
-    array = backend.asarray(_M) + 1
+def _synchronised(backend: Backend, m: Array) -> Array:
+    array = m + 1
     backend.synchronize()
     backend.synchronize([array])
     return array
 
 
-def _static(backend: Backend) -> list[Array]:
+def _static(backend: Backend, x: Array) -> list[Array]:
     def function(x: Array, *, kind: Any) -> Array:
         return {False: -x, True: x, None: x + 1, "twice": x * 2}[kind]
 
     compiled = backend.compile(function, static=("kind",))
-    x = backend.asarray(_M)
     return [compiled(x, kind=kind) for kind in (False, True, None, "twice", False)]
 
 
@@ -95,7 +90,7 @@ class _Pair(NamedTuple):
     second: Array
 
 
-def _structures(backend: Backend) -> list[Array]:
+def _structures(backend: Backend, m: Array) -> list[Array]:
     """Structures in and out, and numbers that change from call to call."""
 
     def function(params: Any, pair: _Pair, nothing: None, scalars: dict[str, float]) -> Any:
@@ -103,7 +98,6 @@ def _structures(backend: Backend) -> list[Array]:
         return ({"weight": weight},), _Pair(pair.second + scalars["a"], pair.first)
 
     compiled = backend.compile(function)
-    m = backend.asarray(_M)
     found = []
     for scalars in ({"a": 2.0, "b": 0.5}, {"a": 3.0, "b": 0.25}):
         (block,), pair = compiled(({"weight": m},), _Pair(m, m.T), None, scalars)

@@ -4,11 +4,13 @@ All have batches of six, and three outputs where a loss follows, so that backend
 """
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 
 from rbench.losses import Loss, get_loss
+from rbench.losses.dense import Numbers
 from rbench.modules import (
     GELU,
     Add,
@@ -29,8 +31,7 @@ from rbench.modules import (
 )
 from rbench.plugins import plugins
 from rbench.random import generator
-from rbench.testing import oracle
-from rbench.testing._networks import Numbers
+from rbench.testing.oracle import Evaluation
 
 LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
 """Losses that the tables of cases name."""
@@ -43,9 +44,12 @@ matters."""
 FIXED = ((2.0, 0.3, 0.1), (0.3, 1.0, -0.2), (0.1, -0.2, 0.5))
 """A positive definite output metric."""
 
+Table: TypeAlias = dict[str, tuple[Module, tuple[tuple[int, ...], ...]]]
+"""Modules with the shapes of their inputs, one per wire."""
+
 _VECTOR = ((WIDTH,),)
 _IMAGE = ((2, 5, 4),)
-MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+MODULES: Table = {
     "Linear": (Linear(4, 3), _VECTOR),
     "Linear without bias": (Linear(4, 3, bias=False), _VECTOR),
     "Tanh": (Tanh(), _VECTOR),
@@ -70,9 +74,8 @@ MODULES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
     "ScaleShift": (ScaleShift(4), _VECTOR),
     "ScaleShift of images": (ScaleShift(2), _IMAGE),
 }
-"""Modules with the shapes of their inputs, one per wire."""
 
-NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+NETWORKS: Table = {
     "residual": (Linear(4, 4) >> Copy() >> ((Linear(4, 4) >> Tanh()) * Identity()) >> Add() >> Linear(4, 3), _VECTOR),
     "one layer": (Tanh() >> Linear(4, 3), _VECTOR),
     "branches": (Copy() >> ((Linear(4, 3) >> Sigmoid()) * (Linear(4, 2) >> ReLU() >> Linear(2, 3))) >> Add(), _VECTOR),
@@ -84,7 +87,7 @@ NETWORKS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
 }
 """Networks with one output of three numbers, and the shapes of their inputs."""
 
-CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+CONVOLUTIONS: Table = {
     "strided images": (
         Conv2d(2, 4, 3, stride=2, padding=1) >> Tanh() >> Conv2d(4, 4, 2) >> Flatten() >> Linear(8, 3),
         _IMAGE,
@@ -103,30 +106,23 @@ CONVOLUTIONS: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
 """The same with layers of several positions. In the first one the Gram solver takes one convolution by output channels,
 the other by positions."""
 
-
-CLASSES: dict[str, tuple[Module, tuple[tuple[int, ...], ...]]] = {
+CLASSES: Table = {
     f"{d} outputs": (Linear(4, 5, bias=False) >> Tanh() >> Linear(5, d, bias=False), _VECTOR) for d in (10, 2, OUTPUTS)
 }
 """Networks with different numbers of outputs, which grow in size with the inputs."""
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class Example(Evaluation):
     """A network, its parameters in float64, and a batch.
 
     Attributes:
         name: what it is called.
-        net: the network.
-        params: its parameters, with biases that are not zero.
-        x: inputs (batch, *shape), one array per wire.
         targets: targets for every loss.
         sizes: factors of the inputs that `drawn` returns, one per datum, (batch,).
     """
 
     name: str
-    net: Module
-    params: Params
-    x: tuple[Numbers, ...]
     targets: dict[str, Numbers]
     sizes: tuple[float, ...] = BATCH * (1.0,)
 
@@ -140,20 +136,9 @@ class Example:
         """Size of the network's output."""
         return int(self.outputs.shape[1])
 
-    @cached_property
-    def outputs(self) -> Numbers:
-        """z (batch, d), by the oracle."""
-        (z,) = oracle.forward(self.net, self.params, self.x)
-        return z
-
-    @cached_property
-    def jacobians(self) -> list[Numbers]:
-        """Every layer's Jacobian (batch, d, n), by the oracle."""
-        return oracle.jacobians(self.net, self.params, self.x)
-
-    def gradients(self, loss: str) -> list[Numbers]:
-        """Every layer's gradient (n,), by the oracle."""
-        return [oracle.gradient(jacobian, loss, self.outputs, self.targets[loss]) for jacobian in self.jacobians]
+    def loss_gradients(self, loss: str) -> list[Numbers]:
+        """Every layer's gradient (n,), for the loss's targets."""
+        return self.gradients(loss, self.targets[loss])
 
 
 @cache
@@ -164,7 +149,7 @@ def example(name: str, scale: float = 1.0) -> Example:
     x = tuple(rng.normal(size=(BATCH, *shape)) for shape in shapes)
     params = draw_params(net, rng, scale)
     d = CLASSES[name][0].layers[-1].fan_out if name in CLASSES else OUTPUTS
-    return Example(name, net, params, x, draw_targets((BATCH,), rng, d))
+    return Example(net, params, x, name, draw_targets((BATCH,), rng, d))
 
 
 def draw_params(net: Module, rng: np.random.Generator, scale: float = 1.0) -> Params:

@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from rbench.backend import Backend
 from rbench.losses import get_loss
+from rbench.losses.dense import Numbers
 from rbench.methods import KFAC, SGD, Adam, Batch, Method, Naive, Problem, Riemannian, compile_step
 from rbench.methods.kronecker import Sharing, gradient_covariance, input_covariance
 from rbench.metrics import get_output_metric, pull_metric
+from rbench.modules import Params
 from rbench.random import generator
 from rbench.testing import oracle
 from rbench.testing._examples import BATCH, FIXED, LOSSES, SEED, Example, draw_targets, example
-from rbench.testing._networks import Numbers
-from rbench.testing.case import Arrays, Case, native, on_host
+from rbench.testing.case import Arrays, Case, native, native_targets, on_host
 from rbench.testing.reference import trajectory
 
 STEPS, FEW = 50, 5
@@ -59,7 +60,6 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
 ]
 """Method, loss and steps; the short gate takes the first of every method."""
 
-
 _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
@@ -91,47 +91,43 @@ def method_cases() -> Iterator[Case]:
         for split in _SPLITS:
             kfac = KFAC(lr=1.0, momentum=0.0, factors="exact", damping=0.3, damping_split=split)
             training = Training(example(network), "cross_entropy", kfac, 1)
-            yield Case("kfac directions", f"{network}, {split}", training.step_by_step, training.expected)
+            yield training.case("kfac directions", f"{network}, {split}")
     for method, loss, steps in _TRAJECTORIES:
-        training = Training(example("no bias"), loss, method, steps)
-        yield Case(f"trajectory {method.name}", str(training), training.step_by_step, training.expected)
+        yield Training(example("no bias"), loss, method, steps).case()
     for method, loss in _LOOPS:
         training = Training(example("no bias"), loss, method, STEPS)
-        yield Case(f"trajectory {method.name}", f"{training}, in one call", training.in_one_call, training.expected)
+        yield training.case(name=f"{training}, in one call", in_one_call=True)
     for method in _ON_IMAGES:
         training = Training(example("strided images"), "cross_entropy", method, FEW)
-        yield Case(f"trajectory {method.name}", f"images, {training}", training.step_by_step, training.expected)
+        yield training.case(name=f"images, {training}")
     training = Training(example("wide"), "cross_entropy", _WIDE, FEW)
-    yield Case(f"trajectory {_WIDE.name}", f"wide, {training}", training.step_by_step, training.expected)
+    yield training.case(name=f"wide, {training}")
 
 
 def _factor_case(network: str, loss: str, metric: str, sharing: Sharing = "expand") -> Case:
-    settings = example(network), loss, metric, sharing
-    name = ", ".join((network, loss, metric, sharing))
-    return Case("kfac factors", name, partial(_factors, *settings), partial(_expected_factors, *settings))
-
-
-def _factors(given: Example, loss: str, metric: str, sharing: Sharing, backend: Backend) -> Arrays:
     """A and G of every layer."""
-    problem = Problem(backend, given.net, get_loss(loss))
-    x = tuple(map(backend.asarray, given.x))
-    y = _targets(problem, given.targets[loss])
-    noise = backend.asarray(problem.loss.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
-    output_metric = get_output_metric(metric, _RANK)
-    params = native(backend, given.params)
-    _, pulled = pull_metric(problem, params, Batch(x, y, noise), output_metric, "stack")
-    pairs = [(input_covariance(backend, rows, sharing), gradient_covariance(backend, rows, sharing)) for rows in pulled]
-    return [backend.to_numpy(factor) for pair in pairs for factor in pair]
+    given = example(network)
+    y = given.targets[loss]
 
+    def compute(backend: Backend) -> Arrays:
+        chosen, output_metric = get_loss(loss), get_output_metric(metric, _RANK)
+        x, targets = tuple(map(backend.asarray, given.x)), native_targets(backend, chosen, y)
+        noise = backend.asarray(chosen.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
+        params = native(backend, given.params)
+        problem = Problem(backend, given.net, chosen)
+        _, pulled = pull_metric(problem, params, Batch(x, targets, noise), output_metric, "stack")
+        return [
+            backend.to_numpy(covariance(backend, rows, sharing))
+            for rows in pulled
+            for covariance in (input_covariance, gradient_covariance)
+        ]
 
-def _expected_factors(given: Example, loss: str, metric: str, sharing: Sharing) -> Arrays:
-    outputs = oracle.output_metrics(metric, loss, given.outputs, given.targets[loss], _RANK, SEED)
-    pairs = oracle.kronecker_factors(given.net, given.params, given.x, outputs, sharing)
-    return [factor for pair in pairs for factor in pair]
+    def expect() -> Arrays:
+        outputs = oracle.output_metrics(metric, loss, given.outputs, y, _RANK, SEED)
+        pairs = oracle.kronecker_factors(given.net, given.params, given.x, outputs, sharing)
+        return [factor for pair in pairs for factor in pair]
 
-
-def _targets(problem: Problem, y: Numbers) -> Any:
-    return problem.backend.labels(y) if problem.loss.integer_targets else problem.backend.asarray(y)
+    return Case("kfac factors", ", ".join((network, loss, metric, sharing)), compute, expect)
 
 
 @dataclass(frozen=True)
@@ -160,6 +156,11 @@ class Training:
         x = self.given.drawn(rng, self.steps)
         return x, draw_targets((self.steps, BATCH), rng, self.given.d)[self.loss]
 
+    def case(self, check: str = "", name: str = "", in_one_call: bool = False) -> Case:
+        """The case of these steps, `trajectory …` of the method if no check is named."""
+        compute = self.in_one_call if in_one_call else self.step_by_step
+        return Case(check or f"trajectory {self.method.name}", name or str(self), compute, self.expected)
+
     def batch(self, problem: Problem, place: int | slice, samples: int) -> Batch:
         """The batch of a step, or of several with a leading axis of steps."""
         x, y = self.data
@@ -169,15 +170,20 @@ class Training:
             noise = np.stack([problem.loss.noise(random, BATCH, samples, self.given.d) for random in steps])
             noise = problem.backend.asarray(noise[place])
         wires = tuple(problem.backend.asarray(wire[place]) for wire in x)
-        return Batch(wires if len(wires) > 1 else wires[0], _targets(problem, y[place]), noise)
+        targets = native_targets(problem.backend, problem.loss, y[place])
+        return Batch(wires if len(wires) > 1 else wires[0], targets, noise)
+
+    def start(self, backend: Backend) -> tuple[Problem, Params, Any]:
+        """The problem, the first parameters and the first state on a backend."""
+        problem, params = Problem(backend, self.given.net, get_loss(self.loss)), native(backend, self.given.params)
+        return problem, params, self.method.start(problem, params, self.batch(problem, 0, 0))
 
     def step_by_step(self, backend: Backend) -> Arrays:
         """The arrays on a backend, by its compiled step."""
-        method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
-        params = native(backend, self.given.params)
+        method = self.method
+        problem, params, state = self.start(backend)
         step = compile_step(problem, method)
         losses = []
-        state = method.start(problem, params, self.batch(problem, 0, 0))
         for t in range(self.steps):
             phase = method.phase(t)
             batch = self.batch(problem, t, method.samples_in(phase))
@@ -188,7 +194,8 @@ class Training:
 
     def in_one_call(self, backend: Backend) -> Arrays:
         """The arrays on a backend, by one call for all steps, of one phase; step by step if it has no loops."""
-        method, problem = self.method, Problem(backend, self.given.net, get_loss(self.loss))
+        method = self.method
+        problem, *first = self.start(backend)
 
         def one(carry: Any, item: Any) -> Any:
             (params, state), (batch, scalars) = carry, item
@@ -200,9 +207,8 @@ class Training:
             return self.step_by_step(backend)
         rows = [method.scalars(t, self.steps) for t in range(self.steps)]
         scalars = {name: backend.asarray([row[name] for row in rows]) for name in rows[0]}
-        params = native(backend, self.given.params)
         items = self.batch(problem, slice(None), method.samples), scalars
-        (params, _), (losses, _) = loop((params, method.start(problem, params, self.batch(problem, 0, 0))), items)
+        (params, _), (losses, _) = loop(tuple(first), items)
         return [backend.to_numpy(losses), *on_host(backend, params)]
 
     def expected(self) -> Arrays:

@@ -1,13 +1,15 @@
 """Cases of modules, losses and gradients."""
 
+import math
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from rbench.api import loss_gradient
-from rbench.backend import Backend
+from rbench.backend import Array, Backend
 from rbench.losses import get_loss
+from rbench.losses.dense import Numbers
 from rbench.modules import LayerPullback
 from rbench.modules.inputs import Patches
 from rbench.random import generator
@@ -24,8 +26,8 @@ from rbench.testing._examples import (
     draw_targets,
     example,
 )
-from rbench.testing._networks import Numbers
-from rbench.testing.case import TOLERANCE, Arrays, Case, native, on_host
+from rbench.testing._networks import forward, input_jacobians, windows
+from rbench.testing.case import TOLERANCE, Arrays, Case, array_case, native, native_targets, on_host
 
 _WINDOWS = {
     "kernel 3, stride 2, padding 1": (Window(3, 2, 1), (5, 4)),
@@ -43,131 +45,19 @@ _ROWS = 2
 
 def network_cases() -> Iterator[Case]:
     """Convolutions; `forward` and `pullback` of every module and network; `loss` and `gradient` for every loss."""
-    for name, (window, sizes) in _WINDOWS.items():
-        yield Case("patches", name, partial(_patches, window, sizes), partial(_expected_patches, window, sizes))
-    yield Case(
-        "convolution products",
-        f"{_CHANNELS} channels",
-        _convolution,
-        _expected_convolution,
-        tolerance={**TOLERANCE, "float32": 1e-5},
-        why="convolutions in TensorFloat-32 would pass at 1e-3",
-    )
+    yield from map(_patches_case, _WINDOWS)
+    yield _convolution_case()
     for name in [*NETWORKS, *MODULES, *CONVOLUTIONS]:
-        case = example(name)
-        yield Case("forward", name, partial(_forward, case), partial(_expected_forward, case))
-        yield Case("pullback", name, partial(_pullback, case), partial(_expected_pullback, case))
+        yield _forward_case(name)
+        yield _pullback_case(name)
     for loss in LOSSES:
         for name, scale in {"moderate outputs": 1.0, "outputs of up to 80": 40.0}.items():
             yield loss_case("loss", loss, name, scale)
     for name in [*NETWORKS, "residual images"]:
         for loss in LOSSES if name in ("residual", "one layer") else LOSSES[:1]:
-            case = example(name)
-            yield Case("gradient", f"{name}, {loss}", partial(gradient, case, loss), partial(case.gradients, loss))
+            yield gradient_case("gradient", f"{name}, {loss}", example(name), loss)
     for loss in LOSSES:
-        case = example("no bias", 8.0)
-        name = f"no bias, {loss}, large parameters"
-        yield Case("gradient", name, partial(gradient, case, loss), partial(case.gradients, loss))
-
-
-def loss_case(check: str, loss: str, name: str, scale: float = 1.0) -> Case:
-    """Values, cotangents, Hessians and predictions of a loss, at outputs of up to two and of up to 2 · `scale`."""
-    return Case(check, f"{loss}, {name}", partial(_loss, loss, scale), partial(_expected_loss, loss, scale))
-
-
-def _window_data(window: Window, sizes: tuple[int, int]) -> tuple[Numbers, Numbers]:
-    """Images (batch, channels, *sizes), and random numbers in the shape of their windows."""
-    rng = generator(SEED, "data", 8)
-    images: Numbers = rng.normal(size=(BATCH, 2, *sizes))
-    shape = oracle.windows(images, window.kernel, window.stride, window.padding).shape[1:]
-    return images, rng.normal(size=(BATCH, *shape))
-
-
-def _patches(window: Window, sizes: tuple[int, int], backend: Backend) -> Arrays:
-    """Windows cut out, and put back."""
-    images, columns = map(backend.asarray, _window_data(window, sizes))
-    found = backend.patches(images, window), backend.scatter(columns, window, sizes)
-    return [backend.to_numpy(array) for array in found]
-
-
-def _expected_patches(window: Window, sizes: tuple[int, int]) -> Arrays:
-    """Putting back is the transpose of cutting out, whose matrix is made of the windows of single-pixel images."""
-    images, columns = _window_data(window, sizes)
-    size, shape = images[0].size, (window.kernel, window.stride, window.padding)
-    matrix = oracle.windows(np.eye(size).reshape(size, *images.shape[1:]), *shape).reshape(size, -1)
-    return [oracle.windows(images, *shape), (columns.reshape(BATCH, -1) @ matrix.T).reshape(images.shape)]
-
-
-def _convolution_data() -> tuple[Numbers, Numbers, Numbers]:
-    """Images, a weight for twice their channels, and cotangents at the outputs, of the same size."""
-    rng = generator(SEED, "data", 9)
-    outputs = 2 * _CHANNELS
-    shapes = (BATCH, _CHANNELS, 6, 6), (outputs, _CHANNELS, _WIDE.kernel, _WIDE.kernel), (BATCH, outputs, 6, 6)
-    images, weight, cotangents = (rng.normal(size=shape) for shape in shapes)
-    return images, weight, cotangents
-
-
-def _convolution(backend: Backend) -> Arrays:
-    """The images of a convolution, and cotangents pulled back to its images and to its weight."""
-    images, weight, cotangents = map(backend.asarray, _convolution_data())
-    source = Patches(backend, images, _WIDE)
-    by_position = backend.xp.permute_dims(backend.xp.reshape(cotangents, (*cotangents.shape[:2], -1)), (0, 2, 1))
-    found = source.convolve(weight), source.pull(cotangents, weight), source.product(by_position)
-    return [backend.to_numpy(array) for array in found]
-
-
-def _expected_convolution() -> Arrays:
-    """By windows, and the matrix of the map from an image to its windows."""
-    images, weight, cotangents = _convolution_data()
-    size, shape = images[0].size, (_WIDE.kernel, _WIDE.stride, _WIDE.padding)
-    flat, rows = weight.reshape(len(weight), -1), cotangents.reshape(*cotangents.shape[:2], -1)
-    columns = oracle.windows(images, *shape)
-    matrix = oracle.windows(np.eye(size).reshape(size, *images.shape[1:]), *shape).reshape(size, -1)
-    pulled = (flat.T @ rows).reshape(BATCH, -1) @ matrix.T
-    return [
-        (flat @ columns).reshape(cotangents.shape),
-        pulled.reshape(images.shape),
-        np.einsum("bot,bit->oi", rows, columns),
-    ]
-
-
-def _forward(case: Example, backend: Backend) -> Arrays:
-    outputs, _ = case.net.forward(backend, native(backend, case.params), tuple(map(backend.asarray, case.x)))
-    return [backend.to_numpy(output) for output in outputs]
-
-
-def _expected_forward(case: Example) -> Arrays:
-    return oracle.forward(case.net, case.params, case.x)
-
-
-def _cotangents(case: Example) -> tuple[Numbers, ...]:
-    """Random rows at the outputs, (batch, rows, *shape), one array per wire."""
-    rng = generator(SEED, "data", 1)
-    return tuple(rng.normal(size=(BATCH, _ROWS, *output.shape[1:])) for output in _expected_forward(case))
-
-
-def _pullback(case: Example, backend: Backend) -> Arrays:
-    """Cotangents at the inputs, then every layer's rows (batch, rows, n)."""
-    params = native(backend, case.params)
-    _, tape = case.net.forward(backend, params, tuple(map(backend.asarray, case.x)))
-    rows, layers = case.net.pullback(backend, params, tape, tuple(map(backend.asarray, _cotangents(case))))
-    return [*(backend.to_numpy(row) for row in rows or ()), *(_dense_rows(backend, layer) for layer in layers)]
-
-
-def _dense_rows(backend: Backend, layer: LayerPullback) -> Numbers:
-    inputs, cotangents = backend.to_numpy(layer.inputs), backend.to_numpy(layer.cotangents)
-    weight = np.einsum("bkto,bti->bkoi", cotangents, inputs).reshape(*cotangents.shape[:2], -1)
-    return np.concatenate([weight, cotangents.sum(axis=2)], axis=2) if layer.bias else weight
-
-
-def _expected_pullback(case: Example) -> Arrays:
-    flat = np.concatenate([rows.reshape(BATCH, _ROWS, -1) for rows in _cotangents(case)], axis=2)
-    at_inputs = oracle.input_jacobians(case.net, case.params, case.x)
-    shapes = [(BATCH, _ROWS, *wire.shape[1:]) for wire in case.x]
-    return [
-        *((flat @ jacobian).reshape(shape) for jacobian, shape in zip(at_inputs, shapes, strict=True)),
-        *(flat @ jacobian for jacobian in case.jacobians),
-    ]
+        yield gradient_case("gradient", f"no bias, {loss}, large parameters", example("no bias", 8.0), loss)
 
 
 def loss_data(loss: str, scale: float = 1.0) -> tuple[Numbers, Numbers]:
@@ -177,30 +67,129 @@ def loss_data(loss: str, scale: float = 1.0) -> tuple[Numbers, Numbers]:
     return np.clip(rng.normal(size=(BATCH, 3)), -2, 2) * sizes[:, None], draw_targets((BATCH,), rng)[loss]
 
 
-def _loss(name: str, scale: float, backend: Backend) -> Arrays:
-    z, y = loss_data(name, scale)
+def loss_case(check: str, name: str, word: str, scale: float = 1.0) -> Case:
+    """Values, cotangents, Hessians and predictions of a loss, at outputs of up to two and of up to 2 · `scale`."""
     loss = get_loss(name)
-    outputs = backend.asarray(z)
-    targets = backend.labels(y) if loss.integer_targets else backend.asarray(y)
-    factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
-    found = loss.values(backend, outputs, targets), loss.cotangents(backend, outputs, targets)
-    hessians = np.swapaxes(factor, 1, 2) @ factor
-    return [*map(backend.to_numpy, found), hessians, backend.to_numpy(loss.predictions(backend, outputs))]
-
-
-def _expected_loss(name: str, scale: float) -> Arrays:
     z, y = loss_data(name, scale)
-    pairs = list(zip(z, y, strict=True))
-    return [
-        np.array([oracle.value(name, *pair) for pair in pairs]),
-        np.stack([get_loss(name).dense.derivative(*pair) for pair in pairs]),
-        np.stack([oracle.hessian(name, row) for row in z]),
-        np.stack([oracle.predictions(name, row) for row in z]),
-    ]
+
+    def compute(backend: Backend) -> Arrays:
+        outputs, targets = backend.asarray(z), native_targets(backend, loss, y)
+        factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
+        found = loss.values(backend, outputs, targets), loss.cotangents(backend, outputs, targets)
+        hessians = np.swapaxes(factor, 1, 2) @ factor
+        return [*map(backend.to_numpy, found), hessians, backend.to_numpy(loss.predictions(backend, outputs))]
+
+    def expect() -> Arrays:
+        dense, pairs = loss.dense, list(zip(z, y, strict=True))
+        return [
+            np.array([dense.value(*pair) for pair in pairs]),
+            np.stack([dense.derivative(*pair) for pair in pairs]),
+            np.stack([oracle.hessian(name, row) for row in z]),
+            np.stack([dense.mean(row) for row in z]),
+        ]
+
+    return Case(check, f"{name}, {word}", compute, expect)
 
 
-def gradient(case: Example, loss: str, backend: Backend) -> Arrays:
+def gradient_case(check: str, name: str, given: Example, loss: str) -> Case:
     """Every layer's gradient (n,)."""
-    params = native(backend, case.params)
-    y = case.targets[loss]
-    return on_host(backend, loss_gradient(case.net, params, case.x, y, loss=loss, backend=backend))
+
+    def compute(backend: Backend) -> Arrays:
+        params, y = native(backend, given.params), given.targets[loss]
+        return on_host(backend, loss_gradient(given.net, params, given.x, y, loss=loss, backend=backend))
+
+    return Case(check, name, compute, partial(given.loss_gradients, loss))
+
+
+def _cutting_matrix(shape: tuple[int, ...], window: Window) -> Numbers:
+    """The matrix (size, …) of the map from an image to its windows, made of the windows of single-pixel images."""
+    size = math.prod(shape)
+    return windows(np.eye(size).reshape(size, *shape), window).reshape(size, -1)
+
+
+def _patches_case(name: str) -> Case:
+    """Windows cut out of images (batch, channels, *sizes), and random numbers in their shape put back."""
+    window, sizes = _WINDOWS[name]
+    rng = generator(SEED, "data", 8)
+    images = rng.normal(size=(BATCH, 2, *sizes))
+    cut = windows(images, window)
+    columns = rng.normal(size=(*cut.shape,))
+
+    def function(backend: Backend, images: Array, columns: Array) -> list[Array]:
+        return [backend.patches(images, window), backend.scatter(columns, window, sizes)]
+
+    # Putting back is the transpose of cutting out.
+    put_back = (columns.reshape(BATCH, -1) @ _cutting_matrix(images.shape[1:], window).T).reshape(images.shape)
+    return array_case("patches", name, function, cut, put_back, given=[images, columns])
+
+
+def _convolution_case() -> Case:
+    """The images of a convolution, and cotangents pulled back to its images and to its weight."""
+    rng = generator(SEED, "data", 9)
+    outputs = 2 * _CHANNELS
+    images = rng.normal(size=(BATCH, _CHANNELS, 6, 6))
+    weight = rng.normal(size=(outputs, _CHANNELS, _WIDE.kernel, _WIDE.kernel))
+    cotangents = rng.normal(size=(BATCH, outputs, 6, 6))
+
+    def function(backend: Backend, images: Array, weight: Array, cotangents: Array) -> list[Array]:
+        source = Patches(backend, images, _WIDE)
+        by_position = backend.xp.permute_dims(backend.xp.reshape(cotangents, (*cotangents.shape[:2], -1)), (0, 2, 1))
+        return [source.convolve(weight), source.pull(cotangents, weight), source.product(by_position)]
+
+    flat, rows = weight.reshape(outputs, -1), cotangents.reshape(BATCH, outputs, -1)
+    columns = windows(images, _WIDE)
+    pulled = (flat.T @ rows).reshape(BATCH, -1) @ _cutting_matrix(images.shape[1:], _WIDE).T
+    return array_case(
+        "convolution products",
+        f"{_CHANNELS} channels",
+        function,
+        (flat @ columns).reshape(cotangents.shape),
+        pulled.reshape(images.shape),
+        np.einsum("bot,bit->oi", rows, columns),
+        given=[images, weight, cotangents],
+        tolerance={**TOLERANCE, "float32": 1e-5},
+        why="convolutions in TensorFloat-32 would pass at 1e-3",
+    )
+
+
+def _forward_case(name: str) -> Case:
+    given = example(name)
+
+    def compute(backend: Backend) -> Arrays:
+        wires = tuple(map(backend.asarray, given.x))
+        outputs, _ = given.net.forward(backend, native(backend, given.params), wires)
+        return [backend.to_numpy(output) for output in outputs]
+
+    return Case("forward", name, compute, partial(forward, given.net, given.params, given.x))
+
+
+def _pullback_case(name: str) -> Case:
+    """Cotangents at the inputs, then every layer's rows (batch, rows, n), of random rows at the outputs."""
+    given = example(name)
+
+    @cache
+    def cotangents() -> tuple[Numbers, ...]:
+        rng, outputs = generator(SEED, "data", 1), forward(given.net, given.params, given.x)
+        return tuple(rng.normal(size=(BATCH, _ROWS, *output.shape[1:])) for output in outputs)
+
+    def compute(backend: Backend) -> Arrays:
+        params = native(backend, given.params)
+        _, tape = given.net.forward(backend, params, tuple(map(backend.asarray, given.x)))
+        rows, layers = given.net.pullback(backend, params, tape, tuple(map(backend.asarray, cotangents())))
+        return [*(backend.to_numpy(row) for row in rows or ()), *(_dense_rows(backend, layer) for layer in layers)]
+
+    def expect() -> Arrays:
+        flat = np.concatenate([rows.reshape(BATCH, _ROWS, -1) for rows in cotangents()], axis=2)
+        at_inputs = zip(input_jacobians(given.net, given.params, given.x), given.x, strict=True)
+        return [
+            *((flat @ jacobian).reshape(BATCH, _ROWS, *wire.shape[1:]) for jacobian, wire in at_inputs),
+            *(flat @ jacobian for jacobian in given.jacobians),
+        ]
+
+    return Case("pullback", name, compute, expect)
+
+
+def _dense_rows(backend: Backend, layer: LayerPullback) -> Numbers:
+    inputs, cotangents = backend.to_numpy(layer.inputs), backend.to_numpy(layer.cotangents)
+    weight = np.einsum("bkto,bti->bkoi", cotangents, inputs).reshape(*cotangents.shape[:2], -1)
+    return np.concatenate([weight, cotangents.sum(axis=2)], axis=2) if layer.bias else weight

@@ -10,12 +10,13 @@ concatenated.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.special import erf
 
 from rbench.errors import ParameterError
+from rbench.losses.dense import STEP, Numbers
 from rbench.modules import (
     GELU,
     Add,
@@ -38,9 +39,7 @@ from rbench.modules import (
     Tanh,
 )
 from rbench.modules.module import Block
-
-Numbers: TypeAlias = np.ndarray[Any, Any]
-"""A NumPy array of real or complex numbers."""
+from rbench.sliding_window import Window
 
 _POINTWISE: dict[type[Module], Callable[[Numbers], Numbers]] = {
     Exp: np.exp,
@@ -49,8 +48,6 @@ _POINTWISE: dict[type[Module], Callable[[Numbers], Numbers]] = {
     Sigmoid: lambda x: 1 / (1 + np.exp(-x)),
     Tanh: np.tanh,
 }
-STEP = 1e-30
-"""h of the complex steps."""
 
 
 def flat(block: Mapping[str, Any]) -> Numbers:
@@ -96,7 +93,8 @@ def input_jacobians(net: Module, params: Params, x: Any) -> list[Numbers]:
 
 def layer_inputs(net: Module, params: Params, x: Any) -> list[Numbers]:
     """The inputs (batch, positions, fan_in) of every layer; for a ScaleShift its one input, the number 1."""
-    return [inputs[0] for inputs in _evaluate(net, params, _lifted(x))[1]]
+    _, seen = _evaluate(net, params, _lifted(x))
+    return [inputs[0] for inputs in seen]
 
 
 def layer_jacobians(net: Module, params: Params, x: Any) -> list[Numbers]:
@@ -165,7 +163,7 @@ def _apply(
             return wires
         case Parallel(modules=parts):
             rest = iter(wires)
-            shares = [tuple(next(rest) for _ in range(_wires(part))) for part in parts]
+            shares = [tuple(next(rest) for _ in part.in_space) for part in parts]
             return tuple(
                 y for part, share in zip(parts, shares, strict=True) for y in _apply(part, blocks, share, seen)
             )
@@ -222,9 +220,9 @@ def _windows(x: Numbers, kernel: int, stride: int, padding: int = 0) -> Numbers:
     return np.asarray(every[:, :, :, ::stride, ::stride])
 
 
-def windows(images: Numbers, kernel: int, stride: int, padding: int) -> Numbers:
+def windows(images: Numbers, window: Window) -> Numbers:
     """Windows (batch, channels · kernel², positions) of images (batch, channels, height, width), in C order."""
-    cut = np.moveaxis(_windows(images[None], kernel, stride, padding)[0], (2, 3), (4, 5))
+    cut = np.moveaxis(_windows(images[None], window.kernel, window.stride, window.padding)[0], (2, 3), (4, 5))
     return np.asarray(cut.reshape(len(cut), -1, cut.shape[4] * cut.shape[5]))
 
 
@@ -233,15 +231,3 @@ def _largest(windows: Numbers) -> Numbers:
     flattened = windows.reshape(*windows.shape[:-2], -1)
     first = flattened.real.argmax(axis=-1)
     return np.take_along_axis(flattened, first[..., None], axis=-1)[..., 0]
-
-
-def _wires(module: Module) -> int:
-    """How many wires a module takes."""
-    match module:
-        case Sequential(modules=parts):
-            return _wires(parts[0])
-        case Parallel(modules=parts):
-            return sum(map(_wires, parts))
-        case Add():
-            return 2
-    return 1

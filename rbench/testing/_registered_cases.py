@@ -17,7 +17,7 @@ from rbench.testing import oracle
 from rbench.testing._examples import LOSSES, SEED, example
 from rbench.testing._method_cases import FEW, Training
 from rbench.testing._metric_cases import METRICS, Question
-from rbench.testing._network_cases import gradient, loss_case, loss_data
+from rbench.testing._network_cases import gradient_case, loss_case, loss_data
 from rbench.testing.case import Arrays, Case
 
 _SAMPLES = 10_000
@@ -43,8 +43,7 @@ def _loss_cases(check: str, loss: str) -> Iterator[Case]:
         tolerance={"float64": 0.05, "float32": 0.05},
         why="the mean of so many rows' outer products is within some two per cent of its limit, the Hessian",
     )
-    given = example("residual")
-    yield Case(check, "residual, gradient", partial(gradient, given, loss), partial(given.gradients, loss))
+    yield gradient_case(check, "residual, gradient", example("residual"), loss)
     for metric in ("ggn", "ggn_mc", "empirical_fisher"):
         yield Question("residual", loss, metric, 3).metric_case(check)
     yield _trajectory(check, loss, "ggn_mc")
@@ -79,5 +78,5 @@ def _metric_cases(check: str, metric: str) -> Iterator[Case]:
 
 
 def _trajectory(check: str, loss: str, metric: str) -> Case:
-    training = Training(example("no bias"), loss, Riemannian(lr=0.1, output_metric=metric, rank=2, mass=0.5), FEW)
-    return Case(check, str(training), training.step_by_step, training.expected)
+    method = Riemannian(lr=0.1, output_metric=metric, rank=2, mass=0.5)
+    return Training(example("no bias"), loss, method, FEW).case(check)

@@ -7,10 +7,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rbench.backend import Backend
+from rbench.backend import Array, Backend
+from rbench.losses import Loss
+from rbench.losses.dense import Numbers
 from rbench.modules import Params
 
-Arrays: TypeAlias = Sequence[np.ndarray[Any, Any]]
+Arrays: TypeAlias = Sequence[Numbers]
 """The NumPy arrays that a case computes, in its own order."""
 
 TOLERANCE: Mapping[str, float] = {"float64": 1e-10, "float32": 1e-3}
@@ -47,19 +49,32 @@ class Case:
         return f"{self.check}: {self.name}"
 
 
-def arrays_of(function: Callable[[Backend], Any]) -> Callable[[Backend], Arrays]:
-    """Wrap a function that returns a native array, or a list of them, to return them on the host."""
+def array_case(
+    check: str,
+    name: str,
+    function: Callable[..., Any],
+    *expected: Numbers,
+    given: Sequence[Any] = (),
+    tolerance: Mapping[str, float] = TOLERANCE,
+    why: str = "",
+) -> Case:
+    """A case of a function of the backend and of `given` as native arrays, which returns an array or a list of them."""
 
     def compute(backend: Backend) -> Arrays:
-        found = function(backend)
+        found = function(backend, *map(backend.asarray, given))
         return [backend.to_numpy(array) for array in (found if isinstance(found, list) else [found])]
 
-    return compute
+    return Case(check, name, compute, lambda: expected, tolerance, why)
 
 
 def native(backend: Backend, params: Params) -> Params:
     """NumPy parameters as native ones."""
     return tuple({key: backend.asarray(array) for key, array in block.items()} for block in params)
+
+
+def native_targets(backend: Backend, loss: Loss, y: Numbers) -> Array:
+    """NumPy targets of a loss as native ones."""
+    return backend.labels(y) if loss.integer_targets else backend.asarray(y)
 
 
 def on_host(backend: Backend, params: Params) -> Arrays:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbench.backend import Backend
-from rbench.testing._networks import Numbers
+from rbench.losses.dense import Numbers
 from rbench.testing.case import Arrays, Case
 
 

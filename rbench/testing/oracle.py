@@ -8,78 +8,63 @@ Layouts: parameters are a tuple with one dict of arrays per layer, as everywhere
 order, then the bias. Losses take z (d,) of one datum, metrics z (batch, d).
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rbench.losses import get_loss
+from rbench.losses.dense import Numbers
 from rbench.metrics import get_output_metric
-from rbench.modules import Module, Params
+from rbench.modules import Layer, Module, Params
 from rbench.random import generator
-from rbench.testing._masses import draw_mass, mass_diagonals
-from rbench.testing._networks import (
-    Numbers,
-    flat,
-    forward,
-    input_jacobians,
-    jacobians,
-    layer_inputs,
-    layer_jacobians,
-    shaped,
-    windows,
-)
-
-__all__ = [
-    "cotangent",
-    "draw_mass",
-    "drawn",
-    "flat",
-    "forward",
-    "gradient",
-    "hessian",
-    "input_jacobians",
-    "jacobians",
-    "kronecker_factors",
-    "layer_metric",
-    "mass_diagonals",
-    "output_metrics",
-    "predictions",
-    "shaped",
-    "value",
-    "windows",
-]
+from rbench.testing._networks import flat, forward, jacobians, layer_inputs, layer_jacobians, shaped
 
 
-def value(loss: str, z: Numbers, y: Any) -> Any:
-    """ℓ(z, y) of one datum, a number; holomorphic in z, for complex steps."""
-    return get_loss(loss).dense.value(z, y)
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A network at some parameters and inputs, with what follows from them.
 
+    Attributes:
+        net: the network, with one output wire of shape (d,).
+        params: its parameters.
+        x: inputs (batch, *shape), one array per wire.
+    """
 
-def cotangent(loss: str, z: Numbers, y: Any) -> Numbers:
-    """∂ℓ/∂z of one datum, (d,)."""
-    return get_loss(loss).dense.cotangent(z, y)
+    net: Module
+    params: Params
+    x: tuple[Numbers, ...]
 
+    @cached_property
+    def outputs(self) -> Numbers:
+        """z (batch, d)."""
+        (z,) = forward(self.net, self.params, self.x)
+        return z
 
-def predictions(loss: str, z: Numbers) -> Numbers:
-    """The mean of p(y | z) of one datum, (d,)."""
-    return get_loss(loss).dense.mean(z)
+    @cached_property
+    def jacobians(self) -> list[Numbers]:
+        """Every layer's Jacobian, (batch, d, n)."""
+        return jacobians(self.net, self.params, self.x)
+
+    def gradients(self, loss: str, y: Any) -> list[Numbers]:
+        """Every layer's gradient (n,) of the mean loss, for one target per datum."""
+        z, cotangent = self.outputs, get_loss(loss).dense.cotangent
+        return [
+            np.asarray(sum(jacobian[b].T @ cotangent(z[b], y[b]) for b in range(len(z))) / len(z))
+            for jacobian in self.jacobians
+        ]
 
 
 def hessian(loss: str, z: Numbers) -> Numbers:
     """∂²ℓ/∂z² of one datum, (d, d), which is the same for every target."""
-    return get_loss(loss).dense.hessian(z, 0 if get_loss(loss).integer_targets else predictions(loss, z))
+    chosen = get_loss(loss)
+    return chosen.dense.hessian(z, 0 if chosen.integer_targets else chosen.dense.mean(z))
 
 
 def drawn(loss: str, z: Numbers, rank: int, seed: int, step: int = 0) -> Numbers:
-    """Targets ŷ ~ p(· | z), `rank` of them per datum, (batch, rank, …).
-
-    Args:
-        loss: the loss's name.
-        z: outputs (batch, d).
-        rank: targets per datum.
-        seed: seed of the run.
-        step: 0-based index of the training step.
-    """
+    """Targets ŷ ~ p(· | z), `rank` of them per datum, (batch, rank, …), of z (batch, d) at a training step."""
     return get_loss(loss).dense.draw(generator(seed, "samples", step), z, rank)
 
 
@@ -120,9 +105,47 @@ def layer_metric(jacobian: Numbers, metrics: Numbers, mass: Numbers, treatment: 
     return np.asarray(np.diag(mass) + sum(parts) / len(parts))
 
 
-def gradient(jacobian: Numbers, loss: str, z: Numbers, y: Any) -> Numbers:
-    """Gradient (n,) of the mean loss, from the Jacobian (batch, d, n) and outputs z (batch, d)."""
-    return np.asarray(sum(jacobian[b].T @ cotangent(loss, z[b], y[b]) for b in range(len(z))) / len(z))
+def mass_diagonals(mass: Any, layers: Sequence[Layer]) -> list[Numbers]:
+    """The diagonal (n,) of every layer's mass, in the order of flat blocks.
+
+    Args:
+        mass: as a user gives it: a number for all layers; or for each layer a number, a pair (row, column) for
+            m_ij = row_i column_j, an array (out, in [+1]), a vector (n,), or a mapping of `weight` and `bias`.
+        layers: the network's layers.
+    """
+    entries = mass if isinstance(mass, list | tuple) else [mass] * len(layers)
+    return [_diagonal(entry, layer) for entry, layer in zip(entries, layers, strict=True)]
+
+
+def _diagonal(entry: Any, layer: Layer) -> Numbers:
+    if isinstance(entry, Mapping):
+        return flat(entry)
+    values = np.outer(*entry) if isinstance(entry, tuple) else np.asarray(entry, np.float64)
+    if values.ndim == 2:
+        return np.concatenate([values[:, : layer.fan_in].ravel(), values[:, layer.fan_in :].ravel()])
+    return np.broadcast_to(values, layer.n_parameters)
+
+
+def draw_mass(kind: str, layers: Sequence[Layer], rng: np.random.Generator) -> Any:
+    """A random mass as a user gives it, with entries from 0.1 to 2.
+
+    Args:
+        kind: `scalar`, one number for all layers; or for each layer a number (`list`), a `pair` (row, column), an array
+            like the block with the bias as last column (`full`), a vector (`flat`) or a `mapping` of names to arrays.
+        layers: the network's layers.
+        rng: generator of the numbers.
+    """
+    return 0.3 if kind == "scalar" else [_draw_entry(kind, layer, rng) for layer in layers]
+
+
+def _draw_entry(kind: str, layer: Layer, rng: np.random.Generator) -> Any:
+    out, width = layer.fan_out, layer.fan_in + layer.bias
+    if kind == "list":
+        return float(rng.uniform(0.5, 2))
+    if kind == "pair":
+        return rng.uniform(0.5, 2, out), rng.uniform(0.2, 1, width)
+    full = rng.uniform(0.1, 2, (out, width))
+    return {"full": full, "flat": full.ravel(), "mapping": shaped(full.ravel(), layer)}[kind]
 
 
 def kronecker_factors(

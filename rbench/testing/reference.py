@@ -11,10 +11,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rbench.losses import get_loss
+from rbench.losses.dense import Numbers
 from rbench.methods import KFAC, SGD, Adam, Method, Naive, Riemannian
 from rbench.modules import Module, Params
 from rbench.testing import oracle
-from rbench.testing._networks import Numbers
+from rbench.testing._networks import flat, shaped
+from rbench.testing.oracle import Evaluation
 
 Blocks: TypeAlias = list[Numbers]
 """One flat vector (n,) per layer."""
@@ -22,49 +25,33 @@ Blocks: TypeAlias = list[Numbers]
 _FACTORS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
 
 
-@dataclass(frozen=True)
-class _Point:
+@dataclass(frozen=True, eq=False)
+class _Point(Evaluation):
     """The input of a step: the network, its weights and a batch.
 
     Attributes:
+        y: targets.
+        loss: the loss's name.
         step: 0-based index.
         rate: η.
         seed: of the samples.
-        net: the network.
-        params: its parameters.
-        x: inputs (batch, *shape), one array per wire.
-        y: targets.
-        loss: the loss's name.
     """
 
+    y: Numbers
+    loss: str
     step: int
     rate: float
     seed: int
-    net: Module
-    params: Params
-    x: tuple[Numbers, ...]
-    y: Numbers
-    loss: str
 
     @cached_property
-    def outputs(self) -> Numbers:
-        """z (batch, d)."""
-        (z,) = oracle.forward(self.net, self.params, self.x)
-        return z
-
-    @cached_property
-    def jacobians(self) -> Blocks:
-        """Every layer's Jacobian, (batch, d, n)."""
-        return oracle.jacobians(self.net, self.params, self.x)
-
-    @cached_property
-    def gradients(self) -> Blocks:
+    def slopes(self) -> Blocks:
         """Every layer's gradient, (n,)."""
-        return [oracle.gradient(jacobian, self.loss, self.outputs, self.y) for jacobian in self.jacobians]
+        return self.gradients(self.loss, self.y)
 
     def value(self) -> float:
         """The batch's mean loss."""
-        return float(np.mean([oracle.value(self.loss, z, y) for z, y in zip(self.outputs, self.y, strict=True)]))
+        value = get_loss(self.loss).dense.value
+        return float(np.mean([value(z, y) for z, y in zip(self.outputs, self.y, strict=True)]))
 
     def metrics(self, name: str | Any, rank: int) -> Numbers:
         """The output metric of every datum, (batch, d, d)."""
@@ -107,12 +94,12 @@ def trajectory(
     move = _MOVES[type(method)](method)
     steps = len(y)
     wires = x if isinstance(x, tuple) else (x,)
-    weights = [oracle.flat(block) for block in params]
+    weights = [flat(block) for block in params]
     losses = []
     for step in range(steps):
-        blocks = tuple(oracle.shaped(w, layer) for w, layer in zip(weights, net.layers, strict=True))
+        blocks = tuple(shaped(w, layer) for w, layer in zip(weights, net.layers, strict=True))
         batch = tuple(wire[step] for wire in wires), y[step]
-        point = _Point(step, _rate(method, step, steps), seed, net, blocks, *batch, loss)
+        point = _Point(net, blocks, *batch, loss, step, _rate(method, step, steps), seed)
         losses.append(point.value())
         weights = move(weights, point)
     return [np.asarray(losses), *weights]
@@ -128,7 +115,7 @@ def _adam(method: Adam) -> _Move:
 
     def move(weights: Blocks, point: _Point) -> Blocks:
         """Averages as sums over all gradients so far: m̂ = Σ_s β^(t−s) g_s / Σ_s β^(t−s)."""
-        first.append(point.gradients)
+        first.append(point.slopes)
         m, s = _average(first, method.beta1), _average([[g**2 for g in past] for past in first], method.beta2)
         return [
             w - point.rate * (a / (np.sqrt(b) + method.epsilon) + method.weight_decay * w)
@@ -211,7 +198,7 @@ def _kronecker(a: Numbers, g: Numbers, method: KFAC, fan_in: int) -> Numbers:
 
 def _solved(metrics: Blocks, point: _Point, kl_clip: float | None) -> Blocks:
     """Δ = G⁻¹ g, scaled by min(1, √(c / (η² gᵀΔ)))."""
-    gradients = point.gradients
+    gradients = point.slopes
     deltas = [np.linalg.solve(metric, g) for metric, g in zip(metrics, gradients, strict=True)]
     slope = sum(float(g @ d) for g, d in zip(gradients, deltas, strict=True))
     scale = 1.0 if kl_clip is None or slope <= 0 else min(1.0, np.sqrt(kl_clip / slope) / point.rate)
@@ -219,7 +206,7 @@ def _solved(metrics: Blocks, point: _Point, kl_clip: float | None) -> Blocks:
 
 
 _MOVES: dict[type[Method], Callable[[Any], _Move]] = {
-    SGD: lambda method: _descent(method, lambda point: point.gradients, method.nesterov),
+    SGD: lambda method: _descent(method, lambda point: point.slopes, method.nesterov),
     Adam: _adam,
     Riemannian: lambda method: _descent(method, _preconditioned(method)),
     Naive: lambda method: _descent(method, _preconditioned(method)),

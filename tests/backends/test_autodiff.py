@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-import autodiff
 import rbench
-from autodiff import Problem, convolutions, each, networks
+from helpers import autodiff
+from helpers.autodiff import Problem, convolutions, each, networks
+from helpers.registered import get_or_skip
 from rbench import Add, Conv2d, Copy, Flatten, Identity, Linear, MaxPool2d, ScaleShift, Tanh
-from rbench.errors import BackendError, PluginError
 from rbench.losses import CrossEntropy
 from rbench.modules import Module
 from rbench.modules.inputs import Patches
@@ -164,10 +164,7 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def backend(name):
-    try:
-        return rbench.get_backend(name, dtype="float64")
-    except (BackendError, PluginError) as error:
-        pytest.skip(str(error))
+    return get_or_skip(name)
 
 
 @pytest.fixture(scope="module", params=autodiff.LOSSES)

@@ -9,14 +9,14 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
+from helpers.faults import cell
+from helpers.lagging import COMPILING, LAUNCH, STEPS_PER_CALL, WORK, LaggingBackend, RealWatch, Watch, leaves
+from helpers.registered import registered
 from rbench.backend import BackendPlugin
 from rbench.errors import DivergedError
 from rbench.experiment import Limits, Outcome
-from rbench.hookspecs import hookimpl
 from rbench.methods import SGD
-from rbench.plugins import plugins
-from rbench.run import Budget, Training
+from rbench.run import Budget
 from rbench.run.worker import run_cell
 from rbench.train.batches import Batches
 from rbench.train.budget_progress import BudgetProgress
@@ -87,26 +87,15 @@ def lagging(watch):
         vars(made.backend).update(made.options)
         return made.backend
 
-    class Plugin:
-        @hookimpl
-        def rbench_backends(self):
-            return [BackendPlugin("lagging", create, lambda: None, "returns before its work is done")]
-
-        @hookimpl
-        def rbench_methods(self):
-            return [Breaks, Late, Grows]
-
     def run(method="sgd[lr=0.1]", budget=None, backend="lagging", **options):
         made.options = options
-        kept = {"suite": "none", "task": TASK, "dtype": "float64", "budget": budget or Budget(steps=STEPS)}
-        record = run_cell(Training(method=method, backend=backend, **kept))
+        settings = {"dtype": "float64", "budget": budget or Budget(steps=STEPS)}
+        record = run_cell(cell(method, backend, TASK, **settings))
         return SimpleNamespace(record=record, backend=made.backend, **record.figures)
 
-    manager = plugins().manager
-    plugin = Plugin()
-    manager.register(plugin, name="lagging")
-    yield run
-    manager.unregister(plugin)
+    backend = BackendPlugin("lagging", create, lambda: None, "returns before its work is done")
+    with registered(backends=[backend], methods=[Breaks, Late, Grows]):
+        yield run
 
 
 def test_times_are_those_of_the_device(lagging):
@@ -285,10 +274,9 @@ class TestPhases:
                 watch.now += self.REPORT
                 reports.append(step)
 
-            budget = budget or Budget(steps=STEPS)
-            cell = Training(suite="none", task=TASK, method=method, backend="numpy", dtype="float64", budget=budget)
+            one = cell(method, task=TASK, dtype="float64", budget=budget or Budget(steps=STEPS))
             begun = watch.now
-            cell.run(backend, outcome, report, Limits())
+            one.run(backend, outcome, report, Limits())
             return SimpleNamespace(seconds=watch.now - begun, reports=len(reports), outcome=outcome, **outcome.figures)
 
         return run

@@ -2,18 +2,17 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
 import pytest
 
+from helpers.command import run
+from helpers.registered import why_not
 from rbench import Conv2d, Flatten, Linear, ReLU
-from rbench.errors import BackendError
 from rbench.losses import get_loss
 from rbench.methods import Problem
-from rbench.plugins import find_backend, get_backend
+from rbench.plugins import get_backend
 from rbench.run import Request
 from rbench.train.batches import Batches
 from rbench.train.cell import configured
@@ -21,16 +20,6 @@ from rbench.train.stepper import Stepper
 
 STEPS, SEED, TOLERANCE = 200, 3, 1e-8
 METHODS = ["riemannian[output_metric=ggn_mc,lr=0.3,mass=1]", "kfac[lr=0.3,damping=1]", "adam[lr=0.03]"]
-
-
-@cache
-def why_not(name):
-    """Why a backend is not compared here; None where it is."""
-    try:
-        find_backend(name, "float64", "cpu")
-    except BackendError as error:
-        return str(error)
-    return None
 
 
 def pair(one, other):
@@ -152,21 +141,9 @@ def test_backends_side_by_side_in_one_table(tmp_path):
     if other is None:
         pytest.skip("; ".join(others.values()))
     words = ["run", "-b", "numpy", "-b", other, "--steps", "30", "-t", "digits", "-m", "sgd", "-m", "riemannian"]
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "rbench.cli",
-        *words,
-        "--threads",
-        "1",
-        "--json",
-        "-o",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout, parse_constant=pytest.fail)
+    done = run(*words, "--threads", 1, "--json", "-o", tmp_path / "run", timeout=600)
+    assert done.code == 0, done.err
+    rows = json.loads(done.out, parse_constant=pytest.fail)
     assert len(rows) == 8
     here, there = ({row["method"]: row for row in rows if row["backend"] == name} for name in ("numpy", other))
     assert here.keys() == there.keys()

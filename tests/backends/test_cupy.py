@@ -3,14 +3,13 @@
 import ast
 import json
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import rbench
+from helpers.command import python
 from rbench.plugins import plugins
 
 SOURCE = Path(find_spec("rbench_cupy").origin).with_name("backend.py")
@@ -106,17 +105,12 @@ def problems(source):
     if find_spec("cupy") is None:
         pytest.skip("cupy is not installed")
     uses = Uses(source).found
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], input=json.dumps(uses), capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines(), len(uses)
+    return python(SCRIPT, input=json.dumps(uses)).splitlines(), len(uses)
 
 
 def test_the_plugin_needs_no_cupy_until_a_backend_is_made():
     code = "import sys; sys.modules['cupy'] = None\nimport rbench_cupy; print(rbench_cupy.rbench_backends()[0].name)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("cupy\n", 0), done.stderr
+    assert python(code) == "cupy\n"
     assert plugins().find("backends", "cupy").devices == ("cuda",)
 
 

@@ -14,10 +14,11 @@ import pytest
 import scipy.linalg
 import scipy.special
 
+from helpers.faults import cell
 from rbench.errors import BackendError
 from rbench.experiment import Limits, Outcome
 from rbench.plugins import get_backend
-from rbench.run import Budget, Training
+from rbench.run import Budget
 from rbench.testing import cases, short_cases, verify
 
 SOURCE = Path(find_spec("rbench_cupy").origin).with_name("backend.py")
@@ -205,12 +206,11 @@ def test_a_wrong_function_does_not_pass(backend_class):
 
 @pytest.mark.parametrize("method", ["sgd", "riemannian[output_metric=ggn_mc]", "kfac[damping_split=eigen]", "naive"])
 def test_training_on_the_stand_in_mixes_no_host_arrays_in(backend_class, method):
-    task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
-    kept = {"suite": "none", "task": task, "method": method, "dtype": "float64", "budget": Budget(epochs=2)}
+    asked = cell(method, dtype="float64", budget=Budget(epochs=2))
     histories = []
     for backend in (backend_class("float64"), get_backend("numpy", dtype="float64")):
         outcome = Outcome()
-        Training(backend=backend.name, **kept).run(backend, outcome, print, Limits())
+        asked.run(backend, outcome, print, Limits())
         histories.append([[entry["step"], entry["train_loss"], entry["test_loss"]] for entry in outcome.history])
     assert len(histories[0]) == 7
     np.testing.assert_allclose(*histories, rtol=1e-10)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-import rbench
-from rbench.errors import BackendError
+from helpers.registered import get_or_skip
 
 BACKENDS = ["numpy", "torch", "torch[compile=true]", "jax", "cupy"]
 SHAPES = [(1, 1), (7, 3), (128, 4099), (129, 4100), (33, 20000), (129, 8192), (300, 1800)]
@@ -15,10 +14,7 @@ SHAPES = [(1, 1), (7, 3), (128, 4099), (129, 4100), (33, 20000), (129, 8192), (3
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_gram_matrix_holds_all_inner_products(name, dtype, shape, rng):
-    try:
-        backend = rbench.get_backend(name, dtype=dtype)
-    except BackendError as error:
-        pytest.skip(str(error))
+    backend = get_or_skip(name, dtype)
     vectors = rng.normal(size=shape).astype(dtype)
     exact = vectors.astype(float)
     # Rounding of a sum of k products: √k ε of the vectors' lengths, and as much for the oracle's own.

@@ -2,10 +2,10 @@
 
 import os
 import platform
-import subprocess
-import sys
 
 import pytest
+
+from helpers.command import python
 
 SCRIPT = """
 import sys
@@ -28,10 +28,7 @@ for dtype in ("float32", "float64"):
 def test_the_gate_passes_with_the_blas_of_an_old_processor(words):
     pytest.importorskip(words.split()[0])
     environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words.split()], env=environment, capture_output=True, text=True, check=True
-    )
-    architectures, *missed = done.stdout.splitlines()
+    architectures, *missed = python(SCRIPT, *words.split(), env=environment).splitlines()
     if not architectures:
         pytest.skip("no OpenBLAS here")
     assert architectures == "Nehalem"

@@ -2,13 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
-from plugin_folder import install
+from helpers.command import run
+from helpers.faults import SPIRALS
+from helpers.plugin_folder import install
 from rbench.run import read_records
 from rbench.testing import cases, short_cases
 
@@ -53,22 +54,13 @@ def rbench_backends():
     return [BackendPlugin(cls.name, cls, lambda: None, "a toy") for cls in (Right, Wrong, Exits, Segfaults)]
 '''
 BACKENDS = ("toy-exits", "toy-right", "toy-segfaults", "toy-wrong")
-SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 MISS = "solve_triangular: transposed"
 
 
 @pytest.fixture(scope="module")
 def rbench(tmp_path_factory):
     """The command, or another module's, in an environment with the plugin."""
-    folder = tmp_path_factory.mktemp("plugins")
-    environment = install(folder, "rbench_toys", PLUGIN)
-
-    def run(*words, module="rbench.cli", cwd=None):
-        command = [sys.executable, "-P", "-m", module, *map(str, words)]
-        options = {"env": environment, "cwd": cwd, "timeout": 300}
-        return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-
-    return run
+    return partial(run, env=install(tmp_path_factory.mktemp("plugins"), "rbench_toys", PLUGIN))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +70,7 @@ def first(rbench, tmp_path_factory):
     chosen = [word for name in BACKENDS for word in ("-b", name)]
     words = ["run", *chosen, "-t", SPIRALS, "-m", "sgd", "-m", "adam", "--steps", 3, "--threads", 1, "-o", directory]
     done = rbench(*words)
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.err
     records, damaged = read_records(directory)
     assert damaged == []
     by_backend = {name: [record for record in records if record.cell.backend == name] for name in BACKENDS}
@@ -86,11 +78,11 @@ def first(rbench, tmp_path_factory):
 
 
 def gate_lines(done):
-    return [line for line in done.stderr.splitlines() if line.startswith("equivalence gate, ")]
+    return [line for line in done.err.splitlines() if line.startswith("equivalence gate, ")]
 
 
 def test_every_backend_is_judged_once_and_a_miss_is_status_1(first):
-    assert first.done.returncode == 1
+    assert first.done.code == 1
     lines = gate_lines(first.done)
     assert [line.split()[2] for line in lines] == list(BACKENDS)
     assert f"toy-right float32 on cpu: {len(short_cases())} cases passed, worst relative error " in lines[1]
@@ -113,9 +105,9 @@ def test_a_backend_that_fails_is_not_timed_and_its_cells_say_why(first, name, wo
         assert record.history == []
         assert record.gate.misses
         assert not record.gate.passed
-        assert record.reason in first.done.stderr
+        assert record.reason in first.done.err
         assert record.row()["status"] == "skipped"
-    assert f"skipped: not timed: equivalence gate, {name}" in first.done.stdout
+    assert f"skipped: not timed: equivalence gate, {name}" in first.done.out
 
 
 def test_a_backend_that_passes_is_timed_and_its_records_hold_the_gate(first):
@@ -135,33 +127,33 @@ def test_a_resumed_run_judges_only_what_it_runs(rbench, first):
     before = [path.stat().st_mtime_ns for path in paths]
     words = [word for word in first.words if word not in ("-b", *BACKENDS)]
     again = rbench(*words, "-b", "toy-right")
-    assert again.returncode == 0, again.stderr
+    assert again.code == 0, again.err
     assert gate_lines(again) == []
-    assert "cells from an earlier run: 2; to run: 0" in again.stderr
+    assert "cells from an earlier run: 2; to run: 0" in again.err
     both = rbench(*words, "-b", "toy-right", "-b", "toy-wrong")
-    assert both.returncode == 1
+    assert both.code == 1
     assert [line.split()[2] for line in gate_lines(both)] == ["toy-wrong"]
     assert [path.stat().st_mtime_ns for path in paths] == before
 
 
 def test_verify_marks_a_miss(rbench):
     done = rbench("verify", "-b", "toy-wrong", "-b", "toy-right", "--dtype", "float64", "--short")
-    assert done.returncode == 1, done.stderr
-    table = [[part.strip() for part in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
+    assert done.code == 1, done.err
+    table = [[part.strip() for part in line.split("|")[1:-1]] for line in done.out.splitlines() if "|" in line]
     rows = {row[0]: row[1:] for row in table}
     assert rows["check"] == ["cases", "toy-wrong cpu float64", "toy-right cpu float64"]
     assert "MISSED" in rows["solve_triangular"][1]
     assert "MISSED" not in rows["erf"][1]
     assert all("MISSED" not in row[2] for row in rows.values())
-    misses = [line for line in done.stdout.splitlines() if line.startswith("MISSED ")]
+    misses = [line for line in done.out.splitlines() if line.startswith("MISSED ")]
     assert any(f"{MISS}, 3 right-hand sides on toy-wrong (cpu, float64)" in line for line in misses)
-    assert done.stdout.splitlines()[-1] == f"{len(misses)} of {2 * len(short_cases())} missed."
+    assert done.out.splitlines()[-1] == f"{len(misses)} of {2 * len(short_cases())} missed."
 
 
 def test_verify_prints_every_case_as_json(rbench):
     done = rbench("verify", "-b", "toy-wrong", "--json")
-    assert done.returncode == 1, done.stderr
-    rows = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert done.code == 1, done.err
+    rows = json.loads(done.out, parse_constant=pytest.fail)
     assert len(rows) == 2 * len(cases())
     assert {(row["check"], row["case"]) for row in rows} == {(case.check, case.name) for case in cases()}
     assert {row["dtype"] for row in rows} == {"float32", "float64"}
@@ -172,9 +164,9 @@ def test_verify_prints_every_case_as_json(rbench):
 
 def test_verify_passes_what_is_right(rbench):
     done = rbench("verify", "-b", "toy-right", "--dtype", "float64", "--short")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == f"All {len(short_cases())} passed."
-    assert "MISSED" not in done.stdout
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == f"All {len(short_cases())} passed."
+    assert "MISSED" not in done.out
 
 
 TEST = """
@@ -191,20 +183,20 @@ def plugin_test(rbench, tmp_path):
     def run(name):
         (tmp_path / "test_mine.py").write_text(TEST.format(name=name).lstrip())
         done = rbench("-q", "-p", "no:cacheprovider", "-W", "error", "test_mine.py", module="pytest", cwd=tmp_path)
-        return done, done.stdout.splitlines()[-1]
+        return done, done.out.splitlines()[-1]
 
     return run
 
 
 def test_three_lines_of_pytest_are_the_whole_gate(plugin_test):
     done, last = plugin_test("toy-right")
-    assert done.returncode == 0, done.stdout
+    assert done.code == 0, done.out
     assert last.startswith(f"{2 * len(cases())} passed in ")
 
 
 def test_three_lines_of_pytest_name_the_case_that_misses(plugin_test):
     done, last = plugin_test("toy-wrong")
-    assert done.returncode == 1, done.stdout
+    assert done.code == 1, done.out
     assert re.fullmatch(r"[1-9]\d* failed, [1-9]\d* passed in .*", last)
     for dtype in ("float32", "float64"):
-        assert f"{MISS}, 3 right-hand sides on toy-wrong (cpu, {dtype}): relative error " in done.stdout
+        assert f"{MISS}, 3 right-hand sides on toy-wrong (cpu, {dtype}): relative error " in done.out

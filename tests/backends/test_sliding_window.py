@@ -3,22 +3,18 @@
 import numpy as np
 import pytest
 
-import rbench
+from helpers.registered import get_or_skip
 from rbench import MaxPool2d, sliding_window
-from rbench.errors import BackendError
 from rbench.modules.inputs import Patches
 from rbench.sliding_window import Window
-from rbench.testing import oracle
+from rbench.testing._networks import windows
 
 BACKENDS = ["numpy", "torch", "jax", "cupy"]
 
 
 @pytest.fixture(params=BACKENDS)
 def any_backend(request):
-    try:
-        return rbench.get_backend(request.param, dtype="float64")
-    except BackendError as error:
-        pytest.skip(str(error))
+    return get_or_skip(request.param)
 
 
 def test_the_first_of_equal_pixels_gets_the_cotangent(any_backend):
@@ -47,7 +43,7 @@ WINDOWS = [
 @pytest.mark.parametrize(("window", "sizes"), WINDOWS, ids=str)
 def test_putting_back_is_the_transpose_of_cutting_out(window, sizes, any_backend, rng):
     images = rng.normal(size=(3, 2, *sizes))
-    cut = oracle.windows(images, window.kernel, window.stride, window.padding)
+    cut = windows(images, window)
     columns = rng.normal(size=cut.shape)
     given = any_backend.asarray(images), any_backend.asarray(columns)
     ours = any_backend.to_numpy(any_backend.patches(given[0], window))
@@ -63,7 +59,7 @@ def test_putting_back_is_the_transpose_of_cutting_out(window, sizes, any_backend
 def test_convolutions_are_products_with_windows(window, sizes, any_backend, rng):
     """A backend's own, or those that the core makes of windows: the result and both transposes."""
     images, weight = rng.normal(size=(3, 2, *sizes)), rng.normal(size=(4, 2, window.kernel, window.kernel))
-    cut = oracle.windows(images, window.kernel, window.stride, window.padding)
+    cut = windows(images, window)
     matrix, source = weight.reshape(4, -1), Patches(any_backend, any_backend.asarray(images), window)
     rows = rng.normal(size=(3, 4, cut.shape[2]))
     as_images = any_backend.asarray(rows.reshape(3, 4, *source.grid))

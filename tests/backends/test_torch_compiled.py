@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import rbench
-from rbench.run import Budget, Training
+from helpers.command import run
+from helpers.faults import cell
 from rbench.run.worker import run_cell
 from rbench.testing import cases, short_cases, verify
 
@@ -82,9 +81,7 @@ def test_a_scaled_array_is_added_to_a_product(compiled, rng, spare):
 
 
 def test_a_record_names_it_and_holds_the_seconds_to_compile():
-    task = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
-    common = {"suite": "none", "task": task, "method": "sgd", "budget": Budget(steps=2)}
-    rows = [run_cell(Training(backend=name, **common)).row() for name in (SPEC, "torch")]
+    rows = [run_cell(cell(backend=name, steps=2)).row() for name in (SPEC, "torch")]
     assert [row["backend"] for row in rows] == [SPEC, "torch"]
     assert [row["status"] for row in rows] == ["ok", "ok"]
     assert rows[0]["compile_seconds"] > 0
@@ -94,22 +91,8 @@ def test_a_record_names_it_and_holds_the_seconds_to_compile():
 
 def test_a_machine_without_a_compiler_is_told_so_before_anything_runs(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "CXX"} | {"PATH": str(tmp_path)}
-    command = [
-        sys.executable,
-        "-m",
-        "rbench.cli",
-        "run",
-        "-b",
-        SPEC,
-        "-t",
-        "digits",
-        "-m",
-        "sgd",
-        "-o",
-        tmp_path / "run",
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2
-    assert "'torch[compile=true]' needs a C++ compiler on the CPU; install g++" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run("run", "-b", SPEC, "-t", "digits", "-m", "sgd", "-o", tmp_path / "run", env=environment)
+    assert done.code == 2
+    assert "'torch[compile=true]' needs a C++ compiler on the CPU; install g++" in done.err
+    assert "Traceback" not in done.err
     assert not (tmp_path / "run" / "cells").exists()

@@ -2,8 +2,6 @@
 
 import ctypes
 import json
-import subprocess
-import sys
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -11,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from helpers.command import python
 from rbench import probe
 from rbench.plugins import find_backend
 
@@ -62,10 +61,8 @@ def commands(tmp_path_factory):
     @cache
     def run(*commands, missing=()):
         folder = tmp_path_factory.mktemp("here")
-        command = [sys.executable, "-c", SCRIPT, json.dumps([missing, commands])]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
-        assert done.returncode == 0, done.stderr
-        *ends, modules = map(json.loads, done.stdout.splitlines())
+        said = python(SCRIPT, json.dumps([missing, commands]), cwd=folder)
+        *ends, modules = map(json.loads, said.splitlines())
         assert FRAMEWORKS & set(modules) == set()
         assert list(folder.iterdir()) == []
         return [SimpleNamespace(**end) for end in ends]

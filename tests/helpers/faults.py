@@ -4,16 +4,16 @@ A killed parent, a killed worker, a truncated record and a flipped bit are the f
 """
 
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 import psutil
 
+from helpers.command import run, start
 from rbench.run import Budget, Record, Training, read_records
 from rbench.run.provenance import environment
+from rbench.run.record import write_json, write_record
 
 SPIRALS = "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]"
 TASK = "two-spirals[batch_size=20,n_train=60,n_test=20,hidden=[8]]"
@@ -31,18 +31,16 @@ def words(directory, *methods, seeds=1):
     return ("run", "-t", SPIRALS, *chosen, "--seeds", seeds, "--steps", "3", "--threads", "1", "-o", directory)
 
 
-def start(*words, **options):
-    """The command, in a process of its own."""
-    command = [sys.executable, "-P", "-m", "rbench.cli", *map(str, words)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes, **options)
-
-
 def finish(*words, **options):
     """The command's exit status and standard error, when it has ended."""
-    process = start(*words, **options)
-    _, errors = process.communicate(timeout=300)
-    return process.returncode, errors
+    done = run(*words, **options)
+    return done.code, done.err
+
+
+def forget(folder):
+    """Forget the numbers of workers that have begun so far."""
+    for path in folder.glob("pid-*"):
+        path.unlink()
 
 
 def first_number(folder, process):
@@ -70,8 +68,10 @@ def is_alive(process):
         return False
 
 
-def cell(method="sgd", backend="numpy", seed=0):
-    return Training(suite="none", task=TASK, method=method, backend=backend, seed=seed, budget=Budget(steps=3))
+def cell(method="sgd", backend="numpy", task=TASK, steps=3, **settings):
+    """A cell of few steps, in float32 at seed 0 if nothing else is said."""
+    kept = {"suite": "none", "budget": Budget(steps=steps)} | settings
+    return Training(task=task, method=method, backend=backend, **kept)
 
 
 def made(seed=0, **changes):
@@ -83,6 +83,14 @@ def made(seed=0, **changes):
 
 def path_of(directory, record):
     return directory / "cells" / f"{record.cell.key}.json"
+
+
+def write_run(directory, records, **content):
+    """Write records as a run leaves them, with a `run.json` that plans them and holds what is given."""
+    for record in records:
+        write_record(directory, record)
+    directory.mkdir(exist_ok=True)
+    write_json(directory / "run.json", {"cells": [record.cell.key for record in records], **content})
 
 
 def by_method(directory):

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field, replace
 
 from rbench import errors
-from rbench.hookspecs import hookimpl
 from rbench.methods import SGD, Choice, LogUniform
 from rbench.run import Entry, Record, TrainingSuite, data_worker
 from rbench.run.gate import Gate
@@ -53,19 +52,9 @@ class Flat(SGD):
     name, summary, search_space = "flat", "has two settings at all", {"nesterov": Choice(False, True)}
 
 
-class Plugin:
-    @hookimpl
-    def rbench_methods(self):
-        return [Bare, Wrong, Flat]
-
-    @hookimpl
-    def rbench_tasks(self):
-        return [Sealed]
-
-    @hookimpl
-    def rbench_suites(self):
-        own = ("sgd[lr=0.5,schedule=linear]", "adam[lr=0.3]", "riemannian[output_metric=[ggn,empirical_fisher]]")
-        return [TrainingSuite("toy", "two small tasks", (Entry(SPIRALS, own, 2), Entry(LANCZOS, own[:2], 1)), seeds=2)]
+OWN = ("sgd[lr=0.5,schedule=linear]", "adam[lr=0.3]", "riemannian[output_metric=[ggn,empirical_fisher]]")
+TOY = TrainingSuite("toy", "two small tasks", (Entry(SPIRALS, OWN, 2), Entry(LANCZOS, OWN[:2], 1)), seeds=2)
+PLUGIN = {"methods": [Bare, Wrong, Flat], "tasks": [Sealed], "suites": [TOY]}
 
 
 class Silent:

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults import made, path_of
-from rbench.run.record import _sum, write_json, write_record
+from helpers.faults import SPIRALS, made, path_of, write_run
+from rbench.run.record import _sum, write_record
 
 SECONDS, MEBIBYTES = 60, 700
 """Longest time of a command, and most memory of any of its processes; NumPy and a command take some 120 MiB."""
@@ -57,13 +57,8 @@ class Odd:
 
 def run_directory(folder: Path, name: str = "run", **changes: str) -> Path:
     """A directory of two records, as a run leaves it; the changes are of their environment."""
-    directory, records = folder / name, [made(seed, **changes) for seed in (0, 1)]
-    for record in records:
-        write_record(directory, record)
-    made_on = {"cpu": changes.get("cpu", "this one")}
-    write_json(
-        directory / "run.json", {"request": {}, "provenance": made_on, "cells": [one.cell.key for one in records]}
-    )
+    directory, made_on = folder / name, {"cpu": changes.get("cpu", "this one")}
+    write_run(directory, [made(seed, **changes) for seed in (0, 1)], request={}, provenance=made_on)
     return directory
 
 
@@ -123,9 +118,10 @@ def named(text: str) -> Callable[[Path], None]:
     return prepare
 
 
-RUN = ("run", "-t", "two-spirals[n_train=60,n_test=20,batch_size=20,hidden=[8]]", "--threads", "1")
+RUN = ("run", "-t", SPIRALS, "--threads", "1")
 SGD = (*RUN, "-m", "sgd", "--steps", "2")
 DASK = (*SGD, "--executor", "dask")
+LARGE = ("run", "-t", "regression[n_train=2000000]", "-m", "sgd", "--steps", "1", "--threads", "1")
 DAMAGED = ("cannot be read",)
 
 CASES = (
@@ -143,10 +139,10 @@ CASES = (
         says=("-o",),
         prepare=foreign("his/cells/a.json"),
     ),
-    Odd("an output that is no file of the kind", ("table", "run", "--profile", "/dev/null"), prepare=run_directory),
-    Odd("an output that is no file of the kind", ("table", "run", "--profile", ""), prepare=run_directory),
-    Odd("an output that is no file of the kind", ("table", "run", "--profile", "run"), prepare=run_directory),
-    Odd("an output that is no file of the kind", ("table", "run", "--profile", "a.docx"), prepare=run_directory),
+    *(
+        Odd("an output that is no file of the kind", ("table", "run", "--profile", name), prepare=run_directory)
+        for name in ("/dev/null", "", "run", "a.docx")
+    ),
     Odd("an output that is no file of the kind", (*SGD, "-o", "")),
     Odd(
         "an interrupted plan",
@@ -206,21 +202,7 @@ CASES = (
     Odd("more than there is", ("run", "-t", "regression[n_train=100000000000]", "-m", "sgd", "--steps", "1"), (1, 2)),
     Odd(
         "more than there is",
-        (
-            "run",
-            "-t",
-            "regression[n_train=2000000]",
-            "-m",
-            "sgd",
-            "--steps",
-            "1",
-            "--threads",
-            "1",
-            "--memory-limit",
-            "500M",
-            "-o",
-            "run",
-        ),
+        (*LARGE, "--memory-limit", "500M", "-o", "run"),
         (1, 2),
         leaves=("run",),
     ),
@@ -238,12 +220,17 @@ CASES = (
     Odd("options that win in silence", ("compare", "a", "b", "--json", "--format", "html"), prepare=unlike),
     Odd("options that win in silence", ("tune", "--trials", "2", "--finalists", "100", "-n")),
     Odd("options that win in silence", (*RUN, "-m", "sgd", "--steps", "2", "--evaluations", "9", "-n")),
-    Odd("an unknown name", ("run", "-t", "digit", "-n"), says=("did you mean 'digits'",)),
-    Odd("an unknown name", ("run", "quik", "-n"), says=("did you mean 'quick'",)),
-    Odd("an unknown name", (*RUN, "-m", "riemanian", "-n"), says=("did you mean 'riemannian'",)),
-    Odd("an unknown name", ("run", "-b", "nunpy", "-n"), says=("did you mean 'numpy'",)),
-    Odd("an unknown name", ("data", "check", "mnits"), says=("did you mean 'mnist'",)),
-    Odd("an unknown name", (*RUN, "-m", "sgd[lrr=1]", "-n"), says=("did you mean 'lr'",)),
+    *(
+        Odd("an unknown name", words, says=(f"did you mean '{near}'",))
+        for near, words in {
+            "digits": ("run", "-t", "digit", "-n"),
+            "quick": ("run", "quik", "-n"),
+            "riemannian": (*RUN, "-m", "riemanian", "-n"),
+            "numpy": ("run", "-b", "nunpy", "-n"),
+            "mnist": ("data", "check", "mnits"),
+            "lr": (*RUN, "-m", "sgd[lrr=1]", "-n"),
+        }.items()
+    ),
     Odd("a refused value", (*RUN, "-m", "riemannian[mass=-1]", "-n"), says=("-1",)),
     Odd("a refused value", (*RUN, "-m", "sgd[lr=true]", "-n"), says=("true",)),
     Odd("a refused value", (*RUN, "-m", "sgd[lr=nan]", "-n"), says=("nan",)),

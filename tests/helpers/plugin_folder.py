@@ -17,5 +17,9 @@ def install(folder, module, source, entry=None):
 
 def install_faults(folder):
     """Install a copy of `fault_plugin.py`, whose methods leave and look for files in the same folder."""
-    source = Path(__file__).with_name("fault_plugin.py").read_text()
-    return install(folder, "rbench_faults", source) | {"FAULTS": str(folder)}
+    return install(folder, "rbench_faults", source("fault_plugin")) | {"FAULTS": str(folder)}
+
+
+def source(name):
+    """The text of a plugin beside this file."""
+    return Path(__file__).with_name(f"{name}.py").read_text()

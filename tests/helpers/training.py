@@ -1,0 +1,36 @@
+"""A few steps of a method, and the same by the gate's dense float64 reference."""
+
+import numpy as np
+
+from rbench.losses import get_loss
+from rbench.methods import Batch, Problem
+from rbench.random import generator
+from rbench.testing._networks import flat
+from rbench.testing.reference import trajectory
+
+SEED = 5
+
+
+def train(backend, method, net, params, batches, loss="cross_entropy"):
+    """The parameters before every step, each with the step's result; one step for each of the batches (x, y)."""
+    problem = Problem(backend, net, get_loss(loss))
+    state, path = method.init(problem, params), []
+    for t, (x, y) in enumerate(batches):
+        noise = None
+        if method.samples:
+            noise = problem.loss.noise(generator(SEED, "samples", t), len(x), method.samples, 3)
+        scalars = method.scalars(t, len(batches))
+        step = method.step(problem, params, state, Batch(x, y, noise), scalars, method.phase(t))
+        path.append((params, step))
+        params, state = step.params, step.state
+    return path
+
+
+def assert_as_reference(backend, method, net, params, batches, rel):
+    """The loss before every step and the weights after the last are the reference's, but for `rel` of the largest."""
+    path = train(backend, method, net, params, batches)
+    found = [np.array([float(step.loss) for _, step in path]), *map(flat, path[-1][1].params)]
+    x, y = (np.stack(parts) for parts in zip(*batches, strict=True))
+    expected = trajectory(net, params, x, y, loss="cross_entropy", method=method, seed=SEED)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=rel * np.abs(other).max())
