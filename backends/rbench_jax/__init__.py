@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
-from rbench.probe import cuda_problem, package_problem
+from rbench.probe import cuda_problem, installed_version, package_problem
 
 
 def _create(dtype: str, device: str | None) -> Backend:
@@ -32,6 +32,7 @@ def rbench_backends() -> list[BackendPlugin]:
             "JAX, steps compiled by XLA",
             devices=("cpu", "cuda"),
             libraries=("jax", "jaxlib"),
+            version=lambda: installed_version("jax"),
             device_unavailable=_device_unavailable,
             preload="rbench_jax.backend",
         )

@@ -240,7 +240,7 @@ def transposed_mask(self, backend, windows):
 
 
 MUTANTS = {
-    "slope": (Tanh, lambda self, backend, x, y: 1 - y, check_pullback),
+    "derivative": (Tanh, lambda self, backend, x, y: 1 - y, check_pullback),
     "transpose": (Add, lambda self, backend, tape, rows: (rows[0], 2 * rows[0]), check_pullback),
     "values_and_cotangents": (CrossEntropy, lambda self, backend, z, y: (z[:, 0], z), check_gradient),
     "hessian_factor": (CrossEntropy, lambda self, backend, z: z[:, None, :], check_metrics),
