@@ -122,7 +122,7 @@ class TestFiles:
         put(tmp_path / "data/cifar-10-batches-bin", contents)
         with pytest.raises(DataError, match=r"bin/data_batch_1\.bin is not the published .*cee916563c9f80d8") as caught:
             Cifar10(batch_size=1).dataset()
-        assert "--unofficial-data" in str(caught.value)
+        assert "`unofficial_data`" in str(caught.value)
         assert not any(state.official for state in files.status(datasets.CIFAR10))
 
     def test_validation_keeps_what_the_data_are(self, tmp_path, contents):
@@ -200,7 +200,7 @@ def test_a_cell_runs_and_its_record_says_that_the_data_are_unofficial(tmp_path, 
     assert record.figures["dataset_official"] is False
     assert len(record.figures["dataset_sha256"]) == 64
     refused = run_cell(asked.model_copy(update={"unofficial_data": False}))
-    assert "--unofficial-data" in refused.reason
+    assert "`unofficial_data`" in refused.reason
 
 
 def test_the_suite_compares_the_methods_on_both_networks():
