@@ -48,12 +48,12 @@ class LocalExecutor(Executor):
         for cell in queue.waiting:
             environment(cell)  # cached: records are compared with it
         self._job, self._stopped = job, threading.Event()
-        self._pool = ThreadPoolExecutor(self._jobs)
+        self._workers = ThreadPoolExecutor(self._jobs)
         try:
             yield
         finally:
             self._stopped.set()
-            self._pool.shutdown(cancel_futures=True)
+            self._workers.shutdown(cancel_futures=True)
             self._futures.clear()
 
     def _has_room(self) -> bool:
@@ -63,7 +63,7 @@ class LocalExecutor(Executor):
         return bool(self._futures)
 
     def _submit(self, cell: Cell, lacking: Record | None) -> None:
-        self._futures.add(self._pool.submit(self._record, cell, lacking))
+        self._futures.add(self._workers.submit(self._record, cell, lacking))
 
     def _ended(self) -> Iterable[Record]:
         # Signals are handled in this thread, and only while it is not waiting.
