@@ -22,7 +22,7 @@ from rbench.metrics.mass import MassLike
 from rbench.modules import LayerPullback, Module, Params
 from rbench.names import shown
 from rbench.random import check_seed, generator
-from rbench.solvers import check_health, check_solver, solve_layers
+from rbench.solvers import Coupling, NetworkSolver, check_coupling, check_health, check_solver, gathered
 from rbench.solvers.dense import layer_metric
 
 
@@ -69,6 +69,7 @@ def riemannian_gradient(
     mass: MassLike = 0.1,
     batch: Treatment = "stack",
     solver: str = "auto",
+    coupling: Coupling = "layer",
     backend: Backend | str,
     seed: int = 0,
 ) -> Params:
@@ -87,6 +88,8 @@ def riemannian_gradient(
             m_ij = row_i column_j, or an array shaped like the layer's block, (out, in [+1]) or flat (n_l,).
         batch: `stack` (every datum's rows) or `mean` (the batch-mean Jacobian and metric): different metrics.
         solver: `gram`, `rows`, `dense`, `inverse`, or `auto`, which chooses for each layer.
+        coupling: `layer`, a metric per layer; or `network`, Δ = (M + VᵀV)⁻¹ g for V = [V_1 … V_L]: the whole network's
+            metric with its cross-layer terms, for which all layers share one capacitance.
         backend: the backend to compute on; or its name, for that backend in the dtype of `params`.
         seed: seed of the metric's samples.
 
@@ -99,16 +102,18 @@ def riemannian_gradient(
         MetricError: no such loss, metric or treatment; a matrix that is not positive definite; `true_vs_rest` without
             labels.
         MassError: a mass that does not fit, or is not positive and finite in the backend's dtype.
-        SolverError: no such solver, or it cannot use the mass.
+        SolverError: no such solver or coupling, or it cannot use the mass or the coupling.
         CapacitanceError: a layer's matrix could not be factored, as where `x` or `params` are not finite.
     """
+    check_coupling(coupling, solver)
     backend = check_backend(backend, params)
     with backend.inference():
         try:
             pulled, masses = _pull(net, params, x, y, loss, output_metric, rank, mass, batch, solver, backend, seed)
         except NotFiniteError as error:
             raise CapacitanceError(0, why=str(error)) from None
-        update = solve_layers(backend, net.layers, pulled, masses, solver)
+        solved = NetworkSolver(solver, coupling=coupling).directions(backend, pulled, masses)
+        update = gathered(backend, net.layers, solved)
     check_health(backend.to_numpy(update.health))
     return update.blocks
 

@@ -13,7 +13,7 @@ from rbench.losses import get_loss
 from rbench.methods.kronecker import gradient_covariance, input_covariance
 from rbench.metrics import Batch, KroneckerMass, Problem, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
-from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
+from rbench.solvers import SOLVERS, LayerSize, NetworkSolver, check_health, choose_form
 from rbench.solvers.gram import ByPositions
 from rbench.solvers.planner import serves
 from rbench.solvers.rows import ByChannels
@@ -178,7 +178,7 @@ def peak_bytes(backend, net, shape, size, metric, workspace):
     _, rows = pull_metric(Problem(backend, net, loss), net.init(backend), Batch(x, y, noise), chosen, "stack")
     tracemalloc.start()
     try:
-        solve_layers(backend, net.layers[:1], rows[:1], [KroneckerMass(0.3, 1.0, 1.0)], "gram", workspace)
+        NetworkSolver("gram", workspace).directions(backend, rows[:1], [KroneckerMass(0.3, 1.0, 1.0)])
         return LayerSize.of(rows[0]), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -10,7 +10,7 @@ from rbench import Linear, Tanh
 from rbench.errors import CapacitanceError, SolverError
 from rbench.losses import get_loss
 from rbench.metrics import Batch, DiagonalMass, KroneckerMass, Problem, get_output_metric, layer_masses, pull_metric
-from rbench.solvers import SOLVERS, LayerSize, check_health, choose_form, solve_layers
+from rbench.solvers import SOLVERS, LayerSize, NetworkSolver, check_health, choose_form, gathered
 from rbench.solvers.base import health_of, solve_cholesky
 from rbench.testing import oracle
 from rbench.testing._networks import flat, jacobians
@@ -115,7 +115,8 @@ def test_slope_is_the_gradient_along_the_direction(given, options, backend):
     assert value == pytest.approx(np.mean(values), rel=1e-12)
     gradients = rbench.loss_gradient(*given, loss=loss.name, backend=backend)
     for solver in SOLVERS:
-        update = solve_layers(backend, net.layers, pulled, layer_masses(backend, net.layers, 0.3), solver)
+        masses = layer_masses(backend, net.layers, 0.3)
+        update = gathered(backend, net.layers, NetworkSolver(solver).directions(backend, pulled, masses))
         slope = sum(flat(g) @ flat(d) for g, d in zip(gradients, update.blocks, strict=True))
         assert update.slope() == pytest.approx(slope, rel=1e-10), solver
 

@@ -1,7 +1,7 @@
 """Output metrics and their registration, masses, and the metric pulled back to the layers."""
 
 from rbench.hookspecs import hookimpl
-from rbench.metrics.mass import DiagonalMass, KroneckerMass, Mass, divided, layer_masses
+from rbench.metrics.mass import AnyMass, DiagonalMass, FactoredMass, KroneckerMass, Mass, divided, layer_masses
 from rbench.metrics.output import (
     GGN,
     EmpiricalFisher,
@@ -16,8 +16,10 @@ from rbench.metrics.pullback import TREATMENTS, Batch, Problem, Treatment, pull_
 
 __all__ = [
     "TREATMENTS",
+    "AnyMass",
     "Batch",
     "DiagonalMass",
+    "FactoredMass",
     "KroneckerMass",
     "Mass",
     "OutputFactor",

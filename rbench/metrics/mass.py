@@ -64,7 +64,21 @@ class DiagonalMass:
         return 1.0, self.weight, self.bias
 
 
+@dataclass(frozen=True)
+class FactoredMass:
+    """M = (C Cᵀ) ⊗ (L Lᵀ), given by the inverses of its roots.
+
+    Attributes:
+        outputs: C⁻¹ (fan_out, fan_out).
+        inputs: L⁻¹ (fan_in [+1], fan_in [+1]), the bias's 1 last.
+    """
+
+    outputs: Array
+    inputs: Array
+
+
 Mass: TypeAlias = KroneckerMass | DiagonalMass
+AnyMass: TypeAlias = Mass | FactoredMass
 
 
 def divided(array: Array, mass: Array | float) -> Array:

@@ -71,6 +71,33 @@ class Vectors(Inputs):
 
 
 @dataclass(frozen=True)
+class Points(Inputs):
+    """Inputs as a matrix that is at hand: `data` is (examples, positions, fan_in)."""
+
+    backend: Backend
+    data: Array
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        examples, positions, fan_in = self.data.shape
+        return examples, positions, fan_in
+
+    @property
+    def matrix(self) -> Array:
+        return self.data
+
+    def with_data(self, data: Array) -> "Points":
+        return Points(self.backend, data)
+
+    def apply(self, weight: Array) -> Array:
+        return self.data @ weight.T
+
+    def product(self, cotangents: Array) -> Array:
+        reshape = self.backend.xp.reshape
+        return reshape(cotangents, (-1, cotangents.shape[2])).T @ reshape(self.data, (-1, self.data.shape[2]))
+
+
+@dataclass(frozen=True)
 class Patches(Inputs):
     """The windows that a convolution multiplies; a backend with convolutions of its own does not form them.
 

@@ -45,6 +45,11 @@ class LayerPullback:
         return int(self.cotangents.shape[3])
 
     @property
+    def width(self) -> int:
+        """Number of inputs per position, with the bias's 1."""
+        return int(self.source.shape[2]) + self.bias
+
+    @property
     def gradient_rows(self) -> Array:
         """The loss's cotangents, (examples, positions, fan_out)."""
         return self.cotangents[:, 0, :, :]
@@ -58,6 +63,12 @@ class LayerPullback:
     def factor_rows(self) -> Array:
         """V's rows, (examples, rank, positions, fan_out)."""
         return self.unscaled_rows if self.scale is None else self.cotangents * self.scale[:, None, None, None]
+
+    def squares(self) -> Weights:
+        """The diagonal of VᵀV, if every position's part of a row were a row of its own."""
+        source = self.source.with_data(self.source.data**2)
+        squares = self.backend.xp.sum(self.factor_rows**2, axis=1)
+        return source.product(squares), self.backend.xp.sum(squares, axis=(0, 1)) if self.bias else None
 
     def gradient(self) -> Weights:
         """Form g, by a weight product."""

@@ -2,18 +2,22 @@
 
 from rbench.solvers.base import Direction, Factored, Form
 from rbench.solvers.cost import LayerSize
-from rbench.solvers.planner import SOLVERS, Update, check_health, check_solver, choose_form, gathered, solve_layers
+from rbench.solvers.network import COUPLINGS, Coupling, NetworkSolver, check_coupling
+from rbench.solvers.planner import SOLVERS, Update, check_health, check_solver, choose_form, gathered
 
 __all__ = [
+    "COUPLINGS",
     "SOLVERS",
+    "Coupling",
     "Direction",
     "Factored",
     "Form",
     "LayerSize",
+    "NetworkSolver",
     "Update",
+    "check_coupling",
     "check_health",
     "check_solver",
     "choose_form",
     "gathered",
-    "solve_layers",
 ]

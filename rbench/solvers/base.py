@@ -72,8 +72,9 @@ class Form(ABC):
 
 def inner_product(backend: Backend, gradient: Weights, direction: Weights) -> Array:
     """gᵀΔ, a scalar."""
+    xp = backend.xp
     pairs = zip(gradient, direction, strict=True)
-    return sum(backend.xp.sum(g * d) for g, d in pairs if g is not None)
+    return sum(xp.vecdot(xp.reshape(g, (-1,)), xp.reshape(d, (-1,))) for g, d in pairs if g is not None)
 
 
 def solve_cholesky(backend: Backend, lower: Array, rhs: Array) -> Array:

@@ -4,7 +4,7 @@ A layer has e examples of p positions and k rows of V each, i inputs and o outpu
 numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rbench.modules import LayerPullback
@@ -51,6 +51,10 @@ class LayerSize:
     def product(self) -> int:
         """Multiply-add pairs of a weight product."""
         return self.points * self.fan_out * self.fan_in
+
+    def without_bias(self) -> "LayerSize":
+        """The same with the bias's 1 among the inputs."""
+        return replace(self, fan_in=self.fan_in + self.bias, bias=False)
 
     @classmethod
     def of(cls, layer: LayerPullback) -> "LayerSize":

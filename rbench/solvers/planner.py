@@ -10,7 +10,7 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.errors import CapacitanceError, SolverError
 from rbench.metrics import KroneckerMass, Mass
-from rbench.modules import Layer, LayerPullback, Params
+from rbench.modules import Layer, Params
 from rbench.names import unknown
 from rbench.solvers.base import Direction, Form
 from rbench.solvers.cost import LayerSize
@@ -25,6 +25,9 @@ SOLVERS: dict[str, Callable[[LayerSize, float], list[Form]]] = {
     "inverse": lambda size, numbers: [Inverse()],
 }
 """The forms of every solver, for a layer's sizes and a workspace, in numbers held at once."""
+
+OF_CAPACITANCE = ("gram", "rows")
+"""The solvers that factor the capacitance, which layers can share."""
 
 WORKSPACE_BYTES = 2**30
 """Memory that a layer's solve may take beyond its rows, where another form takes less."""
@@ -51,12 +54,18 @@ def check_solver(name: str, masses: Iterable[Mass]) -> None:
 
 
 def choose_form(
-    name: str, backend: Backend, size: LayerSize, mass: Mass, workspace_bytes: float = WORKSPACE_BYTES
+    name: str,
+    backend: Backend,
+    size: LayerSize,
+    mass: Mass,
+    workspace_bytes: float = WORKSPACE_BYTES,
+    *,
+    joint: bool = False,
 ) -> Form:
     """The form of a solver with the fewest predicted operations among those that fit the workspace.
 
     If none fits, the one that takes the least memory. `auto` considers all solvers but `inverse`, since `dense` does
-    the same in less.
+    the same in less; and where layers are solved jointly, only those that factor the capacitance.
 
     Raises:
         SolverError: no solver has that name, or it cannot use the mass.
@@ -64,7 +73,8 @@ def choose_form(
     check_solver(name, [mass])
     names: tuple[str, ...] = (name,)
     if name == "auto":
-        names = tuple(solver for solver in SOLVERS if serves(solver, mass) and solver != "inverse")
+        known = OF_CAPACITANCE if joint else (*OF_CAPACITANCE, "dense")
+        names = tuple(solver for solver in known if serves(solver, mass))
     return _cheapest(names, size, workspace_bytes / backend.itemsize)
 
 
@@ -89,26 +99,6 @@ class Update(NamedTuple):
     blocks: Params
     slope: Callable[[], Array]
     health: Array
-
-
-def solve_layers(
-    backend: Backend,
-    layers: Sequence[Layer],
-    pulled: Sequence[LayerPullback],
-    masses: Sequence[Mass],
-    solver: str = "auto",
-    workspace_bytes: float = WORKSPACE_BYTES,
-) -> Update:
-    """Δ_l = G_l⁻¹ g_l for every layer, given their pulled-back gradients and metrics.
-
-    The solver is one's name, or `auto` for the planner's choice per layer; `workspace_bytes` is the memory that a
-    layer's solve may take beyond its rows, where another form takes less.
-    """
-    directions = []
-    for rows, mass in zip(pulled, masses, strict=True):
-        form = choose_form(solver, backend, LayerSize.of(rows), mass, workspace_bytes)
-        directions.append(form.direction(backend, rows, mass))
-    return gathered(backend, layers, directions)
 
 
 def gathered(backend: Backend, layers: Sequence[Layer], directions: Sequence[Direction]) -> Update:

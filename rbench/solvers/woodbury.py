@@ -11,7 +11,9 @@ corrected cotangents γ − Σ_k c_k F_k. Neither g nor V need be formed.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from operator import add
 from typing import NamedTuple
 
 from rbench.backend import Array, Backend
@@ -58,35 +60,80 @@ class Woodbury(Form):
         """
 
     def factor(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Factored:
-        lower, _ = self._factor(backend, layer, mass, with_gradient=False)
-        return Factored(lower, layer.source.data, layer.factor_rows)
+        (factored,) = factor_jointly(backend, [Term(self, layer, mass)])
+        return factored
 
     def solve(self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Weights) -> Direction:
-        g = at_hand(backend, source.with_data(factored.data), factored.rows, mass, gradient)
-        return self._solve(backend, factored.matrix, g)
+        (direction,) = solve_with(backend, [(self, factored, source, mass, gradient)])
+        return direction
 
     def direction(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Direction:
-        return self._solve(backend, *self._factor(backend, layer, mass, with_gradient=True))
+        (direction,) = solve_jointly(backend, [Term(self, layer, mass)])
+        return direction
 
-    def _factor(
-        self, backend: Backend, layer: LayerPullback, mass: Mass, *, with_gradient: bool
-    ) -> tuple[Array, Gradient]:
-        """L with K = L Lᵀ, and the products with g."""
-        inner, g = self.products(backend, layer, mass, with_gradient=with_gradient)
+
+class Term(NamedTuple):
+    """A layer of a metric that layers share, with the form of its products."""
+
+    form: Woodbury
+    layer: LayerPullback
+    mass: Mass
+
+
+def factor_jointly(backend: Backend, terms: Sequence[Term]) -> list[Factored]:
+    """The factored metric of the layers together; the first has the factor of the capacitance."""
+    lower, _ = capacitance(backend, terms, with_gradient=False)
+    matrices = [lower, *([lower[:0, :0]] * (len(terms) - 1))]
+    return [
+        Factored(m, term.layer.source.data, term.layer.factor_rows) for m, term in zip(matrices, terms, strict=True)
+    ]
+
+
+def solve_jointly(backend: Backend, terms: Sequence[Term]) -> list[Direction]:
+    """Directions of the layers, with the gradient that was pulled back together with their metric."""
+    lower, gradients = capacitance(backend, terms, with_gradient=True)
+    return eq_3(backend, lower, gradients, rank_first=terms[0].form.rank_first and len(terms) == 1)
+
+
+def solve_with(backend: Backend, items: Sequence[tuple[Woodbury, Factored, Inputs, Mass, Weights]]) -> list[Direction]:
+    """Directions of the layers for any gradients, with what `factor_jointly` returned; else as `Form.solve`."""
+    gradients = [at_hand(backend, s.with_data(kept.data), kept.rows, m, g) for _, kept, s, m, g in items]
+    form, kept, *_ = items[0]
+    return eq_3(backend, kept.matrix, gradients, rank_first=form.rank_first and len(items) == 1)
+
+
+def capacitance(backend: Backend, terms: Sequence[Term], *, with_gradient: bool) -> tuple[Array, list[Gradient]]:
+    """L with L Lᵀ = K = I + Σ_l V_l M_l⁻¹V_lᵀ, and the products with each layer's gradient.
+
+    Of several layers, V's rows are ordered by their example, then by their rank.
+    """
+    gradients = []
+    total: Array | None = None
+    for form, layer, mass in terms:
+        inner, g = form.products(backend, layer, mass, with_gradient=with_gradient)
         if layer.scale is not None:
             inner, g = rescaled(backend, inner, g, layer.scale)
-        return backend.cholesky(inner, shift=1.0), g
+        if form.rank_first and len(terms) > 1:
+            inner = by_example(backend, inner, layer.source.shape[0])
+        total = inner if total is None else total + inner
+        gradients.append(g)
+    return backend.cholesky(total, shift=1.0), gradients
 
-    def _solve(self, backend: Backend, lower: Array, g: Gradient) -> Direction:
-        """Eq. 3, given the factored capacitance."""
-        xp = backend.xp
-        slope = g.slope
-        load = g.load()  # V M⁻¹g
-        ordered = xp.reshape(load.T if self.rank_first else load, (-1, 1))
-        solution = solve_cholesky(backend, lower, ordered)
-        c = xp.reshape(solution, load.shape[::-1]).T if self.rank_first else xp.reshape(solution, load.shape)
-        direction = g.plus(-c)  # M⁻¹(g − Vᵀc)
-        return Direction(direction, lambda: slope(direction, xp.sum(load * c)), health_of(lower))
+
+def eq_3(backend: Backend, lower: Array, gradients: Sequence[Gradient], *, rank_first: bool) -> list[Direction]:
+    """Eq. 3 for each layer, given the factored capacitance, whose rows are ordered as `rank_first` says."""
+    xp = backend.xp
+    loads = [g.load() for g in gradients]  # V_l M_l⁻¹g_l
+    load = reduce(add, loads)
+    ordered = xp.reshape(load.T if rank_first else load, (-1, 1))
+    solution = solve_cholesky(backend, lower, ordered)
+    c = xp.reshape(solution, load.shape[::-1]).T if rank_first else xp.reshape(solution, load.shape)
+    directions = []
+    for g, own in zip(gradients, loads, strict=True):
+        weights = g.plus(-c)  # M_l⁻¹(g_l − V_lᵀc)
+        slope = partial(g.slope, weights, xp.sum(own * c))
+        directions.append(Direction(weights, slope, health_of(lower)))
+    return directions
 
 
 def pulled_back(
@@ -103,7 +150,7 @@ def pulled_back(
         weight, bias = layer.product(divided(combine(backend, coefficients, layer.cotangents), array))
         return divided(weight, of_weight), None if bias is None else divided(bias, of_bias)
 
-    return Gradient(load, plus, difference(backend, square))
+    return Gradient(load, plus, lambda _, removed: square() - removed)
 
 
 def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple[Array, Gradient]:
@@ -113,7 +160,7 @@ def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple
     own = Gradient(
         load=lambda: (totals * scale)[:, None],
         plus=lambda weights: g.plus(1 + scale[:, None] * weights),
-        slope=difference(backend, lambda: xp.sum(totals)),
+        slope=lambda _, removed: xp.sum(totals) - removed,
     )
     return inner * scale[:, None] * scale[None, :], own
 
@@ -136,14 +183,11 @@ def at_hand(backend: Backend, source: Inputs, rows: Array, mass: Mass, gradient:
     return Gradient(load, plus, lambda direction, _: inner_product(backend, gradient, direction))
 
 
-def difference(backend: Backend, square: Callable[[], Array]) -> Callable[[Weights, Array], Array]:
-    """`Gradient.slope` as gᵀM⁻¹g − (V M⁻¹g)ᵀc, set to zero where rounding makes it negative."""
-
-    def slope(direction: Weights, removed: Array) -> Array:
-        value = square() - removed
-        return backend.xp.maximum(value, backend.xp.zeros_like(value))
-
-    return slope
+def by_example(backend: Backend, inner: Array, examples: int) -> Array:
+    """Products of rows ordered by rank, then example, in the order example, then rank."""
+    xp = backend.xp
+    shape = (inner.shape[0] // examples, examples)
+    return xp.reshape(xp.permute_dims(xp.reshape(inner, (*shape, *shape)), (1, 0, 3, 2)), inner.shape)
 
 
 def combine(backend: Backend, weights: Array, rows: Array) -> Array:
