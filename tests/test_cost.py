@@ -51,6 +51,16 @@ EXACT = [
     "kfac[decay=0,kl_clip=0.001]",
     "kfac[decay=0,sharing=reduce]",
     "kfac[rank=2,refresh=3]",
+    "kfac[fit=scalar]",
+    "kfac[fit=layers,refresh=10,metric_batch=8]",
+    "kfac[fit=layers,decay=0]",
+    "riemannian[mass=kronecker,output_metric=true_vs_rest]",
+    "riemannian[mass=kronecker,rows=false,fit=layers,factor_refresh=10,metric_batch=8]",
+    "riemannian[mass=kronecker,output_metric=ggn,metric_batch=8,refresh=2,factor_refresh=4]",
+    "riemannian[mass=diagonal,output_metric=ggn,factor_refresh=3,solver=rows]",
+    "riemannian[mass=diagonal,rows=false,fit=scalar]",
+    "riemannian[coupling=network,output_metric=true_vs_rest]",
+    "riemannian[coupling=network,mass=kronecker,output_metric=ggn,refresh=3,factor_refresh=3,fit=layers]",
 ]
 WITH_GRADIENTS_ROW = [
     "riemannian[output_metric=ggn_mc]",
@@ -70,7 +80,8 @@ def step_pairs(problem, shape, batch, method):
     rng, net = np.random.default_rng(0), problem.net
     x, y = rng.random((batch, *shape)), rng.integers(0, 5, batch)
     stepper = Stepper(problem, method, Batches(problem, Dataset(x, y, x, y, sha256=""), batch, seed=0))
-    params, period = net.init(problem.backend), getattr(method, "refresh", 1)
+    params = net.init(problem.backend)
+    period = max(getattr(method, "refresh", 1), getattr(method, "factor_refresh", 1))
     state = stepper.start(params)
     calls = [stepper.call(index, 1000) for index in range(period)]
     return sum(counted(lambda call=call: call(params, state)) for call in calls) / period

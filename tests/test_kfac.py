@@ -25,7 +25,7 @@ def params(make_params, rng):
 @pytest.fixture(params=[SIZE, 2])
 def batches(rng, request):
     """Of six data, whose gradients are solved with as matrices, and of two, solved with in their points."""
-    assert in_points(request.param, 5, 5) == in_points(request.param, 3, 5) == (request.param == 2)
+    assert all(in_points(request.param, layer) == (request.param == 2) for layer in NET.layers)
     return [(rng.normal(size=(request.param, 4)), rng.integers(0, 3, request.param)) for _ in range(STEPS)]
 
 

@@ -50,12 +50,17 @@ KRONECKER = [
     KFAC(decay=0.0),
     KFAC(sharing="reduce"),
     KFAC(sharing="reduce", decay=0.0),
+    KFAC(refresh=10, fit="layers"),
+    Riemannian(mass="kronecker", rows=False, fit="layers"),
+    Riemannian(mass="kronecker", solver="gram", fit="layers"),
+    Riemannian(mass="kronecker", solver="gram", coupling="network"),
+    Riemannian(mass="diagonal", rows=False, fit="scalar"),
 ]
 
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("method", KRONECKER, ids=lambda method: method.spec)
-def test_kfac_predicts_what_it_allocates_beyond_sgd(backend, rng, name, method):
+def test_methods_with_factors_predict_what_they_allocate_beyond_sgd(backend, rng, name, method):
     net, shape, count = SHAPES[name]
     problem = Problem(backend, net, get_loss("cross_entropy"))
     params = net.init(backend, 0)

@@ -29,8 +29,7 @@ class TestSearch:
         assert len(bench.ran) == len(set(specs(bench.ran))) == 5 * len(asked)
         methods = [cell.make_method() for cell in bench.ran]
         tried = Counter(
-            (cell.task, method.spec_without(*method.search_space))
-            for cell, method in zip(bench.ran, methods, strict=True)
+            (cell.task, method.spec_without(*method.searched)) for cell, method in zip(bench.ran, methods, strict=True)
         )
         assert list(tried.values()) == [5] * len(asked)
 
@@ -67,7 +66,7 @@ class TestSearch:
         for one in found.tuned:
             mine = [cell for cell in bench.ran if cell.make_task().changed(validation=False).spec == one.task]
             rates = [cell.make_method() for cell in mine]
-            rates = [method.lr for method in rates if method.spec_without(*method.search_space) == one.method]
+            rates = [method.lr for method in rates if method.spec_without(*method.searched) == one.method]
             assert abs(configured("methods", one.settings)[0].lr - 0.1) == min(abs(rate - 0.1) for rate in rates)
             assert one.figure == ("accuracy" if one.task == SPIRALS else "squared_error")
 

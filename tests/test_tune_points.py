@@ -36,7 +36,7 @@ class TestPoints:
         assert found == {0: 8, 1: 8}
 
     def test_a_seed_makes_the_same_points_and_more_begin_with_them(self):
-        space = configured("methods", "riemannian")[0].search_space
+        space = configured("methods", "riemannian")[0].searched
         assert points(space, 5, 1) == points(space, 16, 1)[:5]
         assert points(space, 5, 1) != points(space, 5, 2)
 
@@ -51,7 +51,7 @@ class TestSpaces:
     @pytest.mark.parametrize("name", ["sgd", "adam", "riemannian", "naive", "kfac"])
     def test_every_method_has_its_rate_over_three_decades_or_more_and_two_others(self, name):
         (method,) = configured("methods", name)
-        space = method.search_space
+        space = method.searched
         assert len(space) == 3
         assert space["lr"].high >= 1000 * space["lr"].low
         for key, dimension in space.items():

@@ -55,6 +55,11 @@ class Method(Configurable):
     schedule: Literal["constant", "linear", "cosine"] = "constant"
 
     @property
+    def searched(self) -> Mapping[str, Dimension]:
+        """The part of `search_space` that means something with the other settings."""
+        return self.search_space
+
+    @property
     def samples(self) -> int:
         """Targets to draw from the model for each datum of a step; 0 for none."""
         return 0

@@ -1,16 +1,20 @@
 """The Kronecker factors of a layer, A ⊗ G, and three ways to solve with them."""
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
-from rbench.modules import LayerPullback, Weights
+from rbench.methods.operations import EIGEN
+from rbench.modules import Layer, LayerPullback, Weights
 from rbench.solvers.base import health_of, solve_cholesky
 
 Sharing: TypeAlias = Literal["expand", "reduce"]
 """How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""
 
-Inversion: TypeAlias = Literal["inverse", "cholesky", "eigen"]
-"""What is kept to solve with: the damped inverse, its Cholesky factor, or the eigenvectors."""
+Inversion: TypeAlias = Literal["inverse", "cholesky", "root", "eigen"]
+"""What is kept to solve with: the damped inverse, the Cholesky factor L, L⁻¹, or the eigenvectors."""
 
 
 class Factor(NamedTuple):
@@ -55,9 +59,30 @@ def gradient_covariance(backend: Backend, layer: LayerPullback, sharing: Sharing
     return points.T @ points
 
 
-def in_points(points: int, fan_out: int, width: int) -> bool:
-    """Whether solving with a gradient's p points, p (o² + a²) pairs, takes less than with its matrix, o a (o + a)."""
-    return points * (fan_out**2 + width**2) < fan_out * width * (fan_out + width)
+FACTORING = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "root": 1 / 6 + 1 / 2, "eigen": EIGEN}
+"""Pairs of preparing a factor to be solved with, over its side cubed."""
+
+
+def refresh_operations(layer: Layer, points: int, rank: int, inversion: Inversion) -> float:
+    """Pairs of a layer's factors from points of inputs and `rank` rows for each, and of preparing both."""
+    a = layer.width
+    o = layer.fan_out
+    return (a * a * points + o * o * points * rank) / 2 + FACTORING[inversion] * (a**3 + o**3)
+
+
+def solve_operations(layer: Layer, points: int, inversion: Inversion) -> float:
+    """Pairs of solving with a layer's factors for a gradient that is a product of so many points."""
+    a = layer.width
+    o = layer.fan_out
+    total = points * (o * o + a * a) if in_points(points, layer) else o * a * (o + a)
+    return float(total + (o * a * (o + a) if inversion == "eigen" else 0))
+
+
+def in_points(points: int, layer: Layer | LayerPullback) -> bool:
+    """Whether solving with a gradient's points, p (o² + a²) pairs, takes less than with its matrix, o a (o + a)."""
+    o = layer.fan_out
+    a = layer.width
+    return points * (o**2 + a**2) < o * a * (o + a)
 
 
 def as_matrix(backend: Backend, weights: Weights) -> Array:
@@ -66,15 +91,23 @@ def as_matrix(backend: Backend, weights: Weights) -> Array:
     return weight if bias is None else backend.xp.concat([weight, bias[:, None]], axis=1)
 
 
-def gradient_product(backend: Backend, layer: LayerPullback) -> tuple[Array | None, Array]:
-    """Cotangents (points, fan_out) and inputs with the bias's 1 (points, fan_in [+1]), whose product is the gradient.
+def as_weights(matrix: Array, *, bias: bool) -> Weights:
+    """What `as_matrix` was made of."""
+    return (matrix[:, :-1], matrix[:, -1]) if bias else (matrix, None)
 
-    Where the gradient (fan_out, fan_in [+1]) itself is quicker to solve with, None and the gradient.
+
+def gradient_product(backend: Backend, parts: Sequence[LayerPullback]) -> tuple[Array | None, Array]:
+    """The gradient leftᵀ right (fan_out, fan_in [+1]) in points, if quicker to solve with; else None and itself.
+
+    In points it is cotangents (points, fan_out) and inputs with the bias's 1, (points, fan_in [+1]). It is the sum over
+    the parts of a batch.
     """
-    samples, positions, fan_in = layer.source.shape
-    if in_points(samples * positions, layer.fan_out, fan_in + layer.bias):
-        return backend.xp.reshape(layer.gradient_rows, (-1, layer.fan_out)), input_points(backend, layer)
-    return None, as_matrix(backend, layer.gradient())
+    first = parts[0]
+    points = sum(part.source.shape[0] * part.source.shape[1] for part in parts)
+    if in_points(points, first):
+        cotangents = [backend.xp.reshape(part.gradient_rows, (-1, part.fan_out)) for part in parts]
+        return backend.xp.concat(cotangents), backend.xp.concat([input_points(backend, part) for part in parts])
+    return None, reduce(add, [as_matrix(backend, part.gradient()) for part in parts])
 
 
 def slope(backend: Backend, gradient: tuple[Array | None, Array], direction: Array) -> Array:
@@ -105,7 +138,11 @@ def prepare(
     mean_a, mean_g = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
     dampings = split_damping(backend, (mean_a, mean_g), damping)
     lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
-    matrices = lowers if inversion == "cholesky" else [_inverse(backend, lower) for lower in lowers]
+    matrices = lowers
+    if inversion != "cholesky":
+        matrices = [backend.solve_triangular(lower, backend.eye(lower.shape[0])) for lower in lowers]
+    if inversion == "inverse":
+        matrices = [root.T @ root for root in matrices]
     a, g = (Factor(c, matrix, c[0, :] * 0) for c, matrix in zip(covariances, matrices, strict=True))
     return (a, g), health_of(*lowers)
 
@@ -124,10 +161,16 @@ def solve(
         rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
         return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
     if inversion == "inverse":
-        return g.matrix @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
+        return solve_inverse(a.matrix, g.matrix, gradient)
     if left is None:
         return solve_cholesky(backend, a.matrix, solve_cholesky(backend, g.matrix, right).T).T
     return solve_cholesky(backend, g.matrix, left.T) @ solve_cholesky(backend, a.matrix, right.T).T
+
+
+def solve_inverse(a: Array, g: Array, gradient: tuple[Array | None, Array]) -> Array:
+    """Δ = G⁻¹ g A⁻¹, given the inverses and what `gradient_product` returned."""
+    left, right = gradient
+    return g @ right @ a if left is None else (left @ g).T @ (right @ a)
 
 
 def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sharing: Sharing) -> tuple[Array, Array]:
@@ -168,14 +211,36 @@ def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sha
     return direction, health_of(*lowers)
 
 
-def _inverse(backend: Backend, lower: Array) -> Array:
-    """(L Lᵀ)⁻¹."""
-    half = backend.solve_triangular(lower, backend.eye(lower.shape[0]))
-    return half.T @ half
-
-
 def zero_factor(backend: Backend, size: int) -> Factor:
     """The factor before the first refresh."""
     kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
     square = backend.xp.zeros((size, size), **kind)
     return Factor(square, square, backend.xp.zeros((size,), **kind))
+
+
+def zero_factors(backend: Backend, layers: Sequence[Layer]) -> tuple[tuple[Factor, Factor], ...]:
+    """A and G of every layer before the first refresh."""
+    return tuple((zero_factor(backend, layer.width), zero_factor(backend, layer.fan_out)) for layer in layers)
+
+
+def decay_at(refresh: int, decay: float) -> float:
+    """The weight of the earlier averages at a 0-based refresh k: min(1 - 1/(k + 1), ρ)."""
+    return min(1 - 1 / (refresh + 1), decay)
+
+
+def refreshed(
+    backend: Backend,
+    pulled: Sequence[LayerPullback],
+    factors: Sequence[tuple[Factor, Factor]],
+    decay: Any,
+    damping: float,
+    inversion: Inversion,
+    sharing: Sharing = "expand",
+) -> tuple[tuple[tuple[Factor, Factor], ...], Array]:
+    """New running averages with the matrices to solve with; and numbers that are not finite where that failed."""
+    prepared = []
+    for rows, old in zip(pulled, factors, strict=True):
+        new = input_covariance(backend, rows, sharing), gradient_covariance(backend, rows, sharing)
+        averages = [decay * factor.covariance + (1 - decay) * value for factor, value in zip(old, new, strict=True)]
+        prepared.append(prepare(backend, averages, damping, inversion))
+    return tuple(pair for pair, _ in prepared), backend.xp.stack([health for _, health in prepared])

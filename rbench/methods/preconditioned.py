@@ -1,58 +1,71 @@
-"""The common part of methods that solve with the layer metric M + VᵀV."""
+"""The common part of methods that solve with a metric, mass and rows: (M + ω VᵀV) Δ = g."""
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from rbench.backend import Array, Backend
+from rbench.backend import Array
 from rbench.checks import outputs
-from rbench.errors import SpecError
-from rbench.methods.base import Scalars, State, Step
-from rbench.methods.descent import Descent, clip_step
-from rbench.methods.operations import EIGEN, gradient_operations, layer_works, pass_operations
+from rbench.methods import kronecker
+from rbench.methods.base import WINDOW, Scalars, State, Step
+from rbench.methods.curved import FIT_SPACE, Curved, added
+from rbench.methods.masses import FixedMass, MassRule, RunningDiagonal, RunningKronecker
+from rbench.methods.operations import EIGEN, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import Mass, OutputMetric, get_output_metric, layer_masses
-from rbench.metrics.pullback import Batch, Problem, pull_gradient, pull_metric
-from rbench.modules import LayerPullback, Params, Weights
+from rbench.metrics import (
+    AnyMass,
+    Batch,
+    OutputMetric,
+    Problem,
+    get_output_metric,
+)
+from rbench.modules import LayerPullback, Params
 from rbench.modules.space import Space, space_of
 from rbench.random import generator
-from rbench.solvers import Direction, Factored, Form, LayerSize, Update, choose_form, gathered
+from rbench.solvers import Coupling, Direction, Factored, LayerSize, NetworkSolver
+from rbench.solvers.cost import Cost
 
 
-class Preconditioned(Descent):
-    """Descent along Δ_l = (M_l + V_lᵀ V_l)⁻¹ g_l (eqs. 2-3 of arXiv 2603.03610).
+class Preconditioned(Curved):
+    """Descent along Δ = (M + ω VᵀV)⁻¹ g (eqs. 2-3 of arXiv 2603.03610), for each layer or for the whole network.
+
+    The mass M is fixed; or it remembers, as running averages over steps:
+
+    - `kronecker`: M_l = (A_l + π√λ I) ⊗ (G_l + √λ/π I), the factors and damping of `kfac`;
+    - `diagonal`: M_l = λ + E[diag V_lᵀV_l], positions that share weights taken as rows of their own.
 
     Attributes:
         output_metric: name of an output metric, as `rbench list output_metrics` shows them; or a matrix.
-        rank: samples per datum, for a metric that draws them: its rows.
-        mass: M; a float, or one entry per layer as `rbench.riemannian_gradient` takes them.
+        mass: M; a float, one entry per layer as `rbench.riemannian_gradient` takes them, `kronecker` or `diagonal`.
+        damping: λ of a mass that remembers.
+        decay: ρ of its running averages, as `kfac` has it.
+        factor_refresh: steps between two of its updates; a multiple of `refresh`.
+        rows: ω, the weight of the rows; true for 1; false for Δ = M⁻¹ g.
         batch: `stack` or `mean`.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
-        kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
-        metric_batch: m: the metric is that of the first m data of a batch (of all if there are fewer, which a run
-            refuses), the gradient that of all. None for all.
-        refresh: steps between two computations of the metric, which is kept in between; every step has a gradient of
-            its own.
     """
 
     always: ClassVar[tuple[str, ...]] = ("output_metric", "lr", "mass")
     search_space: ClassVar[Mapping[str, Dimension]] = {
         "lr": LogUniform(1e-3, 1),
         "mass": LogUniform(1e-4, 10),
+        "damping": LogUniform(1e-4, 10),
         "kl_clip": Choice(None, 0.001, 0.01),
+        **FIT_SPACE,
     }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
     output_metric: str | tuple[tuple[float, ...], ...] = "ggn_mc"
-    rank: int = Field(1, ge=1)
-    mass: float | tuple[Any, ...] = 0.1
+    mass: float | Literal["kronecker", "diagonal"] | tuple[Any, ...] = 0.1
+    damping: float = Field(0.1, gt=0, allow_inf_nan=False)
+    decay: float = Field(0.95, ge=0, lt=1)
+    factor_refresh: int = Field(1, ge=1)
+    rows: bool | float = True
     batch: Literal["stack", "mean"] = "stack"
-    kl_clip: float | None = Field(None, gt=0)
     workspace_mb: float = Field(1024, gt=0)
-    metric_batch: int | None = Field(None, ge=1)
-    refresh: int = Field(1, ge=1)
 
     @field_validator("output_metric")
     @classmethod
@@ -68,55 +81,90 @@ class Preconditioned(Descent):
             raise ValueError("mass must be positive and finite: it is what makes the metric invertible")
         return mass
 
+    @field_validator("rows")
+    @classmethod
+    def _weight_is_positive(cls, rows: Any) -> Any:
+        if not isinstance(rows, bool) and not 0 < rows < float("inf"):
+            raise ValueError("give a positive weight of the rows, or rows=false for the mass alone")
+        return rows
+
+    @model_validator(mode="after")
+    def _a_mass_that_remembers_is_consistent(self) -> "Preconditioned":
+        if self.mass_rule.remembers and self.batch == "mean":
+            raise ValueError(f"mass={self.mass} averages over data: it goes with batch=stack")
+        if self.mass_rule.remembers and self.factor_refresh % self.refresh:
+            raise ValueError(
+                f"factor_refresh={self.factor_refresh} is no multiple of refresh={self.refresh}: the metric is "
+                "factored with the mass"
+            )
+        return self
+
     @property
     @abstractmethod
     def solver_name(self) -> str:
         """Which solver serves the layers."""
 
+    @property
+    def coupled(self) -> Coupling:
+        """Whether each layer has a metric of its own, or all have one."""
+        return "layer"
+
+    @cached_property
+    def mass_rule(self) -> MassRule:
+        """How the masses come about."""
+        if self.mass == "kronecker":
+            return RunningKronecker(self.damping, "inverse" if self.rows is False else "root")
+        return RunningDiagonal(self.damping) if self.mass == "diagonal" else FixedMass(self.mass)
+
+    @property
+    def network_solver(self) -> NetworkSolver:
+        """What solves with the metrics of all layers."""
+        return NetworkSolver(self.solver_name, self.workspace_mb * 2**20, self.coupled, float(self.rows))
+
     @cached_property
     def metric(self) -> OutputMetric:
-        """The output metric itself."""
         return get_output_metric(self.output_metric, self.rank)
 
     @property
-    def samples(self) -> int:
-        return self.metric.samples
-
-    def samples_in(self, phase: Hashable) -> int:
-        return self.samples if phase else 0
+    def searched(self) -> Mapping[str, Dimension]:
+        left_out = "mass" if self.mass_rule.remembers else "damping"
+        return {name: dimension for name, dimension in super().searched.items() if name != left_out}
 
     def phase(self, step: int) -> Hashable:
-        return step % self.refresh == 0
+        due = step % self.refresh == 0
+        return (due, step % self.factor_refresh == 0) if self.mass_rule.remembers else due
+
+    def pulls_rows(self, phase: Hashable) -> bool:
+        renews, averages = _dues(phase)
+        return averages or (renews and self.rows is not False) or self.fit != "none"
+
+    def scalars(self, step: int, total: int) -> Scalars:
+        found = super().scalars(step, total)
+        if self.mass_rule.remembers:
+            found["decay"] = kronecker.decay_at(step // self.factor_refresh, self.decay)
+        return found
 
     def check(self, problem: Problem) -> None:
         self.metric.check(problem.loss)
-        layer_masses(problem.backend, problem.net.layers, self.mass)
-
-    def check_batch(self, size: int) -> None:
-        if self.metric_batch is not None and self.metric_batch > size:
-            raise SpecError(
-                f"metric_batch={self.metric_batch} is more than the {size} data of a batch; lower it, or leave it out "
-                "for the metric of all of them"
-            )
+        self.mass_rule.kinds(problem)
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        plan = self._plan(problem, space_of(datum.x), batch_size)
+        sizes, costs = self._costs(problem, space_of(datum.x), batch_size)
         data = self.metric_data(batch_size)
-        rows = 0.0
-        for form, size in plan:
+        held = self.fit_numbers(problem) + self.mass_rule.numbers(problem, sizes)
+        for size, cost in zip(sizes, costs, strict=True):
             per_position = data * size.rank + batch_size  # the gradient's rows included
-            rows += per_position * size.points // data * size.fan_out
+            held += per_position * size.points // data * size.fan_out
             if self.refresh > 1:
-                rows += form.cost(size).kept
-        numbers = [form.cost(size).numbers for form, size in plan]
+                held += cost.kept
+        numbers = [cost.numbers for cost in costs]
         worst = numbers.index(max(numbers))
-        form, size = plan[worst]
+        size = sizes[worst]
+        form = self.network_solver.form(problem.backend, size, self.mass_rule.kinds(problem)[worst])
         words = f"solver {form.name!r} at layer {worst} with n = {size.n:,} numbers and {size.rows:,} rows"
-        return problem.backend.itemsize * (numbers[worst] + rows), words
-
-    def metric_data(self, batch_size: int) -> int:
-        """m, the number of data whose metric is taken."""
-        return min(batch_size, self.metric_batch or batch_size)
+        if self.rows is not False:
+            held += self.network_solver.together(costs, size.rows).numbers
+        return problem.backend.itemsize * held, words
 
     def sizes(self, problem: Problem, d: int, positions: Sequence[int], batch_size: int) -> list[LayerSize]:
         """The sizes of every layer's metric, given the network's outputs and every layer's positions."""
@@ -133,134 +181,129 @@ class Preconditioned(Descent):
             for layer, count in layers
         ]
 
-    def _form(self, backend: Backend, size: LayerSize, mass: Mass) -> Form:
-        return choose_form(self.solver_name, backend, size, mass, self.workspace_mb * 2**20)
-
-    def _plan(self, problem: Problem, space: Space, batch_size: int) -> list[tuple[Form, LayerSize]]:
-        """Every layer's form and sizes, for inputs of these shapes."""
+    def _costs(self, problem: Problem, space: Space, batch_size: int) -> tuple[list[LayerSize], list[Cost]]:
+        """Sizes of every layer's metric and the cost of its solve, for inputs of these shapes."""
         positions = [work.positions for work in layer_works(problem.net, space)]
         sizes = self.sizes(problem, outputs(problem.net, space), positions, batch_size)
-        masses = layer_masses(problem.backend, problem.net.layers, self.mass)
-        return [(self._form(problem.backend, *pair), pair[0]) for pair in zip(sizes, masses, strict=True)]
+        return sizes, self.network_solver.costs(problem.backend, sizes, self.mass_rule.kinds(problem))
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
         """Pairs of a step: forward, the pullback of the gradient's and the metric's rows, and a solve per layer.
 
         V's rows are pulled back with the gradient's: rank rows per datum, none where they are rescaled rows of the
         gradient, and d with `batch=mean`. With `metric_batch` or `refresh` only the metric's data have them, at every
-        `refresh`-th step, when the metric is factored; every step then has weight products and solves with that.
+        `refresh`-th step, when the metric is factored; every step then has weight products and solves with that. With
+        `coupling=network` all layers share one factorisation, r³/6, and the solves with it, r². A Kronecker mass takes
+        what K-FAC's factors do, and whitens: p a² + (p + q) o² for p points of inputs and q of V's rows, o a (o + a)
+        per direction, and as much per gradient that is formed.
         """
         works = layer_works(problem.net, space)
-        plan = self._plan(problem, space, batch)
-        costs = [form.cost(size) for form, size in plan]
+        rule = self.mass_rule
+        data = self.metric_data(batch)
+        rank = self.metric.rank(problem.loss, outputs(problem.net, space))
+        direct = self.refresh == 1 and data == batch and self.rows is not False
+        total = self.fit_operations(problem, space, batch) + pass_operations(works, batch, 1)
+        if not direct:
+            total += batch * sum(work.weights for work in works)
+        for phase, count in Counter(self.phase(index) for index in range(WINDOW)).items():
+            renews, due = _dues(phase)
+            pairs = self._row_operations(problem, space, batch) if self.pulls_rows(phase) else 0.0
+            if due:
+                pairs += sum(rule.update_operations(work, data, rank) for work in works)
+            if self.rows is False:
+                pairs += sum(rule.solve_operations(work, batch) for work in works)
+            else:
+                sizes, costs = self._costs(problem, space, batch)
+                cost = self.network_solver.together(costs, sizes[0].rows)
+                pairs += cost.operations if direct else cost.applying + (cost.factoring if renews else 0.0)
+            total += count / WINDOW * pairs
+        return total
+
+    def _row_operations(self, problem: Problem, space: Space, batch: int) -> float:
+        """Pairs of pulling the metric's rows back."""
         data = self.metric_data(batch)
         d = outputs(problem.net, space)
         drawn = self.metric.rank(problem.loss, d) * data
-        _, first = plan[0]
-        rows = 0 if first.rescaled else first.rank
-        metric = 1.0 * data * sum(work.pulled for work in works) * rows
-        if self.batch == "mean" and drawn > d:
-            metric += drawn * d**2 / 2 + EIGEN * d**3
-        if self.refresh == 1 and data == batch:
-            return pass_operations(works, batch, 1) + metric + sum(cost.operations for cost in costs)
-        metric += sum(cost.factoring for cost in costs)
-        return gradient_operations(works, batch) + metric / self.refresh + sum(cost.applying for cost in costs)
+        averaged = self.batch == "mean"
+        rows = 0 if self.metric.rescales else self.metric.rank(problem.loss, d)
+        if averaged:
+            rows = min(drawn, d)
+        total = 1.0 * data * sum(work.pulled for work in layer_works(problem.net, space)) * rows
+        return total + drawn * d**2 / 2 + EIGEN * d**3 if averaged and drawn > d else total
 
     def init(self, problem: Problem, params: Params) -> State:
-        return super().init(problem, params), ()
+        return self.first_velocity(problem, params), (), self.mass_rule.first(problem)
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
-        velocity, kept = self.init(problem, params)
-        if self.refresh > 1:
+        velocity, kept, averages = self.init(problem, params)
+        if self.refresh > 1 and self.rows is not False:
             backend = problem.backend
             if self.samples:
                 d = outputs(problem.net, space_of(batch.x))
                 draws = problem.loss.noise(generator(0, "samples"), batch.y.shape[0], self.samples, d)
                 batch = batch._replace(noise=backend.asarray(draws))
-            factor = backend.compile(lambda params, batch: self._solve(problem, params, batch, (), renew=True)[2])
-            kept = factor(params, batch)
-        return velocity, kept
+
+            def factored(params: Params, batch: Batch) -> tuple[Factored, ...]:
+                _, (layers, *_) = self.pull(problem, params, batch, self.batch, rows=True)
+                started = self.mass_rule.updated(problem, layers, averages, 0.0)
+                return self.network_solver.factor(backend, layers, self.mass_rule.masses(problem, started))
+
+            kept = backend.compile(factored)(params, batch)
+        return velocity, kept, averages
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        velocity, kept = state
-        lr = scalars["lr"]
-        loss, update, kept = self._solve(problem, params, batch, kept, renew=bool(phase))
-        direction = update.blocks
-        if self.kl_clip is not None:
-            direction = clip_step(problem, direction, update.slope(), lr, self.kl_clip)
-        params, velocity = self.descend(problem.backend, params, velocity, direction, lr)
-        return Step(params, (velocity, kept), loss, update.health)
+        velocity, kept, averages = state
+        renews, due = _dues(phase)
+        loss, parts = self.pull(problem, params, batch, self.batch, rows=self.pulls_rows(phase))
+        if due:
+            averages = self.mass_rule.updated(problem, parts[0], averages, scalars["decay"])
+        masses = self.mass_rule.masses(problem, averages)
+        directions, kept = self._directions(problem, batch, parts, masses, kept, renews=renews)
+        xp = problem.backend.xp
 
-    def _solve(
-        self, problem: Problem, params: Params, batch: Batch, kept: tuple[Factored, ...], *, renew: bool
-    ) -> tuple[Array, Update, tuple[Factored, ...]]:
-        """Mean loss, directions, and the kept metrics, which may be those of fewer or earlier data."""
-        count = batch.y.shape[0]
-        loss, pulled = self._pull(problem, params, batch, renew=renew)
-        layers = pulled[0]
-        if renew:
+        def slope() -> Array:
+            return xp.sum(xp.stack([direction.slope() for direction in directions]))
+
+        weights = [direction.weights for direction in directions]
+        share = self.metric_data(batch.y.shape[0]) / batch.y.shape[0]
+        params, velocity, fitted = self.move(problem, params, velocity, weights, parts, share, slope, scalars["lr"])
+        health = xp.stack([direction.health for direction in directions])
+        return Step(params, (velocity, kept, averages), loss, health if fitted is None else health + fitted)
+
+    def _directions(
+        self,
+        problem: Problem,
+        batch: Batch,
+        parts: list[list[LayerPullback]],
+        masses: Sequence[AnyMass],
+        kept: tuple[Factored, ...],
+        *,
+        renews: bool,
+    ) -> tuple[list[Direction], tuple[Factored, ...]]:
+        """Directions, and the kept metrics, which may be those of fewer or earlier data."""
+        backend = problem.backend
+        layers = parts[0]
+        solver = self.network_solver
+        if self.rows is not False and renews and len(parts) == 1 and self.refresh == 1:
+            return solver.directions(backend, layers, masses), ()
+        of_layers = list(zip(*parts, strict=True))
+        if self.rows is False:
+            return [self.mass_rule.solve(problem, *pair) for pair in zip(of_layers, masses, strict=True)], ()
+        gradients = [added(*(part.gradient() for part in parts)) for parts in of_layers]
+        sources = [layer.source for layer in layers]
+        if renews:
+            kept = solver.factor(backend, layers, masses)
             sizes = [LayerSize.of(layer) for layer in layers]
         else:
-            positions = [layer.source.shape[1] for layer in layers]
-            sizes = self.sizes(problem, outputs(problem.net, space_of(batch.x)), positions, count)
-        masses = layer_masses(problem.backend, problem.net.layers, self.mass)
-        solved = []
-        for index, (size, mass) in enumerate(zip(sizes, masses, strict=True)):
-            form = self._form(problem.backend, size, mass)
-            parts = [part[index] for part in pulled]
-            solved.append(self._solve_layer(form, parts, mass, None if renew else kept[index]))
-        metrics = tuple(metric for _, metric in solved if metric is not None)
-        return loss, gathered(problem.backend, problem.net.layers, [direction for direction, _ in solved]), metrics
-
-    def _pull(
-        self, problem: Problem, params: Params, batch: Batch, *, renew: bool
-    ) -> tuple[Array, list[list[LayerPullback]]]:
-        """Mean loss, and pullbacks to every layer: of the metric's data, where it is due; and of all other data."""
-        count = batch.y.shape[0]
-        of_metric, rest = _split(batch, self.metric_data(count) if renew else 0)
-        parts: list[tuple[Array, list[LayerPullback]]] = []
-        if of_metric is not None:
-            parts.append(pull_metric(problem, params, of_metric, self.metric, self.batch, count))
-        if rest is not None:
-            parts.append(pull_gradient(problem, params, rest, count))
-        loss = parts[0][0]
-        if of_metric is not None and rest is not None:
-            loss = of_metric.y.shape[0] / count * loss + rest.y.shape[0] / count * parts[1][0]
-        return loss, [layers for _, layers in parts]
-
-    def _solve_layer(
-        self, form: Form, parts: list[LayerPullback], mass: Mass, kept: Factored | None
-    ) -> tuple[Direction, Factored | None]:
-        """The direction of a layer, and its metric if that is kept; no other array of the layer outlives the call."""
-        layer = parts[0]
-        backend = layer.backend
-        if len(parts) == 1 and self.refresh == 1:
-            return form.direction(backend, layer, mass), None
-        gradient = reduce(_add, [part.gradient() for part in parts])
-        source = layer.source
-        if kept is None:
-            kept = form.factor(backend, layer, mass)
-        elif self.batch == "mean":
-            source = source.one_example(backend)
-        return form.solve(backend, kept, source, mass, gradient), kept if self.refresh > 1 else None
+            positions = [work.positions for work in layer_works(problem.net, space_of(batch.x))]
+            sizes = self.sizes(problem, outputs(problem.net, space_of(batch.x)), positions, batch.y.shape[0])
+            if self.batch == "mean" and self.fit == "none":
+                sources = [source.one_example(backend) for source in sources]
+        return solver.solve(backend, kept, sources, masses, gradients, sizes), kept if self.refresh > 1 else ()
 
 
-def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
-    """The first data of a batch with their noise, and the others without noise; None for an empty part."""
-    if size in (0, batch.y.shape[0]):
-        return (batch, None) if size else (None, batch)
-
-    def part(array: Any, data: slice) -> Any:
-        if isinstance(array, tuple):
-            return tuple(part(wire, data) for wire in array)
-        return None if array is None else array[(data, *[slice(None)] * (array.ndim - 1))]
-
-    first = slice(0, size)
-    rest = slice(size, None)
-    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest))
-
-
-def _add(one: Weights, other: Weights) -> Weights:
-    return one[0] + other[0], None if one[1] is None else one[1] + other[1]
+def _dues(phase: Hashable) -> tuple[bool, bool]:
+    """Whether the metric and the mass are due in a variant of the step."""
+    return phase if isinstance(phase, tuple) else (bool(phase), False)

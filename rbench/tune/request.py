@@ -107,7 +107,7 @@ class TuneRequest(Checked):
         if cell.make_task().validation:
             raise SpecError(f"{cell.task}: leave validation out; trials are judged on that split, runs on the test set")
         method = cell.make_method()
-        space = _space(type(method), self._held(method))
+        space = _space(method, self._held(method))
         label = method.spec_without(*space)
         return Search(cell=cell.model_copy(update={"method": label, "seed": self.seed}), space=space)
 
@@ -117,8 +117,9 @@ class TuneRequest(Checked):
         return {key for spec, settings in given if spec == method.spec for key in settings}
 
 
-def _space(cls: type[Method], held: set[str]) -> dict[str, Dimension]:
+def _space(method: Method, held: set[str]) -> dict[str, Dimension]:
     """The part of a method's search space that is not held."""
+    cls = type(method)
     if not cls.search_space:
         raise SpecError(
             f"method {cls.name!r} has no search space; declare one in class {cls.__name__}, such as "
@@ -130,9 +131,9 @@ def _space(cls: type[Method], held: set[str]) -> dict[str, Dimension]:
             f"the search space of {cls.name!r} holds {unknown[0]!r}, which is no setting of it; its settings are: "
             f"{', '.join(known)}"
         )
-    space = {key: dimension for key, dimension in cls.search_space.items() if key not in held}
+    space = {key: dimension for key, dimension in method.searched.items() if key not in held}
     if not space:
         raise SpecError(
-            f"nothing of {cls.name} is left to search: {', '.join(cls.search_space)} are set; leave one of them out"
+            f"nothing of {cls.name} is left to search: {', '.join(method.searched)} are set; leave one of them out"
         )
     return space

@@ -1,0 +1,132 @@
+"""Every combination of mass, coupling, rows, fit and refresh against the dense reference of whole trajectories."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from rbench.errors import SpecError
+from rbench.methods import KFAC, Naive, Riemannian
+from rbench.testing._examples import example
+from rbench.testing._method_cases import Training
+from rbench.testing._networks import flat
+
+COMMON = {"lr": 0.1, "rank": 2, "damping": 0.3, "trust": 0.05, "weight_decay": 0.01}
+FITS = ("none", "scalar", "layers")
+SCHEDULES = {
+    "each step": {},
+    "refreshed": {"refresh": 2, "factor_refresh": 2},
+    "part of the batch": {"metric_batch": 2, "factor_refresh": 2},
+    "part, refreshed": {"metric_batch": 2, "refresh": 2, "factor_refresh": 4},
+    "rescaled rows": {"output_metric": "true_vs_rest"},
+}
+
+
+def relative_error(backend, network, method):
+    """Of losses before every step and final weights, over how far these are from where they began."""
+    training = Training(example(network), "cross_entropy", method, 5)
+    found, expected = training.step_by_step(backend), training.expected()
+    starts = [np.zeros(5), *map(flat, training.given.params)]
+    return max(
+        np.linalg.norm(np.ravel(a) - np.ravel(b)) / np.linalg.norm(np.ravel(b) - start)
+        for a, b, start in zip(found, expected, starts, strict=True)
+    )
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("mass", "coupling", "rows", "fit"),
+    [
+        one
+        for one in product(("kronecker", "diagonal", 0.5), ("layer", "network"), (True, False, 0.3), FITS)
+        if one[1:3] != ("network", False)
+    ],
+)
+def test_steps_are_those_of_the_dense_metric(backend, mass, coupling, rows, fit, schedule):
+    method = Riemannian(mass=mass, coupling=coupling, rows=rows, fit=fit, **COMMON, **SCHEDULES[schedule])
+    assert relative_error(backend, "no bias", method) < 1e-11
+
+
+@pytest.mark.parametrize("network", ["residual", "strided images"])
+@pytest.mark.parametrize("schedule", ["each step", "part, refreshed"])
+@pytest.mark.parametrize(("coupling", "mass", "fit"), [*product(("layer", "network"), ("kronecker", 0.5), FITS[::2])])
+def test_biases_branches_and_positions_take_part(backend, network, coupling, mass, fit, schedule):
+    method = Riemannian(mass=mass, coupling=coupling, fit=fit, **COMMON, **SCHEDULES[schedule])
+    assert relative_error(backend, network, method) < 1e-11
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("settings", [{}, {"refresh": 2}, {"metric_batch": 2}])
+@pytest.mark.parametrize("coupling", ["layer", "network"])
+def test_the_mean_treatment_has_the_means_rows(backend, coupling, settings, fit):
+    settings = {**COMMON, **settings, "batch": "mean", "output_metric": "ggn", "coupling": coupling, "fit": fit}
+    assert relative_error(backend, "no bias", Riemannian(mass=0.5, **settings)) < 1e-11
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"refresh": 2},
+        {"metric_batch": 2},
+        {"metric_batch": 2, "refresh": 3},
+        {"metric_batch": 2, "decay": 0.0},
+        {"decay": 0.0},
+        {"damping_split": "eigen"},
+    ],
+)
+def test_kfac_is_fitted_too(backend, settings, fit):
+    assert relative_error(backend, "no bias", KFAC(fit=fit, **COMMON, **settings)) < 1e-11
+
+
+def test_kfac_is_the_kronecker_mass_without_rows(backend):
+    settings = {**COMMON, "fit": "layers"}
+    without_rows = Riemannian(mass="kronecker", rows=False, factor_refresh=2, **settings)
+    steps = [
+        Training(example("residual"), "cross_entropy", method, 5).step_by_step(backend)
+        for method in (without_rows, KFAC(refresh=2, **settings))
+    ]
+    for one, other in zip(*steps, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-14)
+
+
+def test_naive_inversion_serves_every_mass(backend):
+    for mass in ("kronecker", "diagonal"):
+        assert relative_error(backend, "no bias", Naive(mass=mass, fit="layers", **COMMON)) < 1e-11
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"fit": "layers", "kl_clip": 0.1}, "fit=layers finds the momentum and bounds the step: leave out"),
+        ({"fit": "scalar", "momentum": 0.5}, "fit=scalar finds the momentum"),
+        ({"fit": "all"}, "fit='all'"),
+        ({"mass": "kroneker"}, "mass='kroneker'"),
+        ({"mass": "diagonal", "batch": "mean"}, "mass=diagonal averages over data: it goes with batch=stack"),
+        ({"mass": "kronecker", "refresh": 2, "factor_refresh": 3}, "factor_refresh=3 is no multiple of refresh=2"),
+        ({"rows": 0.0}, "rows=0.0: give a positive weight of the rows, or rows=false"),
+        ({"coupling": "network", "solver": "dense"}, "coupling='network' shares one capacitance"),
+        ({"coupling": "pair"}, "coupling='pair'"),
+        ({"trust": 0}, "trust=0"),
+        ({"fit_damping": True}, "fit_damping=True: give a number"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings, words):
+    with pytest.raises(SpecError, match=words):
+        Riemannian(**settings)
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        (KFAC(), ["lr", "damping", "kl_clip"]),
+        (KFAC(fit="scalar"), ["damping", "fit_damping", "trust"]),
+        (Riemannian(), ["lr", "mass", "kl_clip"]),
+        (Riemannian(mass="kronecker"), ["lr", "damping", "kl_clip"]),
+        (Riemannian(fit="layers"), ["mass", "fit_damping", "trust"]),
+        (Riemannian(mass="diagonal", fit="layers"), ["damping", "fit_damping", "trust"]),
+    ],
+)
+def test_three_settings_are_searched_whatever_the_mass_and_the_fit(method, names):
+    assert list(method.searched) == names
