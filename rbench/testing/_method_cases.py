@@ -29,6 +29,8 @@ _LIST = (0.3, 0.5)
 _PAIRS = (((0.5, 1.0, 0.7, 0.9, 1.5), (0.5, 0.3, 0.4, 0.6, 0.5)), ((1.0, 2.0, 0.5), (0.4, 0.3, 0.5, 0.4, 0.2)))
 """Masses for the network `no bias`."""
 
+_FITTED: dict[str, Any] = {"fit": "layers", "fit_damping": 0.3, "trust": 0.05, "weight_decay": 0.1}
+
 _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (SGD(lr=0.1, weight_decay=0.1, schedule="linear"), "cross_entropy", FEW),
     (SGD(lr=0.1, momentum=0.0), "cross_entropy", STEPS),
@@ -49,6 +51,16 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (Riemannian(lr=0.1, output_metric="true_vs_rest", mass=_LIST, metric_batch=3, refresh=2), "cross_entropy", STEPS),
     (Riemannian(lr=0.1, output_metric="ggn", mass=0.5, batch="mean", metric_batch=2), "cross_entropy", STEPS),
     (Riemannian(lr=0.1, output_metric="ggn", mass=0.5, refresh=3, solver="rows"), "squared_error", STEPS),
+    (Riemannian(lr=0.1, rank=_RANK, mass=0.5, coupling="network"), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, rank=_RANK, mass=_LIST, coupling="network", refresh=2, metric_batch=3), "squared_error", STEPS),
+    (Riemannian(lr=0.1, output_metric="ggn", mass=0.5, coupling="network", batch="mean"), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="true_vs_rest", coupling="network", **_FITTED), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, rank=_RANK, mass="kronecker", damping=0.3), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, rank=_RANK, mass="kronecker", rows=0.3, factor_refresh=3, **_FITTED), "squared_error", STEPS),
+    (Riemannian(lr=0.1, mass="kronecker", rows=False, factor_refresh=2, **_FITTED), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, mass="kronecker", coupling="network", refresh=2, factor_refresh=4), "cross_entropy", STEPS),
+    (Riemannian(lr=0.1, mass="diagonal", decay=0.8, metric_batch=2, kl_clip=0.01), "binary_cross_entropy", STEPS),
+    (Riemannian(lr=0.1, output_metric="ggn", mass="diagonal", rows=False, fit="scalar"), "squared_error", STEPS),
     (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
     (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.001, schedule="linear"), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),
@@ -56,6 +68,9 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (KFAC(lr=0.05, factors="exact", damping=0.3, damping_split="eigen", decay=0.5), "squared_error", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=3), "binary_cross_entropy", STEPS),
     (KFAC(lr=0.05, damping=0.3, damping_split="eigen", refresh=3, kl_clip=0.002), "cross_entropy", STEPS),
+    (KFAC(lr=0.05, rank=_RANK, damping=0.3, fit="scalar", trust=0.05, refresh=2), "cross_entropy", STEPS),
+    (KFAC(lr=0.05, damping=0.3, metric_batch=2, damping_split="eigen", **_FITTED), "squared_error", STEPS),
+    (KFAC(lr=0.05, damping=0.3, decay=0.0, **_FITTED), "binary_cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="empirical", damping=0.3, schedule="linear", momentum=0.0), "squared_error", STEPS),
 ]
 """Method, loss and steps; the short gate takes the first of every method."""
@@ -63,12 +78,15 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
 _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
+    (Riemannian(lr=0.1, mass="kronecker", coupling="network", **_FITTED), "cross_entropy"),
 ]
 """Method and loss of trajectories whose steps are one call if the backend has loops."""
 
 _ON_IMAGES: list[Method] = [
     Riemannian(lr=0.1, rank=_RANK, mass=0.5, solver="gram", workspace_mb=1e-6),
     Riemannian(lr=0.1, rank=_RANK, mass=0.5, metric_batch=2, refresh=2),
+    Riemannian(lr=0.1, rank=_RANK, mass="kronecker", damping=0.3, coupling="network", **_FITTED),
+    Riemannian(lr=0.1, rank=_RANK, mass="kronecker", damping=0.3, workspace_mb=1e-6, metric_batch=2, factor_refresh=2),
     KFAC(lr=0.05, rank=_RANK, damping=0.3),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce"),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce", decay=0.0),

@@ -12,7 +12,7 @@ from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
 from rbench.metrics import Batch, Problem, Treatment, get_output_metric, layer_masses, pull_metric
 from rbench.random import generator
-from rbench.solvers import solve_layers
+from rbench.solvers import Coupling, NetworkSolver, gathered
 from rbench.testing import oracle
 from rbench.testing._examples import CONVOLUTIONS, FIXED, LOSSES, SEED, Example, example
 from rbench.testing.case import Arrays, Case, native, native_targets, on_host
@@ -44,6 +44,7 @@ class Question:
     solver: str = "auto"
     scale: float = 1.0
     workspace_bytes: float | None = None
+    coupling: Coupling = "layer"
 
     def __str__(self) -> str:
         samples = self.metric != "fixed" and get_output_metric(self.metric).samples
@@ -91,7 +92,7 @@ class Question:
     def directions(self, backend: Backend) -> Arrays:
         """Every layer's G⁻¹ g (n,)."""
         if self.workspace_bytes is None:
-            return on_host(backend, riemannian_gradient(**self.arguments(backend)))
+            return on_host(backend, riemannian_gradient(**self.arguments(backend), coupling=self.coupling))
         return self._bounded_directions(backend, self.workspace_bytes)
 
     def _bounded_directions(self, backend: Backend, workspace_bytes: float) -> Arrays:
@@ -103,7 +104,8 @@ class Question:
         masses = layer_masses(backend, net.layers, self.draw_mass())
         with backend.inference():
             _, pulled = pull_metric(Problem(backend, net, loss), params, Batch(x, y), metric, self.batch)
-            update = solve_layers(backend, net.layers, pulled, masses, self.solver, workspace_bytes)
+            solver = NetworkSolver(self.solver, workspace_bytes, self.coupling)
+            update = gathered(backend, net.layers, solver.directions(backend, pulled, masses))
         return on_host(backend, update.blocks)
 
     def dense_metrics(self) -> list[Numbers]:
@@ -120,7 +122,19 @@ class Question:
     def dense_directions(self) -> list[Numbers]:
         """`directions`, by the oracle."""
         gradients = self.given.loss_gradients(self.loss)
+        if self.coupling == "network":
+            return self._dense_network_direction(gradients)
         return [np.linalg.solve(metric, g) for metric, g in zip(self.dense_metrics(), gradients, strict=True)]
+
+    def _dense_network_direction(self, gradients: list[Numbers]) -> list[Numbers]:
+        """The direction of the whole network's metric, cut into layers."""
+        given = self.given
+        y = given.targets[self.loss]
+        outputs = oracle.output_metrics(self.output_metric, self.loss, given.outputs, y, self.rank, SEED)
+        diagonal = np.concatenate(oracle.mass_diagonals(self.draw_mass(), given.net.layers))
+        metric = oracle.layer_metric(np.concatenate(given.jacobians, axis=2), outputs, diagonal, self.batch)
+        direction = np.linalg.solve(metric, np.concatenate(gradients))
+        return np.split(direction, np.cumsum([len(g) for g in gradients])[:-1])
 
     def metric_case(self, check: str) -> Case:
         """The case of `metrics`."""
@@ -174,6 +188,15 @@ def solver_cases() -> Iterator[Case]:
         ]
         for question in questions:
             yield question.direction_case(f"solver {solver}")
+    for question in (
+        *(Question("residual", mass=mass, coupling="network") for mass in ("scalar", "list", "full")),
+        Question("branches", metric="ggn_mc", rank=3, coupling="network"),
+        Question("residual", metric="true_vs_rest", solver="rows", coupling="network"),
+        Question("residual", mass="list", batch="mean", coupling="network"),
+        Question("strided images", mass="list", coupling="network"),
+        Question("strided images", mass="list", coupling="network", solver="gram", workspace_bytes=0),
+    ):
+        yield question.direction_case("coupled layers")
     # With an empty workspace, one channel at a time; the default one holds all channels of such small examples.
     for question in (
         Question("strided images", mass="pair", solver="gram", workspace_bytes=0),

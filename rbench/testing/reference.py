@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.linalg
 
 from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
@@ -47,6 +48,11 @@ class _Point(Evaluation):
     def slopes(self) -> Blocks:
         """Every layer's gradient, (n,)."""
         return self.gradients(self.loss, self.y)
+
+    def slopes_of(self, count: int | None) -> Blocks:
+        """Every layer's gradient of the mean loss over the first data."""
+        part = Evaluation(self.net, self.params, tuple(wire[:count] for wire in self.x))
+        return part.gradients(self.loss, self.y[:count])
 
     def value(self) -> float:
         """The batch's mean loss."""
@@ -144,71 +150,147 @@ def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nes
     return move
 
 
-def _preconditioned(method: Riemannian | Naive) -> _Direction:
-    metrics: Blocks = []
+def _curved(method: Riemannian | Naive | KFAC) -> _Move:
+    """Descent along Δ = (M + ω VᵀV)⁻¹ g, one dense solve of the whole network's matrix; K-FAC's has no rows."""
+    weight = 0.0 if isinstance(method, KFAC) else float(method.rows)
+    coupled = isinstance(method, Riemannian) and method.coupling == "network"
+    masses = _masses(method)
+    kept: list[Numbers] = []
 
     def direction(point: _Point) -> Blocks:
-        """Δ = (M + VᵀV)⁻¹ g, with V of the first data of the last batch at which the metric was due."""
+        """Δ, with the rows of the first data of the last batch at which the metric was due; and clipped."""
+        mass = masses(point)
         if point.step % method.refresh == 0:
-            outputs = point.metrics(method.output_metric, method.rank)[: method.metric_batch]
-            masses = oracle.mass_diagonals(method.mass, point.net.layers)
-            metrics[:] = [
-                oracle.layer_metric(jacobian[: method.metric_batch], outputs, mass, method.batch)
-                for jacobian, mass in zip(point.jacobians, masses, strict=True)
+            kept[:] = [_network_metric(method, point)]
+        rows = kept[0] if coupled else _block_diagonal(_blocks(kept[0], point))
+        gradient = np.concatenate(point.slopes)
+        delta = np.linalg.solve(_block_diagonal(mass) + weight * rows, gradient)
+        slope = float(gradient @ delta)
+        if method.kl_clip is not None and slope > 0:
+            delta = delta * min(1.0, np.sqrt(method.kl_clip / slope) / point.rate)
+        return np.split(delta, np.cumsum([len(block) for block in point.slopes])[:-1])
+
+    return _descent(method, direction) if method.fit == "none" else _fitted(method, direction)
+
+
+def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
+    """The step ν Σ_i x_i b_i along directions b_i, of which x solves the dense metric's equations in their span."""
+    last: Blocks = []
+
+    def move(weights: Blocks, point: _Point) -> Blocks:
+        parts = [direction(point), last or [0 * w for w in weights]]
+        if method.fit == "layers":
+            basis = np.concatenate([_block_diagonal([b[:, None] for b in blocks]) for blocks in parts], axis=1)
+        else:
+            basis = np.stack([np.concatenate(blocks) for blocks in parts], axis=1)
+        basis = basis[:, np.any(basis != 0, axis=0)]  # no last step before the first
+        metric = _network_metric(method, point) + method.fit_damping * np.eye(len(basis))
+        matrix = basis.T @ metric @ basis
+        slopes = basis.T @ np.concatenate(point.slopes_of(method.metric_batch))
+        x = np.linalg.solve(matrix + 1e-3 * np.diag(np.diag(matrix)), slopes)
+        step = min(1.0, np.sqrt(method.trust / (slopes @ x))) * (basis @ x)
+        last[:] = np.split(step, np.cumsum([len(w) for w in weights])[:-1])
+        return [w - point.rate * (s + method.weight_decay * w) for w, s in zip(weights, last, strict=True)]
+
+    return move
+
+
+def _network_metric(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
+    """VᵀV of the whole network, (n, n), for the data whose metric is taken."""
+    treatment = "stack" if isinstance(method, KFAC) else method.batch
+    jacobian = np.concatenate(point.jacobians, axis=2)[: method.metric_batch]
+    return oracle.layer_metric(jacobian, _outputs(method, point), np.zeros(jacobian.shape[2]), treatment)
+
+
+def _outputs(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
+    """The output metrics of the data whose metric is taken."""
+    name = _FACTORS[method.factors] if isinstance(method, KFAC) else method.output_metric
+    return point.metrics(name, method.rank)[: method.metric_batch]
+
+
+def _blocks(matrix: Numbers, point: _Point) -> Blocks:
+    """The diagonal blocks of the layers."""
+    ends = np.cumsum([len(block) for block in point.slopes])
+    starts = [0, *ends[:-1]]
+    return [matrix[start:end, start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _block_diagonal(blocks: Blocks) -> Numbers:
+    return np.asarray(scipy.linalg.block_diag(*blocks))
+
+
+def _masses(method: Riemannian | Naive | KFAC) -> Callable[[_Point], Blocks]:
+    """The mass (n, n) of every layer at a step."""
+    if isinstance(method, KFAC):
+        return _kronecker_masses(method, method.refresh)
+    if method.mass == "kronecker":
+        return _kronecker_masses(method, method.factor_refresh)
+    if method.mass != "diagonal":
+        return lambda point: [np.diag(mass) for mass in oracle.mass_diagonals(method.mass, point.net.layers)]
+
+    def diagonals(point: _Point) -> list[tuple[Any, ...]]:
+        return [(np.diag(block),) for block in _blocks(_network_metric(method, point), point)]
+
+    averages = _averages(method, method.factor_refresh, diagonals)
+    return lambda point: [np.diag(values + method.damping) for (values,) in averages(point)]
+
+
+def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callable[[_Point], Blocks]:
+    """(A ⊗ G, damped) of every layer at a step, with running averages of the factors."""
+
+    def factors(point: _Point) -> list[tuple[Any, ...]]:
+        sharing = method.sharing if isinstance(method, KFAC) else "expand"
+        outputs = _outputs(method, point)
+        x = tuple(wire[: method.metric_batch] for wire in point.x)
+        return list(oracle.kronecker_factors(point.net, point.params, x, outputs, sharing))
+
+    averages = _averages(method, refresh, factors)
+    split = method.damping_split if isinstance(method, KFAC) else "pi"
+
+    def masses(point: _Point) -> Blocks:
+        pairs = zip(averages(point), point.net.layers, strict=True)
+        return [_kronecker(a, g, method.damping, split, layer.fan_in) for (a, g), layer in pairs]
+
+    return masses
+
+
+def _averages(
+    method: Riemannian | Naive | KFAC, refresh: int, values: Callable[[_Point], list[tuple[Any, ...]]]
+) -> Callable[[_Point], list[tuple[Any, ...]]]:
+    """Running averages of arrays of every layer, updated at every `refresh`-th step."""
+    kept: list[tuple[Any, ...]] = []
+
+    def averages(point: _Point) -> list[tuple[Any, ...]]:
+        if point.step % refresh == 0:
+            new = values(point)
+            keep = min(point.step // refresh / (point.step // refresh + 1), method.decay)
+            old = kept or [tuple(0 * array for array in arrays) for arrays in new]
+            kept[:] = [
+                tuple(keep * a + (1 - keep) * b for a, b in zip(*pair, strict=True))
+                for pair in zip(old, new, strict=True)
             ]
-        return _solved(metrics, point, method.kl_clip)
+        return kept
 
-    return direction
-
-
-def _kfac(method: KFAC) -> _Direction:
-    averages: list[tuple[Any, Any]] = []
-
-    def direction(point: _Point) -> Blocks:
-        """Δ = (A ⊗ G, damped)⁻¹ g, with running averages of the factors."""
-        if point.step % method.refresh == 0:
-            outputs = point.metrics(_FACTORS[method.factors], method.rank)
-            new = oracle.kronecker_factors(point.net, point.params, point.x, outputs, method.sharing)
-            keep = min(point.step // method.refresh / (point.step // method.refresh + 1), method.decay)
-            old = averages or [(0 * a, 0 * g) for a, g in new]
-            averages[:] = [
-                (keep * a + (1 - keep) * new_a, keep * g + (1 - keep) * new_g)
-                for (a, g), (new_a, new_g) in zip(old, new, strict=True)
-            ]
-        metrics = [
-            _kronecker(a, g, method, layer.fan_in) for (a, g), layer in zip(averages, point.net.layers, strict=True)
-        ]
-        return _solved(metrics, point, method.kl_clip)
-
-    return direction
+    return averages
 
 
-def _kronecker(a: Numbers, g: Numbers, method: KFAC, fan_in: int) -> Numbers:
+def _kronecker(a: Numbers, g: Numbers, damping: float, split: str, fan_in: int) -> Numbers:
     """The damped metric (n, n) in the order of flat blocks: entry (i, j) of the weight stands before all biases."""
-    if method.damping_split == "eigen":
-        matrix = np.kron(g, a) + method.damping * np.eye(len(g) * len(a))
+    if split == "eigen":
+        matrix = np.kron(g, a) + damping * np.eye(len(g) * len(a))
     else:
         pi = np.sqrt((np.trace(a) / len(a)) / (np.trace(g) / len(g)))
-        root = np.sqrt(method.damping)
+        root = np.sqrt(damping)
         matrix = np.kron(g + root / pi * np.eye(len(g)), a + pi * root * np.eye(len(a)))
     places = np.arange(len(matrix)).reshape(len(g), len(a))
     order = np.concatenate([places[:, :fan_in].ravel(), places[:, fan_in:].ravel()])
     return np.asarray(matrix[np.ix_(order, order)])
 
 
-def _solved(metrics: Blocks, point: _Point, kl_clip: float | None) -> Blocks:
-    """Δ = G⁻¹ g, scaled by min(1, √(c / (η² gᵀΔ)))."""
-    gradients = point.slopes
-    deltas = [np.linalg.solve(metric, g) for metric, g in zip(metrics, gradients, strict=True)]
-    slope = sum(float(g @ d) for g, d in zip(gradients, deltas, strict=True))
-    scale = 1.0 if kl_clip is None or slope <= 0 else min(1.0, np.sqrt(kl_clip / slope) / point.rate)
-    return [scale * d for d in deltas]
-
-
 _MOVES: dict[type[Method], Callable[[Any], _Move]] = {
     SGD: lambda method: _descent(method, lambda point: point.slopes, method.nesterov),
     Adam: _adam,
-    Riemannian: lambda method: _descent(method, _preconditioned(method)),
-    Naive: lambda method: _descent(method, _preconditioned(method)),
-    KFAC: lambda method: _descent(method, _kfac(method)),
+    Riemannian: _curved,
+    Naive: _curved,
+    KFAC: _curved,
 }
