@@ -2,6 +2,7 @@
 
 from rbench.hookspecs import hookimpl
 from rbench.run import Suite
+from rbench_suites.ablation import ABLATION
 from rbench_suites.costs import MEMORY, SCALING, STEP_TIME
 from rbench_suites.images import AUTOENCODER, CIFAR10, MNIST
 from rbench_suites.quick import QUICK
@@ -12,4 +13,4 @@ from rbench_suites.synthetic import SYNTHETIC
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
-    return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, STEP_TIME, SCALING, MEMORY]
+    return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, STEP_TIME, SCALING, MEMORY]
