@@ -41,7 +41,8 @@ def _name(model: type[Checked]) -> str:
 def _refusal(model: type[Checked], error: ValidationError, given: Mapping[str, Any]) -> str:
     """The first thing that is wrong, in words."""
     first = error.errors(include_url=False)[0]
-    place, words = first["loc"], first["msg"].removeprefix("Value error, ")
+    place = first["loc"]
+    words = first["msg"].removeprefix("Value error, ")
     key = str(place[0]) if place else ""
     name = _name(model)
     fields = {field.alias or key: field.annotation for key, field in model.model_fields.items()}

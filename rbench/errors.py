@@ -47,7 +47,8 @@ class CapacitanceError(RbenchError, ArithmeticError):
 
     def __init__(self, layer: int, step: int | None = None, why: str = "") -> None:
         """Name the layer, the step where there is one, and the reason where it is known."""
-        self.layer, self.step = layer, step
+        self.layer = layer
+        self.step = step
         at = "" if step is None else f" at step {step}"
         if not why:
             way_out = "The rate is too large for the mass: lower lr, raise mass, or set kl_clip."

@@ -99,7 +99,8 @@ class Plugins:
                         f"plugins {owner[name]!r} and {implementation.plugin_name!r} both register "
                         f"{kind} name {name!r}; uninstall one of them or rename its entry"
                     )
-                found[name], owner[name] = item, implementation.plugin_name
+                found[name] = item
+                owner[name] = implementation.plugin_name
         return dict(sorted(found.items()))
 
     def _items(self, kind: str, implementation: pluggy.HookImpl) -> list[Any]:
@@ -285,7 +286,8 @@ def get_backend(name: str, *, dtype: Any = "float32", device: Any = None) -> "Ba
     """
     if not isinstance(name, str):
         raise BackendError(f"backend is {shown(name)}; give its name, such as 'numpy'")
-    dtype, device = _dtype_name(dtype), None if device is None else str(device)
+    dtype = _dtype_name(dtype)
+    device = None if device is None else str(device)
     plugin = find_backend(name, dtype, device)
     _, chosen = _named(name)
     if len(chosen) > 1:

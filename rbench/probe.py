@@ -54,7 +54,8 @@ def cuda_device(index: int) -> str | None:
         return None
     driver = ctypes.CDLL("libcuda.so.1")
     name = ctypes.create_string_buffer(256)
-    number, cuda = ctypes.c_int(), ctypes.c_int()
+    number = ctypes.c_int()
+    cuda = ctypes.c_int()
     if driver.cuDeviceGet(ctypes.byref(number), index) or driver.cuDeviceGetName(name, len(name), number):
         return None
     driver.cuDriverGetVersion(ctypes.byref(cuda))

@@ -42,7 +42,8 @@ def patches(xp: Any, x: Array, window: Window) -> Array:
 def scatter(xp: Any, windows: Array, window: Window, sizes: tuple[int, int]) -> Array:
     """The transpose of `patches`: images (N, C, *sizes), each pixel the sum of its entries in the windows."""
     count, width, _ = windows.shape
-    kernel, stride = window.kernel, window.stride
+    kernel = window.kernel
+    stride = window.stride
     rows, columns = (window.positions(size) for size in sizes)
     parts = xp.reshape(windows, (count, width // kernel**2, kernel, kernel, rows, columns))
     height, breadth = (size + 2 * window.padding for size in sizes)

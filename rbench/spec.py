@@ -98,7 +98,9 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
 
 def _split(text: str, whole: str) -> list[str]:
     """Split at the commas that stand outside of brackets."""
-    parts, depth, start = [], 0, 0
+    parts = []
+    depth = 0
+    start = 0
     for mark in re.finditer(r"[\[\],]", text):
         depth += {"[": 1, "]": -1, ",": 0}[mark[0]]
         if depth < 0:

@@ -27,7 +27,8 @@ class CupyBackend(Backend):
     eager = False
 
     def __init__(self, dtype: str = "float32", device: str = "cuda") -> None:
-        self.dtype, self.device = dtype, device
+        self.dtype = dtype
+        self.device = device
         index = int(device.partition(":")[2] or 0)
         count = cupy.cuda.runtime.getDeviceCount()
         if index >= count:

@@ -69,7 +69,8 @@ class JaxBackend(Backend):
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
         if dtype == "float64":
             jax.config.update("jax_enable_x64", True)
-        self.dtype, self.device = dtype, device
+        self.dtype = dtype
+        self.device = device
         kind, _, index = device.partition(":")
         devices = jax.devices(kind)
         if int(index or 0) >= len(devices):

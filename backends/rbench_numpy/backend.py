@@ -28,7 +28,8 @@ class NumpyBackend(Backend):
     xp = xp
 
     def __init__(self, dtype: str = "float32", device: str | None = None) -> None:
-        self.dtype, self.device = dtype, "cpu"
+        self.dtype = dtype
+        self.device = "cpu"
         self._potrf = spotrf if dtype == "float32" else dpotrf
         self._trsm = strsm if dtype == "float32" else dtrsm
 

@@ -52,7 +52,8 @@ class TorchBackend(Backend):
     convolutions = TorchConvolutions()
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
-        self.dtype, self.device = dtype, device
+        self.dtype = dtype
+        self.device = device
         self.native_device = torch.device(device)
         self._on_cpu = self.eager = self.native_device.type == "cpu"
         if not self._on_cpu:
@@ -129,7 +130,8 @@ class TorchBackend(Backend):
             products = rest[start:] @ rest[start:stop].T
             if whole:
                 products += (pieces[:, start:] @ pieces[:, start:stop].mT).sum(0)
-            result[start:stop, start:], result[start:, start:stop] = products.T, products
+            result[start:stop, start:] = products.T
+            result[start:, start:stop] = products
         return result
 
     def patches(self, images: Array, window: Window) -> Array:

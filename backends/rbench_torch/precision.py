@@ -20,7 +20,8 @@ def _to_float32() -> Undo:
     on = torch.backends
     products = (on.cuda.matmul, on.cudnn.conv, on.cudnn.rnn, on.mkldnn.matmul, on.mkldnn.conv) if _NEWER else ()
     newer = [product.fp32_precision for product in products]
-    matmul, cudnn = _read(torch.get_float32_matmul_precision), _read(lambda: on.cudnn.allow_tf32)
+    matmul = _read(torch.get_float32_matmul_precision)
+    cudnn = _read(lambda: on.cudnn.allow_tf32)
     # Both interfaces: PyTorch refuses to read the older one where they do not agree, and its compiler reads it.
     torch.set_float32_matmul_precision("highest")
     on.cudnn.allow_tf32 = False

@@ -76,7 +76,8 @@ def convolution(
     backend: Backend, images: tuple[int, ...] = (128, 32, 16, 16), fan_out: int = 64, kernel: int = 3
 ) -> Part:
     """Images (n, channels, H, W) to `fan_out` channels: n H W · fan_out · channels · kernel² pairs."""
-    x, weight = _random(backend, *images), _random(backend, fan_out, images[1], kernel, kernel)
+    x = _random(backend, *images)
+    weight = _random(backend, fan_out, images[1], kernel, kernel)
     window = Window(kernel, 1, kernel // 2)
     function = backend.compile(lambda x, w: Patches(backend, x, window).convolve(w))
     n, channels, height, width = images

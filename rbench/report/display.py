@@ -40,7 +40,8 @@ class RunDisplay(Display):
     def start(self, cells: int, kept: int) -> None:
         if kept:
             say(self._console, f"cells from an earlier run: {kept}; to run: {cells}")
-        self._cells, self._ended = cells, 0
+        self._cells = cells
+        self._ended = 0
         self._progress.reset(self._overall, total=cells)
         self._progress.start()
 

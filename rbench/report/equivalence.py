@@ -15,7 +15,8 @@ def equivalence_table(results: Sequence[Result]) -> str:
     frame["where"] = frame[["backend", "device", "dtype"]].agg(" ".join, axis=1)
     frame["missed"] = ~frame["passed"]
     cells = frame.groupby(["check", "where"], sort=False)
-    worst, missed = cells["error"].max().unstack(sort=False), cells["missed"].sum().unstack(sort=False)
+    worst = cells["error"].max().unstack(sort=False)
+    missed = cells["missed"].sum().unstack(sort=False)
     words = worst.map(lambda error: f"{error:.1e}") + missed.map(lambda count: f" ({count} MISSED)" if count else "")
     words.insert(0, "cases", frame.groupby("check", sort=False)["case"].nunique())
     table = words.reset_index().astype(str)

@@ -51,7 +51,8 @@ def render(records: Sequence[Record], form: Format) -> str:
     if form == "json":
         return raw(raw_rows(records), form)
     if form == "csv":
-        frame, words = rows(records), environments(records).words
+        frame = rows(records)
+        words = environments(records).words
         return csv_text(frame.replace({"environment": words}) if words else frame.drop(columns="environment"))
     return written(comparison(records), form, {figure.head for figure in columns(TRAINING)})
 

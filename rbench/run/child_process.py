@@ -132,7 +132,9 @@ class _Watch:
     def __init__(
         self, timeout: float | None, memory_limit: int | None, stop: threading.Event | None, for_each_line: bool
     ) -> None:
-        self._timeout, self._memory_limit, self._stop = timeout, memory_limit, stop
+        self._timeout = timeout
+        self._memory_limit = memory_limit
+        self._stop = stop
         self._start = self._looked = monotonic()
         self._for_each_line = for_each_line
 

@@ -167,7 +167,8 @@ def _is_run(path: Path) -> bool:
 
 def _names_its_plan(directory: Path) -> bool:
     """Whether `run.json` or `tune.json` has rbench's shape."""
-    run, tune = read_object(directory / NAME), read_object(directory / TUNE)
+    run = read_object(directory / NAME)
+    tune = read_object(directory / TUNE)
     if any(isinstance(known, dict) and "rbench" in known for known in (run.get("provenance"), tune.get("provenance"))):
         return True
     with suppress(DamagedError, FileNotFoundError):

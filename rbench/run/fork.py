@@ -46,7 +46,8 @@ class Forked:
         self._server = server
         self._reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         (read, written), (heard, said) = os.pipe(), os.pipe()
-        self.stdin, self.stdout = open(written, "wb"), open(heard, "rb")
+        self.stdin = open(written, "wb")
+        self.stdout = open(heard, "rb")
         with theirs, suppress(OSError):  # a server that has ended: the reply says so
             socket.send_fds(server.control, [json.dumps(words).encode()], [read, said, errors, theirs.fileno()])
         os.close(read)
@@ -93,7 +94,8 @@ class Forked:
             self.pid = int(value)
             self._server.has_forked = True
         elif kind == "ended":
-            self.returncode, self.pid = int(value), 0
+            self.returncode = int(value)
+            self.pid = 0
         elif self.pid:  # it ends with its server
             self.returncode = -signal.SIGKILL
         else:

@@ -40,7 +40,8 @@ class _Server:
     """Forks processes until its client closes the control socket, or ends; then it kills all of them."""
 
     def __init__(self, control: socket.socket, output: int) -> None:
-        self._control, self._output = control, output
+        self._control = control
+        self._output = output
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)

@@ -47,7 +47,8 @@ class LocalExecutor(Executor):
     def _running(self, job: Job, queue: Queue) -> Iterator[None]:
         for cell in queue.waiting:
             environment(cell)  # cached: records are compared with it
-        self._job, self._stopped = job, threading.Event()
+        self._job = job
+        self._stopped = threading.Event()
         self._workers = ThreadPoolExecutor(self._jobs)
         try:
             yield

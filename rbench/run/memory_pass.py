@@ -87,7 +87,8 @@ def with_memory(
         found = peaks[like.key]
         status, reason = ("skipped", found.skipped) if found.skipped else ("ok", None)
     else:
-        found, status = Peaks(), answers[-1].status
+        found = Peaks()
+        status = answers[-1].status
         reason = f"tried {len(answers)} times: {'; '.join(dict.fromkeys(str(one.reason) for one in answers))}"
     return record.model_copy(
         update={

@@ -70,7 +70,8 @@ def check_same(
 
 def changed(record: Record, data: Data, now: Callable[[Cell], dict[str, str]] = environment) -> list[str]:
     """What differs between a record's environment and data and those of now, each as `name: then → now`."""
-    before, after = dict(record.environment), now(record.cell)
+    before = dict(record.environment)
+    after = now(record.cell)
     sums = record.figures.get("dataset_sha256"), record.cell.data and data.get(record.cell.data)
     if all(sums):
         before["data"], after["data"] = (f"sha256 {one[:16]}" for one in sums if one)

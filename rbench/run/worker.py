@@ -61,16 +61,20 @@ def run_cell(
         with backend.inference():
             cell.run(backend, outcome, report, Limits(memory_limit, checksum))
     except Skip as error:
-        status, reason = "skipped", str(error)
+        status = "skipped"
+        reason = str(error)
     except (CapacitanceError, DivergedError) as error:
-        status, reason = "diverged", str(error)
+        status = "diverged"
+        reason = str(error)
     except Exception as error:
         if backend.is_out_of_memory(error) if backend else isinstance(error, MemoryError):
-            status, reason = "out_of_memory", str(error) or "memory ran out"
+            status = "out_of_memory"
+            reason = str(error) or "memory ran out"
         else:
             with suppress(OSError):  # the disk is full
                 traceback.print_exc()
-            status, reason = "crashed", f"{type(error).__name__}: {error}"
+            status = "crashed"
+            reason = f"{type(error).__name__}: {error}"
     if status != "ok":
         outcome.figures = {key: outcome.figures[key] for key in cell.kept_of_failures if key in outcome.figures}
     return Record(

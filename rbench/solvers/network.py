@@ -90,7 +90,8 @@ class NetworkSolver:
         items: list[tuple[Form, Factored, Inputs, Mass, Weights]] = []
         for kept, source, mass, gradient, size in zip(factored, sources, masses, gradients, sizes, strict=True):
             if isinstance(mass, FactoredMass):
-                source, gradient = Points(backend, kept.data), whitened_weights(backend, gradient, mass)
+                source = Points(backend, kept.data)
+                gradient = whitened_weights(backend, gradient, mass)
             plain, size = self._plain(mass, size)
             items.append((self._form(backend, size, plain), kept, source, plain, gradient))
         if self.coupling == "network":

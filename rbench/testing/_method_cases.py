@@ -128,8 +128,10 @@ def _factor_case(network: str, loss: str, metric: str, sharing: Sharing = "expan
     y = given.targets[loss]
 
     def compute(backend: Backend) -> Arrays:
-        chosen, output_metric = get_loss(loss), get_output_metric(metric, _RANK)
-        x, targets = tuple(map(backend.asarray, given.x)), native_targets(backend, chosen, y)
+        chosen = get_loss(loss)
+        output_metric = get_output_metric(metric, _RANK)
+        x = tuple(map(backend.asarray, given.x))
+        targets = native_targets(backend, chosen, y)
         noise = backend.asarray(chosen.noise(generator(SEED, "samples"), BATCH, _RANK, given.d))
         params = native(backend, given.params)
         problem = Problem(backend, given.net, chosen)
@@ -193,7 +195,8 @@ class Training:
 
     def start(self, backend: Backend) -> tuple[Problem, Params, Any]:
         """The problem, the first parameters and the first state on a backend."""
-        problem, params = Problem(backend, self.given.net, get_loss(self.loss)), native(backend, self.given.params)
+        problem = Problem(backend, self.given.net, get_loss(self.loss))
+        params = native(backend, self.given.params)
         return problem, params, self.method.start(problem, params, self.batch(problem, 0, 0))
 
     def step_by_step(self, backend: Backend) -> Arrays:
@@ -206,7 +209,8 @@ class Training:
             phase = method.phase(t)
             batch = self.batch(problem, t, method.samples_in(phase))
             result = step(params, state, batch, method.scalars(t, self.steps), phase=phase)
-            params, state = result.params, result.state
+            params = result.params
+            state = result.state
             losses.append(backend.to_numpy(result.loss))
         return [np.stack(losses), *on_host(backend, params)]
 

@@ -97,7 +97,9 @@ class Question:
 
     def _bounded_directions(self, backend: Backend, workspace_bytes: float) -> Arrays:
         """`directions` within a workspace per layer, for a metric that draws no samples."""
-        net, params, loss = self.given.net, native(backend, self.given.params), get_loss(self.loss)
+        net = self.given.net
+        params = native(backend, self.given.params)
+        loss = get_loss(self.loss)
         x = tuple(map(backend.asarray, self.given.x))
         y = native_targets(backend, loss, self.given.targets[self.loss])
         metric = get_output_metric(self.output_metric)

@@ -73,14 +73,16 @@ def loss_case(check: str, name: str, word: str, scale: float = 1.0) -> Case:
     z, y = loss_data(name, scale)
 
     def compute(backend: Backend) -> Arrays:
-        outputs, targets = backend.asarray(z), native_targets(backend, loss, y)
+        outputs = backend.asarray(z)
+        targets = native_targets(backend, loss, y)
         factor = backend.to_numpy(loss.hessian_factor(backend, outputs))
         found = loss.values(backend, outputs, targets), loss.cotangents(backend, outputs, targets)
         hessians = np.swapaxes(factor, 1, 2) @ factor
         return [*map(backend.to_numpy, found), hessians, backend.to_numpy(loss.predictions(backend, outputs))]
 
     def expect() -> Arrays:
-        dense, pairs = loss.dense, list(zip(z, y, strict=True))
+        dense = loss.dense
+        pairs = list(zip(z, y, strict=True))
         return [
             np.array([dense.value(*pair) for pair in pairs]),
             np.stack([dense.derivative(*pair) for pair in pairs]),
@@ -95,7 +97,8 @@ def gradient_case(check: str, name: str, given: Example, loss: str) -> Case:
     """Every layer's gradient (n,)."""
 
     def compute(backend: Backend) -> Arrays:
-        params, y = native(backend, given.params), given.targets[loss]
+        params = native(backend, given.params)
+        y = given.targets[loss]
         return on_host(backend, loss_gradient(given.net, params, given.x, y, loss=loss, backend=backend))
 
     return Case(check, name, compute, partial(given.loss_gradients, loss))
@@ -136,7 +139,8 @@ def _convolution_case() -> Case:
         by_position = backend.xp.permute_dims(backend.xp.reshape(cotangents, (*cotangents.shape[:2], -1)), (0, 2, 1))
         return [source.convolve(weight), source.pull(cotangents, weight), source.product(by_position)]
 
-    flat, rows = weight.reshape(outputs, -1), cotangents.reshape(BATCH, outputs, -1)
+    flat = weight.reshape(outputs, -1)
+    rows = cotangents.reshape(BATCH, outputs, -1)
     columns = windows(images, _WIDE)
     pulled = (flat.T @ rows).reshape(BATCH, -1) @ _cutting_matrix(images.shape[1:], _WIDE).T
     return array_case(
@@ -169,7 +173,8 @@ def _pullback_case(name: str) -> Case:
 
     @cache
     def cotangents() -> tuple[Numbers, ...]:
-        rng, outputs = generator(SEED, "data", 1), forward(given.net, given.params, given.x)
+        rng = generator(SEED, "data", 1)
+        outputs = forward(given.net, given.params, given.x)
         return tuple(rng.normal(size=(BATCH, _ROWS, *output.shape[1:])) for output in outputs)
 
     def compute(backend: Backend) -> Arrays:
@@ -190,6 +195,7 @@ def _pullback_case(name: str) -> Case:
 
 
 def _dense_rows(backend: Backend, layer: LayerPullback) -> Numbers:
-    inputs, cotangents = backend.to_numpy(layer.inputs), backend.to_numpy(layer.cotangents)
+    inputs = backend.to_numpy(layer.inputs)
+    cotangents = backend.to_numpy(layer.cotangents)
     weight = np.einsum("bkto,bti->bkoi", cotangents, inputs).reshape(*cotangents.shape[:2], -1)
     return np.concatenate([weight, cotangents.sum(axis=2)], axis=2) if layer.bias else weight

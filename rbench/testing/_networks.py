@@ -57,7 +57,8 @@ def flat(block: Mapping[str, Any]) -> Numbers:
 
 def shaped(vector: Numbers, layer: Layer) -> Block:
     """The inverse of `flat`: the block of a layer; (…, n) gives arrays (…, *shape)."""
-    block, start = {}, 0
+    block = {}
+    start = 0
     for name, shape in layer.shapes.items():
         stop = start + int(np.prod(shape))
         block[name] = vector[..., start:stop].reshape(*vector.shape[:-1], *shape)

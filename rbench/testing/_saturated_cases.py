@@ -85,7 +85,8 @@ def _data(loss: str, d: int) -> tuple[Numbers, Numbers]:
 
 def _outputs(name: str, metric_name: str, d: int, backend: Backend) -> Arrays:
     """Values, cotangents, predictions and output metrics (batch, d, d)."""
-    loss, metric = get_loss(name), get_output_metric(metric_name, _RANK)
+    loss = get_loss(name)
+    metric = get_output_metric(metric_name, _RANK)
 
     def compute(z: Array, y: Array, noise: Array | None) -> Any:
         factor = metric.factor(backend, loss, z, y, noise)
@@ -104,7 +105,8 @@ def _outputs(name: str, metric_name: str, d: int, backend: Backend) -> Arrays:
 
 def _expected(loss: str, metric: str, d: int) -> Arrays:
     z, y = _data(loss, d)
-    dense, pairs = get_loss(loss).dense, list(zip(z, y, strict=True))
+    dense = get_loss(loss).dense
+    pairs = list(zip(z, y, strict=True))
     return [
         np.array([dense.value(*pair) for pair in pairs]),
         np.stack([dense.cotangent(*pair) for pair in pairs]),

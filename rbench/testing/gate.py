@@ -67,7 +67,8 @@ def verify(backend: Backend, cases: Sequence[Case], progress: Callable[[int, int
 
 
 def _result(backend: Backend, case: Case) -> Result:
-    error, message = math.inf, ""
+    error = math.inf
+    message = ""
     try:
         with backend.inference(), warnings.catch_warnings():
             # OpenBLAS raises the flag from lanes that no result uses; wrong numbers are detected below.
@@ -109,7 +110,8 @@ def relative_error(found: Arrays, expected: Arrays) -> float:
 
 
 def _error(found: Numbers, expected: Numbers) -> float:
-    one, other = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    one = np.asarray(found, np.float64)
+    other = np.asarray(expected, np.float64)
     if one.shape != other.shape or not np.array_equal(np.isnan(one), np.isnan(other)):
         return math.inf
     differs = ~((one == other) | np.isnan(other))

@@ -50,7 +50,8 @@ class Evaluation:
 
     def gradients(self, loss: str, y: Any) -> list[Numbers]:
         """Every layer's gradient (n,) of the mean loss, for one target per datum."""
-        z, cotangent = self.outputs, get_loss(loss).dense.cotangent
+        z = self.outputs
+        cotangent = get_loss(loss).dense.cotangent
         return [
             np.asarray(sum(jacobian[b].T @ cotangent(z[b], y[b]) for b in range(len(z))) / len(z))
             for jacobian in self.jacobians
@@ -139,7 +140,8 @@ def draw_mass(kind: str, layers: Sequence[Layer], rng: np.random.Generator) -> A
 
 
 def _draw_entry(kind: str, layer: Layer, rng: np.random.Generator) -> Any:
-    out, width = layer.fan_out, layer.fan_in + layer.bias
+    out = layer.fan_out
+    width = layer.fan_in + layer.bias
     if kind == "list":
         return float(rng.uniform(0.5, 2))
     if kind == "pair":
@@ -171,7 +173,8 @@ def kronecker_factors(
         net.layers, layer_inputs(net, params, x), layer_jacobians(net, params, x), strict=True
     ):
         if sharing == "reduce":
-            a, jacobian = a.mean(axis=1, keepdims=True), jacobian.sum(axis=2, keepdims=True)
+            a = a.mean(axis=1, keepdims=True)
+            jacobian = jacobian.sum(axis=2, keepdims=True)
         flattened = a.reshape(-1, layer.fan_in)
         widened = np.column_stack([flattened, np.ones((len(flattened), int(layer.bias)))])
         covariance = sum(j.T @ g @ j for at, g in zip(jacobian, metrics, strict=True) for j in np.moveaxis(at, 1, 0))

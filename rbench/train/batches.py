@@ -32,7 +32,8 @@ class Batches:
         backend = problem.backend
         self.batch_size = batch_size or len(data.x_train)
         self.steps_per_epoch = len(data.x_train) // self.batch_size
-        self._data, self._problem = data, problem
+        self._data = data
+        self._problem = problem
         self._seed = seed
         self._samples_seed = seed if samples_seed is None else samples_seed
         self._put_y = backend.labels if problem.loss.integer_targets else backend.asarray

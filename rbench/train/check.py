@@ -60,7 +60,8 @@ def check_network(what: str, net: Module, data_bytes: int = 0) -> None:
 def _problem(task: Task, *, here: bool) -> Problem:
     """A task's problem on NumPy, whatever the backend of its cells: a framework takes seconds to import."""
     try:
-        net, loss = task.network(), get_loss(task.loss)
+        net = task.network()
+        loss = get_loss(task.loss)
     except RbenchError as error:
         raise SpecError(f"{task.spec}: {error}; name other `tasks`") from None
     if here:

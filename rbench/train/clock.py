@@ -35,7 +35,8 @@ class Clock:
 
     def __init__(self, backend: Backend) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(get_args(Phase), 0.0)
-        self._backend, self._phase = backend, "other"
+        self._backend = backend
+        self._phase = "other"
         backend.synchronize()
         self._since = perf_counter()
 
@@ -63,7 +64,9 @@ class Clock:
         self._backend.synchronize()
         now = perf_counter()
         self.seconds[self._phase] += now - self._since
-        self._since, before, self._phase = now, self._phase, name
+        self._since = now
+        before = self._phase
+        self._phase = name
         return before
 
 

@@ -58,7 +58,8 @@ class Evaluator:
 
     def _chunk_sums(self, params: Params, x: Array, y: Array) -> Array:
         """Sums over a chunk of the loss, and of hits or squared errors, as one array (2,)."""
-        backend, loss = self._problem.backend, self._problem.loss
+        backend = self._problem.backend
+        loss = self._problem.loss
         xp = backend.xp
         (z,), _ = self._problem.net.forward(backend, params, (x,))
         if loss.integer_targets:

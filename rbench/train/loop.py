@@ -106,7 +106,8 @@ class _Loop:
                     self.clock.move(seconds, "step", "other")
                 else:
                     self._check(result)
-                    self.params, state = result.params, result.state
+                    self.params = result.params
+                    state = result.state
                     self.done += steps
                     self._tell()
             if not (over and self.outcome.history and self.outcome.history[-1]["step"] == self.done):
@@ -128,7 +129,8 @@ class _Loop:
         it, whose time would then count as the data's. The first call of a kind is made twice, first without effect, so
         that no compilation counts as a step.
         """
-        stepper, clock = self.stepper, self.clock
+        stepper = self.stepper
+        clock = self.clock
         total = self._total()
         several = not self.progress.timed and stepper.loops_from(self.done, round(mark * total))
         with clock.phase("data"):
@@ -160,7 +162,8 @@ class _Loop:
                 raise DivergedError(f"the loss of the batch at step {self.done + index} is {loss}; lower lr")
 
     def _evaluate(self) -> None:
-        outcome, seconds = self.outcome, self.clock.seconds["step"]
+        outcome = self.outcome
+        seconds = self.clock.seconds["step"]
         with self.clock.phase("evaluation"):
             figures = self.evaluate(self.params)
         if not math.isfinite(figures["train_loss"]):

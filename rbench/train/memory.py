@@ -58,15 +58,18 @@ def check_memory(stepper: Stepper, params: Params, memory_limit: int | None = No
     `memory_limit` is in bytes that this process, and those of its group, may hold resident; a device's own memory does
     not count.
     """
-    problem, batches = stepper.problem, stepper.batches
+    problem = stepper.problem
+    batches = stepper.batches
     batch = batches(0)
     datum = batch._replace(x=batch.x[:1], y=batch.y[:1])
     needed, purpose = stepper.method.workspace_bytes(problem, params, datum, batches.batch_size)
-    there, words = problem.backend.free_bytes(), "are free"
+    there = problem.backend.free_bytes()
+    words = "are free"
     if memory_limit is not None and problem.backend.device_bytes() is None:
         left = max(0, memory_limit - resident_bytes(os.getpgrp()))
         if left < there:
-            there, words = left, "are left of the memory limit"
+            there = left
+            words = "are left of the memory limit"
     if needed > there:
         raise Skip(f"would need {size_in_words(needed)} for {purpose}; {size_in_words(there)} {words}")
 

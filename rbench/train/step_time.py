@@ -28,7 +28,9 @@ def side_by_side(stepper: Stepper, params: Params, total: int) -> dict[str, Any]
         CapacitanceError: the method fails on the first step.
     """
     backend = stepper.problem.backend
-    seconds, compiling, ratios = 0.0, 0.0, np.zeros(3)
+    seconds = 0.0
+    compiling = 0.0
+    ratios = np.zeros(3)
     theirs = None
     for index, share in stepper.variants(total).items():
         ours, first = _prepared(stepper, params, index, total)
@@ -51,7 +53,8 @@ def side_by_side(stepper: Stepper, params: Params, total: int) -> dict[str, Any]
 
 def _prepared(stepper: Stepper, params: Params, index: int, total: int) -> tuple[Callable[[], Step], float]:
     """A call that makes the step of an index from the initial state, and the seconds of the first, which compiles."""
-    backend, state = stepper.problem.backend, stepper.start(params)
+    backend = stepper.problem.backend
+    state = stepper.start(params)
     call = partial(stepper.call(index, total), params, state)
     seconds, result = timed(backend, call)
     stepper.first_of_kind(index, total, params, state)

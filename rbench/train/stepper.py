@@ -20,7 +20,9 @@ class Stepper:
     """
 
     def __init__(self, problem: Problem, method: Method, batches: Batches) -> None:
-        self.problem, self.method, self.batches = problem, method, batches
+        self.problem = problem
+        self.method = method
+        self.batches = batches
         self.steps_per_call = problem.backend.steps_per_call(problem.net)
         self._step = compile_step(problem, method)
         self._made: set[Hashable] = set()
@@ -53,8 +55,10 @@ class Stepper:
 
     def call(self, index: int, total: int) -> Callable[[Params, State], Step]:
         """The step of this 0-based index, with its batch made; the call draws the samples and makes the step."""
-        method, batch = self.method, self.batches(index)
-        phase, scalars = method.phase(index), method.scalars(index, total)
+        method = self.method
+        batch = self.batches(index)
+        phase = method.phase(index)
+        scalars = method.scalars(index, total)
 
         def one(params: Params, state: State) -> Step:
             noise = self.batches.noise(index, method.samples_in(phase))
@@ -67,7 +71,8 @@ class Stepper:
 
         Their losses are (steps,), and their health is (steps, layers) or None.
         """
-        method, backend = self.method, self.problem.backend
+        method = self.method
+        backend = self.problem.backend
         indices = range(first, first + self.steps_per_call)
         batch = self.batches(indices)
         phase = method.phase(first)
@@ -89,7 +94,8 @@ class Stepper:
 
     def _loop(self, phase: Hashable) -> Callable[..., Any]:
         if phase not in self._loops:
-            problem, method = self.problem, self.method
+            problem = self.problem
+            method = self.method
 
             def one(carry: tuple[Params, State], item: Any) -> Any:
                 (params, state), (batch, scalars) = carry, item

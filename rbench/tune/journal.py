@@ -36,7 +36,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        self._path, self._warn = path, warn
+        self._path = path
+        self._warn = warn
         self._studies: dict[str, Any] = {}
 
     @cached_property

@@ -47,7 +47,8 @@ class Search:
 
     def trial(self, point: Point, seed: int) -> "Trial":
         """The trial of a point: trained on a part of the training set, judged on the rest at its end."""
-        task, method = self.cell.make_task(), self.cell.make_method()
+        task = self.cell.make_task()
+        method = self.cell.make_method()
         settings = {key: dimension.setting(point[key]) for key, dimension in self.space.items()}
         changes = {
             "task": task.changed(validation=True).spec,

@@ -23,7 +23,9 @@ class Stage:
     """Trials of every search, in order, with their journal, in a run of its own; its folder is made when cells run."""
 
     def __init__(self, folder: Path, trials: Sequence[Trial], display: Display) -> None:
-        self._folder, self._trials, self._display = folder, trials, display
+        self._folder = folder
+        self._trials = trials
+        self._display = display
         self._journal = Journal(folder / "optuna.log", display.warn)
         self._ended: dict[str, Record] = {}
 
@@ -78,7 +80,8 @@ class _Timed(Display):
     """Passes everything on to a display, and each record with the seconds since the last one to a function."""
 
     def __init__(self, shown: Display, tell: Callable[[Record, float], None]) -> None:
-        self._shown, self._tell = shown, tell
+        self._shown = shown
+        self._tell = tell
         self._last = monotonic()
 
     def start(self, cells: int, kept: int) -> None:

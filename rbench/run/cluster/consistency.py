@@ -30,7 +30,8 @@ class Consistency:
         keys = {cell.key for cell in cells} - set(keep)
         self._directory = directory
         self._stay = [record for record in read_records(directory)[0] if record.cell.key not in keys]
-        self._todo, self._there = _kinds(cells), _kinds(record.cell for record in self._stay)
+        self._todo = _kinds(cells)
+        self._there = _kinds(record.cell for record in self._stay)
         self._kinds = [*self._todo, *self._there]
         self._environments: dict[Kind, dict[str, str]] = {}
         self._data: dict[tuple[str, bool], str] = {}
@@ -52,7 +53,8 @@ class Consistency:
         theirs = {"rbench": found.rbench, "commit": found.commit}
         if found.environments:
             source = "source of rbench"
-            mine[source], theirs[source] = here[source], found.environments[0][source]
+            mine[source] = here[source]
+            theirs[source] = found.environments[0][source]
         wrong = [name for name in mine if mine[name] and theirs[name] and mine[name] != theirs[name]]
         if wrong:
             words = ", ".join(f"{name} {theirs[name]} where this process has {mine[name]}" for name in wrong)

@@ -70,7 +70,9 @@ class ClusterExecutor(Executor):
     here: ClassVar[bool] = False
 
     def __init__(self, scheduler: str, *, retries: int = 2, certificates: Certificates | None = None) -> None:
-        self._scheduler, self._retries, self._certificates = scheduler, retries, certificates
+        self._scheduler = scheduler
+        self._retries = retries
+        self._certificates = certificates
         self._connection = ExitStack()
         self._run = uuid.uuid4().hex
         self._workers: dict[str, _Worker] = {}
@@ -99,7 +101,8 @@ class ClusterExecutor(Executor):
 
     @contextmanager
     def _running(self, job: Job, queue: Queue) -> Iterator[None]:
-        self._job, self._queue = job, queue
+        self._job = job
+        self._queue = queue
         self._consistency = Consistency(job.directory, queue.waiting, keep={cell.key for cell in queue.lacking})
         self._client.subscribe_topic(topic(self._run), lambda event: self._steps.put(event[1]))
         try:
@@ -204,7 +207,9 @@ class ClusterExecutor(Executor):
             else:
                 self._lose(worker, why)
             return
-        cell, worker.future, worker.cell = worker.cell, None, None
+        cell = worker.cell
+        worker.future = None
+        worker.cell = None
         if cell is None:
             self._accept(worker, Introduction.model_validate_json(text))
         else:

@@ -93,7 +93,8 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
     Raises:
         ssl.SSLError: it is refused.
     """
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    to_server = ssl.MemoryBIO()
+    to_client = ssl.MemoryBIO()
     waiting = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
     for _ in range(10):
         for side in list(waiting):

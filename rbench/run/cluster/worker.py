@@ -106,7 +106,8 @@ def introduce(run: str, limits: str, todo: str, there: str) -> str:
     )
     try:
         read = TypeAdapter(list[AnyCell])
-        cells, others = read.validate_json(todo), read.validate_json(there)
+        cells = read.validate_json(todo)
+        others = read.validate_json(there)
         machine = Machine(CellLimits.model_validate_json(limits))
     except ValueError as error:  # of another version
         return said.model_copy(update={"problems": (f"cannot read what is asked: {error}",)}).model_dump_json()
