@@ -7,10 +7,10 @@ import pytest
 
 from rbench import api
 from rbench.losses import CrossEntropy, SquaredError
-from rbench.methods import KFAC, Adam, Descent, Method, kfac, kronecker, preconditioned
+from rbench.methods import KFAC, Adam, Descent, Method, curved, kronecker
 from rbench.metrics import KroneckerMass, pullback
 from rbench.modules import GELU, LayerPullback, Tanh
-from rbench.solvers import gram, woodbury
+from rbench.solvers import fit, gram, network, woodbury
 from rbench.testing import cases, relative_error, short_cases, verify
 from rbench_numpy.backend import NumpyBackend
 
@@ -209,9 +209,9 @@ MATHEMATICS = {
         {"metric ggn", "metric ggn_mc", "metric true_vs_rest", "batch mean", "mass diagonal", "solver gram"},
     ),
     "1/B in the methods": (
-        (preconditioned, "pull_metric"), without_mean, {"trajectory riemannian", "trajectory naive"},
+        (curved, "pull_metric"), without_mean,
+        {"trajectory riemannian", "trajectory naive", "kfac directions", "trajectory kfac"},
     ),
-    "1/B in K-FAC": ((kfac, "pull_metric"), without_mean, {"kfac directions", "trajectory kfac"}),
     "1/B of the mean's metric": (
         (pullback, "_mean_factor"), times(2.0), {"batch mean", "solver gram", "solver rows", "trajectory riemannian"},
     ),
@@ -268,8 +268,30 @@ MATHEMATICS = {
     "no Nesterov": (
         (Descent, "descend"), lambda real: lambda *args, nesterov=False: real(*args), {"trajectory sgd"},
     ),
-    "no clip": ((preconditioned, "clip_step"), UNCLIPPED, {"trajectory riemannian", "trajectory naive"}),
-    "no clip in K-FAC": ((kfac, "clip_step"), UNCLIPPED, {"trajectory kfac"}),
+    "no clip": (
+        (curved, "clip_step"), UNCLIPPED, {"trajectory riemannian", "trajectory naive", "trajectory kfac"},
+    ),
+    "layers that are not coupled": (
+        (network, "solve_jointly"),
+        lambda real: lambda backend, terms: [form.direction(backend, *pair) for form, *pair in terms],
+        {"coupled layers", "trajectory riemannian"},
+    ),
+    "rows without their weight": (
+        (network, "lighter"), lambda real: lambda mass, weight: mass, {"trajectory riemannian"},
+    ),
+    "a direction not turned back": (
+        (network, "restored"),
+        lambda real: lambda weights, mass, *, bias: real((weights[0][::-1, :], None), mass, bias=bias),
+        {"trajectory riemannian"},
+    ),
+    "a bound of the step": (
+        (fit, "solve_fit"), lambda real: lambda backend, q, r, trust: real(backend, q, r, 4 * trust),
+        {"trajectory riemannian", "trajectory kfac"},
+    ),
+    "the fit's part of the batch": (
+        (curved, "fit_coefficients"), lambda real: lambda *args, **options: real(*args, **{**options, "share": 1.0}),
+        {"trajectory kfac"},
+    ),
 }  # fmt: skip
 """What is replaced, by a wrong one made of the right one, and the checks that must tell."""
 

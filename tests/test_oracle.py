@@ -164,22 +164,32 @@ def test_rounding_changes_no_draw_and_no_branch(monkeypatch):
 DESCENT = {"lr": 0.2, "momentum": 0.3, "weight_decay": 0.2, "schedule": "linear"}
 PRECONDITIONED = DESCENT | {"output_metric": "ggn", "rank": 1, "mass": 0.4, "batch": "mean", "kl_clip": 1e-4}
 PRECONDITIONED |= {"metric_batch": 2, "refresh": 2}
+PRECONDITIONED |= {"rows": 0.4, "fit": "layers"}
+FITTED = ({"rank": 2, "fit": "layers", "trust": 0.05}, {"trust": 0.01, "fit_damping": 1.0})
+REMEMBERED = ({"lr": 0.1, "rank": 2, "mass": "kronecker"}, {"damping": 0.3, "decay": 0.2, "factor_refresh": 2})
 SETTINGS = {
-    SGD: ({"lr": 0.1, "momentum": 0.6}, DESCENT | {"nesterov": True}),
-    Adam: (
-        {"lr": 0.05},
-        {"lr": 0.1, "schedule": "cosine", "beta1": 0.5, "beta2": 0.5, "epsilon": 0.1, "weight_decay": 0.2},
-    ),
-    Riemannian: ({"lr": 0.1, "rank": 2, "mass": 0.5}, PRECONDITIONED),
-    Naive: ({"lr": 0.1, "rank": 2, "mass": 0.5}, PRECONDITIONED),
-    KFAC: (
-        {"lr": 0.1, "rank": 2, "damping": 0.3},
-        DESCENT
-        | {"factors": "exact", "rank": 1, "damping": 0.2, "damping_split": "eigen", "decay": 0.2, "refresh": 2}
-        | {"kl_clip": 1e-4},
-    ),
-}
-"""Settings of every method, and another value for each."""
+    SGD: [({"lr": 0.1, "momentum": 0.6}, DESCENT | {"nesterov": True})],
+    Adam: [
+        (
+            {"lr": 0.05},
+            {"lr": 0.1, "schedule": "cosine", "beta1": 0.5, "beta2": 0.5, "epsilon": 0.1, "weight_decay": 0.2},
+        )
+    ],
+    Riemannian: [
+        ({"lr": 0.1, "rank": 2, "mass": 0.5}, PRECONDITIONED | {"coupling": "network"}), FITTED, REMEMBERED,
+    ],
+    Naive: [({"lr": 0.1, "rank": 2, "mass": 0.5}, PRECONDITIONED), FITTED, REMEMBERED],
+    KFAC: [
+        (
+            {"lr": 0.1, "rank": 2, "damping": 0.3},
+            DESCENT
+            | {"factors": "exact", "rank": 1, "damping": 0.2, "damping_split": "eigen", "decay": 0.2, "refresh": 2}
+            | {"kl_clip": 1e-4, "metric_batch": 2, "fit": "scalar"},
+        ),
+        FITTED,
+    ],
+}  # fmt: skip
+"""Settings of every method, and other values with each of which it trains otherwise."""
 SAME = {"solver", "workspace_mb", "sharing"}
 """Settings that make no difference to the result, here where no layer shares its weights."""
 
@@ -194,12 +204,12 @@ def path(method, seed=0):
 
 @pytest.mark.parametrize("method", SETTINGS, ids=lambda cls: cls.name)
 def test_the_reference_follows_every_setting(method):
-    usual, changes = SETTINGS[method]
-    assert set(changes) == set(method.model_fields) - SAME
-    paths = [path(method(**usual)), *(path(method(**usual | {key: value})) for key, value in changes.items())]
-    for index, one in enumerate(paths):
-        for other in paths[:index]:
-            assert np.linalg.norm(one - other) > 1e-4 * np.linalg.norm(one)
+    assert {key for _, changes in SETTINGS[method] for key in changes} == set(method.model_fields) - SAME
+    for usual, changes in SETTINGS[method]:
+        paths = [path(method(**usual)), *(path(method(**usual | {key: value})) for key, value in changes.items())]
+        for index, one in enumerate(paths):
+            for other in paths[:index]:
+                assert np.linalg.norm(one - other) > 1e-4 * np.linalg.norm(one)
 
 
 def test_the_reference_follows_the_seed():
