@@ -25,8 +25,8 @@ METHODS = (
     "riemannian[lr=0.03,mass=0.1,kl_clip=0.001]",
     "riemannian[mass=0.1,fit=layers,fit_damping=0.1,trust=1,schedule=linear]",
     "riemannian[mass=0.1,fit=layers,coupling=network,fit_damping=0.1,trust=1,schedule=linear]",
-    "riemannian[mass=diagonal,damping=0.1,factor_refresh=10,fit=layers,fit_damping=0.1,trust=1,schedule=linear]",
-    "riemannian[mass=0.1,batch=mean,output_metric=ggn,fit=layers,fit_damping=0.1,trust=1,schedule=linear]",
+    "riemannian[mass=diagonal,rows=false,damping=0.1,factor_refresh=10,fit=layers,fit_damping=0.1,trust=1,"
+    "schedule=linear]",
 )
 ABLATION = TrainingSuite(
     name="ablation",
