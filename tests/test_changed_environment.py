@@ -1,6 +1,7 @@
 """A run goes on only with the libraries, sources, data and threads that its records were made with."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,18 @@ import pytest
 from helpers import command, faults
 from helpers.faults import SPIRALS, TASK, Shown, by_method, cell, first_number, made, words
 from helpers.plugin_folder import install_faults
+from helpers.registered import registered
+from rbench.backend import BackendPlugin
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.isolate import run_isolated
-from rbench.run.provenance import environment
+from rbench.run.provenance import environment, provenance
 from rbench.run.record import write_record
 from rbench.run.resume import ChangedError, check_same
+
+
+def create_cpu(dtype, device):
+    raise AssertionError("only its libraries are asked for")
 
 
 class TestChangedEnvironment:
@@ -31,6 +38,17 @@ class TestChangedEnvironment:
         pytest.importorskip(backend)
         assert backend in environment(cell(backend=backend))
         assert backend not in environment(cell())
+
+    def test_the_libraries_that_a_backend_names_are_in_its_records(self):
+        libraries = ("no-such-library", "pluggy")
+        mixed = BackendPlugin("mixed", create_cpu, lambda: None, "made of a library", libraries=libraries)
+        with registered(backends=[mixed]):
+            found = environment(cell(backend="mixed"))
+            assert found["pluggy"] == found["mixed"] == version("pluggy")
+            assert provenance()["libraries"]["pluggy"] == version("pluggy")
+            assert "no-such-library" not in found
+        assert "pluggy" not in environment(cell())
+        assert "pluggy" not in provenance()["libraries"]
 
     @pytest.mark.parametrize(("device", "model"), [(None, "GPU 0"), ("cuda:1", "GPU 1"), ("cuda:2", None)])
     def test_a_gpu_counts_where_it_is_used(self, monkeypatch, device, model):

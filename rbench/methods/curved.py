@@ -28,7 +28,7 @@ class Curved(Descent):
 
     With `fit`, the step is s = ν (Σ_l α_l Δ_l + Σ_l μ_l s_l⁻) for the last step s⁻, and w ← w − η (s + λ w): the exact
     metric of the whole network chooses rates α and momenta μ, see `rbench.solvers.fit`. The rate η is then 1 unless it
-    is given, and `momentum` and `kl_clip` mean nothing.
+    is given, and the fit stands in for `momentum` and `kl_clip`, which are refused.
 
     Attributes:
         rank: samples per datum, for a metric that draws them: its rows.
@@ -143,9 +143,9 @@ class Curved(Descent):
         problem: Problem,
         params: Params,
         velocity: State,
+        batch: Batch,
         directions: Sequence[Weights],
         pulled: list[list[LayerPullback]],
-        share: float,
         slope: Callable[[], Array],
         lr: float,
     ) -> tuple[Params, State, Array | None]:
@@ -155,9 +155,9 @@ class Curved(Descent):
             problem: the problem.
             params: w.
             velocity: the last step's.
+            batch: what was pulled back.
             directions: Δ of every layer.
             pulled: what `pull` returned.
-            share: the metric's part of the batch.
             slope: computes gᵀΔ.
             lr: η.
         """
@@ -168,18 +168,18 @@ class Curved(Descent):
                 blocks = clip_step(problem, blocks, slope(), lr, self.kl_clip)
             return *self.descend(problem.backend, params, velocity, blocks, lr), None
         per_layer = self.fit == "layers"
-        found = fit_coefficients(
+        coefficients, health = fit_coefficients(
             problem.backend,
             pulled[0],
             [directions, velocity],
-            share=share,
+            share=self.metric_data(batch.y.shape[0]) / batch.y.shape[0],
             per_layer=per_layer,
             damping=self.fit_damping,
             trust=self.trust,
         )
         count = len(layers)
-        alphas = [found.coefficients[index if per_layer else 0] for index in range(count)]
-        momenta = [found.coefficients[count + index if per_layer else 1] for index in range(count)]
+        alphas = [coefficients[index if per_layer else 0] for index in range(count)]
+        momenta = [coefficients[count + index if per_layer else 1] for index in range(count)]
         add_scaled = problem.backend.add_scaled
         step = tuple(
             (add_scaled(alpha * d[0], mu, s[0], spare=True), None if d[1] is None else alpha * d[1] + mu * s[1])
@@ -189,7 +189,7 @@ class Curved(Descent):
         if self.weight_decay:
             params = map_blocks(lambda w: (1 - lr * self.weight_decay) * w, params)
         params = map_blocks(lambda w, s: add_scaled(w, -lr, s), params, blocks)
-        return params, step, found.health
+        return params, step, health
 
 
 def zero_weights(problem: Problem) -> tuple[Weights, ...]:

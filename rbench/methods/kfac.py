@@ -17,6 +17,7 @@ from rbench.methods.operations import LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, OutputMetric, Problem, get_output_metric
 from rbench.modules import Params
+from rbench.modules.pullback import as_weights
 from rbench.modules.space import Space, space_of
 
 _METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
@@ -34,7 +35,8 @@ class KFAC(Curved):
         damping_split: `pi`, (A + π√λ I) ⊗ (G + √λ/π I) with π² = (tr A / dim A) / (tr G / dim G); or `eigen`,
             A ⊗ G + λ I exactly, in the factors' eigenbases.
         decay: ρ of the running averages A ← ρ A + (1 − ρ) A_batch, min(1 − 1/k, ρ) at the k-th refresh; 0 for none:
-            with `refresh=1` and the split `pi` the factors are then never formed, which is several times quicker.
+            with `refresh=1`, the split `pi` and the factors of the whole batch these are then never formed, which is
+            several times quicker.
         refresh: steps between two computations of the factors and their inverses.
         sharing: how positions that share weights enter: `expand`, E over data and positions; or `reduce`, of means of
             inputs and sums of rows over positions, a coarser approximation (Eschenhagen et al. 2023).
@@ -68,7 +70,9 @@ class KFAC(Curved):
         space = space_of(datum.x)
         works = layer_works(problem.net, space)
         rank = self.metric.rank(problem.loss, outputs(problem.net, space))
-        rows = [batch_size * work.positions * (rank + 1) * work.layer.fan_out for work in works]
+        # Rows of the metric's data, and the gradient's.
+        rows_per_position = self.metric_data(batch_size) * rank + batch_size
+        rows = [rows_per_position * work.positions * work.layer.fan_out for work in works]
         inputs = [batch_size * work.positions * work.layer.width if work.positions > 1 else 0 for work in works]
         factors = [sum(side**2 for side in self._sides(work, batch_size, rank)) for work in works]
         # Pulling rows through a module holds those at its outputs and those at its inputs at once.
@@ -102,7 +106,7 @@ class KFAC(Curved):
         return side, min(points * rank, work.layer.fan_out)
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:
-        """Pairs of a step: a pullback of 1 row per datum, or 1 + rank if factors are due, and the layers' own.
+        """Pairs of a step: a pullback of 1 row per datum, or 1 + rank if rows are, and the layers' own.
 
         With p points of inputs and q of cotangents (B P and B P rank, or B and B rank with `sharing=reduce`), a layer
         takes beyond the pullback:
@@ -194,15 +198,12 @@ class KFAC(Curved):
                 )
             pairs = zip(factors, gradients, strict=True)
             directions = [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs]
-        weights = [
-            (direction[:, : layer.fan_in], direction[:, -1] if layer.bias else None)
-            for layer, direction in zip(problem.net.layers, directions, strict=True)
-        ]
+        layers = zip(problem.net.layers, directions, strict=True)
+        weights = [as_weights(direction, bias=layer.bias) for layer, direction in layers]
 
         def slope() -> Array:
             slopes = [kronecker.slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
             return backend.xp.sum(backend.xp.stack(slopes))
 
-        share = self.metric_data(batch.y.shape[0]) / batch.y.shape[0]
-        params, velocity, of_fit = self.move(problem, params, velocity, weights, parts, share, slope, scalars["lr"])
+        params, velocity, of_fit = self.move(problem, params, velocity, batch, weights, parts, slope, scalars["lr"])
         return Step(params, (velocity, factors, health), loss, health if of_fit is None else health + of_fit)

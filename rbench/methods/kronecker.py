@@ -1,4 +1,4 @@
-"""The Kronecker factors of a layer, A ⊗ G, and three ways to solve with them."""
+"""The Kronecker factors of a layer, A ⊗ G, and the ways to solve with them."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
 from rbench.methods.operations import EIGEN
-from rbench.modules import Layer, LayerPullback, Weights
+from rbench.modules import Layer, LayerPullback
+from rbench.modules.pullback import as_matrix
 from rbench.solvers.base import health_of, solve_cholesky
 
 Sharing: TypeAlias = Literal["expand", "reduce"]
@@ -83,17 +84,6 @@ def in_points(points: int, layer: Layer | LayerPullback) -> bool:
     o = layer.fan_out
     a = layer.width
     return points * (o**2 + a**2) < o * a * (o + a)
-
-
-def as_matrix(backend: Backend, weights: Weights) -> Array:
-    """Weights with the bias as a last column, (fan_out, fan_in [+1])."""
-    weight, bias = weights
-    return weight if bias is None else backend.xp.concat([weight, bias[:, None]], axis=1)
-
-
-def as_weights(matrix: Array, *, bias: bool) -> Weights:
-    """What `as_matrix` was made of."""
-    return (matrix[:, :-1], matrix[:, -1]) if bias else (matrix, None)
 
 
 def gradient_product(backend: Backend, parts: Sequence[LayerPullback]) -> tuple[Array | None, Array]:

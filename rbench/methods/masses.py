@@ -12,6 +12,7 @@ from rbench.methods.kronecker import Inversion
 from rbench.methods.operations import LayerWork
 from rbench.metrics import AnyMass, DiagonalMass, FactoredMass, Problem, layer_masses
 from rbench.modules import LayerPullback
+from rbench.modules.pullback import as_weights
 from rbench.solvers import Direction, LayerSize
 from rbench.solvers.base import inner_product
 
@@ -155,7 +156,7 @@ class RunningKronecker(MassRule):
         gradient = kronecker.gradient_product(problem.backend, parts)
         matrix = kronecker.solve_inverse(mass.inputs, mass.outputs, gradient)
         slope = partial(kronecker.slope, problem.backend, gradient, matrix)
-        return Direction(kronecker.as_weights(matrix, bias=parts[0].bias), slope, 0 * matrix[0, 0])
+        return Direction(as_weights(matrix, bias=parts[0].bias), slope, 0 * matrix[0, 0])
 
     def solve_operations(self, work: LayerWork, batch: int) -> float:
         return kronecker.solve_operations(work.layer, batch * work.positions, self.inversion)

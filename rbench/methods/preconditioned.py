@@ -267,8 +267,7 @@ class Preconditioned(Curved):
             return xp.sum(xp.stack([direction.slope() for direction in directions]))
 
         weights = [direction.weights for direction in directions]
-        share = self.metric_data(batch.y.shape[0]) / batch.y.shape[0]
-        params, velocity, fitted = self.move(problem, params, velocity, weights, parts, share, slope, scalars["lr"])
+        params, velocity, fitted = self.move(problem, params, velocity, batch, weights, parts, slope, scalars["lr"])
         health = xp.stack([direction.health for direction in directions])
         return Step(params, (velocity, kept, averages), loss, health if fitted is None else health + fitted)
 

@@ -95,3 +95,14 @@ class LayerPullback:
         batch, count, positions, fan_out = self.cotangents.shape
         rows = xp.reshape(xp.permute_dims(self.cotangents, (1, 0, 2, 3)), (1, count, batch * positions, fan_out))
         return LayerPullback(self.backend, self.source.one_example(self.backend), rows, self.bias)
+
+
+def as_matrix(backend: Backend, weights: Weights) -> Array:
+    """Weights with the bias as a last column, (fan_out, fan_in [+1])."""
+    weight, bias = weights
+    return weight if bias is None else backend.xp.concat([weight, bias[:, None]], axis=1)
+
+
+def as_weights(matrix: Array, *, bias: bool) -> Weights:
+    """What `as_matrix` was made of."""
+    return (matrix[:, :-1], matrix[:, -1]) if bias else (matrix, None)

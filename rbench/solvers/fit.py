@@ -10,7 +10,6 @@ case of two directions: that of K-FAC and the previous step.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rbench.backend import Array, Backend
 from rbench.modules import LayerPullback, Weights
@@ -19,20 +18,6 @@ from rbench.solvers.woodbury import inner_products
 
 RIDGE = 1e-3
 """What is added to Q, in units of its diagonal: directions that are nearly parallel share their coefficient."""
-
-
-class Fit(NamedTuple):
-    """Coefficients of the directions.
-
-    Attributes:
-        coefficients: ν x, (m,).
-        reduction: rᵀx, by how much the model's loss falls, twice over, without the bound.
-        health: a scalar that is not finite where Q could not be factored.
-    """
-
-    coefficients: Array
-    reduction: Array
-    health: Array
 
 
 def row_products(layer: LayerPullback, weights: Weights) -> tuple[Array, Array]:
@@ -56,7 +41,7 @@ def fit_coefficients(
     per_layer: bool,
     damping: float,
     trust: float,
-) -> Fit:
+) -> tuple[Array, Array]:
     """Coefficients for some directions of a network, from the data whose loss and metric were pulled back.
 
     Args:
@@ -69,7 +54,8 @@ def fit_coefficients(
         trust: c.
 
     Returns:
-        Coefficients of the directions in turn; of each direction's layers in turn, if `per_layer`.
+        ν x: coefficients of the directions in turn; of each direction's layers in turn, if `per_layer`. And a scalar
+        that is not finite where Q could not be factored.
     """
     xp = backend.xp
     products = [[row_products(*pair) for pair in zip(layers, parts, strict=True)] for parts in directions]
@@ -88,8 +74,8 @@ def fit_coefficients(
     return solve_fit(backend, t.T @ t + damping * x, r, trust)
 
 
-def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float) -> Fit:
-    """Q x = r with Q scaled to a unit diagonal and `RIDGE` added to it, and the bound ν."""
+def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float) -> tuple[Array, Array]:
+    """ν x, where Q x = r with Q scaled to a unit diagonal and `RIDGE` added to it; and the health of its factor."""
     xp = backend.xp
     diagonal = xp.sum(matrix * backend.eye(matrix.shape[0]), axis=1)
     used = diagonal > 0  # not the previous step, before the first one
@@ -98,7 +84,7 @@ def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float) -> F
     x = solve_cholesky(backend, lower, (slopes / root)[:, None])[:, 0] / root
     reduction = xp.sum(slopes * x)
     bound = xp.sqrt(trust / xp.maximum(reduction, xp.full_like(reduction, trust)))
-    return Fit(bound * x, reduction, health_of(lower))
+    return bound * x, health_of(lower)
 
 
 def _by_layer(backend: Backend, one: Sequence[Weights], other: Sequence[Weights]) -> Array:

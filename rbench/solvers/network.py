@@ -92,8 +92,7 @@ class NetworkSolver:
             if isinstance(mass, FactoredMass):
                 source = Points(backend, kept.data)
                 gradient = whitened_weights(backend, gradient, mass)
-            plain, size = self._plain(mass, size)
-            items.append((self._form(backend, size, plain), kept, source, plain, gradient))
+            items.append((self.form(backend, size, mass), kept, source, self._plain(mass), gradient))
         if self.coupling == "network":
             found = solve_with(backend, [(cast(Woodbury, form), k, s, m, g) for form, k, s, m, g in items])
         else:
@@ -102,9 +101,10 @@ class NetworkSolver:
 
     def form(self, backend: Backend, size: LayerSize, mass: AnyMass) -> Form:
         """The form that serves a layer of these sizes."""
+        joint = self.coupling == "network"
         if isinstance(mass, FactoredMass):
-            return self._form(backend, size.without_bias(), ONE)
-        return self._form(backend, size, mass)
+            return choose_form(self.solver, backend, size.without_bias(), ONE, self.workspace_bytes, joint=joint)
+        return choose_form(self.solver, backend, size, mass, self.workspace_bytes, joint=joint)
 
     def costs(self, backend: Backend, sizes: Sequence[LayerSize], masses: Sequence[AnyMass]) -> list[Cost]:
         """The predicted cost of every layer, with whitening where its mass has factors."""
@@ -145,20 +145,15 @@ class NetworkSolver:
             applying=cost.applying + 2 * turning,
         )
 
-    def _form(self, backend: Backend, size: LayerSize, mass: Mass) -> Form:
-        return choose_form(self.solver, backend, size, mass, self.workspace_bytes, joint=self.coupling == "network")
-
-    def _plain(self, mass: AnyMass, size: LayerSize) -> tuple[Mass, LayerSize]:
-        """The mass without factors, over ω, and the layer's sizes with it."""
-        if isinstance(mass, FactoredMass):
-            return lighter(ONE, self.weight), size.without_bias()
-        return lighter(mass, self.weight), size
+    def _plain(self, mass: AnyMass) -> Mass:
+        """The mass in the coordinates in which the layer is solved, over ω."""
+        return lighter(ONE if isinstance(mass, FactoredMass) else mass, self.weight)
 
     def _term(self, layer: LayerPullback, mass: AnyMass) -> Term:
+        form = self.form(layer.backend, LayerSize.of(layer), mass)
         if isinstance(mass, FactoredMass):
             layer = whitened(layer, mass)
-        plain, _ = self._plain(mass, LayerSize.of(layer))
-        return Term(self._form(layer.backend, LayerSize.of(layer), plain), layer, plain)  # type: ignore[arg-type]
+        return Term(form, layer, self._plain(mass))  # type: ignore[arg-type]
 
     def _restored(self, found: list[Direction], masses: Sequence[AnyMass], biases: Sequence[bool]) -> list[Direction]:
         """The directions in the layers' own coordinates, over ω."""

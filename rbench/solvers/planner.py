@@ -1,4 +1,4 @@
-"""The planner: a form for each layer by predicted operations within a bound on memory, and a whole network solved."""
+"""The planner: a form for each layer, by predicted operations within a bound on memory; and all layers' directions."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

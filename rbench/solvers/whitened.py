@@ -9,6 +9,7 @@ from rbench.backend import Backend
 from rbench.metrics import DiagonalMass, FactoredMass, KroneckerMass, Mass
 from rbench.modules import LayerPullback, Weights
 from rbench.modules.inputs import Points
+from rbench.modules.pullback import as_matrix, as_weights
 
 ONE = KroneckerMass(1.0, 1.0, 1.0)
 
@@ -25,15 +26,12 @@ def whitened(layer: LayerPullback, mass: FactoredMass) -> LayerPullback:
 
 def whitened_weights(backend: Backend, weights: Weights, mass: FactoredMass) -> Weights:
     """A gradient g in those coordinates."""
-    weight, bias = weights
-    matrix = weight if bias is None else backend.xp.concat([weight, bias[:, None]], axis=1)
-    return mass.outputs @ matrix @ mass.inputs.T, None
+    return mass.outputs @ as_matrix(backend, weights) @ mass.inputs.T, None
 
 
 def restored(weights: Weights, mass: FactoredMass, *, bias: bool) -> Weights:
     """Δ, given Δ̃."""
-    matrix = mass.outputs.T @ weights[0] @ mass.inputs
-    return (matrix[:, :-1], matrix[:, -1]) if bias else (matrix, None)
+    return as_weights(mass.outputs.T @ weights[0] @ mass.inputs, bias=bias)
 
 
 def lighter(mass: Mass, weight: float) -> Mass:

@@ -122,7 +122,7 @@ def introduce(run: str, limits: str, todo: str, there: str) -> str:
 
 
 def work(order: str) -> str:
-    """Run a cell in isolation, behind the equivalence gate of its place; cells never overlap in a worker's process.
+    """Run a cell in isolation, behind the equivalence gate of its platform; cells never overlap in a worker's process.
 
     Args:
         order: an `Order`, as JSON.
