@@ -116,7 +116,7 @@ class Preconditioned(Curved):
             return RunningKronecker(self.damping, "inverse" if self.rows is False else "root")
         return RunningDiagonal(self.damping) if self.mass == "diagonal" else FixedMass(self.mass)
 
-    @property
+    @cached_property
     def network_solver(self) -> NetworkSolver:
         """What solves with the metrics of all layers."""
         return NetworkSolver(self.solver_name, self.workspace_mb * 2**20, self.coupled, float(self.rows))

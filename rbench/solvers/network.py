@@ -1,11 +1,10 @@
 """The metrics of a network's layers, each for itself or coupled, with masses of any kind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
-from rbench.backend import Array, Backend
+from rbench.backend import Backend
 from rbench.errors import SolverError
 from rbench.metrics import AnyMass, FactoredMass, Mass
 from rbench.modules import LayerPullback, Weights
@@ -157,17 +156,13 @@ class NetworkSolver:
 
     def _restored(self, found: list[Direction], masses: Sequence[AnyMass], biases: Sequence[bool]) -> list[Direction]:
         """The directions in the layers' own coordinates, over ω."""
-        out = []
-        for direction, mass, bias in zip(found, masses, biases, strict=True):
-            weights, slope, health = direction
-            if isinstance(mass, FactoredMass):
-                weights = restored(weights, mass, bias=bias)
-            if self.weight != 1:
-                weights = weights[0] / self.weight, None if weights[1] is None else weights[1] / self.weight
-                slope = partial(_over, slope, self.weight)
-            out.append(Direction(weights, slope, health))
-        return out
+        return [self._restored_one(*one) for one in zip(found, masses, biases, strict=True)]
 
-
-def _over(slope: Callable[[], Array], weight: float) -> Array:
-    return slope() / weight
+    def _restored_one(self, direction: Direction, mass: AnyMass, bias: bool) -> Direction:
+        weights = direction.weights
+        if isinstance(mass, FactoredMass):
+            weights = restored(weights, mass, bias=bias)
+        if self.weight == 1:
+            return direction._replace(weights=weights) if weights is not direction.weights else direction
+        weights = weights[0] / self.weight, None if weights[1] is None else weights[1] / self.weight
+        return Direction(weights, lambda: direction.slope() / self.weight, direction.health)
