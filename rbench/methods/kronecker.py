@@ -128,13 +128,17 @@ def prepare(
     mean_a, mean_g = (xp.mean(xp.reshape(c, (-1,))[:: c.shape[0] + 1]) for c in covariances)
     dampings = split_damping(backend, (mean_a, mean_g), damping)
     lowers = [backend.cholesky(c, shift) for c, shift in zip(covariances, dampings, strict=True)]
-    matrices = lowers
-    if inversion != "cholesky":
-        matrices = [backend.solve_triangular(lower, backend.eye(lower.shape[0])) for lower in lowers]
-    if inversion == "inverse":
-        matrices = [root.T @ root for root in matrices]
+    matrices = [_to_solve_with(backend, lower, inversion) for lower in lowers]
     a, g = (Factor(c, matrix, c[0, :] * 0) for c, matrix in zip(covariances, matrices, strict=True))
     return (a, g), health_of(*lowers)
+
+
+def _to_solve_with(backend: Backend, lower: Array, inversion: Inversion) -> Array:
+    """L itself, L⁻¹ or (L Lᵀ)⁻¹; one factor at a time, so that no root outlives its inverse."""
+    if inversion == "cholesky":
+        return lower
+    root = backend.solve_triangular(lower, backend.eye(lower.shape[0]))
+    return root.T @ root if inversion == "inverse" else root
 
 
 def solve(
