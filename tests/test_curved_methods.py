@@ -72,12 +72,23 @@ def test_the_mean_treatment_has_the_means_rows(backend, coupling, settings, fit)
         {"metric_batch": 2},
         {"metric_batch": 2, "refresh": 3},
         {"metric_batch": 2, "decay": 0.0},
+        {"metric_batch": 0.4},
         {"decay": 0.0},
         {"damping_split": "eigen"},
+        {"trust": "loss", "damping": 1e-4, "fit_damping": 1e-4},
     ],
 )
 def test_kfac_is_fitted_too(backend, settings, fit):
-    assert relative_error(backend, "no bias", KFAC(fit=fit, **COMMON, **settings)) < 1e-11
+    assert relative_error(backend, "no bias", KFAC(fit=fit, **COMMON | settings)) < 1e-11
+
+
+def test_the_batchs_loss_bounds_a_step(backend):
+    settings = {**COMMON, "fit": "layers", "damping": 1e-4, "fit_damping": 1e-4}
+    bound, free = (
+        Training(example("no bias"), "cross_entropy", KFAC(**settings | {"trust": trust}), 5).step_by_step(backend)
+        for trust in ("loss", 1e9)
+    )
+    assert np.any(bound[-1] != free[-1])
 
 
 def test_kfac_is_the_kronecker_mass_without_rows(backend):
@@ -109,6 +120,8 @@ def test_naive_inversion_serves_every_mass(backend):
         ({"coupling": "network", "solver": "dense"}, "coupling='network' shares one capacitance"),
         ({"coupling": "pair"}, "coupling='pair'"),
         ({"trust": 0}, "trust=0"),
+        ({"trust": "los"}, "trust='los'"),
+        ({"metric_batch": 1.5}, "metric_batch=1.5"),
         ({"fit_damping": True}, "fit_damping=True: give a number"),
     ],
 )
@@ -121,12 +134,12 @@ def test_settings_that_do_not_go_together_are_refused(settings, words):
     ("method", "names"),
     [
         (KFAC(), ["lr", "damping", "kl_clip"]),
-        (KFAC(fit="scalar"), ["damping", "fit_damping", "trust"]),
+        (KFAC(fit="scalar"), ["damping", "fit_damping"]),
         (Riemannian(), ["lr", "mass", "kl_clip"]),
         (Riemannian(mass="kronecker"), ["lr", "damping", "kl_clip"]),
-        (Riemannian(fit="layers"), ["mass", "fit_damping", "trust"]),
-        (Riemannian(mass="diagonal", fit="layers"), ["damping", "fit_damping", "trust"]),
+        (Riemannian(fit="layers"), ["mass", "fit_damping"]),
+        (Riemannian(mass="diagonal", fit="layers"), ["damping", "fit_damping"]),
     ],
 )
-def test_three_settings_are_searched_whatever_the_mass_and_the_fit(method, names):
+def test_the_settings_that_matter_are_searched_whatever_the_mass_and_the_fit(method, names):
     assert list(method.searched) == names

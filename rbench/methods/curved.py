@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import reduce
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,7 @@ from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space
 from rbench.solvers.fit import fit_coefficients
 
-FIT_SPACE: dict[str, Dimension] = {"fit_damping": LogUniform(1e-4, 1), "trust": LogUniform(0.1, 30)}
+FIT_SPACE: dict[str, Dimension] = {"fit_damping": LogUniform(1e-4, 1)}
 """What `rbench tune` varies of a fitted step, in place of the rate and the clip."""
 
 
@@ -32,23 +32,24 @@ class Curved(Descent):
 
     Attributes:
         rank: samples per datum, for a metric that draws them: its rows.
-        metric_batch: m: the metric is that of the first m data of a batch (of all if there are fewer, which a run
-            refuses), the gradient that of all. None for all.
+        metric_batch: m, a number of data, or below 1 a share of a batch: the metric is that of its first m data (of all
+            if there are fewer, which a run refuses), the gradient that of all. None for all.
         refresh: steps between two computations of the metric, which is kept in between; every step has a gradient of
             its own.
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
         fit: `none`; `scalar`, one α and one μ (Martens and Grosse 2015, sec. 7); or `layers`, an α and a μ per layer.
         fit_damping: λ of the fit, which is added to the metric in the span of its directions.
-        trust: c of the fit: a step's squared length in the metric is at most c.
+        trust: c of the fit: a step's squared length in the metric is at most c; `loss` for the batch's mean loss, so that
+            no step counts on more than half of a loss that is never negative.
     """
 
     rank: int = Field(1, ge=1)
-    metric_batch: int | None = Field(None, ge=1)
+    metric_batch: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = None
     refresh: int = Field(1, ge=1)
     kl_clip: float | None = Field(None, gt=0)
     fit: Literal["none", "scalar", "layers"] = "none"
     fit_damping: float = Field(0.1, gt=0, allow_inf_nan=False)
-    trust: float = Field(1.0, gt=0, allow_inf_nan=False)
+    trust: Annotated[float, Field(gt=0)] | Literal["loss"] = "loss"
 
     @model_validator(mode="before")
     @classmethod
@@ -90,7 +91,7 @@ class Curved(Descent):
         return bool(phase) or self.fit != "none"
 
     def check_batch(self, size: int) -> None:
-        if self.metric_batch is not None and self.metric_batch > size:
+        if self.metric_data(size) < (self.metric_batch or 0):
             raise SpecError(
                 f"metric_batch={self.metric_batch} is more than the {size} data of a batch; lower it, or leave it out "
                 "for the metric of all of them"
@@ -98,7 +99,9 @@ class Curved(Descent):
 
     def metric_data(self, batch_size: int) -> int:
         """m, the number of data whose metric is taken."""
-        return min(batch_size, self.metric_batch or batch_size)
+        if self.metric_batch is None:
+            return batch_size
+        return min(batch_size, self.metric_batch) if self.metric_batch >= 1 else max(1, round(self.metric_batch * batch_size))
 
     def first_velocity(self, problem: Problem, params: Params) -> State:
         """The momentum before the first step; with `fit`, that of a last step."""
@@ -147,6 +150,7 @@ class Curved(Descent):
         directions: Sequence[Weights],
         pulled: list[list[LayerPullback]],
         slope: Callable[[], Array],
+        loss: Array,
         lr: float,
     ) -> tuple[Params, State, Array | None]:
         """New parameters and velocity, and a number that is not finite where the fit failed.
@@ -159,6 +163,7 @@ class Curved(Descent):
             directions: Δ of every layer.
             pulled: what `pull` returned.
             slope: computes gᵀΔ.
+            loss: the batch's mean loss.
             lr: η.
         """
         layers = problem.net.layers
@@ -175,7 +180,7 @@ class Curved(Descent):
             share=self.metric_data(batch.y.shape[0]) / batch.y.shape[0],
             per_layer=per_layer,
             damping=self.fit_damping,
-            trust=self.trust,
+            trust=loss if self.trust == "loss" else self.trust,
         )
         count = len(layers)
         alphas = [coefficients[index if per_layer else 0] for index in range(count)]

@@ -267,7 +267,7 @@ class Preconditioned(Curved):
             return xp.sum(xp.stack([direction.slope() for direction in directions]))
 
         weights = [direction.weights for direction in directions]
-        params, velocity, fitted = self.move(problem, params, velocity, batch, weights, parts, slope, scalars["lr"])
+        params, velocity, fitted = self.move(problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"])
         health = xp.stack([direction.health for direction in directions])
         return Step(params, (velocity, kept, averages), loss, health if fitted is None else health + fitted)
 

@@ -40,7 +40,7 @@ def fit_coefficients(
     share: float,
     per_layer: bool,
     damping: float,
-    trust: float,
+    trust: float | Array,
 ) -> tuple[Array, Array]:
     """Coefficients for some directions of a network, from the data whose loss and metric were pulled back.
 
@@ -74,7 +74,7 @@ def fit_coefficients(
     return solve_fit(backend, t.T @ t + damping * x, r, trust)
 
 
-def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float) -> tuple[Array, Array]:
+def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float | Array) -> tuple[Array, Array]:
     """ν x, where Q x = r with Q scaled to a unit diagonal and `RIDGE` added to it; and the health of its factor."""
     xp = backend.xp
     diagonal = xp.sum(matrix * backend.eye(matrix.shape[0]), axis=1)
@@ -83,7 +83,8 @@ def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float) -> t
     lower = backend.cholesky(matrix / root[:, None] / root[None, :], shift=RIDGE)
     x = solve_cholesky(backend, lower, (slopes / root)[:, None])[:, 0] / root
     reduction = xp.sum(slopes * x)
-    bound = xp.sqrt(trust / xp.maximum(reduction, xp.full_like(reduction, trust)))
+    within = reduction <= trust
+    bound = xp.where(within, xp.ones_like(reduction), xp.sqrt(trust / xp.where(within, xp.ones_like(reduction), reduction)))
     return bound * x, health_of(lower)
 
 

@@ -68,8 +68,8 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (KFAC(lr=0.05, factors="exact", damping=0.3, damping_split="eigen", decay=0.5), "squared_error", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=3), "binary_cross_entropy", STEPS),
     (KFAC(lr=0.05, damping=0.3, damping_split="eigen", refresh=3, kl_clip=0.002), "cross_entropy", STEPS),
-    (KFAC(lr=0.05, rank=_RANK, damping=0.3, fit="scalar", trust=0.05, refresh=2), "cross_entropy", STEPS),
-    (KFAC(lr=0.05, damping=0.3, metric_batch=2, damping_split="eigen", **_FITTED), "squared_error", STEPS),
+    (KFAC(lr=0.05, rank=_RANK, damping=0.3, fit="scalar", refresh=2), "cross_entropy", STEPS),
+    (KFAC(lr=0.05, damping=0.3, metric_batch=0.3, damping_split="eigen", **_FITTED), "squared_error", STEPS),
     (KFAC(lr=0.05, damping=0.3, decay=0.0, **_FITTED), "binary_cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="empirical", damping=0.3, schedule="linear", momentum=0.0), "squared_error", STEPS),
 ]

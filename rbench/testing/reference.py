@@ -186,26 +186,35 @@ def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
         basis = basis[:, np.any(basis != 0, axis=0)]  # no last step before the first
         metric = _network_metric(method, point) + method.fit_damping * np.eye(len(basis))
         matrix = basis.T @ metric @ basis
-        slopes = basis.T @ np.concatenate(point.slopes_of(method.metric_batch))
+        slopes = basis.T @ np.concatenate(point.slopes_of(_metric_data(method, point)))
         x = np.linalg.solve(matrix + 1e-3 * np.diag(np.diag(matrix)), slopes)
-        step = min(1.0, np.sqrt(method.trust / (slopes @ x))) * (basis @ x)
+        trust = point.value() if method.trust == "loss" else method.trust
+        step = min(1.0, np.sqrt(trust / (slopes @ x))) * (basis @ x)
         last[:] = np.split(step, np.cumsum([len(w) for w in weights])[:-1])
         return [w - point.rate * (s + method.weight_decay * w) for w, s in zip(weights, last, strict=True)]
 
     return move
 
 
+def _metric_data(method: Riemannian | Naive | KFAC, point: _Point) -> int | None:
+    """How many data, the first of the batch, have their metric taken; None for all."""
+    given = method.metric_batch
+    if given is None or given >= 1:
+        return given
+    return max(1, round(given * len(point.y)))
+
+
 def _network_metric(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
     """VᵀV of the whole network, (n, n), for the data whose metric is taken."""
     treatment = "stack" if isinstance(method, KFAC) else method.batch
-    jacobian = np.concatenate(point.jacobians, axis=2)[: method.metric_batch]
+    jacobian = np.concatenate(point.jacobians, axis=2)[: _metric_data(method, point)]
     return oracle.layer_metric(jacobian, _outputs(method, point), np.zeros(jacobian.shape[2]), treatment)
 
 
 def _outputs(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
     """The output metrics of the data whose metric is taken."""
     name = _FACTORS[method.factors] if isinstance(method, KFAC) else method.output_metric
-    return point.metrics(name, method.rank)[: method.metric_batch]
+    return point.metrics(name, method.rank)[: _metric_data(method, point)]
 
 
 def _blocks(matrix: Numbers, point: _Point) -> Blocks:
@@ -241,7 +250,7 @@ def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callab
     def factors(point: _Point) -> list[tuple[Any, ...]]:
         sharing = method.sharing if isinstance(method, KFAC) else "expand"
         outputs = _outputs(method, point)
-        x = tuple(wire[: method.metric_batch] for wire in point.x)
+        x = tuple(wire[: _metric_data(method, point)] for wire in point.x)
         return list(oracle.kronecker_factors(point.net, point.params, x, outputs, sharing))
 
     averages = _averages(method, refresh, factors)
