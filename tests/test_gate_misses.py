@@ -202,6 +202,14 @@ def doubled_bias(real):
     return entries
 
 
+def without_outputs_mass(real):
+    def product(backend, term):
+        identity = backend.eye(term.layer.fan_out)
+        return real(backend, term._replace(mass=replace(term.mass, outputs=identity)))
+
+    return product
+
+
 UNCLIPPED = lambda real: lambda problem, direction, *rest: direction  # noqa: E731
 MATHEMATICS = {
     "metric without 1/B": (
@@ -277,12 +285,10 @@ MATHEMATICS = {
         {"coupled layers", "trajectory riemannian"},
     ),
     "rows without their weight": (
-        (network, "lighter"), lambda real: lambda mass, weight: mass, {"trajectory riemannian"},
+        (LayerPullback, "weighted"), lambda real: lambda layer, weight: layer, {"trajectory riemannian"},
     ),
-    "a direction not turned back": (
-        (network, "restored"),
-        lambda real: lambda weights, mass, *, bias: real((weights[0][::-1, :], None), mass, bias=bias),
-        {"trajectory riemannian"},
+    "rows without the mass of their outputs": (
+        (woodbury, "_factored_product"), without_outputs_mass, {"trajectory riemannian"},
     ),
     "a bound of the step": (
         (fit, "solve_fit"), lambda real: lambda backend, q, r, trust: real(backend, q, r, 4 * trust),

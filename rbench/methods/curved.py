@@ -39,8 +39,8 @@ class Curved(Descent):
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
         fit: `none`; `scalar`, one α and one μ (Martens and Grosse 2015, sec. 7); or `layers`, an α and a μ per layer.
         fit_damping: λ of the fit, which is added to the metric in the span of its directions.
-        trust: c of the fit: a step's squared length in the metric is at most c; `loss` for the batch's mean loss, so that
-            no step counts on more than half of a loss that is never negative.
+        trust: c of the fit: a step's squared length in the metric, in units of the loss, is at most c; `loss` for the
+            batch's mean loss, which must not be negative then.
     """
 
     rank: int = Field(1, ge=1)
@@ -99,9 +99,10 @@ class Curved(Descent):
 
     def metric_data(self, batch_size: int) -> int:
         """m, the number of data whose metric is taken."""
-        if self.metric_batch is None:
-            return batch_size
-        return min(batch_size, self.metric_batch) if self.metric_batch >= 1 else max(1, round(self.metric_batch * batch_size))
+        given = self.metric_batch
+        if isinstance(given, float):
+            return max(1, round(given * batch_size))
+        return min(batch_size, given or batch_size)
 
     def first_velocity(self, problem: Problem, params: Params) -> State:
         """The momentum before the first step; with `fit`, that of a last step."""

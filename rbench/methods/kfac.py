@@ -205,5 +205,7 @@ class KFAC(Curved):
             slopes = [kronecker.slope(backend, g, d) for g, d in zip(gradients, directions, strict=True)]
             return backend.xp.sum(backend.xp.stack(slopes))
 
-        params, velocity, of_fit = self.move(problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"])
+        params, velocity, of_fit = self.move(
+            problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"]
+        )
         return Step(params, (velocity, factors, health), loss, health if of_fit is None else health + of_fit)

@@ -14,8 +14,8 @@ from rbench.solvers.base import health_of, solve_cholesky
 Sharing: TypeAlias = Literal["expand", "reduce"]
 """How the positions of a layer that shares its weights enter the factors (Eschenhagen et al. 2023)."""
 
-Inversion: TypeAlias = Literal["inverse", "cholesky", "root", "eigen"]
-"""What is kept to solve with: the damped inverse, the Cholesky factor L, L⁻¹, or the eigenvectors."""
+Inversion: TypeAlias = Literal["inverse", "cholesky", "eigen"]
+"""What is kept to solve with: the damped inverse, its Cholesky factor, or the eigenvectors."""
 
 
 class Factor(NamedTuple):
@@ -60,7 +60,7 @@ def gradient_covariance(backend: Backend, layer: LayerPullback, sharing: Sharing
     return points.T @ points
 
 
-FACTORING = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "root": 1 / 6 + 1 / 2, "eigen": EIGEN}
+FACTORING = {"cholesky": 1 / 6, "inverse": 1 / 6 + 1, "eigen": EIGEN}
 """Pairs of preparing a factor to be solved with, over its side cubed."""
 
 
@@ -134,11 +134,11 @@ def prepare(
 
 
 def _to_solve_with(backend: Backend, lower: Array, inversion: Inversion) -> Array:
-    """L itself, L⁻¹ or (L Lᵀ)⁻¹; one factor at a time, so that no root outlives its inverse."""
+    """L itself or (L Lᵀ)⁻¹; one factor at a time, so that no root outlives its inverse."""
     if inversion == "cholesky":
         return lower
     root = backend.solve_triangular(lower, backend.eye(lower.shape[0]))
-    return root.T @ root if inversion == "inverse" else root
+    return root.T @ root
 
 
 def solve(

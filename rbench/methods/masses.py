@@ -3,18 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+from rbench.backend import Array
 from rbench.methods import kronecker
 from rbench.methods.curved import added, scaled, zero_weights
-from rbench.methods.kronecker import Inversion
 from rbench.methods.operations import LayerWork
 from rbench.metrics import AnyMass, DiagonalMass, FactoredMass, Problem, layer_masses
-from rbench.modules import LayerPullback
-from rbench.modules.pullback import as_weights
-from rbench.solvers import Direction, LayerSize
-from rbench.solvers.base import inner_product
+from rbench.modules import LayerPullback, Weights
+from rbench.modules.pullback import as_matrix, as_weights
+from rbench.solvers import LayerSize
+from rbench.solvers.base import AnyGradient, formed_gradient
 
 
 class MassRule(ABC):
@@ -50,17 +49,12 @@ class MassRule(ABC):
     def numbers(self, problem: Problem, sizes: Sequence[LayerSize]) -> float:
         """Numbers held at once of averages and their update, with rows of these sizes."""
 
-    def solve(self, problem: Problem, parts: Sequence[LayerPullback], mass: Any) -> Direction:
-        """Δ = M⁻¹g at a layer, for a batch in parts."""
-        gradient = added(*(part.gradient() for part in parts))
-        weight, bias = gradient
-        of_weight, of_bias = mass.entries(0, weight.shape[0])
-        direction = weight / of_weight, None if bias is None else bias / of_bias
-        slope = partial(inner_product, problem.backend, gradient, direction)
-        return Direction(direction, slope, 0 * direction[0][0, 0])
+    def gradient(self, problem: Problem, parts: Sequence[LayerPullback], mass: Any) -> AnyGradient:
+        """The gradient at a layer, for a batch in parts."""
+        return formed_gradient(problem.backend, added(*(part.gradient() for part in parts)), mass)
 
     def solve_operations(self, work: LayerWork, batch: int) -> float:
-        """Pairs of `solve` beside one weight product."""
+        """Pairs of M⁻¹g beside one weight product."""
         return 0.0
 
 
@@ -126,17 +120,15 @@ class RunningKronecker(MassRule):
 
     Attributes:
         damping: λ.
-        inversion: what is kept to solve with: `root` to whiten layers, or `inverse`.
     """
 
     damping: float
-    inversion: Inversion
 
     def first(self, problem: Problem) -> Any:
         return kronecker.zero_factors(problem.backend, problem.net.layers)
 
     def updated(self, problem: Problem, layers: Sequence[LayerPullback], averages: Any, decay: Any) -> Any:
-        found, _ = kronecker.refreshed(problem.backend, layers, averages, decay, self.damping, self.inversion)
+        found, _ = kronecker.refreshed(problem.backend, layers, averages, decay, self.damping, "inverse")
         return found
 
     def masses(self, problem: Problem, averages: Any) -> list[AnyMass]:
@@ -146,20 +138,31 @@ class RunningKronecker(MassRule):
         return [FactoredMass((), ()) for _ in problem.net.layers]
 
     def update_operations(self, work: LayerWork, data: int, rank: int) -> float:
-        return kronecker.refresh_operations(work.layer, data * work.positions, rank, self.inversion)
+        return kronecker.refresh_operations(work.layer, data * work.positions, rank, "inverse")
 
     def numbers(self, problem: Problem, sizes: Sequence[LayerSize]) -> float:
         factors = [layer.width**2 + layer.fan_out**2 for layer in problem.net.layers]
         return 4.0 * sum(factors) + 3 * max(factors) + max(map(_windows, sizes))
 
-    def solve(self, problem: Problem, parts: Sequence[LayerPullback], mass: Any) -> Direction:
-        gradient = kronecker.gradient_product(problem.backend, parts)
-        matrix = kronecker.solve_inverse(mass.inputs, mass.outputs, gradient)
-        slope = partial(kronecker.slope, problem.backend, gradient, matrix)
-        return Direction(as_weights(matrix, bias=parts[0].bias), slope, 0 * matrix[0, 0])
+    def gradient(self, problem: Problem, parts: Sequence[LayerPullback], mass: Any) -> AnyGradient:
+        backend = problem.backend
+        bias = parts[0].bias
+        product = kronecker.gradient_product(backend, parts)
+
+        def formed() -> Weights:
+            left, right = product
+            return as_weights(right if left is None else left.T @ right, bias=bias)
+
+        def by_mass() -> Weights:
+            return as_weights(kronecker.solve_inverse(mass.inputs, mass.outputs, product), bias=bias)
+
+        def slope(direction: Weights) -> Array:
+            return kronecker.slope(backend, product, as_matrix(backend, direction))
+
+        return AnyGradient(formed, by_mass, slope)
 
     def solve_operations(self, work: LayerWork, batch: int) -> float:
-        return kronecker.solve_operations(work.layer, batch * work.positions, self.inversion)
+        return kronecker.solve_operations(work.layer, batch * work.positions, "inverse")
 
 
 def _windows(size: LayerSize) -> float:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,13 +12,14 @@ from rbench.backend import Array
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step
-from rbench.methods.curved import FIT_SPACE, Curved, added
+from rbench.methods.curved import FIT_SPACE, Curved
 from rbench.methods.masses import FixedMass, MassRule, RunningDiagonal, RunningKronecker
 from rbench.methods.operations import EIGEN, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import (
     AnyMass,
     Batch,
+    Mass,
     OutputMetric,
     Problem,
     get_output_metric,
@@ -27,6 +28,7 @@ from rbench.modules import LayerPullback, Params
 from rbench.modules.space import Space, space_of
 from rbench.random import generator
 from rbench.solvers import Coupling, Direction, Factored, LayerSize, NetworkSolver
+from rbench.solvers.base import AnyGradient
 from rbench.solvers.cost import Cost
 
 
@@ -113,7 +115,7 @@ class Preconditioned(Curved):
     def mass_rule(self) -> MassRule:
         """How the masses come about."""
         if self.mass == "kronecker":
-            return RunningKronecker(self.damping, "inverse" if self.rows is False else "root")
+            return RunningKronecker(self.damping)
         return RunningDiagonal(self.damping) if self.mass == "diagonal" else FixedMass(self.mass)
 
     @cached_property
@@ -194,14 +196,13 @@ class Preconditioned(Curved):
         gradient, and d with `batch=mean`. With `metric_batch` or `refresh` only the metric's data have them, at every
         `refresh`-th step, when the metric is factored; every step then has weight products and solves with that. With
         `coupling=network` all layers share one factorisation, r³/6, and the solves with it, r². A Kronecker mass takes
-        what K-FAC's factors do, and whitens: p a² + (p + q) o² for p points of inputs and q of V's rows, o a (o + a)
-        per direction, and as much per gradient that is formed.
+        what K-FAC's factors and direction do; and p a² + q o² for p points of inputs and q of V's rows.
         """
         works = layer_works(problem.net, space)
         rule = self.mass_rule
         data = self.metric_data(batch)
         rank = self.metric.rank(problem.loss, outputs(problem.net, space))
-        direct = self.refresh == 1 and data == batch and self.rows is not False
+        direct = data == batch and self._in_one_pass
         total = self.fit_operations(problem, space, batch) + pass_operations(works, batch, 1)
         if not direct:
             total += batch * sum(work.weights for work in works)
@@ -210,14 +211,19 @@ class Preconditioned(Curved):
             pairs = self._row_operations(problem, space, batch) if self.pulls_rows(phase) else 0.0
             if due:
                 pairs += sum(rule.update_operations(work, data, rank) for work in works)
-            if self.rows is False:
+            if not direct:
                 pairs += sum(rule.solve_operations(work, batch) for work in works)
-            else:
+            if self.rows is not False:
                 sizes, costs = self._costs(problem, space, batch)
                 cost = self.network_solver.together(costs, sizes[0].rows)
                 pairs += cost.operations if direct else cost.applying + (cost.factoring if renews else 0.0)
             total += count / WINDOW * pairs
         return total
+
+    @property
+    def _in_one_pass(self) -> bool:
+        """Whether a metric of the whole batch is solved with as it is factored, with a gradient that is not formed."""
+        return self.refresh == 1 and self.rows is not False and self.mass != "kronecker"
 
     def _row_operations(self, problem: Problem, space: Space, batch: int) -> float:
         """Pairs of pulling the metric's rows back."""
@@ -267,7 +273,9 @@ class Preconditioned(Curved):
             return xp.sum(xp.stack([direction.slope() for direction in directions]))
 
         weights = [direction.weights for direction in directions]
-        params, velocity, fitted = self.move(problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"])
+        params, velocity, fitted = self.move(
+            problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"]
+        )
         health = xp.stack([direction.health for direction in directions])
         return Step(params, (velocity, kept, averages), loss, health if fitted is None else health + fitted)
 
@@ -285,12 +293,12 @@ class Preconditioned(Curved):
         backend = problem.backend
         layers = parts[0]
         solver = self.network_solver
-        if self.rows is not False and renews and len(parts) == 1 and self.refresh == 1:
-            return solver.directions(backend, layers, masses), ()
-        of_layers = list(zip(*parts, strict=True))
+        if renews and len(parts) == 1 and self._in_one_pass:
+            return solver.directions(backend, layers, cast(Sequence[Mass], masses)), ()
+        rule = self.mass_rule
+        gradients = [rule.gradient(problem, *pair) for pair in zip(zip(*parts, strict=True), masses, strict=True)]
         if self.rows is False:
-            return [self.mass_rule.solve(problem, *pair) for pair in zip(of_layers, masses, strict=True)], ()
-        gradients = [added(*(part.gradient() for part in parts)) for parts in of_layers]
+            return [_by_mass(gradient) for gradient in gradients], ()
         sources = [layer.source for layer in layers]
         if renews:
             kept = solver.factor(backend, layers, masses)
@@ -301,6 +309,12 @@ class Preconditioned(Curved):
             if self.batch == "mean" and self.fit == "none":
                 sources = [source.one_example(backend) for source in sources]
         return solver.solve(backend, kept, sources, masses, gradients, sizes), kept if self.refresh > 1 else ()
+
+
+def _by_mass(gradient: AnyGradient) -> Direction:
+    """M⁻¹g as a direction."""
+    weights = gradient.by_mass()
+    return Direction(weights, lambda: gradient.slope(weights), 0 * weights[0][0, 0])
 
 
 def _dues(phase: Hashable) -> tuple[bool, bool]:

@@ -66,11 +66,11 @@ class DiagonalMass:
 
 @dataclass(frozen=True)
 class FactoredMass:
-    """M = (C Cᵀ) ⊗ (L Lᵀ), given by the inverses of its roots.
+    """M = G ⊗ A, given by the factors' inverses.
 
     Attributes:
-        outputs: C⁻¹ (fan_out, fan_out).
-        inputs: L⁻¹ (fan_in [+1], fan_in [+1]), the bias's 1 last.
+        outputs: G⁻¹ (fan_out, fan_out).
+        inputs: A⁻¹ (fan_in [+1], fan_in [+1]), the bias's 1 last.
     """
 
     outputs: Array

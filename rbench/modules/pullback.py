@@ -1,6 +1,6 @@
 """The result of a pullback at one layer: the layer's inputs, and the cotangents at its outputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from rbench.backend import Array, Backend
@@ -63,6 +63,15 @@ class LayerPullback:
     def factor_rows(self) -> Array:
         """V's rows, (examples, rank, positions, fan_out)."""
         return self.unscaled_rows if self.scale is None else self.cotangents * self.scale[:, None, None, None]
+
+    def weighted(self, weight: float) -> "LayerPullback":
+        """The same gradient, and V's rows times the root of a weight."""
+        if weight == 1:
+            return self
+        if self.scale is not None:
+            return replace(self, scale=self.scale * weight**0.5)
+        rows = self.backend.xp.concat([self.cotangents[:, :1, :, :], self.unscaled_rows * weight**0.5], axis=1)
+        return replace(self, cotangents=rows)
 
     def squares(self) -> Weights:
         """The diagonal of VᵀV, if every position's part of a row were a row of its own."""

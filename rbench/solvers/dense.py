@@ -3,10 +3,10 @@
 from abc import abstractmethod
 
 from rbench.backend import Array, Backend
-from rbench.metrics import Mass
-from rbench.modules import LayerPullback, Weights
+from rbench.metrics import AnyMass, FactoredMass
+from rbench.modules import LayerPullback
 from rbench.modules.inputs import Inputs
-from rbench.solvers.base import Direction, Factored, Form, health_of, inner_product, solve_cholesky
+from rbench.solvers.base import AnyGradient, Direction, Factored, Form, health_of, solve_cholesky
 from rbench.solvers.cost import Cost, LayerSize, metric_cost
 from rbench.solvers.rows import row_matrix
 
@@ -22,18 +22,20 @@ class _OfMetric(Form):
     def apply(self, backend: Backend, matrix: Array, rhs: Array) -> Array:
         """G⁻¹ rhs, (n, 1), with that matrix."""
 
-    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Factored:
+    def factor(self, backend: Backend, layer: LayerPullback, mass: AnyMass) -> Factored:
         matrix = self.prepare(backend, layer_metric(backend, layer, mass))
         return Factored(matrix, matrix[:0, 0], matrix[:0, 0])
 
-    def solve(self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Weights) -> Direction:
+    def solve(
+        self, backend: Backend, factored: Factored, source: Inputs, mass: AnyMass, gradient: AnyGradient
+    ) -> Direction:
         xp = backend.xp
-        weight, bias = gradient
-        flat = xp.concat([xp.reshape(part, (-1,)) for part in gradient if part is not None])
+        weight, bias = gradient.formed()
+        flat = xp.concat([xp.reshape(part, (-1,)) for part in (weight, bias) if part is not None])
         solution = self.apply(backend, factored.matrix, flat[:, None])[:, 0]
         size = weight.shape[0] * weight.shape[1]
         direction = xp.reshape(solution[:size], weight.shape), None if bias is None else solution[size:]
-        return Direction(direction, lambda: inner_product(backend, gradient, direction), health_of(factored.matrix))
+        return Direction(direction, lambda: gradient.slope(direction), health_of(factored.matrix))
 
 
 class Dense(_OfMetric):
@@ -66,19 +68,39 @@ class Inverse(_OfMetric):
         return matrix @ rhs
 
 
-def layer_metric(backend: Backend, layer: LayerPullback, mass: Mass) -> Array:
+def layer_metric(backend: Backend, layer: LayerPullback, mass: AnyMass) -> Array:
     """G = M + VᵀV of shape (n, n), in the order weight then bias (Sec. 3.1 of arXiv 2603.03610)."""
     xp = backend.xp
     rows = layer.factor_rows
     weights = row_matrix(backend, layer.inputs, rows)
     count, fan_out, fan_in = weights.shape
-    of_weight, of_bias = mass.entries(0, fan_out)
-    zeros = xp.zeros((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
     factor = [xp.reshape(weights, (count, -1))]
-    entries = [xp.reshape(zeros + of_weight, (-1,))]
     if layer.bias:
         factor.append(xp.reshape(xp.sum(rows, axis=2), (count, fan_out)))
-        entries.append(zeros[:, 0] + of_bias)
     v = xp.concat(factor, axis=1)
-    diagonal = xp.concat(entries)
-    return v.T @ v + backend.eye(diagonal.shape[0]) * diagonal
+    metric = v.T @ v
+    if isinstance(mass, FactoredMass):
+        return metric + _kronecker(backend, mass, fan_in)
+    zeros = xp.zeros((fan_out, fan_in), dtype=backend.float_dtype, device=backend.native_device)
+    of_weight, of_bias = mass.entries(0, fan_out)
+    diagonal = xp.reshape(zeros + of_weight, (-1,))
+    if layer.bias:
+        diagonal = xp.concat([diagonal, zeros[:, 0] + of_bias])
+    return metric + backend.eye(diagonal.shape[0]) * diagonal
+
+
+def _kronecker(backend: Backend, mass: FactoredMass, fan_in: int) -> Array:
+    """G ⊗ A of shape (n, n), in the order weight then bias."""
+    xp = backend.xp
+    of_outputs = backend.inverse(mass.outputs)
+    of_inputs = backend.inverse(mass.inputs)
+
+    def block(inputs: slice, others: slice) -> Array:
+        a = of_inputs[inputs, others]
+        o, i, _, j = (entries := of_outputs[:, None, :, None] * a[None, :, None, :]).shape
+        return xp.reshape(entries, (o * i, o * j))
+
+    weights = slice(0, fan_in)
+    bias = slice(fan_in, None)
+    both = [xp.concat([block(one, weights), block(one, bias)], axis=1) for one in (weights, bias)]
+    return xp.concat(both, axis=0)

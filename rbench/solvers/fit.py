@@ -84,7 +84,9 @@ def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float | Arr
     x = solve_cholesky(backend, lower, (slopes / root)[:, None])[:, 0] / root
     reduction = xp.sum(slopes * x)
     within = reduction <= trust
-    bound = xp.where(within, xp.ones_like(reduction), xp.sqrt(trust / xp.where(within, xp.ones_like(reduction), reduction)))
+    bound = xp.where(
+        within, xp.ones_like(reduction), xp.sqrt(trust / xp.where(within, xp.ones_like(reduction), reduction))
+    )
     return bound * x, health_of(lower)
 
 

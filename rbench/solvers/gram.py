@@ -5,7 +5,7 @@ from typing import cast
 from rbench.backend import Array, Backend
 from rbench.metrics import KroneckerMass, Mass, divided
 from rbench.modules import LayerPullback
-from rbench.solvers.base import Form
+from rbench.solvers.base import Form, RowPoints
 from rbench.solvers.cost import Cost, LayerSize, channel_numbers, positions_cost
 from rbench.solvers.rows import ByChannels
 from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
@@ -52,6 +52,16 @@ class ByPositions(Woodbury):
 
         inner = _row_products(backend, factor, factor, of_inputs)
         return inner, pulled_back(backend, layer, mass, load, square)
+
+    def cross(self, backend: Backend, one: RowPoints, other: RowPoints) -> Array:
+        xp = backend.xp
+        width = one.inputs.shape[2]
+        of_inputs = xp.reshape(one.inputs, (-1, width)) @ xp.reshape(other.inputs, (-1, width)).T
+        rows, others = (xp.permute_dims(points.cotangents, (1, 0, 2, 3)) for points in (one, other))
+        return _row_products(backend, rows, others, of_inputs)
+
+    def cross_operations(self, size: LayerSize) -> float:
+        return size.points**2 * size.fan_in + (size.rows * size.positions) ** 2 * size.fan_out
 
 
 def _input_gram(backend: Backend, layer: LayerPullback, mass: KroneckerMass) -> Array:

@@ -6,20 +6,21 @@ from typing import Any, Literal, TypeAlias, cast
 
 from rbench.backend import Backend
 from rbench.errors import SolverError
-from rbench.metrics import AnyMass, FactoredMass, Mass
-from rbench.modules import LayerPullback, Weights
-from rbench.modules.inputs import Inputs, Points
+from rbench.metrics import AnyMass, FactoredMass, KroneckerMass, Mass
+from rbench.modules import LayerPullback
+from rbench.modules.inputs import Inputs
 from rbench.names import unknown
-from rbench.solvers.base import Direction, Factored, Form
+from rbench.solvers.base import AnyGradient, Direction, Factored, Form
 from rbench.solvers.cost import Cost, LayerSize
 from rbench.solvers.planner import OF_CAPACITANCE, WORKSPACE_BYTES, choose_form
-from rbench.solvers.whitened import ONE, lighter, restored, whitened, whitened_weights
 from rbench.solvers.woodbury import Term, Woodbury, factor_jointly, solve_jointly, solve_with
 
 Coupling: TypeAlias = Literal["layer", "network"]
 """Whether a layer's metric is its own, M_l + V_lᵀV_l; or a block row of the network's, M + VᵀV with V = [V_1 … V_L]."""
 
 COUPLINGS: tuple[Coupling, ...] = ("layer", "network")
+
+ONE = KroneckerMass(1.0, 1.0, 1.0)
 
 
 def check_coupling(coupling: Any, solver: str) -> None:
@@ -53,19 +54,15 @@ class NetworkSolver:
     coupling: Coupling = "layer"
     weight: float = 1.0
 
-    def directions(
-        self, backend: Backend, layers: Sequence[LayerPullback], masses: Sequence[AnyMass]
-    ) -> list[Direction]:
+    def directions(self, backend: Backend, layers: Sequence[LayerPullback], masses: Sequence[Mass]) -> list[Direction]:
         """Directions for the gradient that was pulled back together with the metric."""
         if self.coupling == "network":
-            terms = [self._term(*pair) for pair in zip(layers, masses, strict=True)]
-            found = solve_jointly(backend, terms)
-        else:
-            found = []
-            for pair in zip(layers, masses, strict=True):  # no other array of a layer outlives its turn
-                form, layer, mass = self._term(*pair)
-                found.append(form.direction(backend, layer, mass))
-        return self._restored(found, masses, [layer.bias for layer in layers])
+            return solve_jointly(backend, [self._term(*pair) for pair in zip(layers, masses, strict=True)])
+        found = []
+        for pair in zip(layers, masses, strict=True):  # no other array of a layer outlives its turn
+            form, layer, mass = self._term(*pair)
+            found.append(form.direction(backend, layer, cast(Mass, mass)))
+        return found
 
     def factor(
         self, backend: Backend, layers: Sequence[LayerPullback], masses: Sequence[AnyMass]
@@ -82,21 +79,15 @@ class NetworkSolver:
         factored: Sequence[Factored],
         sources: Sequence[Inputs],
         masses: Sequence[AnyMass],
-        gradients: Sequence[Weights],
+        gradients: Sequence[AnyGradient],
         sizes: Sequence[LayerSize],
     ) -> list[Direction]:
         """Directions for any gradients, with metrics factored with the same masses; sources are as for `Form.solve`."""
-        items: list[tuple[Form, Factored, Inputs, Mass, Weights]] = []
-        for kept, source, mass, gradient, size in zip(factored, sources, masses, gradients, sizes, strict=True):
-            if isinstance(mass, FactoredMass):
-                source = Points(backend, kept.data)
-                gradient = whitened_weights(backend, gradient, mass)
-            items.append((self.form(backend, size, mass), kept, source, self._plain(mass), gradient))
+        forms = [self.form(backend, *pair) for pair in zip(sizes, masses, strict=True)]
+        items = list(zip(forms, factored, sources, masses, gradients, strict=True))
         if self.coupling == "network":
-            found = solve_with(backend, [(cast(Woodbury, form), k, s, m, g) for form, k, s, m, g in items])
-        else:
-            found = [form.solve(backend, k, s, m, g) for form, k, s, m, g in items]
-        return self._restored(found, masses, [gradient[1] is not None for gradient in gradients])
+            return solve_with(backend, cast(list[tuple[Woodbury, Factored, Inputs, AnyMass, AnyGradient]], items))
+        return [form.solve(backend, kept, source, mass, g) for form, kept, source, mass, g in items]
 
     def form(self, backend: Backend, size: LayerSize, mass: AnyMass) -> Form:
         """The form that serves a layer of these sizes."""
@@ -131,38 +122,21 @@ class NetworkSolver:
         form = self.form(backend, size, mass)
         if not isinstance(mass, FactoredMass):
             return form.cost(size)
-        a = size.fan_in + size.bias
+        size = size.without_bias()
+        a = size.fan_in
         o = size.fan_out
-        rows = size.points * (size.rank + (0 if size.rescaled else 1))
-        whitening = size.points * a * a + rows * o * o
-        turning = o * a * (o + a)  # a gradient or a direction
-        cost = form.cost(size.without_bias())
+        cost = form.cost(size)
+        vectors = size.points * (a + size.rank * o)  # M⁻¹Vᵀ, in points
+        factoring = cost.factoring + a**3 + o**3
+        if isinstance(form, Woodbury):
+            factoring = size.points * (a * a + size.rank * o * o) + form.cross_operations(size) + size.rows**3 / 6
         return cost._replace(
-            operations=cost.operations + whitening + turning,
-            numbers=cost.numbers + size.points * a + rows * o + 2 * size.n,
-            factoring=cost.factoring + whitening,
-            applying=cost.applying + 2 * turning,
+            operations=factoring + cost.applying,
+            numbers=cost.numbers + vectors + 2 * size.n,
+            factoring=factoring,
+            kept=cost.kept + vectors,
         )
-
-    def _plain(self, mass: AnyMass) -> Mass:
-        """The mass in the coordinates in which the layer is solved, over ω."""
-        return lighter(ONE if isinstance(mass, FactoredMass) else mass, self.weight)
 
     def _term(self, layer: LayerPullback, mass: AnyMass) -> Term:
         form = self.form(layer.backend, LayerSize.of(layer), mass)
-        if isinstance(mass, FactoredMass):
-            layer = whitened(layer, mass)
-        return Term(form, layer, self._plain(mass))  # type: ignore[arg-type]
-
-    def _restored(self, found: list[Direction], masses: Sequence[AnyMass], biases: Sequence[bool]) -> list[Direction]:
-        """The directions in the layers' own coordinates, over ω."""
-        return [self._restored_one(*one) for one in zip(found, masses, biases, strict=True)]
-
-    def _restored_one(self, direction: Direction, mass: AnyMass, bias: bool) -> Direction:
-        weights = direction.weights
-        if isinstance(mass, FactoredMass):
-            weights = restored(weights, mass, bias=bias)
-        if self.weight == 1:
-            return direction._replace(weights=weights) if weights is not direction.weights else direction
-        weights = weights[0] / self.weight, None if weights[1] is None else weights[1] / self.weight
-        return Direction(weights, lambda: direction.slope() / self.weight, direction.health)
+        return Term(form, layer.weighted(self.weight), mass)  # type: ignore[arg-type]

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 from rbench.backend import Array, Backend
 from rbench.metrics import Mass, divided
 from rbench.modules import LayerPullback, Weights
+from rbench.solvers.base import RowPoints
 from rbench.solvers.cost import Cost, LayerSize, channels_cost
 from rbench.solvers.woodbury import Gradient, Woodbury, pulled_back
 
@@ -56,6 +58,22 @@ class ByChannels(Woodbury):
             return weight, bias[0] if bias else None
 
         return inner, own._replace(plus=plus)
+
+    def cross(self, backend: Backend, one: RowPoints, other: RowPoints) -> Array:
+        xp = backend.xp
+        fan_out = one.cotangents.shape[3]
+
+        def product(start: int) -> Array:
+            some = slice(start, start + self.channels)
+            rows, others = (
+                row_matrix(backend, points.inputs, points.cotangents[:, :, :, some]) for points in (one, other)
+            )
+            return xp.reshape(rows, (rows.shape[0], -1)) @ xp.reshape(others, (others.shape[0], -1)).T
+
+        return reduce(add, map(product, range(0, fan_out, self.channels)))
+
+    def cross_operations(self, size: LayerSize) -> float:
+        return 2 * size.rank * size.product + size.n * size.rows**2
 
 
 def _add(terms: Iterable[list[Array]]) -> list[Array]:

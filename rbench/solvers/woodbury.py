@@ -14,13 +14,17 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from rbench.backend import Array, Backend
-from rbench.metrics import Mass, divided
+from rbench.metrics import AnyMass, FactoredMass, Mass, divided
 from rbench.modules import LayerPullback, Weights
-from rbench.modules.inputs import Inputs
-from rbench.solvers.base import Direction, Factored, Form, health_of, inner_product, solve_cholesky
+from rbench.modules.inputs import Inputs, Points
+from rbench.modules.pullback import as_weights
+from rbench.solvers.base import AnyGradient, Direction, Factored, Form, RowPoints, health_of, solve_cholesky
+from rbench.solvers.cost import LayerSize
+
+T = TypeVar("T")
 
 
 class Gradient(NamedTuple):
@@ -59,11 +63,21 @@ class Woodbury(Form):
         neither `load` nor `slope` is called; nor is any of the three unless `with_gradient`.
         """
 
-    def factor(self, backend: Backend, layer: LayerPullback, mass: Mass) -> Factored:
+    @abstractmethod
+    def cross(self, backend: Backend, one: RowPoints, other: RowPoints) -> Array:
+        """The inner products of rows with other rows of the same examples and ranks, (rows, rows)."""
+
+    @abstractmethod
+    def cross_operations(self, size: LayerSize) -> float:
+        """Pairs of `cross`, for a layer without bias."""
+
+    def factor(self, backend: Backend, layer: LayerPullback, mass: AnyMass) -> Factored:
         (factored,) = factor_jointly(backend, [Term(self, layer, mass)])
         return factored
 
-    def solve(self, backend: Backend, factored: Factored, source: Inputs, mass: Mass, gradient: Weights) -> Direction:
+    def solve(
+        self, backend: Backend, factored: Factored, source: Inputs, mass: AnyMass, gradient: AnyGradient
+    ) -> Direction:
         (direction,) = solve_with(backend, [(self, factored, source, mass, gradient)])
         return direction
 
@@ -77,47 +91,70 @@ class Term(NamedTuple):
 
     form: Woodbury
     layer: LayerPullback
-    mass: Mass
+    mass: AnyMass
 
 
 def factor_jointly(backend: Backend, terms: Sequence[Term]) -> list[Factored]:
     """The factored metric of the layers together; the first has the factor of the capacitance."""
-    lower, _ = capacitance(backend, terms, with_gradient=False)
+    lower, by_mass = capacitance(backend, terms, partial(_factored_product, backend))
     matrices = [lower, *([lower[:0, :0]] * (len(terms) - 1))]
     return [
-        Factored(m, term.layer.source.data, term.layer.factor_rows) for m, term in zip(matrices, terms, strict=True)
+        Factored(matrix, term.layer.source.data, term.layer.factor_rows, points)
+        for matrix, term, points in zip(matrices, terms, by_mass, strict=True)
     ]
 
 
 def solve_jointly(backend: Backend, terms: Sequence[Term]) -> list[Direction]:
     """Directions of the layers, with the gradient that was pulled back together with their metric."""
-    lower, gradients = capacitance(backend, terms, with_gradient=True)
+    lower, gradients = capacitance(backend, terms, partial(_products, backend, with_gradient=True))
     return eq_3(backend, lower, gradients, rank_first=terms[0].form.rank_first and len(terms) == 1)
 
 
-def solve_with(backend: Backend, items: Sequence[tuple[Woodbury, Factored, Inputs, Mass, Weights]]) -> list[Direction]:
+def solve_with(
+    backend: Backend, items: Sequence[tuple[Woodbury, Factored, Inputs, AnyMass, AnyGradient]]
+) -> list[Direction]:
     """Directions of the layers for any gradients, with what `factor_jointly` returned; else as `Form.solve`."""
-    gradients = [at_hand(backend, s.with_data(kept.data), kept.rows, m, g) for _, kept, s, m, g in items]
+    gradients = [at_hand(backend, kept, source, mass, g) for _, kept, source, mass, g in items]
     form, kept, *_ = items[0]
     return eq_3(backend, kept.matrix, gradients, rank_first=form.rank_first and len(items) == 1)
 
 
-def capacitance(backend: Backend, terms: Sequence[Term], *, with_gradient: bool) -> tuple[Array, list[Gradient]]:
-    """L with L Lᵀ = K = I + Σ_l V_l M_l⁻¹V_lᵀ, and the products with each layer's gradient.
+def capacitance(
+    backend: Backend, terms: Sequence[Term], product: Callable[[Term], tuple[Array, T]]
+) -> tuple[Array, list[T]]:
+    """L with L Lᵀ = K = I + Σ_l V_l M_l⁻¹V_lᵀ, and what `product` returns of a layer beside V_l M_l⁻¹V_lᵀ.
 
     Of several layers, V's rows are ordered by their example, then by their rank.
     """
-    gradients = []
+    rest = []
     total: Array | None = None
-    for form, layer, mass in terms:
-        inner, g = form.products(backend, layer, mass, with_gradient=with_gradient)
-        if layer.scale is not None:
-            inner, g = rescaled(backend, inner, g, layer.scale)
-        if form.rank_first and len(terms) > 1:
-            inner = by_example(backend, inner, layer.source.shape[0])
+    for term in terms:
+        inner, other = product(term)
+        if term.form.rank_first and len(terms) > 1:
+            inner = by_example(backend, inner, term.layer.source.shape[0])
         total = inner if total is None else total + inner
-        gradients.append(g)
-    return backend.cholesky(total, shift=1.0), gradients
+        rest.append(other)
+    return backend.cholesky(total, shift=1.0), rest
+
+
+def _products(backend: Backend, term: Term, *, with_gradient: bool) -> tuple[Array, Gradient]:
+    """V M⁻¹Vᵀ and the products with the gradient, for a mass without factors."""
+    form, layer, mass = term
+    inner, g = form.products(backend, layer, cast(Mass, mass), with_gradient=with_gradient)
+    return (inner, g) if layer.scale is None else rescaled(backend, inner, g, layer.scale)
+
+
+def _factored_product(backend: Backend, term: Term) -> tuple[Array, RowPoints | tuple[()]]:
+    """V M⁻¹Vᵀ; and M⁻¹Vᵀ, for a mass with factors."""
+    form, layer, mass = term
+    if not isinstance(mass, FactoredMass):
+        return _products(backend, term, with_gradient=False)[0], ()
+    inputs = layer.inputs
+    if layer.bias:
+        inputs = backend.xp.concat([inputs, backend.xp.ones_like(inputs[:, :, :1])], axis=2)
+    rows = RowPoints(inputs, layer.factor_rows)
+    by_mass = RowPoints(rows.inputs @ mass.inputs, rows.cotangents @ mass.outputs)
+    return form.cross(backend, rows, by_mass), by_mass
 
 
 def eq_3(backend: Backend, lower: Array, gradients: Sequence[Gradient], *, rank_first: bool) -> list[Direction]:
@@ -165,22 +202,28 @@ def rescaled(backend: Backend, inner: Array, g: Gradient, scale: Array) -> tuple
     return inner * scale[:, None] * scale[None, :], own
 
 
-def at_hand(backend: Backend, source: Inputs, rows: Array, mass: Mass, gradient: Weights) -> Gradient:
-    """Any gradient, with V given as inputs and cotangents (examples, rank, positions, fan_out)."""
-    weight, bias = gradient
-    weight_mass, bias_mass = mass.entries(0, weight.shape[0])
+def at_hand(backend: Backend, factored: Factored, source: Inputs, mass: AnyMass, gradient: AnyGradient) -> Gradient:
+    """Any gradient, with the rows of a factored metric."""
+    source = source.with_data(factored.data)
+    weight, bias = gradient.by_mass()
 
     def load() -> Array:
         # V's rows are cotangents ⊗ inputs: apply M⁻¹g to the inputs like a layer, then multiply by the cotangents.
-        outputs = source.apply(weight / weight_mass)
-        return inner_products(backend, rows, outputs if bias is None else outputs + bias / bias_mass)
+        outputs = source.apply(weight)
+        return inner_products(backend, factored.rows, outputs if bias is None else outputs + bias)
 
     def plus(weights: Array) -> Weights:
-        cotangents = combine(backend, weights, rows)
-        new_bias = None if bias is None else (bias + backend.xp.sum(cotangents, axis=(0, 1))) / bias_mass
-        return (weight + source.product(cotangents)) / weight_mass, new_bias
+        if isinstance(mass, FactoredMass):
+            inputs, rows = cast(RowPoints, factored.by_mass)
+            product = Points(backend, inputs).product(combine(backend, weights, rows))
+            of_weight, of_bias = as_weights(product, bias=bias is not None)
+            return weight + of_weight, None if bias is None else bias + of_bias
+        cotangents = combine(backend, weights, factored.rows)
+        of_weight, of_bias = mass.entries(0, weight.shape[0])
+        new_bias = None if bias is None else bias + backend.xp.sum(cotangents, axis=(0, 1)) / of_bias
+        return weight + source.product(cotangents) / of_weight, new_bias
 
-    return Gradient(load, plus, lambda direction, _: inner_product(backend, gradient, direction))
+    return Gradient(load, plus, lambda direction, _: gradient.slope(direction))
 
 
 def by_example(backend: Backend, inner: Array, examples: int) -> Array:

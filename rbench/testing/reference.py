@@ -199,9 +199,7 @@ def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
 def _metric_data(method: Riemannian | Naive | KFAC, point: _Point) -> int | None:
     """How many data, the first of the batch, have their metric taken; None for all."""
     given = method.metric_batch
-    if given is None or given >= 1:
-        return given
-    return max(1, round(given * len(point.y)))
+    return max(1, round(given * len(point.y))) if isinstance(given, float) else given
 
 
 def _network_metric(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
