@@ -153,8 +153,13 @@ def _factored_product(backend: Backend, term: Term) -> tuple[Array, RowPoints | 
     if layer.bias:
         inputs = backend.xp.concat([inputs, backend.xp.ones_like(inputs[:, :, :1])], axis=2)
     rows = RowPoints(inputs, layer.factor_rows)
-    by_mass = RowPoints(rows.inputs @ mass.inputs, rows.cotangents @ mass.outputs)
+    by_mass = RowPoints(*(_times(backend, *pair) for pair in zip(rows, (mass.inputs, mass.outputs), strict=True)))
     return form.cross(backend, rows, by_mass), by_mass
+
+
+def _times(backend: Backend, vectors: Array, matrix: Array) -> Array:
+    """The last axis of an array times a matrix, as one product: one for each of the other axes is many times slower."""
+    return backend.xp.reshape(backend.xp.reshape(vectors, (-1, vectors.shape[-1])) @ matrix, vectors.shape)
 
 
 def eq_3(backend: Backend, lower: Array, gradients: Sequence[Gradient], *, rank_first: bool) -> list[Direction]:
