@@ -304,7 +304,7 @@ def test_runs_of_two_experiments_in_one_table_and_one_directory(call, measured):
     assert [row.get("task") is None for row in rows] == [False, True, True]
     refused = call("table", measured.folder, "--history")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "history, ranks and profile are of training, and there are records of step-time" in refused.stderr
+    assert "history, ranks, profile and curves are of training, and these are of step-time" in refused.stderr
     assert call("run", "memory", *TINY, "-m", "sgd", "-o", "trained").exit_code == 0
     rows = json.loads(call("table", "trained", "--format", "json").stdout)
     assert {row["suite"] for row in rows} == {"quick", "memory"}

@@ -17,7 +17,8 @@ def write_two(folder):
     records = []
     for method, seconds in (("a", 1.0), ("b", 2.0)):
         figures = {"device": "cpu", "test_loss": seconds, "target_reached": True, "seconds_to_target": seconds}
-        records.append(Record(cell=cell(method, task="t"), status="ok", figures=figures))
+        history = [{"step": 1, "seconds": seconds, "test_accuracy": 0.5, "test_squared_error": None}]
+        records.append(Record(cell=cell(method, task="t"), status="ok", figures=figures, history=history))
     write_run(folder, records)
 
 
@@ -51,24 +52,26 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("option", ["--profile", "--curves"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_read(place, name):
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_read(place, name, option):
     pytest.importorskip("matplotlib")
     os.mkfifo(place / "pipe.png")
     (place / "gone.png").symlink_to(place / "away" / "plot.png")
     (place / "run" / "run.json").write_text("no JSON")  # it is not looked at
     before = files(place)
-    done = call("table", "run", "--profile", name)
+    done = call("table", "run", option, name)
     assert (done.exit_code, done.stdout) == (2, "")
     assert re.search(f"cannot write the plot to .*{REFUSED[name]}", done.stderr)
     assert files(place) == before
 
 
+@pytest.mark.parametrize("option", ["--profile", "--curves"])
 @pytest.mark.parametrize("name", ["plot.png", "run/p.PDF", "a b.svg", "plot.v1.png"])
-def test_a_plot_is_exactly_the_file_named(place, name):
+def test_a_plot_is_exactly_the_file_named(place, name, option):
     pytest.importorskip("matplotlib")
     before = files(place)
-    assert call("table", "run", "--profile", name).exit_code == 0
+    assert call("table", "run", option, name).exit_code == 0
     assert files(place) == sorted([*before, name])
     assert (place / name).read_bytes()[:4] in (b"\x89PNG", b"%PDF", b"<?xm")
 

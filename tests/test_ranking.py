@@ -297,9 +297,9 @@ def test_the_command_prints_and_draws_a_profile(call, tmp_path):
     [
         (
             ("run", "costs", "--ranking"),
-            "history, ranks and profile are of training, and there are records of step-time",
+            "history, ranks, profile and curves are of training, and these are of step-time",
         ),
-        (("costs", "--profile", "p.png"), "there are records of step-time"),
+        (("costs", "--profile", "p.png"), "these are of step-time"),
         (("run", "--ranking", "--history"), "give one of --history, --ranking and --profile"),
     ],
 )

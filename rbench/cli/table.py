@@ -28,7 +28,7 @@ def table(
     format: Annotated[
         TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, or csv for a history.")
     ] = None,
-    curves: Annotated[
+    history: Annotated[
         bool, typer.Option("--history", help="Print every evaluation instead, one per row, as csv or json.")
     ] = False,
     ranking: Annotated[bool, typer.Option("--ranking", help="Print ranks of methods over tasks instead.")] = False,
@@ -36,31 +36,39 @@ def table(
         Path | None,
         typer.Option(metavar="FILE", help="Print the performance profile of seconds to target instead, and plot it."),
     ] = None,
+    curves: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also plot test error against seconds and against steps.")
+    ] = None,
 ) -> None:
     """Print the comparison table of one or more runs; csv and json hold the raw rows, one per cell."""
-    others = {"--history": curves, "--ranking": ranking, "--profile": profile is not None}
+    others = {"--history": history, "--ranking": ranking, "--profile": profile is not None}
     if sum(others.values()) > 1:
         fail("give one of --history, --ranking and --profile")
-    if curves and format not in (None, TableFormat.csv, TableFormat.json):
+    if history and format not in (None, TableFormat.csv, TableFormat.json):
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
     with errors():
         from rbench.report import render_history, render_tables
+        from rbench.report.curves import draw_curves
         from rbench.report.load import load
         from rbench.report.plot import check_plot
         from rbench.report.profile import draw_profiles, render_profiles
         from rbench.report.ranking import render_ranking
         from rbench.run import Training
 
-        if profile is not None:
-            check_plot(profile)
+        for path in (profile, curves):
+            if path is not None:
+                check_plot(path)
         form: Format = (format or TableFormat.markdown).value
         directories = _once(directories)
         records, warnings = load(directories)
-        if any(others.values()) and (strange := {record.cell.name for record in records} - {Training.name}):
-            fail(f"history, ranks and profile are of training, and there are records of {', '.join(sorted(strange))}")
+        of_training = any(others.values()) or curves is not None
+        if of_training and (strange := {record.cell.name for record in records} - {Training.name}):
+            fail(f"history, ranks, profile and curves are of training, and these are of {', '.join(sorted(strange))}")
         for warning in warnings:
             tell(f"rbench: {warning}")
-        if curves:
+        if curves is not None:
+            draw_curves(records, curves)
+        if history:
             show(render_history(records, "json" if format is TableFormat.json else "csv"))
         elif ranking:
             show(render_ranking(records, form))

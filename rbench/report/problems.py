@@ -65,7 +65,7 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
         known = [task for task in scored if len(task)]
         if not known:
             continue
-        table = _named(pd.concat(known))
+        table = named(pd.concat(known))
         matrix = table.pivot_table(index=["task", "seed"], columns="method", values="score", aggfunc="median")
         order = list(dict.fromkeys(table["task"]))
         matrix = matrix.sort_index(key=lambda level: level.map(order.index) if level.name == "task" else level)
@@ -87,7 +87,7 @@ def _scored(task: pd.DataFrame, by: By) -> pd.DataFrame:
     return task.assign(score=scores.where(task["status"].eq("ok"), np.inf).fillna(np.inf))
 
 
-def _named(table: pd.DataFrame) -> pd.DataFrame:
+def named(table: pd.DataFrame) -> pd.DataFrame:
     """Tasks and methods under the shortest names that keep them apart."""
     several = [name for name in ("suite", "budget") if table.groupby("task")[name].nunique().max() > 1]
     tasks = table[["task", *several]].agg(", ".join, axis=1)
@@ -100,7 +100,7 @@ def untuned(spec: str) -> str:
     """A method's SPEC without its rate, the rate's schedule, and its other searched settings."""
     try:
         name, settings = parse(spec)
-        varied = {"lr", "schedule", *plugins().find("methods", name).search_space}
+        varied = {"lr", "schedule", *plugins().find("methods", name)(**settings).searched}
     except (PluginError, SpecError):  # a method of a plugin that is not installed here, or no SPEC
         return spec
     kept = [f"{key}={str(value).lower().replace(' ', '')}" for key, value in settings.items() if key not in varied]

@@ -1,0 +1,55 @@
+"""Curves of training: test error against seconds and against steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from rbench.errors import DataError
+from rbench.report.frame import history
+from rbench.report.plot import new_plot, plain_label, save_plot
+from rbench.report.problems import PLACE, named
+from rbench.run.record import Record
+
+
+def draw_curves(records: Sequence[Record], path: Path) -> None:
+    """Write a plot of test error over training seconds and over steps, a row of panels per task and place.
+
+    The error is the share of labels missed, or the squared error. A line is the median over seeds of both axes, with
+    the seeds' range around it; a run that failed ends where it was last evaluated.
+
+    Raises:
+        DataError: no record has an evaluation.
+        RbenchError: matplotlib is not installed, or the file cannot be written.
+    """
+    frame = history(records)
+    if frame.empty:
+        raise DataError("no curves: no record here has an evaluation")
+    missed = 100 * (1 - pd.to_numeric(frame["test_accuracy"]))
+    error = missed.fillna(pd.to_numeric(frame["test_squared_error"]))
+    frame = named(frame.assign(error=error, labels=missed.notna()))
+    places = [name for name in PLACE[:-1] if frame[name].nunique(dropna=False) > 1]
+    problems = list(frame.groupby(["task", *places], sort=False, dropna=False))
+    methods = list(frame["method"].unique())
+    picture = new_plot(13, 0.5 + 4.2 * len(problems) + 0.22 * len(methods))
+    panels = picture.subplots(len(problems), 2, sharey="row", squeeze=False)
+    handles = {}
+    for row, (place, here) in zip(panels, problems, strict=True):
+        for method, runs in here.groupby("method", sort=False):
+            index = methods.index(method)
+            look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index // 10 % 4]}
+            by_step = runs.groupby("step")[["seconds", "error"]]
+            middle = by_step.median()
+            low = by_step.min()["error"]
+            high = by_step.max()["error"]
+            for panel, x in zip(row, (middle["seconds"], middle.index), strict=True):
+                (handles[method],) = panel.plot(x, middle["error"], linewidth=1.5, **look)
+                panel.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        row[0].set_title(plain_label(", ".join(map(str, place))), loc="left")
+        row[0].set_ylabel("test labels missed, %" if here["labels"].any() else "test squared error")
+        for panel, label in zip(row, ("seconds of training", "steps"), strict=True):
+            panel.set(yscale="log", xlabel=label)
+            panel.grid(visible=True, which="both", alpha=0.3)
+    names = [plain_label(str(method)) for method in handles]
+    picture.legend(handles.values(), names, loc="outside lower center", fontsize="small")
+    save_plot(picture, path, dpi=110)
