@@ -7,6 +7,7 @@ import pytest
 
 from rbench.errors import SpecError
 from rbench.methods import KFAC, Naive, Riemannian
+from rbench.solvers.fit import solve_fit
 from rbench.testing._examples import example
 from rbench.testing._method_cases import Training
 from rbench.testing._networks import flat
@@ -143,3 +144,11 @@ def test_settings_that_do_not_go_together_are_refused(settings, words):
 )
 def test_the_settings_that_matter_are_searched_whatever_the_mass_and_the_fit(method, names):
     assert list(method.searched) == names
+
+
+def test_a_model_without_slope_or_length_has_no_step(backend):
+    xp = backend.xp
+    zero = backend.asarray(np.zeros(2))
+    coefficients, health = solve_fit(backend, backend.eye(2) * 0, zero, xp.sum(zero))
+    assert np.all(backend.to_numpy(coefficients) == 0)
+    assert np.isfinite(backend.to_numpy(health))

@@ -173,23 +173,21 @@ class Curved(Descent):
             if self.kl_clip is not None:
                 blocks = clip_step(problem, blocks, slope(), lr, self.kl_clip)
             return *self.descend(problem.backend, params, velocity, blocks, lr), None
-        per_layer = self.fit == "layers"
         coefficients, health = fit_coefficients(
             problem.backend,
             pulled[0],
             [directions, velocity],
             share=self.metric_data(batch.y.shape[0]) / batch.y.shape[0],
-            per_layer=per_layer,
+            per_layer=self.fit == "layers",
             damping=self.fit_damping,
             trust=loss if self.trust == "loss" else self.trust,
         )
-        count = len(layers)
-        alphas = [coefficients[index if per_layer else 0] for index in range(count)]
-        momenta = [coefficients[count + index if per_layer else 1] for index in range(count)]
+        rates = [(coefficients[row, 0], coefficients[row, 1]) for row in range(coefficients.shape[0])]
+        rates *= len(layers) // len(rates)
         add_scaled = problem.backend.add_scaled
         step = tuple(
             (add_scaled(alpha * d[0], mu, s[0], spare=True), None if d[1] is None else alpha * d[1] + mu * s[1])
-            for alpha, d, mu, s in zip(alphas, directions, momenta, velocity, strict=True)
+            for (alpha, mu), d, s in zip(rates, directions, velocity, strict=True)
         )
         blocks = tuple(layer.block(*s, problem.backend) for layer, s in zip(layers, step, strict=True))
         if self.weight_decay:

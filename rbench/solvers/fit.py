@@ -13,23 +13,30 @@ from collections.abc import Sequence
 
 from rbench.backend import Array, Backend
 from rbench.modules import LayerPullback, Weights
-from rbench.solvers.base import health_of, inner_product, solve_cholesky
+from rbench.solvers.base import health_of, solve_cholesky
 from rbench.solvers.woodbury import inner_products
 
 RIDGE = 1e-3
 """What is added to Q, in units of its diagonal: directions that are nearly parallel share their coefficient."""
 
+TINY = 1e-36
+"""What is added where a divisor may be zero: it is lost in any other, and float32 holds it to full precision."""
 
-def row_products(layer: LayerPullback, weights: Weights) -> tuple[Array, Array]:
-    """V b (rows,) and gᵀb at a layer, for b in the shape of its weights and g as it was pulled back with V."""
+
+def layer_terms(layer: LayerPullback, directions: Sequence[Weights]) -> list[Array]:
+    """What the model needs of a layer's m directions: m products with its cotangents, and m² inner products.
+
+    A product is (examples, rows), with the cotangents as they were pulled back: those with the loss's rows sum to gᵀb,
+    and the others are V b, but for `scale`. An inner product is (1,): to join arrays takes less than to stack scalars.
+    """
     backend = layer.backend
     xp = backend.xp
-    weight, bias = weights
-    outputs = layer.source.apply(weight)
-    if bias is not None:
-        outputs = outputs + bias
-    slope = xp.vecdot(xp.reshape(layer.gradient_rows, (-1,)), xp.reshape(outputs, (-1,)))
-    return xp.reshape(inner_products(backend, layer.factor_rows, outputs), (-1,)), slope
+    products = []
+    for weight, bias in directions:
+        outputs = layer.source.apply(weight)
+        products.append(inner_products(backend, layer.cotangents, outputs if bias is None else outputs + bias))
+    flat = [[xp.reshape(part, (1, -1)) for part in parts if part is not None] for parts in directions]
+    return products + [sum(map(xp.vecdot, one, other)) for one in flat for other in flat]
 
 
 def fit_coefficients(
@@ -54,42 +61,33 @@ def fit_coefficients(
         trust: c.
 
     Returns:
-        ν x: coefficients of the directions in turn; of each direction's layers in turn, if `per_layer`. And a scalar
-        that is not finite where Q could not be factored.
+        ν x, (layers, directions) if `per_layer`, else (1, directions); and a scalar that is not finite where Q could
+        not be factored.
     """
     xp = backend.xp
-    products = [[row_products(*pair) for pair in zip(layers, parts, strict=True)] for parts in directions]
-    slopes = [xp.stack([slope for _, slope in parts]) / share for parts in products]
-    rows = [[row for row, _ in parts] for parts in products]
-    inner = [[_by_layer(backend, one, other) for other in directions] for one in directions]
-    if per_layer:
-        eye = backend.eye(len(layers))
-        t = xp.concat([xp.stack(parts, axis=1) for parts in rows], axis=1)
-        r = xp.concat(slopes)
-        x = xp.concat([xp.concat([eye * values for values in row], axis=1) for row in inner], axis=0)
-    else:
-        t = xp.stack([sum(parts[1:], parts[0]) for parts in rows], axis=1)
-        r = xp.stack([xp.sum(values) for values in slopes])
-        x = xp.stack([xp.stack([xp.sum(values) for values in row]) for row in inner])
-    return solve_fit(backend, t.T @ t + damping * x, r, trust)
+    terms = [layer_terms(layer, parts) for layer, *parts in zip(layers, *directions, strict=True)]
+    if not per_layer:
+        terms = [[sum(parts) for parts in zip(*terms, strict=True)]]
+    shape = rows, columns = len(terms), len(directions)
+    count = rows * columns
+    products = xp.stack([one for parts in terms for one in parts[:columns]], axis=2)
+    inner = xp.reshape(xp.concat([one for parts in terms for one in parts[columns:]]), (rows, columns, 1, columns))
+    x = xp.reshape(inner * backend.eye(rows)[:, None, :, None], (count, count))  # zero between layers
+    scale = layers[0].scale
+    t = xp.reshape(products[:, 1:, :] if scale is None else products * scale[:, None, None], (-1, count))
+    r = xp.sum(products[:, 0, :], axis=0) / share
+    solution, health = solve_fit(backend, t.T @ t + damping * x, r, trust)
+    return xp.reshape(solution, shape), health
 
 
 def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float | Array) -> tuple[Array, Array]:
-    """ν x, where Q x = r with Q scaled to a unit diagonal and `RIDGE` added to it; and the health of its factor."""
+    """ν x, where Q x = r with Q scaled to a unit diagonal and `RIDGE` added to it; and the health of its factor.
+
+    A direction of length zero, as the previous step is before the first one, has the coefficient zero.
+    """
     xp = backend.xp
-    diagonal = xp.sum(matrix * backend.eye(matrix.shape[0]), axis=1)
-    used = diagonal > 0  # not the previous step, before the first one
-    root = xp.where(used, xp.sqrt(xp.where(used, diagonal, xp.ones_like(diagonal))), xp.ones_like(diagonal))
+    root = xp.sqrt(xp.reshape(matrix, (-1,))[:: matrix.shape[0] + 1] + TINY)
     lower = backend.cholesky(matrix / root[:, None] / root[None, :], shift=RIDGE)
     x = solve_cholesky(backend, lower, (slopes / root)[:, None])[:, 0] / root
-    reduction = xp.sum(slopes * x)
-    within = reduction <= trust
-    bound = xp.where(
-        within, xp.ones_like(reduction), xp.sqrt(trust / xp.where(within, xp.ones_like(reduction), reduction))
-    )
-    return bound * x, health_of(lower)
-
-
-def _by_layer(backend: Backend, one: Sequence[Weights], other: Sequence[Weights]) -> Array:
-    """The inner product at each layer, (layers,)."""
-    return backend.xp.stack([inner_product(backend, *pair) for pair in zip(one, other, strict=True)])
+    excess = xp.vecdot(slopes, x) / (trust + TINY)
+    return x / xp.sqrt(xp.maximum(excess, xp.ones_like(excess))), health_of(lower)
