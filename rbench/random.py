@@ -1,5 +1,6 @@
 """Random numbers drawn on the host, so that every backend sees the same ones."""
 
+from functools import lru_cache
 from numbers import Integral
 from typing import Literal, TypeAlias, get_args
 
@@ -24,8 +25,12 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
         ParameterError: the seed is not an integer ≥ 0.
     """
     check_seed(seed)
-    key = np.random.SeedSequence((int(seed), _PURPOSES.index(purpose))).generate_state(2, np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index]))
+    return np.random.Generator(np.random.Philox(key=_key(int(seed), purpose), counter=[0, 0, 0, index]))
+
+
+@lru_cache(64)  # a step of a small network takes little longer than to make one
+def _key(seed: int, purpose: Purpose) -> np.ndarray:
+    return np.random.SeedSequence((seed, _PURPOSES.index(purpose))).generate_state(2, np.uint64)
 
 
 def check_seed(seed: int) -> None:

@@ -9,12 +9,13 @@ METHODS = (
     "kfac[lr=0.03,damping=0.2,refresh=10,kl_clip=0.003]",
     f"kfac[refresh=10,fit=scalar,{SETTINGS}]",
     f"kfac[refresh=10,fit=layers,{SETTINGS}]",
-    # The fit's rows from a quarter of the batch.
-    f"kfac[refresh=10,fit=layers,metric_batch=125,{SETTINGS}]",
+    # The fit's rows from a quarter of the batch; a step bounded by the batch's loss.
+    f"kfac[refresh=10,fit=layers,metric_batch=0.25,{SETTINGS}]",
+    "kfac[refresh=10,fit=layers,damping=0.02,fit_damping=0.1,schedule=linear]",
     # Rows in the direction: per layer, of the network, weighted.
     f"{KRONECKER},fit=layers,{SETTINGS}]",
     f"{KRONECKER},fit=layers,coupling=network,{SETTINGS}]",
-    f"{KRONECKER},fit=layers,metric_batch=125,{SETTINGS}]",
+    f"{KRONECKER},fit=layers,metric_batch=0.25,{SETTINGS}]",
     f"{KRONECKER},fit=layers,rows=0.1,{SETTINGS}]",
     f"{KRONECKER},fit=layers,rank=2,{SETTINGS}]",
     f"{KRONECKER},fit=layers,refresh=10,{SETTINGS}]",
