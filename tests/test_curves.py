@@ -42,12 +42,12 @@ def test_a_line_is_the_median_over_seeds_of_what_is_missed(drawn):
         for seed, (at, values) in enumerate(zip(seconds, accuracies, strict=True))
     ]
     by_seconds, by_steps = drawn(runs).axes
-    for panel, x in ((by_seconds, [0, 2]), (by_steps, [0, 10])):
+    for panel, x, y, spread in ((by_seconds, [2], [10], [4, 20]), (by_steps, [0, 10], [50, 10], [4, 60])):
         (line,) = panel.get_lines()
         np.testing.assert_allclose(line.get_xdata(), x)
-        np.testing.assert_allclose(line.get_ydata(), [50, 10])
+        np.testing.assert_allclose(line.get_ydata(), y)
         (band,) = panel.collections
-        np.testing.assert_allclose(band.get_paths()[0].get_extents().intervaly, [4, 60])
+        np.testing.assert_allclose(band.get_paths()[0].get_extents().intervaly, spread)
     assert by_seconds.get_ylabel() == "test labels missed, %"
 
 

@@ -16,7 +16,8 @@ def draw_curves(records: Sequence[Record], path: Path) -> None:
     """Write a plot of test error over training seconds and over steps, a row of panels per task and place.
 
     The error is the share of labels missed, or the squared error. A line is the median over seeds of both axes, with
-    the seeds' range around it; a run that failed ends where it was last evaluated.
+    the seeds' range around it; a run that failed ends where it was last evaluated. Seconds are logarithmic, so the
+    evaluation before the first step is only over steps.
 
     Raises:
         DataError: no record has an evaluation.
@@ -33,22 +34,29 @@ def draw_curves(records: Sequence[Record], path: Path) -> None:
     methods = list(frame["method"].unique())
     picture = new_plot(13, 0.5 + 4.2 * len(problems) + 0.22 * len(methods))
     panels = picture.subplots(len(problems), 2, sharey="row", squeeze=False)
+    from matplotlib.ticker import LogLocator  # there, or `new_plot` has said that it is not
+
     handles = {}
     for row, (place, here) in zip(panels, problems, strict=True):
         for method, runs in here.groupby("method", sort=False):
             index = methods.index(method)
             look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index // 10 % 4]}
             by_step = runs.groupby("step")[["seconds", "error"]]
-            middle = by_step.median()
-            low = by_step.min()["error"]
-            high = by_step.max()["error"]
-            for panel, x in zip(row, (middle["seconds"], middle.index), strict=True):
-                (handles[method],) = panel.plot(x, middle["error"], linewidth=1.5, **look)
-                panel.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            middle = by_step.median().assign(low=by_step.min()["error"], high=by_step.max()["error"])
+            timed = middle[middle["seconds"] > 0]
+            for panel, x, line in ((row[0], timed["seconds"], timed), (row[1], middle.index, middle)):
+                (handles[method],) = panel.plot(x, line["error"], linewidth=1.5, **look)
+                panel.fill_between(x, line["low"], line["high"], color=look["color"], alpha=0.15, linewidth=0)
         row[0].set_title(plain_label(", ".join(map(str, place))), loc="left")
         row[0].set_ylabel("test labels missed, %" if here["labels"].any() else "test squared error")
-        for panel, label in zip(row, ("seconds of training", "steps"), strict=True):
-            panel.set(yscale="log", xlabel=label)
+        row[0].set(xscale="log", yscale="log", xlabel="seconds of training")
+        row[1].set(yscale="log", xlabel="steps")
+        for axis, (low, high) in ((row[0].xaxis, row[0].get_xlim()), (row[0].yaxis, row[0].get_ylim())):
+            if high < 1000 * low:  # powers of ten alone would be few labels
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter("")
+        for panel in row:
             panel.grid(visible=True, which="both", alpha=0.3)
     names = [plain_label(str(method)) for method in handles]
     picture.legend(handles.values(), names, loc="outside lower center", fontsize="small")

@@ -93,16 +93,16 @@ def draw_profiles(records: Sequence[Record], path: Path) -> None:
         RbenchError: matplotlib is not installed, or the file cannot be written.
     """
     found = timed_problems(records)
-    picture = new_plot(1.5 + 5.5 * len(found), 5)
-    panels = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]
     methods = list(dict.fromkeys(method for one in found for method in profile(one.scores).index))
+    picture = new_plot(1.5 + 5.5 * len(found), 4.5 + 0.2 * len(methods))
+    panels = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for panel, one, place in zip(panels, found, place_columns(found), strict=True):
         _draw(panel, one.scores, methods)
         panel.set_title(plain_label(", ".join(f"{name} {value}" for name, value in place.items())), wrap=True)
     panels[0].set_ylabel("ρ(τ), share of problems solved")
     lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
     handles = [lines[plain_label(method)] for method in methods]
-    picture.legend(handles=handles, loc="outside lower center", ncols=2, fontsize="small")
+    picture.legend(handles=handles, loc="outside lower center", fontsize="small")
     save_plot(picture, path, dpi=110)
 
 
