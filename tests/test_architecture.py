@@ -45,6 +45,7 @@ RANKS = {
     "train": 11,
     "run": 12,
     "cost": 13,
+    "theory": 13,
     "tune": 13,
     "report": 14,
     "cli": 15,

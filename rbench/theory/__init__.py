@@ -1,0 +1,13 @@
+"""What the papers prove, measured: experiments on small networks, in float64."""
+
+from rbench.experiment import Cell
+from rbench.hookspecs import hookimpl
+from rbench.theory.cells import Action, ActionSuite
+
+__all__ = ["Action", "ActionSuite"]
+
+
+@hookimpl
+def rbench_experiments() -> list[type[Cell]]:
+    """Register the experiments on the theory."""
+    return [Action]
