@@ -73,6 +73,7 @@ class Cost(NamedTuple):
         factoring: pairs of the metric's factorisation alone.
         applying: pairs of solving with a factored metric for a gradient that is formed.
         kept: numbers of a factored metric.
+        staying: of `numbers`, those that stay until all layers are solved, where these are coupled.
     """
 
     operations: float
@@ -80,6 +81,7 @@ class Cost(NamedTuple):
     factoring: float
     applying: float
     kept: float
+    staying: float
 
 
 def positions_cost(size: LayerSize) -> Cost:
@@ -114,11 +116,13 @@ def metric_cost(size: LayerSize, cubic: float, matrices: float) -> Cost:
     forming = (size.rows + size.examples) * size.positions * size.fan_out * size.fan_in
     factoring = forming + size.n**2 * size.rows / 2 + cubic * size.n**3
     numbers = matrices * size.n**2 + size.rows * size.n
-    return Cost(factoring, numbers, factoring, applying=float(size.n**2), kept=float(size.n**2))
+    applying = kept = float(size.n**2)
+    return Cost(factoring, numbers, factoring, applying, kept, staying=numbers / 2)
 
 
 def _capacitance_cost(size: LayerSize, operations: float, numbers: float, factoring: float) -> Cost:
     """With the capacitance (r, r) factored."""
     rows = size.rows * size.positions * size.fan_out
     applying = 2 * size.product + 2 * rows + size.rows**2
-    return Cost(operations, numbers, factoring, applying, kept=size.rows**2 + rows + size.points * size.fan_in)
+    kept = size.rows**2 + rows + size.points * size.fan_in
+    return Cost(operations, numbers, factoring, applying, kept, staying=numbers / 2)

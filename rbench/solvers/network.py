@@ -97,22 +97,21 @@ class NetworkSolver:
         return choose_form(self.solver, backend, size, mass, self.workspace_bytes, joint=joint)
 
     def costs(self, backend: Backend, sizes: Sequence[LayerSize], masses: Sequence[AnyMass]) -> list[Cost]:
-        """The predicted cost of every layer, with whitening where its mass has factors."""
+        """The predicted cost of every layer."""
         return [self._cost(backend, *pair) for pair in zip(sizes, masses, strict=True)]
 
     def together(self, costs: Sequence[Cost], rows: int) -> Cost:
         """The cost for all layers; coupled ones share the factorisation of the capacitance and the solves with it.
 
-        One layer at a time holds all of its numbers; of coupled layers at most half of them stay until the solve.
+        One layer at a time holds all of its numbers; of coupled ones some stay until the solve.
         """
         total = Cost(*(sum(values) for values in zip(*costs, strict=True)))
-        most = max(cost.numbers for cost in costs)
         if self.coupling == "layer":
-            return total._replace(numbers=most)
+            return total._replace(numbers=max(cost.numbers for cost in costs))
         factoring = (len(costs) - 1) * rows**3 / 6
         solving = (len(costs) - 1) * rows**2
         return total._replace(
-            numbers=most + (total.numbers - most) / 2,
+            numbers=total.staying + max(cost.numbers - cost.staying for cost in costs),
             operations=total.operations - factoring - solving,
             factoring=total.factoring - factoring,
             applying=total.applying - solving,
@@ -135,6 +134,7 @@ class NetworkSolver:
             numbers=cost.numbers + vectors + 2 * size.n,
             factoring=factoring,
             kept=cost.kept + vectors,
+            staying=vectors + size.n,
         )
 
     def _term(self, layer: LayerPullback, mass: AnyMass) -> Term:
