@@ -29,10 +29,27 @@ METHODS = (
     "riemannian[mass=diagonal,rows=false,damping=0.1,factor_refresh=10,fit=layers,fit_damping=0.1,trust=1,"
     "schedule=linear]",
 )
+# What is pulled back, where there are labels: with a mass of one number, and with a Kronecker mass and a fitted step.
+ONE_NUMBER = "lr=0.3,mass=1,schedule=linear"
+FITTED = "mass=kronecker,factor_refresh=10,fit=layers,damping=0.004,fit_damping=0.03,schedule=linear"
+PULLED_BACK = (
+    f"riemannian[output_metric=ggn_mc,{ONE_NUMBER}]",
+    f"riemannian[output_metric=ggn_mc,rank=4,{ONE_NUMBER}]",
+    f"riemannian[output_metric=true_vs_rest,{ONE_NUMBER}]",
+    f"riemannian[output_metric=ggn,{ONE_NUMBER}]",
+    f"riemannian[output_metric=ggn,batch=mean,{ONE_NUMBER}]",
+    f"riemannian[output_metric=ggn_mc,{FITTED}]",
+    f"riemannian[output_metric=ggn_mc,rank=4,{FITTED}]",
+    f"riemannian[output_metric=true_vs_rest,{FITTED}]",
+    f"riemannian[output_metric=ggn,{FITTED}]",
+)
 ABLATION = TrainingSuite(
     name="ablation",
-    summary="the parts of a fitted step, one by one: mass, rows, coupling, fit, rank, refresh, part of the batch",
-    entries=(Entry("mnist-autoencoder[hidden=[250,100,20,100,250]]", METHODS, epochs=2),),
+    summary="the parts of a fitted step, one by one: mass, rows, coupling, fit, metric, rank, refresh, part of the batch",
+    entries=(
+        Entry("mnist-autoencoder[hidden=[250,100,20,100,250]]", METHODS, epochs=2),
+        Entry("digits", PULLED_BACK),
+    ),
     threads=1,
-    tuning="one setting for all that share a part, from trials on the full autoencoder; not tuned one by one",
+    tuning="one setting for all that share a part, from trials on the full autoencoder and on digits; not tuned one by one",
 )
