@@ -45,11 +45,11 @@ PULLED_BACK = (
 )
 ABLATION = TrainingSuite(
     name="ablation",
-    summary="the parts of a fitted step, one by one: mass, rows, coupling, fit, metric, rank, refresh, part of the batch",
+    summary="parts of a fitted step, one by one: mass, rows, coupling, fit, metric, rank, refresh, part of the batch",
     entries=(
         Entry("mnist-autoencoder[hidden=[250,100,20,100,250]]", METHODS, epochs=2),
         Entry("digits", PULLED_BACK),
     ),
     threads=1,
-    tuning="one setting for all that share a part, from trials on the full autoencoder and on digits; not tuned one by one",
+    tuning="one setting for all that share a part, from trials on the full autoencoder and on digits",
 )
