@@ -28,7 +28,7 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
     return np.random.Generator(np.random.Philox(key=_key(int(seed), purpose), counter=[0, 0, 0, index]))
 
 
-@lru_cache(64)  # a step of a small network takes little longer than to make one
+@lru_cache(64)  # making one takes nearly as long as a step of a small network
 def _key(seed: int, purpose: Purpose) -> np.ndarray:
     return np.random.SeedSequence((seed, _PURPOSES.index(purpose))).generate_state(2, np.uint64)
 

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from rbench.errors import SpecError
+from rbench.losses import get_loss
 from rbench.methods import KFAC, Naive, Riemannian
+from rbench.metrics import Batch, FactoredMass, Problem, get_output_metric, pull_metric
+from rbench.solvers import LayerSize, NetworkSolver
 from rbench.solvers.fit import solve_fit
 from rbench.testing._examples import example
 from rbench.testing._method_cases import Training
@@ -123,6 +126,7 @@ def test_naive_inversion_serves_every_mass(backend):
         ({"trust": 0}, "trust=0"),
         ({"trust": "los"}, "trust='los'"),
         ({"metric_batch": 1.5}, "metric_batch=1.5"),
+        ({"metric_batch": 1.0}, "metric_batch=1.0"),
         ({"fit_damping": True}, "fit_damping=True: give a number"),
     ],
 )
@@ -152,3 +156,18 @@ def test_a_model_without_slope_or_length_has_no_step(backend):
     coefficients, health = solve_fit(backend, backend.eye(2) * 0, zero, xp.sum(zero))
     assert np.all(backend.to_numpy(coefficients) == 0)
     assert np.isfinite(backend.to_numpy(health))
+
+
+@pytest.mark.parametrize("solver", ["gram", "rows", "dense"])
+@pytest.mark.parametrize("network", ["no bias", "residual", "strided images"])
+def test_what_is_kept_for_a_kronecker_mass_is_predicted(backend, network, solver):
+    given = example(network)
+    problem = Problem(backend, given.net, get_loss("cross_entropy"))
+    size = len(given.x[0])
+    batch = Batch(tuple(map(backend.asarray, given.x)), backend.labels(np.zeros(size, int)))
+    _, layers = pull_metric(problem, given.params, batch, get_output_metric("ggn"), "stack")
+    masses = [FactoredMass(backend.eye(layer.fan_out), backend.eye(layer.width)) for layer in layers]
+    found = NetworkSolver(solver).factor(backend, layers, masses)
+    predicted = NetworkSolver(solver).costs(backend, [LayerSize.of(layer) for layer in layers], masses)
+    for kept, cost in zip(found, predicted, strict=True):
+        assert sum(array.size for array in (*kept[:3], *kept.by_mass)) <= cost.kept

@@ -44,7 +44,7 @@ class Curved(Descent):
     """
 
     rank: int = Field(1, ge=1)
-    metric_batch: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = None
+    metric_batch: Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, lt=1)] | None = None
     refresh: int = Field(1, ge=1)
     kl_clip: float | None = Field(None, gt=0)
     fit: Literal["none", "scalar", "layers"] = "none"

@@ -116,7 +116,7 @@ class RunningDiagonal(MassRule):
 
 @dataclass(frozen=True)
 class RunningKronecker(MassRule):
-    """M_l = (A_l + π√λ I) ⊗ (G_l + √λ/π I), the factors and damping of K-FAC.
+    """M_l = (G_l + √λ/π I) ⊗ (A_l + π√λ I), the factors and damping of K-FAC.
 
     Attributes:
         damping: λ.

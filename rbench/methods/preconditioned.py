@@ -37,7 +37,7 @@ class Preconditioned(Curved):
 
     The mass M is fixed; or it remembers, as running averages over steps:
 
-    - `kronecker`: M_l = (A_l + π√λ I) ⊗ (G_l + √λ/π I), the factors and damping of `kfac`;
+    - `kronecker`: M_l = (G_l + √λ/π I) ⊗ (A_l + π√λ I), the factors and damping of `kfac`;
     - `diagonal`: M_l = λ + E[diag V_lᵀV_l], positions that share weights taken as rows of their own.
 
     Attributes:

@@ -66,10 +66,10 @@ class DiagonalMass:
 
 @dataclass(frozen=True)
 class FactoredMass:
-    """M = G ⊗ A, given by the factors' inverses.
+    """M = S ⊗ A for weights in C order, given by the inverses of a factor of the outputs and one of the inputs.
 
     Attributes:
-        outputs: G⁻¹ (fan_out, fan_out).
+        outputs: S⁻¹ (fan_out, fan_out).
         inputs: A⁻¹ (fan_in [+1], fan_in [+1]), the bias's 1 last.
     """
 

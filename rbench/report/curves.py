@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,30 +35,40 @@ def draw_curves(records: Sequence[Record], path: Path) -> None:
     methods = list(frame["method"].unique())
     picture = new_plot(13, 0.5 + 4.2 * len(problems) + 0.22 * len(methods))
     panels = picture.subplots(len(problems), 2, sharey="row", squeeze=False)
-    from matplotlib.ticker import LogLocator  # there, or `new_plot` has said that it is not
-
+    styles = [(f"C{index % 10}", ("-", "--", ":", "-.")[index // 10 % 4]) for index in range(len(methods))]
     handles = {}
     for row, (place, here) in zip(panels, problems, strict=True):
-        for method, runs in here.groupby("method", sort=False):
-            index = methods.index(method)
-            look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index // 10 % 4]}
-            by_step = runs.groupby("step")[["seconds", "error"]]
-            middle = by_step.median().assign(low=by_step.min()["error"], high=by_step.max()["error"])
-            timed = middle[middle["seconds"] > 0]
-            for panel, x, line in ((row[0], timed["seconds"], timed), (row[1], middle.index, middle)):
-                (handles[method],) = panel.plot(x, line["error"], linewidth=1.5, **look)
-                panel.fill_between(x, line["low"], line["high"], color=look["color"], alpha=0.15, linewidth=0)
         row[0].set_title(plain_label(", ".join(map(str, place))), loc="left")
         row[0].set_ylabel("test labels missed, %" if here["labels"].any() else "test squared error")
         row[0].set(xscale="log", yscale="log", xlabel="seconds of training")
         row[1].set(yscale="log", xlabel="steps")
+        for method, runs in here.groupby("method", sort=False):
+            handles[method] = _draw(row, runs, *styles[methods.index(method)])
         for axis, (low, high) in ((row[0].xaxis, row[0].get_xlim()), (row[0].yaxis, row[0].get_ylim())):
             if high < 1000 * low:  # powers of ten alone would be few labels
-                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axis.set_major_formatter("{x:g}")
-                axis.set_minor_formatter("")
+                _label_plainly(axis)
         for panel in row:
             panel.grid(visible=True, which="both", alpha=0.3)
     names = [plain_label(str(method)) for method in handles]
     picture.legend(handles.values(), names, loc="outside lower center", fontsize="small")
     save_plot(picture, path, dpi=110)
+
+
+def _draw(row: Sequence[Any], runs: pd.DataFrame, color: str, linestyle: str) -> Any:
+    """The lines of a method in both panels, and one of them for the legend."""
+    by_step = runs.groupby("step")[["seconds", "error"]]
+    middle = by_step.median().assign(low=by_step.min()["error"], high=by_step.max()["error"])
+    timed = middle[middle["seconds"] > 0]
+    for panel, x, line in ((row[0], timed["seconds"], timed), (row[1], middle.index, middle)):
+        (drawn,) = panel.plot(x, line["error"], linewidth=1.5, color=color, linestyle=linestyle)
+        panel.fill_between(x, line["low"], line["high"], color=color, alpha=0.15, linewidth=0)
+    return drawn
+
+
+def _label_plainly(axis: Any) -> None:
+    """Write 1, 2 and 5 times the powers of ten along a logarithmic axis."""
+    from matplotlib.ticker import LogLocator  # optional, as all of matplotlib
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")

@@ -90,14 +90,15 @@ def layer_metric(backend: Backend, layer: LayerPullback, mass: AnyMass) -> Array
 
 
 def _kronecker(backend: Backend, mass: FactoredMass, fan_in: int) -> Array:
-    """G ⊗ A of shape (n, n), in the order weight then bias."""
+    """M of shape (n, n), in the order weight then bias."""
     xp = backend.xp
     of_outputs = backend.inverse(mass.outputs)
     of_inputs = backend.inverse(mass.inputs)
 
     def block(inputs: slice, others: slice) -> Array:
         a = of_inputs[inputs, others]
-        o, i, _, j = (entries := of_outputs[:, None, :, None] * a[None, :, None, :]).shape
+        entries = of_outputs[:, None, :, None] * a[None, :, None, :]
+        o, i, _, j = entries.shape
         return xp.reshape(entries, (o * i, o * j))
 
     weights = slice(0, fan_in)

@@ -4,9 +4,9 @@ For directions b_1 … b_m of the whole network, the quadratic model of the loss
 
     ½ xᵀ Q x − rᵀx  with  Q = TᵀT + λ X,  T = V [b_1 … b_m],  X_ij = b_iᵀ b_j,  r_i = gᵀ b_i,
 
-is least where Q x = r, for V and g of the data whose metric is taken. The step is ν Σ_i x_i b_i with
-ν = min(1, √(c / rᵀx)), so that its length in the model's metric is at most √c. Martens and Grosse (2015, sec. 7) is the
-case of two directions: that of K-FAC and the previous step.
+is least where Q x = r, for V and g of the data whose metric is taken; a little is added to Q's diagonal. The step is
+ν Σ_i x_i b_i with ν = min(1, √(c / rᵀx)), so that its length in the model's metric is at most √c. Martens and Grosse
+(2015, sec. 7) is the case of two directions: that of K-FAC and the previous step.
 """
 
 from collections.abc import Sequence
@@ -68,16 +68,17 @@ def fit_coefficients(
     terms = [layer_terms(layer, parts) for layer, *parts in zip(layers, *directions, strict=True)]
     if not per_layer:
         terms = [[sum(parts) for parts in zip(*terms, strict=True)]]
-    shape = rows, columns = len(terms), len(directions)
-    count = rows * columns
-    products = xp.stack([one for parts in terms for one in parts[:columns]], axis=2)
-    inner = xp.reshape(xp.concat([one for parts in terms for one in parts[columns:]]), (rows, columns, 1, columns))
-    x = xp.reshape(inner * backend.eye(rows)[:, None, :, None], (count, count))  # zero between layers
+    groups = len(terms)
+    each = len(directions)
+    count = groups * each
+    products = xp.stack([one for parts in terms for one in parts[:each]], axis=2)
+    inner = xp.reshape(xp.concat([one for parts in terms for one in parts[each:]]), (groups, each, 1, each))
+    gram = xp.reshape(inner * backend.eye(groups)[:, None, :, None], (count, count))  # zero between layers
     scale = layers[0].scale
     t = xp.reshape(products[:, 1:, :] if scale is None else products * scale[:, None, None], (-1, count))
     r = xp.sum(products[:, 0, :], axis=0) / share
-    solution, health = solve_fit(backend, t.T @ t + damping * x, r, trust)
-    return xp.reshape(solution, shape), health
+    solution, health = solve_fit(backend, t.T @ t + damping * gram, r, trust)
+    return xp.reshape(solution, (groups, each)), health
 
 
 def solve_fit(backend: Backend, matrix: Array, slopes: Array, trust: float | Array) -> tuple[Array, Array]:

@@ -125,9 +125,10 @@ class NetworkSolver:
         a = size.fan_in
         o = size.fan_out
         cost = form.cost(size)
-        vectors = size.points * (a + size.rank * o)  # M⁻¹Vᵀ, in points
+        vectors = 0
         factoring = cost.factoring + a**3 + o**3
         if isinstance(form, Woodbury):
+            vectors = size.points * (a + size.rank * o)  # M⁻¹Vᵀ, in points
             factoring = size.points * (a * a + size.rank * o * o) + form.cross_operations(size) + size.rows**3 / 6
         return cost._replace(
             operations=factoring + cost.applying,

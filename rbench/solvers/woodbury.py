@@ -8,6 +8,9 @@ K = I + V M⁻¹Vᵀ, which has a row for each row of V,
 
 g and the rows of V are sums of cotangents ⊗ inputs, all of the same inputs, so g − Vᵀc is one weight product of the
 corrected cotangents γ − Σ_k c_k F_k. Neither g nor V need be formed.
+
+For a gradient of other data, and for a mass that is a Kronecker product of matrices, Δ = M⁻¹g − (M⁻¹Vᵀ)c, and M⁻¹g is
+formed.
 """
 
 from abc import abstractmethod
@@ -113,7 +116,7 @@ def solve_jointly(backend: Backend, terms: Sequence[Term]) -> list[Direction]:
 def solve_with(
     backend: Backend, items: Sequence[tuple[Woodbury, Factored, Inputs, AnyMass, AnyGradient]]
 ) -> list[Direction]:
-    """Directions of the layers for any gradients, with what `factor_jointly` returned; else as `Form.solve`."""
+    """Directions for any gradients, with metrics of `factor_jointly`; an item's other parts are as for `Form.solve`."""
     gradients = [at_hand(backend, kept, source, mass, g) for _, kept, source, mass, g in items]
     form, kept, *_ = items[0]
     return eq_3(backend, kept.matrix, gradients, rank_first=form.rank_first and len(items) == 1)

@@ -8,7 +8,7 @@ from rbench.theory.flow import Field, Point, Vector
 from rbench.theory.path import Path
 
 DIFFERENCE = 1e-5
-"""Step of central differences along u, in units of the weights' own size."""
+"""Step of central differences along u, in units of 1 + ‖w‖."""
 
 
 class Excess(NamedTuple):

@@ -74,13 +74,26 @@ class TanhFlow(Configurable):
             raise ValueError("it draws samples anew at every point, so the flow has no smooth metric; name another")
         return metric
 
-    def field(self, backend: Backend) -> flow.Field:
-        """The loss and the metric, on data that are the same for every seed."""
+    @property
+    def sign(self) -> float:
+        """1 where the path climbs, −1 where it falls."""
+        return 1.0 if self.ascent else -1.0
+
+    @property
+    def seconds(self) -> float:
+        """The path's time."""
+        return 0.5 if self.ascent else 2.0
+
+    def data(self) -> tuple[Any, Any]:
+        """Inputs and targets, the same for every seed."""
         random = generator(0, "data")
         x = random.normal(size=(12, 3))
-        y = random.normal(size=(12, 2)) if self.loss == "squared_error" else random.integers(0, 2, 12)
+        return x, random.normal(size=(12, 2)) if self.loss == "squared_error" else random.integers(0, 2, 12)
+
+    def field(self, backend: Backend) -> flow.Field:
+        """The loss and the metric."""
         metric = None if self.metric is None else get_output_metric(self.metric)
-        return flow.network_field(backend, self.network, self.loss, metric, self.mass, x, y)
+        return flow.network_field(backend, self.network, self.loss, metric, self.mass, *self.data())
 
     @property
     def network(self) -> Any:
@@ -124,13 +137,11 @@ class Action(Cell):
                 for block in task.network.init(backend, self.seed)
             )
         )
-        sign = 1.0 if task.ascent else -1.0
-        seconds = 0.5 if task.ascent else 2.0
         paths = [
-            integrate(lambda w: sign * field(w).velocity, start, seconds / count, count, self.method)
+            integrate(lambda w: task.sign * field(w).velocity, start, task.seconds / count, count, self.method)
             for count in (self.segments // 2, self.segments)
         ]
-        coarse, fine = (excess(field, path, sign) for path in paths)
+        coarse, fine = (excess(field, path, task.sign) for path in paths)
         outcome.figures |= {
             "gap": fine.gap,
             "gap_order": math.log2(coarse.gap / fine.gap),

@@ -16,7 +16,10 @@ from rbench.modules import Module, Params
 from rbench.solvers.dense import layer_metric
 
 Vector: TypeAlias = np.ndarray[Any, Any]
-"""Weights of all layers, or a velocity or momentum of theirs, (n,), float64."""
+"""Weights of all layers, or their velocity, (n,), float64."""
+
+Matrix: TypeAlias = np.ndarray[Any, Any]
+"""A metric (n, n), or a vector for each of several nodes, float64."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Point:
 
     value: float
     gradient: Vector
-    metric: Vector
+    metric: Matrix
 
     @cached_property
     def velocity(self) -> Vector:

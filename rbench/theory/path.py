@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rbench.theory.flow import Vector
+from rbench.theory.flow import Matrix, Vector
 
 SCHEMES = ("euler", "heun", "rk4")
 """Integrators; their paths' gaps fall with the 2nd, 4th and 6th power of the step."""
@@ -22,8 +22,8 @@ class Path:
     """
 
     h: float
-    nodes: Vector
-    velocities: Vector | None
+    nodes: Matrix
+    velocities: Matrix | None
 
     def quadrature(self, points: int = 4) -> Iterator[tuple[float, Vector, Vector]]:
         """Weight, w and ẇ at the Gauss-Legendre points of every segment."""
