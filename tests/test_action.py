@@ -41,7 +41,7 @@ def descent(field):
 
 
 def start_of(task, backend):
-    return flat(task.network.init(backend))
+    return flat(backend, task.network.init(backend))
 
 
 def path_of(task, backend, scheme, segments):
@@ -117,7 +117,7 @@ def dense_metric(task, backend, w):
     x, _ = task.data()
 
     def outputs(w):
-        (z,), _ = task.network.forward(backend, shaped(task.network, w), (x,))
+        (z,), _ = task.network.forward(backend, shaped(backend, task.network, w), (x,))
         return z
 
     j = np.stack([(outputs(w + 1e-6 * e) - outputs(w - 1e-6 * e)) / 2e-6 for e in np.eye(len(w))], axis=2)
@@ -145,11 +145,11 @@ def test_a_field_is_the_networks_loss_gradient_and_metric(backend, name):
 def test_vectors_are_parameters_in_order(backend):
     net = TanhFlow().network
     vector = np.arange(sum(layer.n_parameters for layer in net.layers), dtype=float)
-    params = shaped(net, vector)
+    params = shaped(backend, net, vector)
     assert [{name: array.shape for name, array in block.items()} for block in params] == [
         layer.shapes for layer in net.layers
     ]
-    np.testing.assert_array_equal(flat(params), vector)
+    np.testing.assert_array_equal(flat(backend, params), vector)
     np.testing.assert_array_equal(params[0]["weight"].ravel(), vector[:18])
 
 
@@ -176,6 +176,7 @@ def test_the_suite_has_a_row_for_each_path(tmp_path):
         (("-m", "midpoint"), "integrator"),
         (("-t", "relu"), "flow"),
         (("-t", "tanh[depth=3]"), "no setting 'depth'"),
+        (("-t", "tanh[metric=true_vs_rest]"), "true_vs_rest"),
         (("--steps", "5"), "has no use for"),
     ],
 )

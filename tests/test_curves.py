@@ -8,9 +8,10 @@ from rbench.report import curves
 from rbench.run import Budget, Record, Training
 
 
-def record(task, method, seed, history):
+def record(task, method, seed, history, sha="ab", **others):
     cell = Training(suite="s", task=task, method=method, backend="numpy", seed=seed, budget=Budget(steps=5))
-    return Record(cell=cell, status="ok", figures={"device": "cpu"}, history=history)
+    figures = {"device": "cpu", "dataset_sha256": sha * 32}
+    return Record(cell=cell, status="ok", figures=figures, history=history, **others)
 
 
 def points(seconds, **figures):
@@ -73,6 +74,25 @@ def test_two_settings_of_one_method_keep_their_names(drawn):
     ]
     texts = [text.get_text() for text in drawn(runs).legends[0].get_texts()]
     assert texts == ["sgd[lr=0.1]", "sgd[lr=0.2]"]
+
+
+def test_machines_have_panels_of_their_own(drawn):
+    runs = [
+        record("regression", "sgd", 0, points([0, 1], test_squared_error=[2, error]), environment={"cpu": cpu})
+        for cpu, error in (("Abacus", 1.0), ("Sliderule", 0.5))
+    ]
+    first, _, second, _ = drawn(runs).axes
+    assert [panel.get_lines()[0].get_ydata()[-1] for panel in (first, second)] == [1.0, 0.5]
+    assert "Abacus" in first.get_title("left")
+
+
+def test_other_data_are_refused(drawn):
+    runs = [
+        record("regression", "sgd", seed, points([0, 1], test_squared_error=[2, 1]), sha)
+        for seed, sha in enumerate(("ab", "cd"))
+    ]
+    with pytest.raises(DataError, match="data of regression are not the same"):
+        drawn(runs)
 
 
 def test_without_an_evaluation_there_are_no_curves():

@@ -9,7 +9,7 @@ import pandas as pd
 from rbench.errors import DataError
 from rbench.report.frame import history
 from rbench.report.plot import new_plot, plain_label, save_plot
-from rbench.report.problems import PLACE, named
+from rbench.report.problems import PLACE, check_data, named
 from rbench.run.record import Record
 
 
@@ -21,16 +21,17 @@ def draw_curves(records: Sequence[Record], path: Path) -> None:
     evaluation before the first step is only over steps.
 
     Raises:
-        DataError: no record has an evaluation.
+        DataError: no record has an evaluation, or the data of a task are not the same in all.
         RbenchError: matplotlib is not installed, or the file cannot be written.
     """
     frame = history(records)
     if frame.empty:
         raise DataError("no curves: no record here has an evaluation")
+    check_data(frame)
     missed = 100 * (1 - pd.to_numeric(frame["test_accuracy"]))
     error = missed.fillna(pd.to_numeric(frame["test_squared_error"]))
     frame = named(frame.assign(error=error, labels=missed.notna()))
-    places = [name for name in PLACE[:-1] if frame[name].nunique(dropna=False) > 1]
+    places = [name for name in PLACE if name in frame and frame[name].nunique(dropna=False) > 1]
     problems = list(frame.groupby(["task", *places], sort=False, dropna=False))
     methods = list(frame["method"].unique())
     picture = new_plot(13, 0.5 + 4.2 * len(problems) + 0.22 * len(methods))

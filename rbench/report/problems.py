@@ -53,11 +53,7 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
     """
     words = environments(records).words
     frame = located(rows(records)).replace({"environment": words})
-    for task, sums in several_data(frame).items():
-        raise DataError(
-            f"the data of {task} are not the same in all records (sha256 {' and '.join(sums)}): methods compete on the "
-            "same data alone; take the runs of one of them, or give the task a fixed seed"
-        )
+    check_data(frame)
     place = [name for name in PLACE if words or name != "environment"]
     found = []
     for _, here in frame.groupby(PLACE, sort=False, dropna=False):
@@ -75,6 +71,15 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
             names = plain(here[place].astype(object).iloc[0].to_dict())
             found.append(Problems(names, by, scores, tuple(matrix.columns[~everywhere])))
     return found
+
+
+def check_data(frame: pd.DataFrame) -> None:
+    """Raise a `DataError` where the data of a task are not the same in all rows."""
+    for task, sums in several_data(frame).items():
+        raise DataError(
+            f"the data of {task} are not the same in all records (sha256 {' and '.join(sums)}): methods compete on the "
+            "same data alone; take the runs of one of them, or give the task a fixed seed"
+        )
 
 
 def _scored(task: pd.DataFrame, by: By) -> pd.DataFrame:

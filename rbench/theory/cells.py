@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from rbench.backend import Backend
 from rbench.errors import SpecError
 from rbench.experiment import Cell, Limits, Outcome, Report
 from rbench.figures import RATIO, Figure, fields
+from rbench.losses import get_loss
 from rbench.metrics import get_output_metric
 from rbench.modules import Linear, Tanh
 from rbench.names import unknown
@@ -20,7 +21,7 @@ from rbench.run.suite import Platform, Suite
 from rbench.spec import Configurable, parse
 from rbench.theory import flow
 from rbench.theory.action import euler_constants, excess
-from rbench.theory.path import SCHEMES, integrate
+from rbench.theory.path import SCHEMES, Scheme, integrate
 
 if TYPE_CHECKING:
     from rbench.run.request import Request
@@ -67,12 +68,16 @@ class TanhFlow(Configurable):
     mass: float = Field(0.1, gt=0)
     ascent: bool = False
 
-    @field_validator("metric")
-    @classmethod
-    def _metric_is_smooth(cls, metric: str | None) -> str | None:
-        if metric is not None and get_output_metric(metric).samples:
-            raise ValueError("it draws samples anew at every point, so the flow has no smooth metric; name another")
-        return metric
+    @model_validator(mode="after")
+    def _metric_is_smooth_and_goes_with_the_loss(self) -> "TanhFlow":
+        if self.metric is not None:
+            metric = get_output_metric(self.metric)
+            metric.check(get_loss(self.loss))
+            if metric.samples:
+                raise ValueError(
+                    f"metric={self.metric} draws samples anew at every point, so no flow has it; name another"
+                )
+        return self
 
     @property
     def sign(self) -> float:
@@ -116,7 +121,7 @@ class Action(Cell):
     figures: ClassVar[tuple[Figure, ...]] = FIGURES
     experiment: Literal["action"] = "action"
     task: str
-    method: str
+    method: Scheme
     segments: int = Field(ge=2)
     seed: int = Field(0, ge=0)
 
@@ -131,12 +136,7 @@ class Action(Cell):
     def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
         task = flows(self.task)[0]
         field = task.field(backend)
-        start = flow.flat(
-            tuple(
-                {name: backend.to_numpy(array) for name, array in block.items()}
-                for block in task.network.init(backend, self.seed)
-            )
-        )
+        start = flow.flat(backend, task.network.init(backend, self.seed))
         paths = [
             integrate(lambda w: task.sign * field(w).velocity, start, task.seconds / count, count, self.method)
             for count in (self.segments // 2, self.segments)

@@ -71,28 +71,24 @@ def network_field(
     batch = Batch(backend.asarray(x), put_y(y))
 
     def field(weights: Vector) -> Point:
-        params = tuple(
-            {name: backend.asarray(array) for name, array in block.items()} for block in shaped(net, weights)
-        )
-        value, layers = pull_metric(problem, params, batch, pulled_back, "stack")
+        value, layers = pull_metric(problem, shaped(backend, net, weights), batch, pulled_back, "stack")
         blocks = [layer.block(*pulled.gradient(), backend) for layer, pulled in zip(net.layers, layers, strict=True)]
-        host = [{name: backend.to_numpy(array) for name, array in block.items()} for block in blocks]
         if metric is None:
             layers = [layer.weighted(0.0) for layer in layers]
         metrics = [backend.to_numpy(layer_metric(backend, *pair)) for pair in zip(layers, masses, strict=True)]
-        return Point(float(value), flat(tuple(host)), block_diag(*metrics))
+        return Point(float(value), flat(backend, tuple(blocks)), block_diag(*metrics))
 
     return field
 
 
-def flat(params: Params) -> Vector:
+def flat(backend: Backend, params: Params) -> Vector:
     """Parameters as one vector, layer by layer, the weight in C order before the bias."""
-    return np.concatenate([np.ravel(array) for block in params for array in block.values()])
+    return np.concatenate([np.ravel(backend.to_numpy(array)) for block in params for array in block.values()])
 
 
-def shaped(net: Module, vector: Vector) -> Params:
+def shaped(backend: Backend, net: Module, vector: Vector) -> Params:
     """The parameters that `flat` makes a vector of."""
     shapes = [(name, shape) for layer in net.layers for name, shape in layer.shapes.items()]
     parts = np.split(vector, np.cumsum([int(np.prod(shape)) for _, shape in shapes])[:-1])
-    arrays = iter([part.reshape(shape) for part, (_, shape) in zip(parts, shapes, strict=True)])
+    arrays = iter([backend.asarray(part.reshape(shape)) for part, (_, shape) in zip(parts, shapes, strict=True)])
     return tuple({name: next(arrays) for name in layer.shapes} for layer in net.layers)

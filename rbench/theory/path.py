@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from rbench.theory.flow import Matrix, Vector
 
-SCHEMES = ("euler", "heun", "rk4")
-"""Integrators; their paths' gaps fall with the 2nd, 4th and 6th power of the step."""
+Scheme: TypeAlias = Literal["euler", "heun", "rk4"]
+"""An integrator; the gaps of their paths fall with the 2nd, 4th and 6th power of the step."""
+
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ class Path:
         if self.velocities is None:
             return start + s * (end - start), (end - start) / self.h
         v0, v1 = self.h * self.velocities[k], self.h * self.velocities[k + 1]
-        cubic, square = 2 * (start - end) + v0 + v1, 3 * (end - start) - 2 * v0 - v1
+        cubic = 2 * (start - end) + v0 + v1
+        square = 3 * (end - start) - 2 * v0 - v1
         return start + s * (v0 + s * (square + s * cubic)), (v0 + s * (2 * square + 3 * s * cubic)) / self.h
 
 
-def integrate(velocity: Callable[[Vector], Vector], start: Vector, h: float, steps: int, scheme: str) -> Path:
+def integrate(velocity: Callable[[Vector], Vector], start: Vector, h: float, steps: int, scheme: Scheme) -> Path:
     """Steps of `euler`, `heun` or `rk4` for ẇ = velocity(w); straight between Euler's nodes, else cubic Hermite."""
     nodes, velocities = [start], [velocity(start)]
     for _ in range(steps):
