@@ -12,6 +12,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError, to_json
 
 from rbench.backend import Backend
+from rbench.charts import Chart
 from rbench.checked import Checked
 from rbench.errors import RbenchError
 from rbench.figures import Figure
@@ -69,6 +70,7 @@ class Cell(Checked):
         summary: one line for `rbench list`.
         fields: fields of a row, in order; null where a cell has no value.
         figures: the measured fields, as `rbench.figures` declares them.
+        charts: what `rbench plot` draws of its rows.
         kept_of_failures: figures that stay in the record of a cell that did not end `ok`.
         longest_seconds: seconds after which its process is ended if the request sets no timeout; None for no limit.
         libraries: libraries besides its backend's that its figures depend on.
@@ -85,6 +87,7 @@ class Cell(Checked):
     summary: ClassVar[str] = ""
     fields: ClassVar[tuple[str, ...]] = ()
     figures: ClassVar[tuple[Figure, ...]] = ()
+    charts: ClassVar[tuple[Chart, ...]] = ()
     kept_of_failures: ClassVar[tuple[str, ...]] = ("device",)
     longest_seconds: ClassVar[float | None] = None
     libraries: ClassVar[tuple[str, ...]] = ()

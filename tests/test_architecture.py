@@ -19,6 +19,7 @@ RANKS = {
     "errors": 0,
     "names": 0,
     "figures": 0,
+    "charts": 0,
     "settings": 0,
     "text": 0,
     "hookspecs": 1,

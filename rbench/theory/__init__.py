@@ -2,9 +2,10 @@
 
 from rbench.experiment import Cell
 from rbench.hookspecs import hookimpl
-from rbench.theory.cells import Action, ActionSuite
+from rbench.theory.action import Action
+from rbench.theory.suite import TheoryCell, TheorySuite
 
-__all__ = ["Action", "ActionSuite"]
+__all__ = ["Action", "TheoryCell", "TheorySuite"]
 
 
 @hookimpl

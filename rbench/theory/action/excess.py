@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rbench.theory.action.path import Path
 from rbench.theory.flow import Field, Point, Vector
-from rbench.theory.path import Path
 
 DIFFERENCE = 1e-5
 """Step of central differences along u, in units of 1 + ‖w‖."""
