@@ -59,7 +59,7 @@ def table(
             if path is not None:
                 check_plot(path)
         form: Format = (format or TableFormat.markdown).value
-        directories = _once(directories)
+        directories = once(directories)
         records, warnings = load(directories)
         of_training = any(others.values()) or curves is not None
         if of_training and (strange := {record.cell.name for record in records} - {Training.name}):
@@ -80,7 +80,7 @@ def table(
             show(render_tables(records, form))
 
 
-def _once(directories: list[Path]) -> list[Path]:
+def once(directories: list[Path]) -> list[Path]:
     """Each directory once, under the first name that was given for it."""
     found: dict[Path, Path] = {}
     for directory in directories:

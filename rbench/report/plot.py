@@ -12,6 +12,7 @@ from rbench.report.scaling import Series
 from rbench.text import visible
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -100,6 +101,18 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
     picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
     save_plot(picture, path, dpi=150)
+
+
+def label_plainly(panel: "Axes") -> None:
+    """Write 1, 2 and 5 times the powers of ten along logarithmic axes of under three decades: powers would be few."""
+    from matplotlib.ticker import LogLocator
+
+    for axis in (panel.xaxis, panel.yaxis):
+        low, high = axis.get_view_interval()
+        if axis.get_scale() == "log" and high < 1000 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
 
 
 def plain_label(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from rbench.backend import Backend
+from rbench.charts import Chart
 from rbench.experiment import Limits, Outcome, Report
 from rbench.figures import RATIO, Figure, fields
 from rbench.theory.action.excess import euler_constants, excess
@@ -44,6 +45,10 @@ class Action(TheoryCell):
     summary: ClassVar[str] = "the action of an integrator's path, beyond the fall of the loss"
     fields: ClassVar[tuple[str, ...]] = (*CELL_FIELDS, "segments", *fields(FIGURES))
     figures: ClassVar[tuple[Figure, ...]] = FIGURES
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("gap", "segments", ("gap",), x_title="segments", y_title="S − |ΔE|", exponents=True),
+        Chart("hamiltonian", "segments", ("hamiltonian",), x_title="segments", y_title="max |H|", exponents=True),
+    )
     task_kinds: ClassVar[Kinds] = (TanhFlow,)
     method_kinds: ClassVar[Kinds] = SCHEMES
     experiment: Literal["action"] = "action"
