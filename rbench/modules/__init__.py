@@ -1,6 +1,7 @@
 """The algebra of Riemannian modules."""
 
 from rbench.modules.conv import Conv2d
+from rbench.modules.equilibrium import Equilibrium
 from rbench.modules.linear import Linear
 from rbench.modules.module import Layer, Module, Parallel, Params, Sequential
 from rbench.modules.pointwise import GELU, Exp, ReLU, Sigmoid, Tanh
@@ -15,6 +16,7 @@ __all__ = [
     "AvgPool2d",
     "Conv2d",
     "Copy",
+    "Equilibrium",
     "Exp",
     "Flatten",
     "Identity",

@@ -14,11 +14,15 @@ from rbench.report.frame import Row, grouped, raw_rows
 from rbench.report.table import Format, raw, with_interval, written
 from rbench.run.record import Record, plain
 
+ROW = ("status", "reason", "environment")
+"""Fields of every row, whatever its experiment."""
+
 
 def render_other(records: list[Record], form: Format) -> str:
     """Rows in a form: a line for all seeds of a setting, with the median and range of its figures; then exponents.
 
-    Columns that are the same in every row are left out, and so are figures without a title.
+    Settings that are the same in every row are left out, and so are figures without a title. Fields that are neither
+    settings nor figures stand last, with all that they are.
     """
     if form == "json" or form == "csv":
         return raw([plain(row) for row in raw_rows(records)], form)
@@ -45,7 +49,8 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     """The rows as text, as `render_other` says."""
     rows = [plain(row) for row in raw_rows(records)]
     figures = {figure.name: figure for figure in records[0].cell.figures}
-    settings = [name for name in rows[0] if name not in (*figures, "seed", "status", "reason")]
+    words = [name for name in records[0].cell.fields if name not in (*ROW, *figures, *dict(records[0].cell))]
+    settings = [name for name in rows[0] if name not in (*figures, *words, "seed", "status", "reason")]
     groups = list(grouped(rows, lambda row: tuple(row[name] for name in settings)).values())
     shown: dict[str, list[str]] = {}
     for name in settings:
@@ -55,6 +60,8 @@ def comparison(records: list[Record]) -> pd.DataFrame:
     for figure in figures.values():
         if figure.title and any(row[figure.name] is not None for row in rows):
             shown[figure.head] = [_figure(figure, group) for group in groups]
+    for name in words:
+        shown[name] = [", ".join(dict.fromkeys(_word(row[name]) for row in group)) for group in groups]
     ends = [_ends(group) for group in groups]
     if set(ends) != {"ok"}:
         shown["status"] = ends

@@ -17,6 +17,7 @@ from rbench.modules import (
     AvgPool2d,
     Conv2d,
     Copy,
+    Equilibrium,
     Exp,
     Flatten,
     Identity,
@@ -71,6 +72,8 @@ MODULES: Table = {
     "Conv2d of single pixels without bias": (Conv2d(2, 3, 1, stride=2, bias=False), _IMAGE),
     "AvgPool2d": (AvgPool2d(2), ((2, 3, 5),)),
     "MaxPool2d": (MaxPool2d(2), ((2, 3, 5),)),
+    "Equilibrium": (Equilibrium(4, 3), _VECTOR),
+    "Equilibrium without bias": (Equilibrium(4, 3, bias=False), _VECTOR),
     "ScaleShift": (ScaleShift(4), _VECTOR),
     "ScaleShift of images": (ScaleShift(2), _IMAGE),
 }
@@ -83,6 +86,7 @@ NETWORKS: Table = {
     "flatten": (Flatten() >> Linear(4, 5) >> GELU() >> Linear(5, 3), ((2, 2),)),
     "exponentials": (Linear(4, 5, bias=False) >> Exp() >> Linear(5, 3), _VECTOR),
     "wide": (Linear(20, 16) >> Tanh() >> Linear(16, 3), ((20,),)),
+    "implicit": (Linear(4, 4) >> Equilibrium(4, 5) >> Linear(5, 3), _VECTOR),
     "two wires": (Linear(4, 3) * (Linear(4, 5) >> Tanh() >> Linear(5, 3)) >> Add(), 2 * _VECTOR),
 }
 """Networks with one output of three numbers, and the shapes of their inputs."""

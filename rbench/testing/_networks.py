@@ -23,6 +23,7 @@ from rbench.modules import (
     AvgPool2d,
     Conv2d,
     Copy,
+    Equilibrium,
     Exp,
     Flatten,
     Identity,
@@ -48,6 +49,10 @@ _POINTWISE: dict[type[Module], Callable[[Numbers], Numbers]] = {
     Sigmoid: lambda x: 1 / (1 + np.exp(-x)),
     Tanh: np.tanh,
 }
+
+
+FIXED_POINT = 400
+"""Iterations towards an equilibrium; each of the examples here brings it nearer by a third at least."""
 
 
 def flat(block: Mapping[str, Any]) -> Numbers:
@@ -176,6 +181,8 @@ def _apply(
             seen.append(windows.reshape(*windows.shape[:2], windows.shape[2] * windows.shape[3], -1))
             y = np.moveaxis(_linear(module, next(blocks), seen[-1]), 3, 2)
             return (y.reshape(*y.shape[:3], *windows.shape[2:4]),)
+        case Equilibrium():
+            return (_equilibrium(module, next(blocks), wires[0], seen),)
         case ScaleShift():
             seen.append(np.ones((1, wires[0].shape[1], 1, 1)))
             return (_scaled(next(blocks), wires[0]),)
@@ -203,6 +210,21 @@ def _linear(layer: Layer, block: Block, inputs: Numbers) -> Numbers:
     matrix = weight.reshape(*variants, 1, layer.fan_out, layer.fan_in)
     offset = block["bias"][..., None, None, :] if layer.bias else 0
     return np.asarray(inputs @ np.swapaxes(matrix, -1, -2) + offset + block.get("move", 0))
+
+
+def _equilibrium(layer: Equilibrium, block: Block, x: Numbers, seen: list[Numbers]) -> Numbers:
+    """The fixed point (variants, batch, out) of z ↦ tanh(W [z; x] + b), by going there."""
+    z: Numbers = np.zeros((1, x.shape[1], layer.out_features))
+    for _ in range(FIXED_POINT):
+        z = np.tanh(_linear(layer, block, _side_by_side(z, x)[:, :, None, :])[:, :, 0, :])
+    seen.append(_side_by_side(z, x)[:, :, None, :])
+    return z
+
+
+def _side_by_side(z: Numbers, x: Numbers) -> Numbers:
+    """[z; x] for every variant of either."""
+    variants = max(len(z), len(x))
+    return np.concatenate([np.broadcast_to(part, (variants, *part.shape[1:])) for part in (z, x)], axis=2)
 
 
 def _scaled(block: Block, x: Numbers) -> Numbers:

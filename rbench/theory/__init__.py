@@ -2,13 +2,13 @@
 
 from rbench.experiment import Cell
 from rbench.hookspecs import hookimpl
-from rbench.theory.action import Action
-from rbench.theory.suite import TheoryCell, TheorySuite
+from rbench.theory.action import Action, Held
+from rbench.theory.suite import Part, TheoryCell, TheorySuite
 
-__all__ = ["Action", "TheoryCell", "TheorySuite"]
+__all__ = ["Action", "Held", "Part", "TheoryCell", "TheorySuite"]
 
 
 @hookimpl
 def rbench_experiments() -> list[type[Cell]]:
     """Register the experiments on the theory."""
-    return [Action]
+    return [Action, Held]

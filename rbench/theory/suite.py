@@ -1,8 +1,9 @@
 """What experiments on the theory share: a cell is a task, a method and a seed, and a suite is their product."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field
@@ -46,34 +47,40 @@ class TheoryCell(Cell):
 
     def make_task(self) -> Any:
         """The task that the SPEC names."""
-        (task,) = expanded(self.task_kinds, self.task, "task", self.name)
+        (task,) = expanded(self.task_kinds, (self.task,))
         return task
 
     def make_method(self) -> Any:
         """The method that the SPEC names."""
-        (method,) = expanded(self.method_kinds, self.method, "method", self.name)
+        (method,) = expanded(self.method_kinds, (self.method,))
         return method
 
 
-def expanded(kinds: Kinds, spec: str, word: str, experiment: str) -> list[Any]:
-    """All that a SPEC names: several where it lists values.
-
-    Raises:
-        SpecError: nothing here has that name, or it has no such setting.
-    """
-    kind, settings = _found(kinds, spec, word, experiment)
-    return kind.expand(settings)
-
-
 @dataclass(frozen=True)
-class TheorySuite(Suite):
-    """Tasks × methods × sizes × seeds of one experiment, in float64 whatever `dtype` says.
+class Part:
+    """The product of some tasks, methods and sizes of one experiment.
 
     Attributes:
         cell: the experiment.
         tasks: SPECs of its tasks.
         methods: SPECs of its methods.
         sizes: values of further fields of its cells, by field.
+    """
+
+    cell: type[TheoryCell]
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    sizes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TheorySuite(Suite):
+    """Parts, each for some seeds, in float64 whatever `dtype` says.
+
+    A request's tasks and methods replace those of every part that has some of that name.
+
+    Attributes:
+        parts: what it runs.
         seeds: how many seeds, from 0 on.
     """
 
@@ -82,64 +89,97 @@ class TheorySuite(Suite):
     )  # fmt: skip
     name: str
     summary: str
-    cell: type[TheoryCell]
-    tasks: tuple[str, ...]
-    methods: tuple[str, ...]
-    sizes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    parts: tuple[Part, ...]
     seeds: int = 1
     threads: int | None = 1
 
     def count(self, request: "Request") -> int:
-        total = request.seeds or self.seeds
-        for values in self.sizes.values():
-            total *= len(values)
-        for specs, kinds, word in self._named(request):
-            total *= sum(expansions(*_found(kinds, spec, word, self.name)) for spec in specs)
-        return total
+        total = 0
+        for part in self._asked(request):
+            kinds = (part.cell.task_kinds, part.tasks), (part.cell.method_kinds, part.methods)
+            tasks, methods = (sum(expansions(*_found(own, spec)) for spec in specs) for own, specs in kinds)
+            total += tasks * methods * prod(map(len, part.sizes.values()))
+        return total * (request.seeds or self.seeds)
 
     def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
-        tasks, methods = (
-            [one.spec for spec in specs for one in expanded(kinds, spec, word, self.name)]
-            for specs, kinds, word in self._named(request)
-        )
         seeds = range(request.seeds or self.seeds)
         return [
-            self.cell(
+            part.cell(
                 suite=self.name,
-                task=task,
-                method=method,
+                task=task.spec,
+                method=method.spec,
                 seed=seed,
                 backend=backend,
                 dtype="float64",
                 device=device,
                 threads=request.threads_of(self),
-                **dict(zip(self.sizes, sizes, strict=True)),
+                **dict(zip(part.sizes, sizes, strict=True)),
             )
+            for part in self._asked(request)
             for task, method, sizes, seed, (backend, _, device) in product(
-                tasks, methods, list(product(*self.sizes.values())), seeds, platforms
+                expanded(part.cell.task_kinds, part.tasks),
+                expanded(part.cell.method_kinds, part.methods),
+                list(product(*part.sizes.values())),
+                seeds,
+                platforms,
             )
         ]
 
     def contents(self) -> dict[str, list[str]]:
-        return {"tasks": list(self.tasks), "methods": list(self.methods)}
+        names = [("tasks", "tasks"), ("methods", "methods")]
+        return {
+            word: list(dict.fromkeys(spec for part in self.parts for spec in getattr(part, own))) for word, own in names
+        }
 
-    def _named(self, request: "Request") -> list[tuple[list[str], Kinds, str]]:
-        """SPECs of tasks and methods, with what they may name; a bare name means the suite's own of that name."""
-        pairs = (
-            (request.tasks, self.tasks, self.cell.task_kinds, "task"),
-            (request.methods, self.methods, self.cell.method_kinds, "method"),
-        )
-        named = []
-        for given, own, kinds, word in pairs:
-            by_name = {name: [spec for spec in own if parse(spec)[0] == name] for name in given}
-            specs = [one for name in given for one in by_name[name] or [name]] or list(own)
-            named.append((specs, kinds, word))
-        return named
+    def _asked(self, request: "Request") -> list[Part]:
+        """The parts of a request, with its tasks and methods.
+
+        Raises:
+            SpecError: it names what no part has.
+        """
+        for word, given, kinds in (
+            ("task", request.tasks, [part.cell.task_kinds for part in self.parts]),
+            ("method", request.methods, [part.cell.method_kinds for part in self.parts]),
+        ):
+            known = {kind.name: None for own in kinds for kind in own}
+            for spec in given:
+                if (name := parse(spec)[0]) not in known:
+                    raise SpecError(f"suite {self.name!r}: {unknown(word, name, known)}")
+        asked = [
+            replace(
+                part,
+                tasks=_chosen(request.tasks, part.tasks, part.cell.task_kinds),
+                methods=_chosen(request.methods, part.methods, part.cell.method_kinds),
+            )
+            for part in self.parts
+        ]
+        return [part for part in asked if part.tasks and part.methods]
 
 
-def _found(kinds: Kinds, spec: str, word: str, experiment: str) -> tuple[type[Configurable], dict[str, Any]]:
+def _chosen(given: Sequence[str], own: tuple[str, ...], kinds: Kinds) -> tuple[str, ...]:
+    """Those of the given SPECs that a part can have, or its own where none are given.
+
+    A bare name means the part's own SPECs of that name, where it has some.
+    """
+    names = [kind.name for kind in kinds]
+    fitting = [spec for spec in given if parse(spec)[0] in names]
+    chosen = [one for spec in fitting for one in [one for one in own if parse(one)[0] == spec] or [spec]]
+    return tuple(chosen) if given else own
+
+
+def expanded(kinds: Kinds, specs: Sequence[str]) -> list[Any]:
+    """All that SPECs name: several where one lists values.
+
+    Raises:
+        SpecError: one has no such setting.
+    """
+    found = [_found(kinds, spec) for spec in specs]
+    return [one for kind, settings in found for one in kind.expand(settings)]
+
+
+def _found(kinds: Kinds, spec: str) -> tuple[type[Configurable], dict[str, Any]]:
     name, settings = parse(spec)
     by_name = {kind.name: kind for kind in kinds}
     if name not in by_name:
-        raise SpecError(f"{experiment}: {unknown(word, name, list(by_name))}")
+        raise SpecError(unknown("task or method", name, by_name))
     return by_name[name], settings

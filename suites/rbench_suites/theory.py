@@ -1,17 +1,27 @@
-"""`action`: what the papers prove, measured."""
+"""What the papers prove, measured: `action`."""
 
-from rbench.theory import Action, TheorySuite
+from rbench.theory import Action, Held, Part, TheorySuite
+
+_SMALL = ("tanh[metric=ggn,hidden=3]", "tanh[loss=cross_entropy,metric=ggn,hidden=3]")
+_FLOWS = (
+    "tanh[metric=none,mass=1]",
+    "tanh[metric=ggn]",
+    "tanh[loss=cross_entropy,metric=ggn]",
+    "tanh[metric=[[[1,0.5],[0.5,2]]]]",
+    "tanh[metric=ggn,ascent=true]",
+)
+_QUICK = ("hamilton", "second-variation", "multipliers", "potential")
 
 ACTION = TheorySuite(
     name="action",
-    summary="paths of three integrators against the least action: the gap, its order and the Hamiltonian",
-    cell=Action,
-    tasks=(
-        "tanh[metric=none,mass=1]",
-        "tanh[metric=ggn]",
-        "tanh[loss=cross_entropy,metric=ggn]",
-        "tanh[metric=ggn,ascent=true]",
+    summary="paths of three integrators against the least action, and the other statements on it",
+    parts=(
+        Part(Action, _FLOWS, ("euler", "heun", "rk4"), {"segments": (20, 40, 80)}),
+        Part(Held, _FLOWS, _QUICK),
+        Part(Held, _SMALL, ("retrace", "growth", "geodesic-speed", "geodesic-limit")),
+        Part(Held, ("tanh[metric=identity,hidden=none]",), ("geodesic-embedding",)),
+        Part(Held, ("implicit", "implicit[loss=cross_entropy]"), ("implicit-gradient",)),
+        Part(Held, ("index-1",), ("index-1-adjoint",)),
+        Part(Held, ("rlc",), ("equations", "circuit-action", "first-variation", "saddle")),
     ),
-    methods=("euler", "heun", "rk4"),
-    sizes={"segments": (20, 40, 80)},
 )

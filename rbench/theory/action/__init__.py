@@ -1,5 +1,6 @@
-"""The principle of least action (arXiv 2603.03610, Sec. 2): paths, and what they do beyond the loss's fall."""
+"""The principle of least action (arXiv 2603.03610, Sec. 2): paths, and what is true of them."""
 
 from rbench.theory.action.cells import Action
+from rbench.theory.action.held import Held
 
-__all__ = ["Action"]
+__all__ = ["Action", "Held"]

@@ -13,7 +13,6 @@ from rbench.figures import RATIO, Figure, fields
 from rbench.theory.action.excess import euler_constants, excess
 from rbench.theory.action.flows import TanhFlow
 from rbench.theory.action.path import SCHEMES, Euler
-from rbench.theory.flow import flat
 from rbench.theory.suite import CELL_FIELDS, Kinds, TheoryCell
 
 FIGURES = (
@@ -61,7 +60,7 @@ class Action(TheoryCell):
     def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
         task, scheme = self.make_task(), self.make_method()
         field = task.field(backend)
-        start = flat(backend, task.network.init(backend, self.seed))
+        start = task.start(backend, self.seed)
         paths = [
             scheme.integrate(lambda w: task.sign * field(w).velocity, start, task.seconds / count, count)
             for count in (self.segments // 2, self.segments)

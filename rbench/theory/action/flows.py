@@ -18,8 +18,10 @@ class TanhFlow(Configurable):
 
     Attributes:
         loss: `squared_error` or `cross_entropy`.
-        metric: name of an output metric without samples; `none` for the mass alone, a constant metric.
+        metric: name of an output metric without samples, or a matrix (2, 2); `none` for the mass alone, which makes the
+            metric constant.
         mass: M.
+        hidden: width of the hidden layer; `none` for one layer, tanh(Wx + b).
         ascent: whether the path climbs, for a time of 0.5 in place of 2: it leaves every bound in finite time.
     """
 
@@ -27,8 +29,9 @@ class TanhFlow(Configurable):
     summary: ClassVar[str] = "the flow of a 3-6-2 tanh network on 12 data"
     always: ClassVar[tuple[str, ...]] = ("loss", "metric")
     loss: Literal["squared_error", "cross_entropy"] = "squared_error"
-    metric: str | None = "ggn"
+    metric: str | tuple[tuple[float, ...], ...] | None = "ggn"
     mass: float = Field(0.1, gt=0)
+    hidden: int | None = Field(6, ge=1)
     ascent: bool = False
 
     @model_validator(mode="after")
@@ -66,4 +69,16 @@ class TanhFlow(Configurable):
     @property
     def network(self) -> Any:
         """The network."""
-        return Linear(3, 6) >> Tanh() >> Linear(6, 2)
+        if self.hidden is None:
+            return Linear(3, 2) >> Tanh()
+        return Linear(3, self.hidden) >> Tanh() >> Linear(self.hidden, 2)
+
+    def start(self, backend: Backend, seed: int) -> flow.Vector:
+        """Weights that the seed draws."""
+        return flow.flat(backend, self.network.init(backend, seed))
+
+    def outputs(self, backend: Backend, w: flow.Vector) -> Any:
+        """Outputs (12, 2) at weights w."""
+        x, _ = self.data()
+        outputs = self.network.apply(backend, flow.shaped(backend, self.network, w), backend.asarray(x))
+        return backend.to_numpy(outputs)
