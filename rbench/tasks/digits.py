@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import model_validator
 
-from rbench.modules import Module
+from rbench.modules import Equilibrium, Linear, Module
 from rbench.random import generator
 from rbench.tasks.base import BatchSize, Target, Task
 from rbench.tasks.dataset import Dataset, fingerprint
@@ -23,6 +24,7 @@ class Digits(Task):
     Attributes:
         hidden: sizes of the hidden layers.
         activation: between the layers.
+        equilibrium: whether the one hidden layer is implicit, `rbench.Equilibrium`, whose activation is tanh.
     """
 
     name = "digits"
@@ -34,8 +36,18 @@ class Digits(Task):
     batch_size: BatchSize = 64
     hidden: Widths = (64,)
     activation: Activation = "tanh"
+    equilibrium: bool = False
+
+    @model_validator(mode="after")
+    def _an_equilibrium_is_one_layer(self) -> "Digits":
+        if self.equilibrium and (len(self.hidden) != 1 or self.activation != "tanh"):
+            raise ValueError("equilibrium=true is one hidden layer, with tanh: give one size and no activation")
+        return self
 
     def network(self) -> Module:
+        if self.equilibrium:
+            (width,) = self.hidden
+            return Equilibrium(64, width) >> Linear(width, 10)
         return mlp((64, *self.hidden, 10), self.activation)
 
     def data_bytes(self) -> int:

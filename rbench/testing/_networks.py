@@ -213,11 +213,12 @@ def _linear(layer: Layer, block: Block, inputs: Numbers) -> Numbers:
 
 
 def _equilibrium(layer: Equilibrium, block: Block, x: Numbers, seen: list[Numbers]) -> Numbers:
-    """The fixed point (variants, batch, out) of z ↦ tanh(W [z; x] + b), by going there."""
+    """The fixed point (variants, batch, out) of z ↦ tanh(W [κz; x] + b), by going there."""
     z: Numbers = np.zeros((1, x.shape[1], layer.out_features))
     for _ in range(FIXED_POINT):
-        z = np.tanh(_linear(layer, block, _side_by_side(z, x)[:, :, None, :])[:, :, 0, :])
-    seen.append(_side_by_side(z, x)[:, :, None, :])
+        inputs = _side_by_side(layer.feedback * z, x)[:, :, None, :]
+        z = np.tanh(_linear(layer, block, inputs)[:, :, 0, :])
+    seen.append(inputs)
     return z
 
 

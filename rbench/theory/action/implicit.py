@@ -17,7 +17,7 @@ from rbench.theory.suite import Kinds
 
 
 class ImplicitFlow(TanhFlow):
-    """The flow of a network whose hidden layer is an equilibrium, z = tanh(W [z; x] + b)."""
+    """The flow of a network whose hidden layer is an equilibrium, z = tanh(W [κz; x] + b)."""
 
     name: ClassVar[str] = "implicit"
     summary: ClassVar[str] = "the flow of a network with an implicit layer on 12 data"

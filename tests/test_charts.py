@@ -1,0 +1,140 @@
+"""Charts of records made by hand: lines, exponents and the plot; and the table of an experiment without its own."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+
+from helpers.command import call
+from rbench.charts import Chart
+from rbench.errors import DataError
+from rbench.experiment import Cell
+from rbench.figures import Figure, fields
+from rbench.report import charts
+from rbench.report.other import comparison, render_other
+from rbench.run import Record
+
+FIGURES = (Figure("cost", "result", "cost"), Figure("bound", "result", "bound"), Figure("hidden", "result"))
+FIELDS = fields(FIGURES)
+
+
+class Growth(Cell):
+    fields: ClassVar = ("suite", "task", "method", "size", "seed", "backend", "status", "reason", "verdict", *FIELDS)
+    figures: ClassVar = FIGURES
+    charts: ClassVar = (
+        Chart("cost", "size", ("cost", "bound"), exponents=True),
+        Chart("plain", "size", ("cost",), logarithmic=""),
+    )
+    experiment: Literal["growth-of-a-test"] = "growth-of-a-test"
+    task: str
+    method: str
+    size: int
+    seed: int = 0
+
+    def run(self, backend, outcome, report, limits):
+        raise NotImplementedError
+
+    def row(self, figures, history):
+        return super().row(figures, history) | {"verdict": "fine"}
+
+
+def record(size, cost, bound=None, method="a", seed=0, task="t", status="ok", **others):
+    cell = Growth(suite="s", task=task, method=method, backend="numpy", size=size, seed=seed)
+    figures = {"cost": cost, "bound": bound, "hidden": 1.0} if status == "ok" else {}
+    return Record(cell=cell, status=status, figures=figures, **others)
+
+
+def cubes(**others):
+    return [record(size, 2.0 * size**3, size**2, **others) for size in (10, 20, 40, 80)]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    pytest.importorskip("matplotlib")
+    pictures = []
+    monkeypatch.setattr(charts, "save_plot", lambda picture, path, dpi: pictures.append(picture))
+
+    def draw(records, kind="cost"):
+        charts.draw_chart(records, kind, None)
+        return pictures[-1]
+
+    return draw
+
+
+def test_a_line_is_the_median_over_seeds_with_their_range():
+    runs = [record(size, size * factor, seed=seed) for seed, factor in enumerate((1, 5, 2)) for size in (20, 10)]
+    (line,) = charts.lines(Growth.charts[0], runs)
+    assert list(line.points.index) == [10, 20]
+    np.testing.assert_array_equal(line.points[["median", "low", "high"]], [[20, 10, 50], [40, 20, 100]])
+    assert (line.panel, line.label, line.figure) == ("t", "a", "cost")
+
+
+def test_what_has_no_logarithm_or_did_not_end_ok_has_no_point():
+    runs = [record(10, 0.0), record(20, -1.0), record(40, 4.0), record(80, None, status="crashed", reason="no")]
+    (line,) = charts.lines(Growth.charts[0], runs)
+    assert list(line.points.index) == [40]
+    (line,) = charts.lines(Growth.charts[1], runs)
+    assert list(line.points.index) == [10, 20, 40]
+
+
+def test_exponents_are_fitted_for_every_line():
+    found = charts.exponents([*cubes(), *cubes(method="b")])
+    assert list(found["method"]) == ["a", "a", "b", "b"]
+    assert list(found["figure"]) == ["cost", "bound"] * 2
+    assert list(found["exponent"]) == ["3.00 (3.00 to 3.00)", "2.00 (2.00 to 2.00)"] * 2
+    assert charts.exponents(cubes()[:2]).empty
+
+
+def test_a_plot_has_a_panel_for_each_task_and_a_colour_for_each_method(drawn):
+    runs = [*cubes(), *cubes(method="b"), *cubes(task="u_1$"), *cubes(task="v")]
+    picture = drawn(runs)
+    assert [panel.get_title(loc="left") for panel in picture.axes] == ["t", r"u_1\$", "v"]
+    first = picture.axes[0].get_lines()
+    assert [line.get_color() for line in first] == ["C0", "C0", "C1", "C1"]
+    assert [line.get_linestyle() for line in first] == ["-", "--", "-", "--"]
+    np.testing.assert_array_equal(first[0].get_ydata(), [2000, 16000, 128000, 1024000])
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == [
+        "a: cost", "a: bound", "b: cost", "b: bound",
+    ]  # fmt: skip
+    assert picture.axes[0].get_yscale() == "log"
+    assert drawn(runs, "plain").axes[0].get_yscale() == "linear"
+
+
+def test_a_backend_tells_lines_apart_where_there_are_two():
+    other = [one.model_copy(update={"cell": one.cell.model_copy(update={"backend": "torch"})}) for one in cubes()]
+    found = charts.lines(Growth.charts[1], [*cubes(), *other])
+    assert [line.label for line in found] == ["a numpy", "a torch"]
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(DataError, match="no kind of plot is called 'bars'; there are: cost, plain"):
+        charts.draw_chart(cubes(), "bars", None)
+    with pytest.raises(DataError, match="nothing to plot: no cell that ended ok has cost or bound"):
+        charts.draw_chart([record(10, None, status="crashed", reason="no")], "cost", None)
+
+
+def test_its_table_has_a_line_for_all_seeds():
+    runs = [record(10, cost, seed=seed) for seed, cost in enumerate((1.0, 3.0, 2.0))]
+    shown = comparison([*runs, record(20, 5.0)])
+    assert list(shown) == ["size", "cost", "verdict"]  # one task, one method; no bound; `hidden` has no title
+    assert list(shown["cost"]) == ["2.00 (1.00–3.00)", "5.00"]
+    failed = comparison([*runs, record(10, None, seed=3, status="skipped", reason="void")])
+    assert list(failed["status"]) == ["ok 3, skipped 1: void"]
+
+
+def test_its_table_states_exponents():
+    text = render_other(cubes(), "markdown")
+    assert "3.00 (3.00 to 3.00)" in text
+    assert render_other(cubes(), "latex").count("tabular") == 4
+
+
+def test_the_command_draws_and_names_the_kinds(tmp_path):
+    pytest.importorskip("matplotlib")
+    directory, picture = tmp_path / "run", tmp_path / "gap.png"
+    done = call("run", "action", "-t", "tanh[metric=none,mass=1]", "-m", "euler", "-o", str(directory))
+    assert done.exit_code == 0, done.stderr
+    done = call("plot", str(directory), "-o", str(picture))
+    assert done.exit_code == 2
+    assert "several plots can be drawn of these runs; give one: --kind gap or --kind hamiltonian" in done.stderr
+    assert call("plot", str(directory), "--kind", "gap", "-o", str(picture)).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
