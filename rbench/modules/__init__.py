@@ -1,13 +1,14 @@
 """The algebra of Riemannian modules."""
 
 from rbench.modules.conv import Conv2d
+from rbench.modules.jet import JetLinear, JetTanh
 from rbench.modules.linear import Linear
 from rbench.modules.module import Layer, Module, Parallel, Params, Sequential
 from rbench.modules.pointwise import GELU, Exp, ReLU, Sigmoid, Tanh
 from rbench.modules.pool import AvgPool2d, MaxPool2d
 from rbench.modules.pullback import LayerPullback, Weights
 from rbench.modules.scale_shift import ScaleShift
-from rbench.modules.wiring import Add, Copy, Flatten, Identity
+from rbench.modules.wiring import Add, Copy, Dot, Flatten, Identity, Split
 
 __all__ = [
     "GELU",
@@ -15,9 +16,12 @@ __all__ = [
     "AvgPool2d",
     "Conv2d",
     "Copy",
+    "Dot",
     "Exp",
     "Flatten",
     "Identity",
+    "JetLinear",
+    "JetTanh",
     "Layer",
     "LayerPullback",
     "Linear",
@@ -29,6 +33,7 @@ __all__ = [
     "ScaleShift",
     "Sequential",
     "Sigmoid",
+    "Split",
     "Tanh",
     "Weights",
 ]
