@@ -34,9 +34,7 @@ class Descent(Method):
         push, velocity = self.push(backend, velocity, direction, nesterov=nesterov)
         return self.moved(backend, params, push, lr), velocity
 
-    def push(
-        self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False
-    ) -> tuple[Params, Any]:
+    def push(self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False) -> tuple[Params, Any]:
         """What the parameters move along, v or Δ + μ v, and the new velocity; as for `descend`."""
         if not self.momentum:
             return direction, velocity

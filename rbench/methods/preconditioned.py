@@ -251,9 +251,7 @@ class Preconditioned(Curved):
         velocity = zero_weights(problem) if self.spring else self.first_velocity(problem, params)
         return velocity, (), self.mass_rule.first(problem)
 
-    def push(
-        self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False
-    ) -> tuple[Params, Any]:
+    def push(self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False) -> tuple[Params, Any]:
         return (direction, velocity) if self.spring else super().push(backend, velocity, direction, nesterov=nesterov)
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
@@ -309,7 +307,7 @@ class Preconditioned(Curved):
         *,
         renews: bool,
     ) -> tuple[list[Direction], tuple[Factored, ...]]:
-        """Directions, and the kept metrics, which may be those of fewer or earlier data; `last` are SPRING's Δ_(t−1)."""
+        """Directions, and the kept metrics, which may be of fewer or earlier data; `last` are SPRING's last Δ."""
         backend = problem.backend
         layers = parts[0]
         solver = self.network_solver

@@ -18,7 +18,8 @@ from rbench.tasks.two_spirals import TwoSpirals
 @hookimpl
 def rbench_tasks() -> list[type[Task]]:
     """Register the tasks that come with rbench."""
-    return [Digits, Mnist, MnistAutoencoder, Cifar10, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos, Poisson]
+    images: list[type[Task]] = [Digits, Mnist, MnistAutoencoder, Cifar10]
+    return [*images, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos, Poisson]
 
 
 __all__ = ["Dataset", "Target", "Task", "fingerprint"]

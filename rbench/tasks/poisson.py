@@ -21,15 +21,15 @@ _BOUNDARY = 1
 class Poisson(Task):
     """Solve −Δu = f on the unit cube with u = 0 on its boundary; u = Π_i sin(π x_i) for f = d π² Π_i sin(π x_i).
 
-    A datum is a point x with a linear differential operator, whose value at the network's u is the output: −Δu inside,
+    A datum is a point x with a linear differential operator, whose value for the network's u is the output: −Δu inside,
     with target f, and u on the boundary, with target 0. Rows are weighted so that the mean loss is
 
         (1/2N) Σ (Δu + f)² + (1/2M) Σ u²
 
-    over N points inside and M on the boundary. The test set asks for u inside, so that `test_squared_error` is the square
-    of the L2 error. Data are jets of the coordinates beside the operator's coefficients (d + 2, d + 1), see
-    `rbench.modules.jet`; all that train are one batch. The defaults are those of Dangel, Müller and Zeinhofer (2024, arXiv
-    2405.15603), but for fixed points where these are drawn anew.
+    over N points inside and M on the boundary. The test set asks for u inside: `test_squared_error` is the square of
+    the L2 error. Data are the coordinates' jets (see `rbench.modules.jet`) beside the operator's coefficients, (d + 2,
+    d + 1), and all training data are one batch. Equation and sizes are those of Dangel, Müller and Zeinhofer (2024,
+    arXiv 2405.15603).
 
     Attributes:
         dimension: d.
@@ -64,9 +64,7 @@ class Poisson(Task):
         return 8 * points * ((self.dimension + 2) * (self.dimension + 1) + 1)
 
     def load(self, allow_unofficial: bool) -> Dataset:
-        inside, edge, test = (
-            self._draw(part, n) for part, n in enumerate((self.interior, self.boundary, self.n_test))
-        )
+        inside, edge, test = (self._draw(part, n) for part, n in enumerate((self.interior, self.boundary, self.n_test)))
         n = len(inside) + len(edge)
         of_inside, of_edge = (n / len(inside)) ** 0.5, (n / len(edge)) ** 0.5
         source = self.dimension * pi**2 * _solution(inside)
@@ -86,7 +84,8 @@ class Poisson(Task):
 
 def _solution(x: Array) -> Array:
     """u at points (n, d), (n, 1)."""
-    return np.prod(np.sin(pi * x), axis=1, keepdims=True)
+    u: Array = np.prod(np.sin(pi * x), axis=1, keepdims=True)
+    return u
 
 
 def _data(x: Array, component: int, coefficient: float) -> Array:

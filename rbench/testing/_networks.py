@@ -199,7 +199,8 @@ def _apply(
         case Add():
             return (wires[0] + wires[1],)
         case Dot():
-            return ((wires[0] * wires[1]).reshape(*np.broadcast_shapes(*(w.shape[:2] for w in wires)), -1).sum(-1, keepdims=True),)
+            products = wires[0] * wires[1]
+            return (products.reshape(*products.shape[:2], -1).sum(axis=2, keepdims=True),)
         case Split(size=size):
             return wires[0][..., :size], wires[0][..., size:]
         case Flatten():
