@@ -1,4 +1,4 @@
-"""Networks on jets: values, slopes and Laplacians of the networks that they are made of; the task `poisson`."""
+"""Networks on jets: values, slopes and Laplacians of the networks whose weights they have."""
 
 from itertools import pairwise
 
@@ -10,10 +10,7 @@ from helpers.autodiff import jax_library, torch_library
 from helpers.registered import get_or_skip
 from rbench import Dot, JetLinear, JetTanh, Linear, Split, Tanh
 from rbench.errors import ShapeError
-from rbench.losses import get_loss
-from rbench.metrics import Batch, Problem
 from rbench.tasks.networks import mlp
-from rbench.tasks.poisson import Poisson
 from rbench.testing._networks import forward, input_jacobians
 
 SIZES = {"line": (1, 5, 2), "plane": (2, 7, 1), "deep": (3, 6, 4, 5, 2)}
@@ -119,49 +116,3 @@ def test_what_does_not_fit(make, words):
 def test_the_words_of_a_module_make_it_again(module):
     again = eval(repr(module), {name: getattr(rbench, name) for name in rbench.__all__})
     assert (again, hash(again)) == (module, hash(module))
-
-
-def sines(x):
-    """Value, slopes and Laplacian of Π_i sin(π x_i) at points (n, d), written out: jets (n, d + 2)."""
-    value = np.prod(np.sin(np.pi * x), axis=1, keepdims=True)
-    slopes = np.pi * np.cos(np.pi * x) * value / np.sin(np.pi * x)
-    return np.concatenate([value, slopes, -x.shape[1] * np.pi**2 * value], axis=1)
-
-
-@pytest.mark.parametrize(
-    "task", [Poisson(), Poisson(dimension=3, interior=50, boundary=30)], ids=lambda task: task.spec
-)
-def test_the_exact_solution_has_no_residual(task):
-    """Of the network nothing is used: the operators of the data, applied to the jets of the formula."""
-    data, d = task.load(False), task.dimension
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
-            jets = np.nan_to_num(sines(x[:, 0, :d]))  # slopes on the boundary are 0/0, and have no coefficient
-            np.testing.assert_allclose((jets * x[:, :, d]).sum(axis=1), y[:, 0], atol=1e-12 * np.abs(y).max())
-    inside, edge = (slice(task.interior), slice(task.interior, None))
-    assert np.all((data.x_train[inside, 0, :d] > 0) & (data.x_train[inside, 0, :d] < 1))
-    assert np.all(np.isin(data.x_train[edge, 0, :d], (0, 1)).sum(axis=1) == 1)
-    faces = np.abs(data.x_train[edge, 0, :d] - 0.5) == 0.5
-    assert faces.any(axis=0).all()
-    for x in (data.x_train, data.x_test):
-        np.testing.assert_array_equal(x[:, :, :d], seeds(x[:, 0, :d]))
-
-
-def test_the_loss_is_that_of_the_field(backend, rng, make_params):
-    """(1/2N) Σ (Δu + f)² + (1/2M) Σ u², with u's derivatives in closed form for one hidden layer."""
-    task = Poisson(interior=40, boundary=7, hidden=(5,))
-    data, net = task.dataset(), task.network()
-    params = make_params(net, rng)
-    (a, b), (c, offset) = ((block["weight"][:, :-1], block["weight"][:, -1]) for block in params)
-    x = data.x_train[:, 0, :2]
-    t = np.tanh(x @ a.T + b)
-    u = t @ c[0] + offset[0]
-    laplacian = (-2 * t * (1 - t**2) * (a**2).sum(axis=1)) @ c[0]
-    residual = laplacian[:40] + 2 * np.pi**2 * np.sin(np.pi * x[:40, 0]) * np.sin(np.pi * x[:40, 1])
-    expected = np.mean(residual**2) / 2 + np.mean(u[40:] ** 2) / 2
-    problem = Problem(backend, net, get_loss(task.loss))
-    np.testing.assert_allclose(problem.value(params, Batch(data.x_train, data.y_train)), expected, rtol=1e-12)
-    at_test = mlp((2, 5, 1), "tanh"), tuple({"weight": w, "bias": v} for w, v in ((a, b), (c, offset)))
-    np.testing.assert_allclose(
-        net.apply(backend, params, data.x_test), forward(*at_test, data.x_test[:, 0, :2])[0], rtol=1e-12
-    )
