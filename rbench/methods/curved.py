@@ -225,7 +225,7 @@ def added(*terms: Weights) -> Weights:
     return reduce(lambda one, other: (one[0] + other[0], None if one[1] is None else one[1] + other[1]), terms)
 
 
-def scaled(factor: Array, weights: Weights) -> Weights:
+def scaled(factor: Array | float, weights: Weights) -> Weights:
     """A number times numbers in the shape of a layer's weights."""
     return factor * weights[0], None if weights[1] is None else factor * weights[1]
 

@@ -12,7 +12,7 @@ from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step
-from rbench.methods.curved import FIT_SPACE, Curved, added, zero_weights
+from rbench.methods.curved import FIT_SPACE, Curved, added, scaled, zero_weights
 from rbench.methods.masses import FixedMass, MassRule, RunningDiagonal, RunningKronecker
 from rbench.methods.operations import EIGEN, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -340,7 +340,7 @@ def _by_mass(gradient: AnyGradient) -> Direction:
 
 def _sprung(backend: Backend, gradient: AnyGradient, mass: Mass, momentum: float, last: Weights) -> AnyGradient:
     """g + μ M Δ for the last Δ."""
-    kept = momentum * last[0], None if last[1] is None else momentum * last[1]
+    kept = scaled(momentum, last)
     of_weight, of_bias = mass.entries(0, last[0].shape[0])
     pushed = of_weight * kept[0], None if kept[1] is None else of_bias * kept[1]
     formed = added(gradient.formed(), pushed)

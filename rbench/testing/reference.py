@@ -155,8 +155,9 @@ def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nes
         def moved(rate: float) -> Blocks:
             return [w - rate * (p + method.weight_decay * w) for w, p in zip(weights, pushes, strict=True)]
 
-        searched = 0 if isinstance(method, SGD) else method.line_search
-        return min((moved(point.rate / 2**k) for k in range(searched + 1)), key=point.value_at)
+        if isinstance(method, SGD) or not method.line_search:
+            return moved(point.rate)
+        return min((moved(point.rate / 2**k) for k in range(method.line_search + 1)), key=point.value_at)
 
     return move
 
