@@ -8,7 +8,22 @@ import numpy as np
 import pytest
 
 import rbench
-from rbench import GELU, Add, Copy, Exp, Flatten, Identity, Linear, ReLU, Sigmoid, Tanh
+from rbench import (
+    GELU,
+    Add,
+    Copy,
+    Dot,
+    Exp,
+    Flatten,
+    Identity,
+    JetLinear,
+    JetTanh,
+    Linear,
+    ReLU,
+    Sigmoid,
+    Split,
+    Tanh,
+)
 from rbench.errors import DtypeError, ParameterError, ShapeError
 from rbench.modules import Sequential
 from rbench.tasks.networks import mlp
@@ -26,6 +41,10 @@ MODULES = {  # module, shapes of its input wires
     "identity": (Identity(), [(4,)]),
     "copy": (Copy(), [(2, 3)]),
     "add": (Add(), [(2, 3), (2, 3)]),
+    "dot": (Dot(), [(2, 3), (2, 3)]),
+    "split": (Split(2), [(2, 3)]),
+    "jet linear": (JetLinear(2, 3), [(4, 2)]),
+    "jet tanh": (JetTanh(), [(5, 2)]),
     "flatten": (Flatten(), [(2, 3)]),
     "flatten first": (Flatten() >> Linear(6, 2) >> Exp(), [(2, 3)]),
     "parallel": (Linear(4, 3) * Tanh() * Linear(2, 1), [(4,), (5,), (2,)]),

@@ -14,7 +14,7 @@ import pytest
 from helpers import command
 from helpers.counting import CountingBackend, counted
 from helpers.faults import SPIRALS
-from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU
+from rbench import AvgPool2d, Conv2d, Flatten, JetLinear, JetTanh, Linear, ReLU
 from rbench.cost import COST_FIELDS, PartTime, StepTime, network, parts, timing
 from rbench.errors import SpecError
 from rbench.losses import get_loss
@@ -33,6 +33,7 @@ NETWORKS = {
     "mlp": (network("200-256-128-10")[0], (200,), 32),
     "few inputs": (network("20-64-5")[0], (20,), 48),
     "images": (IMAGES >> Linear(128, 5), (3, 8, 8), 16),
+    "jets": (JetLinear(20, 40) >> JetTanh() >> JetLinear(40, 8) >> Flatten() >> Linear(32, 5), (4, 20), 64),
 }
 EXACT = [
     "sgd",
@@ -60,6 +61,8 @@ EXACT = [
     "riemannian[mass=diagonal,output_metric=ggn,factor_refresh=3,solver=rows]",
     "riemannian[mass=diagonal,rows=false,fit=scalar]",
     "riemannian[coupling=network,output_metric=true_vs_rest]",
+    "riemannian[coupling=network,output_metric=ggn,solver=rows,spring=true,line_search=3]",
+    "kfac[refresh=10,line_search=5]",
     "riemannian[coupling=network,mass=kronecker,output_metric=ggn,refresh=3,factor_refresh=3,fit=layers]",
 ]
 WITH_GRADIENTS_ROW = [

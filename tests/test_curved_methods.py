@@ -8,12 +8,14 @@ import pytest
 from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Naive, Riemannian
+from rbench.methods.descent import least_rate
 from rbench.metrics import Batch, FactoredMass, Problem, get_output_metric, pull_metric
 from rbench.solvers import LayerSize, NetworkSolver
 from rbench.solvers.fit import solve_fit
 from rbench.testing._examples import example
 from rbench.testing._method_cases import Training
 from rbench.testing._networks import flat
+from rbench.testing.oracle import Evaluation
 
 COMMON = {"lr": 0.1, "rank": 2, "damping": 0.3, "trust": 0.05, "weight_decay": 0.01}
 FITS = ("none", "scalar", "layers")
@@ -111,9 +113,64 @@ def test_naive_inversion_serves_every_mass(backend):
         assert relative_error(backend, "no bias", Naive(mass=mass, fit="layers", **COMMON)) < 1e-11
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("coupling", ["layer", "network"])
+@pytest.mark.parametrize("network", ["residual", "strided images", "jets"])
+def test_spring_and_a_line_search(backend, network, coupling, schedule):
+    settings = {**COMMON, **SCHEDULES[schedule], "lr": 0.5, "mass": 0.5, "momentum": 0.7, "coupling": coupling}
+    for own in ({"spring": True}, {"line_search": 5}, {"spring": True, "line_search": 5, "kl_clip": 0.1}):
+        assert relative_error(backend, network, Riemannian(**settings, **own)) < 1e-11
+
+
+def test_other_methods_search_too(backend):
+    for method in (KFAC(line_search=4, **COMMON), Naive(line_search=4, spring=True, mass=0.5, **COMMON)):
+        assert relative_error(backend, "no bias", method) < 1e-11
+
+
+def test_a_line_search_leaves_out_rates_without_a_loss(backend):
+    given = example("one layer")
+    problem = Problem(backend, given.net, get_loss("squared_error"))
+    batch = Batch(given.x[0], given.targets["squared_error"])
+    tried = []
+
+    def moved(rate):
+        tried.append(rate)
+        weight = np.full((3, 4), {8.0: np.nan, 4.0: np.inf, 1.0: 0.0}.get(rate, 1e3))
+        return ({"weight": weight, "bias": np.zeros(3)},)
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        assert least_rate(problem, batch, moved, 8.0, 4) == 1.0
+    assert tried == [8.0, 4.0, 2.0, 1.0, 0.5]
+
+
+def test_spring_keeps_what_the_rows_do_not_see(backend):
+    """Δ_t is μ Δ_(t−1) on the null space of V, whatever the gradient; there G is M, and g is zero."""
+    method = Riemannian(lr=0.3, output_metric="ggn", mass=1e-3, momentum=0.8, spring=True, coupling="network")
+    training = Training(example("wide"), "squared_error", method, 3)
+    problem, params, state = training.start(backend)
+    for t in range(3):
+        batch = training.batch(problem, t, 0)
+        last, at = np.concatenate([np.ravel(part) for pair in state[0] for part in pair]), params
+        result = method.step(problem, params, state, batch, method.scalars(t, 3), phase=True)
+        params, state = result.params, result.state
+        delta = np.concatenate([np.ravel(part) for pair in state[0] for part in pair])
+        rows = np.concatenate(Evaluation(training.given.net, at, (batch.x,)).jacobians, axis=2)
+        rows = rows.reshape(-1, rows.shape[2])
+        unseen = np.eye(rows.shape[1]) - np.linalg.pinv(rows) @ rows
+        assert np.linalg.matrix_rank(unseen) > 100
+        np.testing.assert_allclose(unseen @ delta, 0.8 * unseen @ last, atol=1e-11 * np.abs(delta).max())
+        assert t == 0 or np.linalg.norm(unseen @ last) > 1e-3
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"fit": "layers", "line_search": 3}, "fit=layers finds .* leave out momentum, kl_clip and line_search"),
+        ({"line_search": -1}, "line_search=-1"),
+        ({"spring": True, "mass": "kronecker"}, "spring=true takes a mass that is fixed, rows and momentum"),
+        ({"spring": True, "rows": False}, "spring=true takes"),
+        ({"spring": True, "momentum": 0}, "spring=true takes"),
+        ({"spring": True, "fit": "scalar"}, "spring=true .* goes without a fit"),
         ({"fit": "layers", "kl_clip": 0.1}, "fit=layers finds the momentum and bounds the step: leave out"),
         ({"fit": "scalar", "momentum": 0.5}, "fit=scalar finds the momentum"),
         ({"fit": "all"}, "fit='all'"),

@@ -23,6 +23,7 @@ from rbench.tasks.deep_linear import DeepLinear
 from rbench.tasks.digits import Digits
 from rbench.tasks.lanczos import Lanczos
 from rbench.tasks.mnist import Mnist
+from rbench.tasks.poisson import Poisson
 from rbench.tasks.regression import Regression
 from rbench.tasks.teacher_student import TeacherStudent
 from rbench.tasks.two_spirals import TwoSpirals
@@ -92,7 +93,7 @@ def test_the_tasks_are_registered_by_the_hook():
     plugins.manager.register(rbench.tasks)
     assert set(plugins.registered("tasks")) == {
         *("digits", "mnist", "mnist-autoencoder", "cifar10"),
-        *("regression", "teacher-student", "deep-linear", "two-spirals", "lanczos"),
+        *("regression", "teacher-student", "deep-linear", "two-spirals", "lanczos", "poisson"),
     }
 
 
@@ -190,6 +191,7 @@ def test_the_data_seed_and_the_sizes_make_the_data(task):
         "deep-linear[depth=2,width=5]",
         "lanczos[terms=4]",
         "lanczos[batch_size=24]",
+        "poisson[dimension=3,hidden=[16,8],boundary=20]",
         "digits[batch_size=none]",
     ],
 )
@@ -211,6 +213,8 @@ def test_lists_of_sizes_make_several_tasks():
         ("regression[condition=0.5]", "condition=0.5: .*greater than or equal to 1"),
         ("regression[noise=-1]", "noise=-1: .*greater than or equal to 0"),
         ("regression[batch_size=200,n_train=100]", "batch_size=200 is more than n_train=100; lower it"),
+        ("poisson[hidden=[[]]]", "at least 1 item"),
+        ("poisson[boundary=0]", "boundary=0: .*greater than or equal to 1"),
         ("two-spirals[turns=0]", "turns=0: .*greater than 0"),
         ("mnist[hidden=[16,0]]", "greater than 0"),
         ("mnist-autoencoder[hidden=[[]]]", "at least 1 item"),
@@ -353,6 +357,8 @@ def test_targets():
         TeacherStudent(n_train=2, n_test=1, batch_size=1, features=200),
         TwoSpirals(n_train=5000),
         Lanczos(n_train=5000),
+        Poisson(n_test=5000),
+        Poisson(dimension=9),
     ],
     ids=lambda task: task.spec,
 )

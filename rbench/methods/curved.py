@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -11,8 +11,8 @@ from rbench.backend import Array
 from rbench.checks import outputs
 from rbench.errors import SpecError
 from rbench.methods.base import State, map_blocks
-from rbench.methods.descent import Descent, clip_step
-from rbench.methods.operations import layer_works
+from rbench.methods.descent import Descent, clip_step, least_rate
+from rbench.methods.operations import layer_works, pass_operations
 from rbench.methods.space import Dimension, LogUniform
 from rbench.metrics import Batch, OutputMetric, Problem, Treatment, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params, Weights
@@ -37,6 +37,7 @@ class Curved(Descent):
         refresh: steps between two computations of the metric, which is kept in between; every step has a gradient of
             its own.
         kl_clip: c, by which Δ is scaled before momentum so that η² gᵀΔ ≤ c; None for no clip.
+        line_search: k, for the rate of η, η/2, …, η/2ᵏ at which the batch's loss is least; each takes a forward pass.
         fit: `none`; `scalar`, one α and one μ (Martens and Grosse 2015, sec. 7); or `layers`, an α and a μ per layer.
         fit_damping: λ of the fit, which is added to the metric in the span of its directions.
         trust: c of the fit: a step's squared length in the metric, in units of the loss, is at most c; `loss` for the
@@ -47,6 +48,7 @@ class Curved(Descent):
     metric_batch: Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, lt=1)] | None = None
     refresh: int = Field(1, ge=1)
     kl_clip: float | None = Field(None, gt=0)
+    line_search: int = Field(0, ge=0, le=100)
     fit: Literal["none", "scalar", "layers"] = "none"
     fit_damping: float = Field(0.1, gt=0, allow_inf_nan=False)
     trust: Annotated[float, Field(gt=0)] | Literal["loss"] = "loss"
@@ -62,8 +64,10 @@ class Curved(Descent):
     @model_validator(mode="after")
     def _fit_takes_the_place_of_momentum_and_clip(self) -> "Curved":
         usual = type(self).model_fields["momentum"].default
-        if self.fit != "none" and (self.momentum not in (0, usual) or self.kl_clip is not None):
-            raise ValueError(f"fit={self.fit} finds the momentum and bounds the step: leave out momentum and kl_clip")
+        if self.fit != "none" and (self.momentum not in (0, usual) or self.kl_clip is not None or self.line_search):
+            raise ValueError(
+                f"fit={self.fit} finds the momentum and bounds the step: leave out momentum, kl_clip and line_search"
+            )
         return self
 
     @property
@@ -107,6 +111,12 @@ class Curved(Descent):
     def first_velocity(self, problem: Problem, params: Params) -> State:
         """The momentum before the first step; with `fit`, that of a last step."""
         return Descent.init(self, problem, params) if self.fit == "none" else zero_weights(problem)
+
+    def step_operations(self, problem: Problem, space: Space, batch: int) -> float:
+        """Pairs of how far to go: of the fit, or of the forward passes of a line search."""
+        if self.line_search:
+            return (self.line_search + 1) * pass_operations(layer_works(problem.net, space), batch, 0)
+        return self.fit_operations(problem, space, batch)
 
     def fit_operations(self, problem: Problem, space: Space, batch: int) -> float:
         """Pairs of the fit: T for two directions per layer, Q and its solve.
@@ -172,7 +182,10 @@ class Curved(Descent):
             blocks = tuple(layer.block(*d, problem.backend) for layer, d in zip(layers, directions, strict=True))
             if self.kl_clip is not None:
                 blocks = clip_step(problem, blocks, slope(), lr, self.kl_clip)
-            return *self.descend(problem.backend, params, velocity, blocks, lr), None
+            push, velocity = self.push(problem.backend, velocity, blocks)
+            moved = partial(self.moved, problem.backend, params, push)
+            rate = least_rate(problem, batch, moved, lr, self.line_search) if self.line_search else lr
+            return moved(rate), velocity, None
         coefficients, health = fit_coefficients(
             problem.backend,
             pulled[0],
@@ -212,7 +225,7 @@ def added(*terms: Weights) -> Weights:
     return reduce(lambda one, other: (one[0] + other[0], None if one[1] is None else one[1] + other[1]), terms)
 
 
-def scaled(factor: Array, weights: Weights) -> Weights:
+def scaled(factor: Array | float, weights: Weights) -> Weights:
     """A number times numbers in the shape of a layer's weights."""
     return factor * weights[0], None if weights[1] is None else factor * weights[1]
 

@@ -124,7 +124,7 @@ class KFAC(Curved):
         works = layer_works(problem.net, space)
         rank = self.metric.rank(problem.loss, outputs(problem.net, space))
         data = self.metric_data(batch)
-        total = pass_operations(works, batch, 1) + self.fit_operations(problem, space, batch)
+        total = pass_operations(works, batch, 1) + self.step_operations(problem, space, batch)
         for phase, count in Counter(self.phase(index) for index in range(WINDOW)).items():
             pairs = 0.0
             if self.pulls_rows(phase) and self.factors != "empirical":

@@ -3,16 +3,16 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from rbench.backend import Array
+from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step
-from rbench.methods.curved import FIT_SPACE, Curved
+from rbench.methods.curved import FIT_SPACE, Curved, added, scaled, zero_weights
 from rbench.methods.masses import FixedMass, MassRule, RunningDiagonal, RunningKronecker
 from rbench.methods.operations import EIGEN, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -24,11 +24,11 @@ from rbench.metrics import (
     Problem,
     get_output_metric,
 )
-from rbench.modules import LayerPullback, Params
+from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space, space_of
 from rbench.random import generator
 from rbench.solvers import Coupling, Direction, Factored, LayerSize, NetworkSolver
-from rbench.solvers.base import AnyGradient
+from rbench.solvers.base import AnyGradient, inner_product
 from rbench.solvers.cost import Cost
 
 
@@ -48,6 +48,9 @@ class Preconditioned(Curved):
         factor_refresh: steps between two of its updates; a multiple of `refresh`.
         rows: ω, the weight of the rows; true for 1; false for Δ = M⁻¹ g.
         batch: `stack` or `mean`.
+        spring: momentum as in SPRING (Goldshlager, Abrahamsen and Lin 2024, arXiv 2401.10190), in place of the heavy
+            ball's: Δ_t = (M + ω VᵀV)⁻¹ (g + μ M Δ_(t−1)) and w ← w − η (Δ_t + λ w); for a mass that is fixed. Where the
+            rows say nothing Δ keeps μ times its last value, and where they say much it is as if without momentum.
         workspace_mb: 2²⁰ bytes that a layer's solve may take beyond its rows, where another way takes less.
     """
 
@@ -67,6 +70,7 @@ class Preconditioned(Curved):
     factor_refresh: int = Field(1, ge=1)
     rows: bool | float = True
     batch: Literal["stack", "mean"] = "stack"
+    spring: bool = False
     workspace_mb: float = Field(1024, gt=0)
 
     @field_validator("output_metric")
@@ -99,6 +103,12 @@ class Preconditioned(Curved):
                 f"factor_refresh={self.factor_refresh} is no multiple of refresh={self.refresh}: the metric is "
                 "factored with the mass"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _spring_has_what_it_takes(self) -> "Preconditioned":
+        if self.spring and (self.mass_rule.remembers or self.rows is False or self.fit != "none" or not self.momentum):
+            raise ValueError("spring=true takes a mass that is fixed, rows and momentum, and goes without a fit")
         return self
 
     @property
@@ -203,7 +213,7 @@ class Preconditioned(Curved):
         data = self.metric_data(batch)
         rank = self.metric.rank(problem.loss, outputs(problem.net, space))
         direct = data == batch and self._in_one_pass
-        total = self.fit_operations(problem, space, batch) + pass_operations(works, batch, 1)
+        total = self.step_operations(problem, space, batch) + pass_operations(works, batch, 1)
         if not direct:
             total += batch * sum(work.weights for work in works)
         for phase, count in Counter(self.phase(index) for index in range(WINDOW)).items():
@@ -223,7 +233,7 @@ class Preconditioned(Curved):
     @property
     def _in_one_pass(self) -> bool:
         """Whether a metric of the whole batch is solved with as it is factored, with a gradient that is not formed."""
-        return self.refresh == 1 and self.rows is not False and self.mass != "kronecker"
+        return self.refresh == 1 and self.rows is not False and self.mass != "kronecker" and not self.spring
 
     def _row_operations(self, problem: Problem, space: Space, batch: int) -> float:
         """Pairs of pulling the metric's rows back."""
@@ -238,7 +248,11 @@ class Preconditioned(Curved):
         return total + drawn * d**2 / 2 + EIGEN * d**3 if averaged and drawn > d else total
 
     def init(self, problem: Problem, params: Params) -> State:
-        return self.first_velocity(problem, params), (), self.mass_rule.first(problem)
+        velocity = zero_weights(problem) if self.spring else self.first_velocity(problem, params)
+        return velocity, (), self.mass_rule.first(problem)
+
+    def push(self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False) -> tuple[Params, Any]:
+        return (direction, velocity) if self.spring else super().push(backend, velocity, direction, nesterov=nesterov)
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
         velocity, kept, averages = self.init(problem, params)
@@ -266,7 +280,8 @@ class Preconditioned(Curved):
         if due:
             averages = self.mass_rule.updated(problem, parts[0], averages, scalars["decay"])
         masses = self.mass_rule.masses(problem, averages)
-        directions, kept = self._directions(problem, batch, parts, masses, kept, renews=renews)
+        last = velocity if self.spring else None
+        directions, kept = self._directions(problem, batch, parts, masses, kept, last, renews=renews)
         xp = problem.backend.xp
 
         def slope() -> Array:
@@ -277,6 +292,8 @@ class Preconditioned(Curved):
             problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"]
         )
         health = xp.stack([direction.health for direction in directions])
+        if self.spring:
+            velocity = tuple(weights)
         return Step(params, (velocity, kept, averages), loss, health if fitted is None else health + fitted)
 
     def _directions(
@@ -286,10 +303,11 @@ class Preconditioned(Curved):
         parts: list[list[LayerPullback]],
         masses: Sequence[AnyMass],
         kept: tuple[Factored, ...],
+        last: Sequence[Weights] | None,
         *,
         renews: bool,
     ) -> tuple[list[Direction], tuple[Factored, ...]]:
-        """Directions, and the kept metrics, which may be those of fewer or earlier data."""
+        """Directions, and the kept metrics, which may be of fewer or earlier data; `last` are SPRING's last Δ."""
         backend = problem.backend
         layers = parts[0]
         solver = self.network_solver
@@ -297,6 +315,9 @@ class Preconditioned(Curved):
             return solver.directions(backend, layers, cast(Sequence[Mass], masses)), ()
         rule = self.mass_rule
         gradients = [rule.gradient(problem, *pair) for pair in zip(zip(*parts, strict=True), masses, strict=True)]
+        if last is not None:
+            pairs = zip(gradients, masses, last, strict=True)
+            gradients = [_sprung(backend, g, cast(Mass, mass), self.momentum, one) for g, mass, one in pairs]
         if self.rows is False:
             return [_by_mass(gradient) for gradient in gradients], ()
         sources = [layer.source for layer in layers]
@@ -315,6 +336,15 @@ def _by_mass(gradient: AnyGradient) -> Direction:
     """M⁻¹g as a direction."""
     weights = gradient.by_mass()
     return Direction(weights, lambda: gradient.slope(weights), 0 * weights[0][0, 0])
+
+
+def _sprung(backend: Backend, gradient: AnyGradient, mass: Mass, momentum: float, last: Weights) -> AnyGradient:
+    """g + μ M Δ for the last Δ."""
+    kept = scaled(momentum, last)
+    of_weight, of_bias = mass.entries(0, last[0].shape[0])
+    pushed = of_weight * kept[0], None if kept[1] is None else of_bias * kept[1]
+    formed = added(gradient.formed(), pushed)
+    return AnyGradient(lambda: formed, lambda: added(gradient.by_mass(), kept), partial(inner_product, backend, formed))
 
 
 def _dues(phase: Hashable) -> tuple[bool, bool]:

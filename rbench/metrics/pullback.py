@@ -29,6 +29,11 @@ class Problem:
     net: Module
     loss: Loss
 
+    def value(self, params: Params, batch: "Batch") -> Array:
+        """Mean loss of a batch."""
+        z, _ = _forward(self, params, batch)
+        return self.backend.xp.mean(self.loss.values(self.backend, z, batch.y))
+
     def gradient(self, params: Params, batch: "Batch") -> tuple[Array, Params]:
         """Mean loss of a batch, and its gradient in the structure of the parameters."""
         loss, pulled = pull_gradient(self, params, batch)

@@ -1,4 +1,4 @@
-"""Modules without weights; those here only route values, so that residual and branched networks are expressions."""
+"""Modules without weights; those here route, add and multiply values, so that branched networks are expressions."""
 
 import math
 from abc import abstractmethod
@@ -9,7 +9,7 @@ from rbench.backend import Backend
 from rbench.errors import ShapeError
 from rbench.modules.module import Module, Params, Wires
 from rbench.modules.pullback import LayerPullback
-from rbench.modules.space import Space, describe, one_shape, unify
+from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
 
 
 class Weightless(Module):
@@ -58,9 +58,8 @@ class Copy(Weightless):
         return (cotangents[0] + cotangents[1],)
 
 
-@dataclass(frozen=True)
-class Add(Weightless):
-    """(x, y) ↦ x + y, of one shape; the cotangent goes to both."""
+class _OfTwo(Weightless):
+    """A module on two wires of one shape."""
 
     @property
     def in_space(self) -> Space:
@@ -68,17 +67,71 @@ class Add(Weightless):
 
     def out_space(self, space: Space) -> Space:
         if len(space) != 2:
-            raise ShapeError(f"Add() takes two wires, but is given {len(space)}: {describe(space)}")
+            raise ShapeError(f"{self!r} takes two wires, but is given {len(space)}: {describe(space)}")
         shape = unify(*space)
         if isinstance(shape, bool):
-            raise ShapeError(f"Add() takes two equal shapes, but is given {describe(space)}")
+            raise ShapeError(f"{self!r} takes two equal shapes, but is given {describe(space)}")
         return (shape,)
+
+
+@dataclass(frozen=True)
+class Add(_OfTwo):
+    """(x, y) ↦ x + y, of one shape; the cotangent goes to both."""
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         return (wires[0] + wires[1],), None
 
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0], cotangents[0])
+
+
+@dataclass(frozen=True)
+class Dot(_OfTwo):
+    """(x, y) ↦ Σ_i x_i y_i, of one shape, as one number (1,); the cotangent goes to x times y, and to y times x."""
+
+    def out_space(self, space: Space) -> Space:
+        super().out_space(space)
+        return ((1,),)
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        x, y = wires
+        return (backend.xp.sum(backend.xp.reshape(x * y, (x.shape[0], -1)), axis=1, keepdims=True),), (x, y)
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        x, y = tape
+        (rows,) = cotangents
+        rows = backend.xp.reshape(rows, (*rows.shape[:2], *(1,) * (x.ndim - 1)))
+        return rows * y[:, None, ...], rows * x[:, None, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Split(Weightless):
+    """x ↦ (x_1 … x_size, the rest), cut along the last axis.
+
+    Attributes:
+        size: length of the first part's last axis.
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        settle_sizes(self, "size")
+
+    def out_space(self, space: Space) -> Space:
+        shape = one_shape(self, space)
+        if shape is None:
+            return (None, None)
+        *others, last = shape or (0,)
+        if last is not None and last <= self.size:
+            raise ShapeError(f"{self!r} takes a last axis of more than {self.size}, but is given {describe(space)}")
+        return ((*others, self.size), (*others, None if last is None else last - self.size))
+
+    def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
+        (x,) = wires
+        return (x[..., : self.size], x[..., self.size :]), None
+
+    def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
+        return (backend.xp.concat(list(cotangents), axis=-1),)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class TrainingSuite(Suite):
         seeds: how many seeds, from 0 on.
         tuning: how the methods' settings were found, for the table's footnotes.
         tuned: a file that `rbench tune` wrote; its settings replace the entries' own, per task and method.
+        dtype: of all cells, whatever a request says, for tasks that one dtype alone suits.
     """
 
     name: str
@@ -54,6 +55,7 @@ class TrainingSuite(Suite):
     threads: int | None = None
     tuning: str = ""
     tuned: Path | None = None
+    dtype: str | None = None
 
     def count(self, request: "Request") -> int:
         """How many cells a request makes per platform, without making them; methods that a tune adds do not count."""
@@ -80,7 +82,7 @@ class TrainingSuite(Suite):
                         method=method,
                         backend=backend,
                         device=device,
-                        dtype=dtype,
+                        dtype=self.dtype or dtype,
                         seed=seed,
                         fixed=request.fixed,
                         budget=budget,

@@ -9,6 +9,7 @@ from rbench.tasks.deep_linear import DeepLinear
 from rbench.tasks.digits import Digits
 from rbench.tasks.lanczos import Lanczos
 from rbench.tasks.mnist import Mnist
+from rbench.tasks.poisson import Poisson
 from rbench.tasks.regression import Regression
 from rbench.tasks.teacher_student import TeacherStudent
 from rbench.tasks.two_spirals import TwoSpirals
@@ -17,7 +18,8 @@ from rbench.tasks.two_spirals import TwoSpirals
 @hookimpl
 def rbench_tasks() -> list[type[Task]]:
     """Register the tasks that come with rbench."""
-    return [Digits, Mnist, MnistAutoencoder, Cifar10, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos]
+    images: list[type[Task]] = [Digits, Mnist, MnistAutoencoder, Cifar10]
+    return [*images, Regression, TeacherStudent, DeepLinear, TwoSpirals, Lanczos, Poisson]
 
 
 __all__ = ["Dataset", "Target", "Task", "fingerprint"]

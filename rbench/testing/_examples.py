@@ -17,10 +17,13 @@ from rbench.modules import (
     AvgPool2d,
     Conv2d,
     Copy,
+    Dot,
     Equilibrium,
     Exp,
     Flatten,
     Identity,
+    JetLinear,
+    JetTanh,
     Linear,
     MaxPool2d,
     Module,
@@ -28,6 +31,7 @@ from rbench.modules import (
     ReLU,
     ScaleShift,
     Sigmoid,
+    Split,
     Tanh,
 )
 from rbench.plugins import plugins
@@ -50,6 +54,7 @@ Table: TypeAlias = dict[str, tuple[Module, tuple[tuple[int, ...], ...]]]
 
 _VECTOR = ((WIDTH,),)
 _IMAGE = ((2, 5, 4),)
+_JET = ((4, 2),)
 MODULES: Table = {
     "Linear": (Linear(4, 3), _VECTOR),
     "Linear without bias": (Linear(4, 3, bias=False), _VECTOR),
@@ -62,6 +67,8 @@ MODULES: Table = {
     "Identity": (Identity(), _VECTOR),
     "Copy": (Copy(), _VECTOR),
     "Add": (Add(), (*_VECTOR, *_VECTOR)),
+    "Dot": (Dot(), ((2, 2), (2, 2))),
+    "Split": (Split(1), ((2, 3),)),
     "Flatten": (Flatten(), ((2, 2),)),
     "parallel of three": (Linear(4, 3) * (Linear(4, 5) >> Tanh()) * Identity(), (*_VECTOR, *_VECTOR, (2, 2))),
     "wires that split and join": (Add() * Copy() >> Identity() * Add() >> Linear(4, 3) * Sigmoid(), 3 * _VECTOR),
@@ -74,6 +81,8 @@ MODULES: Table = {
     "MaxPool2d": (MaxPool2d(2), ((2, 3, 5),)),
     "Equilibrium": (Equilibrium(4, 3), _VECTOR),
     "Equilibrium without bias": (Equilibrium(4, 3, bias=False), _VECTOR),
+    "JetLinear": (JetLinear(2, 3), _JET),
+    "JetTanh": (JetTanh(), _JET),
     "ScaleShift": (ScaleShift(4), _VECTOR),
     "ScaleShift of images": (ScaleShift(2), _IMAGE),
 }
@@ -87,6 +96,10 @@ NETWORKS: Table = {
     "exponentials": (Linear(4, 5, bias=False) >> Exp() >> Linear(5, 3), _VECTOR),
     "wide": (Linear(20, 16) >> Tanh() >> Linear(16, 3), ((20,),)),
     "implicit": (Linear(4, 4) >> Equilibrium(4, 5) >> Linear(5, 3), _VECTOR),
+    "jets": (
+        Split(2) >> ((JetLinear(2, 3) >> JetTanh() >> JetLinear(3, 1)) * Identity()) >> Dot() >> Linear(1, 3),
+        ((4, 3),),
+    ),
     "two wires": (Linear(4, 3) * (Linear(4, 5) >> Tanh() >> Linear(5, 3)) >> Add(), 2 * _VECTOR),
 }
 """Networks with one output of three numbers, and the shapes of their inputs."""

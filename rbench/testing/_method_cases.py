@@ -61,6 +61,8 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (Riemannian(lr=0.1, mass="kronecker", coupling="network", refresh=2, factor_refresh=4), "cross_entropy", STEPS),
     (Riemannian(lr=0.1, mass="diagonal", decay=0.8, metric_batch=2, kl_clip=0.01), "binary_cross_entropy", STEPS),
     (Riemannian(lr=0.1, output_metric="ggn", mass="diagonal", rows=False, fit="scalar"), "squared_error", STEPS),
+    (Riemannian(lr=1.0, output_metric="ggn", mass=0.5, momentum=0.5, line_search=4), "cross_entropy", FEW),
+    (Riemannian(lr=0.1, mass=_PAIRS, coupling="network", spring=True, momentum=0.7), "squared_error", FEW),
     (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
     (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.001, schedule="linear"), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),

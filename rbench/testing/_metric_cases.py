@@ -186,6 +186,7 @@ def solver_cases() -> Iterator[Case]:
             Question("no bias", mass="pair", solver=solver),
             Question("strided images", metric="true_vs_rest", mass="list", solver=solver),
             Question("strided images", mass="pair", solver=solver),
+            Question("jets", mass="pair", solver=solver),
             *(Question("strided images", mass=mass, solver=solver) for mass in masses if mass == "mapping"),
         ]
         for question in questions:
@@ -196,6 +197,7 @@ def solver_cases() -> Iterator[Case]:
         Question("residual", metric="true_vs_rest", solver="rows", coupling="network"),
         Question("residual", mass="list", batch="mean", coupling="network"),
         Question("strided images", mass="list", coupling="network"),
+        Question("jets", "squared_error", mass="list", coupling="network"),
         Question("strided images", mass="list", coupling="network", solver="gram", workspace_bytes=0),
     ):
         yield question.direction_case("coupled layers")

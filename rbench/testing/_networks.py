@@ -23,10 +23,13 @@ from rbench.modules import (
     AvgPool2d,
     Conv2d,
     Copy,
+    Dot,
     Equilibrium,
     Exp,
     Flatten,
     Identity,
+    JetLinear,
+    JetTanh,
     Layer,
     Linear,
     MaxPool2d,
@@ -37,6 +40,7 @@ from rbench.modules import (
     ScaleShift,
     Sequential,
     Sigmoid,
+    Split,
     Tanh,
 )
 from rbench.modules.module import Block
@@ -186,6 +190,11 @@ def _apply(
         case ScaleShift():
             seen.append(np.ones((1, wires[0].shape[1], 1, 1)))
             return (_scaled(next(blocks), wires[0]),)
+        case JetLinear():
+            seen.append(np.concatenate([wires[0], np.eye(wires[0].shape[2], 1) + 0 * wires[0][..., :1]], axis=3))
+            return (_linear(module, next(blocks), seen[-1]),)
+        case JetTanh():
+            return (_tanh_of_jets(wires[0]),)
         case AvgPool2d(kernel=kernel):
             return (_windows(wires[0], kernel, kernel).mean(axis=(-2, -1)),)
         case MaxPool2d(kernel=kernel):
@@ -196,6 +205,11 @@ def _apply(
             return (wires[0], wires[0])
         case Add():
             return (wires[0] + wires[1],)
+        case Dot():
+            products = wires[0] * wires[1]
+            return (products.reshape(*products.shape[:2], -1).sum(axis=2, keepdims=True),)
+        case Split(size=size):
+            return wires[0][..., :size], wires[0][..., size:]
         case Flatten():
             return (wires[0].reshape(*wires[0].shape[:2], -1),)
         case _ if type(module) in _POINTWISE:
@@ -235,6 +249,15 @@ def _scaled(block: Block, x: Numbers) -> Numbers:
         for array in (block["weight"], block["bias"])
     )
     return np.asarray(gain * x + offset)
+
+
+def _tanh_of_jets(x: Numbers) -> Numbers:
+    """tanh(u), ∂_i tanh(u) and Δ tanh(u), of jets of u (variants, batch, components, n)."""
+    u, slopes, laplacian = x[:, :, :1], x[:, :, 1:-1], x[:, :, -1:]
+    first = 1 / np.cosh(u) ** 2
+    second = -2 * np.sinh(u) / np.cosh(u) ** 3
+    squares = (slopes**2).sum(axis=2, keepdims=True)
+    return np.concatenate([np.tanh(u), first * slopes, first * laplacian + second * squares], axis=2)
 
 
 def _windows(x: Numbers, kernel: int, stride: int, padding: int = 0) -> Numbers:

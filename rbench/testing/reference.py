@@ -5,7 +5,7 @@ blocks throughout; of a method only the settings are read. No code is shared wit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -58,6 +58,11 @@ class _Point(Evaluation):
         """The batch's mean loss."""
         value = get_loss(self.loss).dense.value
         return float(np.mean([value(z, y) for z, y in zip(self.outputs, self.y, strict=True)]))
+
+    def value_at(self, weights: Blocks) -> float:
+        """The batch's mean loss at other flat blocks."""
+        blocks = tuple(shaped(w, layer) for w, layer in zip(weights, self.net.layers, strict=True))
+        return replace(self, params=blocks).value()
 
     def metrics(self, name: str | Any, rank: int) -> Numbers:
         """The output metric of every datum, (batch, d, d)."""
@@ -139,13 +144,20 @@ def _average(history: list[Blocks], beta: float) -> Blocks:
 
 def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nesterov: bool = False) -> _Move:
     velocity: list[Any] = []
+    momentum = 0.0 if _springs(method) else method.momentum
 
     def move(weights: Blocks, point: _Point) -> Blocks:
-        """v ← μ v + Δ, w ← w − η (v + λ w); Nesterov's with Δ + μ v for the last v."""
+        """v ← μ v + Δ, w ← w − η (v + λ w), η halved for the least loss; Nesterov's with Δ + μ v for the last v."""
         deltas = direction(point)
-        velocity[:] = [method.momentum * v + d for v, d in zip(velocity or [0.0] * len(deltas), deltas, strict=True)]
-        pushes = [d + method.momentum * v if nesterov else v for v, d in zip(velocity, deltas, strict=True)]
-        return [w - point.rate * (p + method.weight_decay * w) for w, p in zip(weights, pushes, strict=True)]
+        velocity[:] = [momentum * v + d for v, d in zip(velocity or [0.0] * len(deltas), deltas, strict=True)]
+        pushes = [d + momentum * v if nesterov else v for v, d in zip(velocity, deltas, strict=True)]
+
+        def moved(rate: float) -> Blocks:
+            return [w - rate * (p + method.weight_decay * w) for w, p in zip(weights, pushes, strict=True)]
+
+        if isinstance(method, SGD) or not method.line_search:
+            return moved(point.rate)
+        return min((moved(point.rate / 2**k) for k in range(method.line_search + 1)), key=point.value_at)
 
     return move
 
@@ -156,6 +168,7 @@ def _curved(method: Riemannian | Naive | KFAC) -> _Move:
     coupled = isinstance(method, Riemannian) and method.coupling == "network"
     masses = _masses(method)
     kept: list[Numbers] = []
+    last: list[Numbers] = []
 
     def direction(point: _Point) -> Blocks:
         """Δ, with the rows of the first data of the last batch at which the metric was due; and clipped."""
@@ -164,13 +177,21 @@ def _curved(method: Riemannian | Naive | KFAC) -> _Move:
             kept[:] = [_network_metric(method, point)]
         rows = kept[0] if coupled else _block_diagonal(_blocks(kept[0], point))
         gradient = np.concatenate(point.slopes)
+        if _springs(method):
+            gradient = gradient + method.momentum * _block_diagonal(mass) @ last[0] if last else gradient
         delta = np.linalg.solve(_block_diagonal(mass) + weight * rows, gradient)
+        last[:] = [delta]
         slope = float(gradient @ delta)
         if method.kl_clip is not None and slope > 0:
             delta = delta * min(1.0, np.sqrt(method.kl_clip / slope) / point.rate)
         return np.split(delta, np.cumsum([len(block) for block in point.slopes])[:-1])
 
     return _descent(method, direction) if method.fit == "none" else _fitted(method, direction)
+
+
+def _springs(method: Method) -> bool:
+    """Whether the momentum is SPRING's, of the last Δ."""
+    return isinstance(method, Riemannian | Naive) and method.spring
 
 
 def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:

@@ -5,6 +5,7 @@ from rbench.run import Suite
 from rbench_suites.ablation import ABLATION
 from rbench_suites.costs import MEMORY, SCALING, STEP_TIME
 from rbench_suites.images import AUTOENCODER, CIFAR10, MNIST
+from rbench_suites.pinn import PINN
 from rbench_suites.quick import QUICK
 from rbench_suites.reference import REFERENCE
 from rbench_suites.synthetic import SYNTHETIC
@@ -14,4 +15,5 @@ from rbench_suites.theory import ACTION
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
-    return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, ACTION, STEP_TIME, SCALING, MEMORY]
+    training: list[Suite] = [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, PINN]
+    return [*training, ACTION, STEP_TIME, SCALING, MEMORY]

@@ -22,14 +22,18 @@ from rbench import (
     AvgPool2d,
     Conv2d,
     Copy,
+    Dot,
     Exp,
     Flatten,
     Identity,
+    JetLinear,
+    JetTanh,
     Linear,
     MaxPool2d,
     ReLU,
     ScaleShift,
     Sigmoid,
+    Split,
     Tanh,
 )
 from rbench.modules import Parallel, Sequential
@@ -97,13 +101,16 @@ def maps(draw, n, m, depth, sizes):
 def networks(draw, sizes):
     """A network with weights that ends in a vector; shapes of its inputs; size of its output."""
     n, m, size = draw(sizes), draw(sizes), draw(sizes)
-    match draw(st.sampled_from(["vector", "matrix", "pair"])):
+    match draw(st.sampled_from(["vector", "matrix", "pair", "jets"])):
         case "vector":
             net, shapes = draw(maps(n, size, 2, sizes)), ((n,),)
         case "matrix":
             net, shapes = draw(st.sampled_from(POINTWISE)) >> Flatten() >> draw(maps(n * m, size, 1, sizes)), ((n, m),)
         case "pair":
             net, shapes = (draw(maps(n, size, 1, sizes)) * draw(maps(m, size, 1, sizes))) >> Add(), ((n,), (m,))
+        case "jets":
+            u = JetLinear(n, m) >> JetTanh() >> JetLinear(m, 1)
+            net, shapes = Split(n) >> (u * Identity()) >> Dot() >> Linear(1, size), ((n + 2, n + 1),)
     return (net if net.layers else net >> Linear(size, size)), shapes, size
 
 
@@ -163,6 +170,7 @@ class Library:
     """What an oracle is made of: `transforms` has vmap, vjp, grad, jacrev and hessian.
 
     Functions are of one datum; those of pools take a kernel too, and `convolve` a weight, a stride and a padding.
+    `join` puts arrays one below another.
     """
 
     name: str
@@ -171,6 +179,7 @@ class Library:
     transforms: Any
     functions: dict[type, Callable[..., Any]]
     convolve: Callable[[Any, Any, int, int], Any]
+    join: Callable[[Any], Any]
     losses: dict[str, Callable[[Any, Any], Any]]
 
     def run(self, function, *arguments):
@@ -193,7 +202,7 @@ def torch_library():
     def convolve(x, weight, stride, padding):
         return f.conv2d(x[None], weight, stride=stride, padding=padding)[0]
 
-    return Library("torch", torch.tensor, lambda function: function, torch.func, functions, convolve, losses)
+    return Library("torch", torch.tensor, lambda function: function, torch.func, functions, convolve, torch.cat, losses)
 
 
 @functools.cache
@@ -216,12 +225,19 @@ def jax_library():
         "squared_error": lambda z, y: ((z - y) ** 2).sum() / 2,
         "binary_cross_entropy": lambda z, y: (nn.softplus(z) - y * z).sum(),
     }
-    return Library("jax", jax.numpy.asarray, jax.jit, jax, functions, convolve, losses)
+    return Library("jax", jax.numpy.asarray, jax.jit, jax, functions, convolve, jax.numpy.concatenate, losses)
 
 
 def each(function, tree):
     """Apply a function to every array of nested tuples."""
     return tuple(each(function, part) for part in tree) if isinstance(tree, tuple) else function(tree)
+
+
+def tanh_of(library, jet):
+    """The value, the slopes and the Laplacian of tanh(u), given those of u, by the library's derivatives of tanh."""
+    tanh, at = library.functions[Tanh], library.transforms
+    first, second = (at.vmap(function)(jet[0]) for function in (at.grad(tanh), at.grad(at.grad(tanh))))
+    return [tanh(jet[:1]), first * jet[1:-1], first * jet[-1:] + second * (jet[1:-1] ** 2).sum(0)]
 
 
 def evaluate(library, module, vectors, wires):
@@ -244,6 +260,16 @@ def evaluate(library, module, vectors, wires):
         case Linear(n, m, bias):
             vector, x = next(vectors), next(wires)
             return (vector[: n * m].reshape(m, n) @ x + (vector[n * m :] if bias else 0),)
+        case Dot():
+            return ((next(wires) * next(wires)).sum().reshape(1),)
+        case Split(size):
+            x = next(wires)
+            return x[:, :size], x[:, size:]
+        case JetLinear(n, m):
+            weight, x = next(vectors).reshape(m, n + 1), next(wires)
+            return (library.join([x[:1] @ weight[:, :n].T + weight[:, n], x[1:] @ weight[:, :n].T]),)
+        case JetTanh():
+            return (library.join(tanh_of(library, next(wires))),)
         case Conv2d(n, m, kernel, stride, padding, bias):
             vector, cut = next(vectors), n * m * kernel**2
             y = library.convolve(next(wires), vector[:cut].reshape(m, n, kernel, kernel), stride, padding)

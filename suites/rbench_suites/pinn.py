@@ -1,0 +1,27 @@
+"""`pinn`: a network that solves a differential equation, in float64."""
+
+from rbench.run import Entry, TrainingSuite
+
+OF_NETWORK = "riemannian[output_metric=ggn,coupling=network"
+SEARCHED = f"{OF_NETWORK},lr=1,line_search=10"
+POISSON = Entry(
+    "poisson",
+    (
+        "sgd[lr=0.001]",
+        "adam[lr=0.03,schedule=linear]",
+        "kfac[factors=exact,damping=1e-8,lr=1,line_search=10,momentum=0]",
+        "kfac[factors=exact,damping=1e-5,fit=scalar,fit_damping=1e-8]",
+        f"{OF_NETWORK},mass=1e-4,fit=scalar,fit_damping=1e-8]",
+        # Energy natural gradient, without momentum and with SPRING's.
+        f"{SEARCHED},mass=1e-9,momentum=0]",
+        f"{SEARCHED},mass=1e-8,momentum=0.5,spring=true]",
+    ),
+)
+PINN = TrainingSuite(
+    name="pinn",
+    summary="a network solves Poisson's equation: natural gradients beside K-FAC and first-order methods",
+    entries=(POISSON,),
+    threads=1,
+    tuning="by hand: each method's best of two to six settings by the L2 error after some ten seconds, seed 0",
+    dtype="float64",
+)
