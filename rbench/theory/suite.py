@@ -74,6 +74,7 @@ class TheorySuite(Suite):
         tasks: SPECs of its tasks.
         methods: SPECs of its methods.
         sizes: values of further fields of its cells, by field.
+        sizes_of: other values for some methods, by their names.
         seeds: how many seeds, from 0 on.
     """
 
@@ -86,16 +87,17 @@ class TheorySuite(Suite):
     tasks: tuple[str, ...]
     methods: tuple[str, ...]
     sizes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    sizes_of: Mapping[str, Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
     seeds: int = 1
     threads: int | None = 1
 
     def count(self, request: "Request") -> int:
-        total = request.seeds or self.seeds
-        for values in self.sizes.values():
-            total *= len(values)
-        for specs, kinds, word in self._named(request):
-            total *= sum(expansions(*_found(kinds, spec, word, self.name)) for spec in specs)
-        return total
+        tasks, methods = (
+            {spec: expansions(*_found(kinds, spec, word, self.name)) for spec in specs}
+            for specs, kinds, word in self._named(request)
+        )
+        sized = sum(count * len(self._sizes(method)) for method, count in methods.items())
+        return (request.seeds or self.seeds) * sum(tasks.values()) * sized
 
     def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
         tasks, methods = (
@@ -113,15 +115,19 @@ class TheorySuite(Suite):
                 dtype="float64",
                 device=device,
                 threads=request.threads_of(self),
-                **dict(zip(self.sizes, sizes, strict=True)),
+                **sizes,
             )
-            for task, method, sizes, seed, (backend, _, device) in product(
-                tasks, methods, list(product(*self.sizes.values())), seeds, platforms
-            )
+            for task, method in product(tasks, methods)
+            for sizes, seed, (backend, _, device) in product(self._sizes(method), seeds, platforms)
         ]
 
     def contents(self) -> dict[str, list[str]]:
         return {"tasks": list(self.tasks), "methods": list(self.methods)}
+
+    def _sizes(self, method: str) -> list[dict[str, Any]]:
+        """All combinations of the sizes of a method."""
+        sizes = {**self.sizes, **self.sizes_of.get(parse(method)[0], {})}
+        return [dict(zip(sizes, values, strict=True)) for values in product(*sizes.values())]
 
     def _named(self, request: "Request") -> list[tuple[list[str], Kinds, str]]:
         """SPECs of tasks and methods, with what they may name; a bare name means the suite's own of that name."""

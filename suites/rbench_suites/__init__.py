@@ -8,10 +8,11 @@ from rbench_suites.images import AUTOENCODER, CIFAR10, MNIST
 from rbench_suites.quick import QUICK
 from rbench_suites.reference import REFERENCE
 from rbench_suites.synthetic import SYNTHETIC
-from rbench_suites.theory import ACTION
+from rbench_suites.theory import ACTION, STABILITY
 
 
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
-    return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, ACTION, STEP_TIME, SCALING, MEMORY]
+    training = [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION]
+    return [*training, ACTION, STABILITY, STEP_TIME, SCALING, MEMORY]
