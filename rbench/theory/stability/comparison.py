@@ -107,14 +107,17 @@ class Comparison:
     def bound_a(self) -> Vector:
         """e^{−ξt}‖e(0)‖ + (1 − e^{−ξt})(max‖d‖ + max‖k‖) / ξ at all times."""
         left = np.exp(-self.rate * self.times)
-        return left * self.distances[0] + (1 - left) * (self.disturbance + self.kernel_difference) / self.rate
+        driven = (self.disturbance + self.kernel_difference) / self.rate
+        found: Vector = left * self.distances[0] + (1 - left) * driven
+        return found
 
     @property
     def bound_b(self) -> Vector:
         """e^{−ξt}(‖f(0) − y‖ + ‖f'(0) − y‖) + (1 − e^{−ξt}) max‖d‖ / ξ at all times."""
         left = np.exp(-self.rate * self.times)
         starts = sum(float(_norms(run.residuals[:1, : self.n])[0]) for run in (self.one, self.other))
-        return left * starts + (1 - left) * self.disturbance / self.rate
+        found: Vector = left * starts + (1 - left) * self.disturbance / self.rate
+        return found
 
     def largest_share(self, bound: Vector) -> float:
         """The largest ‖e‖ / bound after the start, while ‖e‖ is above 1e-4 of what it was there."""

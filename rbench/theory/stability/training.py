@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from rbench.backend import Backend
+from rbench.backend import Array, Backend
 from rbench.errors import DivergedError
-from rbench.modules import Module
+from rbench.modules import Module, Params
 from rbench.solvers.dense import layer_factor
 from rbench.theory.flow import Matrix, Vector, shaped
 
@@ -42,12 +42,15 @@ def linearise(backend: Backend, net: Module, x: Any) -> Linearise:
     # Of a pullback the first row is the loss's, which nobody needs here, and the others are the metric's.
     rows = backend.asarray(np.ones((len(x), 2, 1)))
 
-    def at(weights: Vector) -> Linearised:
-        params = shaped(backend, net, weights)
+    @backend.compile
+    def arrays(params: Params) -> tuple[Array, list[Array]]:
         (z,), tape = net.forward(backend, params, inputs)
         _, layers = net.pullback(backend, params, tape, (rows,), need_input=False)
-        jacobians = [backend.to_numpy(layer_factor(backend, layer)) for layer in layers]
-        return Linearised(backend.to_numpy(z)[:, 0], tuple(jacobians))
+        return z[:, 0], [layer_factor(backend, layer) for layer in layers]
+
+    def at(weights: Vector) -> Linearised:
+        outputs, jacobians = arrays(shaped(backend, net, weights))
+        return Linearised(backend.to_numpy(outputs), tuple(map(backend.to_numpy, jacobians)))
 
     return at
 
