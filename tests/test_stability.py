@@ -175,6 +175,7 @@ def test_rigorous_bounds_hold_and_the_theorems_is_above_the_trivial_one(backend,
 def test_starts_approach_at_the_rate_of_the_kernel_in_the_outputs_but_not_in_the_weights(backend, task):
     found = TwoStarts(mass=0.1).measure(task, backend, 8, 2, quiet)
     assert 0 < found["contraction"] <= 1
+    assert found["outputs_apart"] < 1e-4
     assert found["weights_apart"] > 0.5
 
 

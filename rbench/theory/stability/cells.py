@@ -33,6 +33,7 @@ FIGURES = (
     Figure("per_datum", "result", "distance per datum", exact=True),
     Figure("per_datum_ratio", "result", "per datum / bound", better=None, exact=True),
     Figure("contraction", "result", "contraction", RATIO, better=None, exact=True),
+    Figure("outputs_apart", "result", "outputs apart", better=None, exact=True),
     Figure("weights_apart", "result", "weights apart", RATIO, better=None, exact=True),
 )
 """Figures of a pair of runs; docs/theory.md derives the bounds:
@@ -44,8 +45,8 @@ FIGURES = (
 - `disturbance` and `kernel_difference` the two terms that drive f' − f;
 - `bound_a`, `bound_b` the rigorous bounds at the end; `ratio_a`, `ratio_b` the largest distance over them at any time;
 - `per_datum` the largest |f' − f| of a datum at the end; `per_datum_ratio` is that over 2κ²L / (αμn);
-- `contraction` the largest distance of two starts over e^{−ξt} times the first one;
-- `weights_apart` the distance of their weights at the end over that at the start.
+- `contraction` the largest distance of two starts' outputs over e^{−ξt} times the first one;
+- `outputs_apart`, `weights_apart` the distance of their outputs, and of their weights, at the end over the first one.
 """
 
 
@@ -80,5 +81,6 @@ class Stability(TheoryCell):
         outcome.figures |= pair.measure(task, backend, self.n_data, self.seed, report)
 
     def words(self, figures: Mapping[str, Any]) -> str:
-        words = f"distance {figures['distance']:.2e}"
-        return f"{words}, bound / trivial {figures['bound_over_trivial']:.3g}" if "bound" in figures else words
+        if "contraction" in figures:
+            return f"contraction {figures['contraction']:.3f}"
+        return f"distance {figures['distance']:.2e}, bound / trivial {figures['bound_over_trivial']:.3g}"

@@ -180,12 +180,12 @@ class TwoStarts(Pair):
             report(len(runs), 2)
         one, other = runs
         found = Comparison(self.times, one, other, n, None, self.mass)
-        apart = np.linalg.norm(other.weights - one.weights, axis=1)
+        weights = np.linalg.norm(other.weights - one.weights, axis=1)
         return {
-            **distances(found),
             **of_kernels(found),
             "contraction": found.largest_share(np.exp(-found.rate * found.times) * found.distances[0]),
-            "weights_apart": float(apart[-1] / apart[0]),
+            "outputs_apart": float(found.distances[-1] / found.distances[0]),
+            "weights_apart": float(weights[-1] / weights[0]),
         }
 
 
