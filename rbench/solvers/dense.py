@@ -71,13 +71,8 @@ class Inverse(_OfMetric):
 def layer_metric(backend: Backend, layer: LayerPullback, mass: AnyMass) -> Array:
     """G = M + VᵀV of shape (n, n), in the order weight then bias (Sec. 3.1 of arXiv 2603.03610)."""
     xp = backend.xp
-    rows = layer.factor_rows
-    weights = row_matrix(backend, layer.inputs, rows)
-    count, fan_out, fan_in = weights.shape
-    factor = [xp.reshape(weights, (count, -1))]
-    if layer.bias:
-        factor.append(xp.reshape(xp.sum(rows, axis=2), (count, fan_out)))
-    v = xp.concat(factor, axis=1)
+    fan_out, fan_in = layer.fan_out, int(layer.source.shape[2])
+    v = layer_factor(backend, layer)
     metric = v.T @ v
     if isinstance(mass, FactoredMass):
         return metric + _kronecker(backend, mass, fan_in)
@@ -87,6 +82,18 @@ def layer_metric(backend: Backend, layer: LayerPullback, mass: AnyMass) -> Array
     if layer.bias:
         diagonal = xp.concat([diagonal, zeros[:, 0] + of_bias])
     return metric + backend.eye(diagonal.shape[0]) * diagonal
+
+
+def layer_factor(backend: Backend, layer: LayerPullback) -> Array:
+    """V of shape (rows, n), in the order weight then bias."""
+    xp = backend.xp
+    rows = layer.factor_rows
+    weights = row_matrix(backend, layer.inputs, rows)
+    count, fan_out, _ = weights.shape
+    factor = [xp.reshape(weights, (count, -1))]
+    if layer.bias:
+        factor.append(xp.reshape(xp.sum(rows, axis=2), (count, fan_out)))
+    return xp.concat(factor, axis=1)
 
 
 def _kronecker(backend: Backend, mass: FactoredMass, fan_in: int) -> Array:

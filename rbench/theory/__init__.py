@@ -3,12 +3,13 @@
 from rbench.experiment import Cell
 from rbench.hookspecs import hookimpl
 from rbench.theory.action import Action, Held
+from rbench.theory.stability import Stability
 from rbench.theory.suite import Part, TheoryCell, TheorySuite
 
-__all__ = ["Action", "Held", "Part", "TheoryCell", "TheorySuite"]
+__all__ = ["Action", "Held", "Part", "Stability", "TheoryCell", "TheorySuite"]
 
 
 @hookimpl
 def rbench_experiments() -> list[type[Cell]]:
     """Register the experiments on the theory."""
-    return [Action, Held]
+    return [Action, Held, Stability]

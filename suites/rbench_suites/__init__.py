@@ -9,11 +9,11 @@ from rbench_suites.pinn import PINN
 from rbench_suites.quick import QUICK
 from rbench_suites.reference import REFERENCE
 from rbench_suites.synthetic import SYNTHETIC
-from rbench_suites.theory import ACTION
+from rbench_suites.theory import ACTION, STABILITY
 
 
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
     training: list[Suite] = [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, PINN]
-    return [*training, ACTION, STEP_TIME, SCALING, MEMORY]
+    return [*training, ACTION, STABILITY, STEP_TIME, SCALING, MEMORY]

@@ -1,6 +1,6 @@
-"""What the papers prove, measured: `action`."""
+"""What the papers prove, measured: `action` and `stability`."""
 
-from rbench.theory import Action, Held, Part, TheorySuite
+from rbench.theory import Action, Held, Part, Stability, TheorySuite
 
 _SMALL = ("tanh[metric=ggn,hidden=3]", "tanh[loss=cross_entropy,metric=ggn,hidden=3]")
 _FLOWS = (
@@ -24,4 +24,30 @@ ACTION = TheorySuite(
         Part(Held, ("index-1",), ("index-1-adjoint",)),
         Part(Held, ("rlc",), ("equations", "circuit-action", "first-variation", "saddle")),
     ),
+)
+
+_PAIRS = ("random-features", "tanh")
+_SIZES = (8, 16, 32, 64)
+
+STABILITY = TheorySuite(
+    name="stability",
+    summary="what one exchanged datum changes of trained outputs, and what the bound of Theorem 3 says of that",
+    parts=(
+        Part(
+            Stability,
+            _PAIRS,
+            (
+                "flow[metric=none,mass=1]",
+                "flow[metric=ggn,mass=1]",
+                "flow[metric=ggn,mass=0.1]",
+                "flow[metric=ggn,mass=0.01]",
+                "flow[metric=ggn,mass=0.1,common=true]",
+                "two-starts[metric=none,mass=1]",
+                "two-starts[metric=ggn,mass=0.1]",
+            ),
+            {"n_data": _SIZES},
+        ),
+        Part(Stability, _PAIRS, ("regularised[alpha=0.1]",), {"n_data": (*_SIZES, 128, 256, 512)}),
+    ),
+    seeds=5,
 )
