@@ -204,7 +204,7 @@ class TestRefused:
         assert bench.ran == []
 
     def test_without_optuna_the_message_says_how_to_install_it(self, bench, tmp_path, monkeypatch):
-        monkeypatch.setattr("rbench.tune.sobol.importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("rbench.tune.journal.importlib.util.find_spec", lambda name: None)
         with pytest.raises(RbenchError, match=r"needs Optuna; pip install 'rbench\[tune\]'"):
             search(request(), tmp_path, Silent())
         assert list(tmp_path.iterdir()) == []
