@@ -191,7 +191,7 @@ class TestRefused:
             ({"methods": ("wrong",)}, "search space of 'wrong' holds 'rate', which is no setting.*lr"),
             ({"methods": ("flat[nesterov=true]",)}, "nothing of flat is left to search: nesterov"),
             ({"tasks": ("digits[validation=true]",), "methods": ("sgd",)}, "leave validation out"),
-            ({"suite": "step-time"}, "trains nothing, and has no settings to tune"),
+            ({"suite": "step-time"}, "has no settings to tune: name one that"),
             ({"suite": "nope"}, "no suite is called 'nope'"),
             ({"methods": ("nope",)}, "no method is called 'nope'"),
             ({"backend": "nope"}, "no backend is called 'nope'"),

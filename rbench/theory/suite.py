@@ -78,7 +78,7 @@ class TheorySuite(Suite):
     """
 
     unused: ClassVar[tuple[str, ...]] = (
-        "fixed", "budget", "evaluations", "batch_size", "unofficial_data", "tuned",
+        "points", "fixed", "budget", "evaluations", "batch_size", "unofficial_data", "tuned",
     )  # fmt: skip
     name: str
     summary: str

@@ -7,6 +7,7 @@ from rbench_suites.costs import MEMORY, SCALING, STEP_TIME
 from rbench_suites.images import AUTOENCODER, CIFAR10, MNIST
 from rbench_suites.quick import QUICK
 from rbench_suites.reference import REFERENCE
+from rbench_suites.sensitivity import SENSITIVITY
 from rbench_suites.synthetic import SYNTHETIC
 from rbench_suites.theory import ACTION
 
@@ -14,4 +15,17 @@ from rbench_suites.theory import ACTION
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
-    return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, ACTION, STEP_TIME, SCALING, MEMORY]
+    return [
+        QUICK,
+        MNIST,
+        AUTOENCODER,
+        CIFAR10,
+        SYNTHETIC,
+        REFERENCE,
+        ABLATION,
+        SENSITIVITY,
+        ACTION,
+        STEP_TIME,
+        SCALING,
+        MEMORY,
+    ]
