@@ -109,7 +109,7 @@ class SensitivitySuite(Suite):
         free = [dimension for dimension, name in setting_names(method).items() if name not in fixed]
         if "rate" in free and method.name not in self.rates:
             raise SpecError(
-                f"suite {self.name!r} knows no range of rates of {method.name!r}, but those of {', '.join(self.rates)}; "
+                f"suite {self.name!r} has ranges of rates for {', '.join(self.rates)}, and none for {method.name!r}; "
                 "write a suite with `rates` that has it, or set lr in its brackets"
             )
         ranges = {**self.rates, "mass": self.masses, "momentum": MOMENTA}
