@@ -1,6 +1,7 @@
 """Sensitivity to settings: statistics against enumeration and closed forms, and the points of a suite."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -137,6 +138,16 @@ class TestSuite:
             near = 16 * math.log(1.01) / math.log(its.high / its.low)  # for three digits of rate and mass
             assert all(index - near <= place <= index + 1 + near for index, place in enumerate(sorted(slices)))
         assert {one["batch"] for one in found} == {5, 10, 20, 40}
+
+    def test_some_tasks_are_run_when_asked(self, study):
+        later = replace(STUDY, name="later", when_asked=(Entry("digits", ("sgd", "adam"), 1),))
+        with registered(suites=[later]):
+            assert {cell.make_task().name for cell in cells(suites=("later",))} == {"two-spirals"}
+            asked = cells(suites=("later",), tasks=("digits",), points=8)
+            assert {(cell.make_task().name, cell.make_method().name) for cell in asked} == {
+                ("digits", "sgd"), ("digits", "adam"),
+            }  # fmt: skip
+            assert later.contents() == {"tasks": [SPIRALS, "digits"]}
 
     def test_all_train_on_equally_many_examples(self, study):
         assert {cell.budget for cell in cells()} == {Budget(epochs=2)}

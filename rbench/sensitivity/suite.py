@@ -34,6 +34,7 @@ class SensitivitySuite(Suite):
 
     Attributes:
         entries: tasks and their methods; their SPECs set no dimension.
+        when_asked: entries whose tasks are run only where a request names them.
         rates: the range of the rate, by the name of a method.
         masses: the range of the mass; that of every rate is as wide.
         points: how many points of a method on a task.
@@ -49,6 +50,7 @@ class SensitivitySuite(Suite):
     entries: tuple[Entry, ...]
     rates: Mapping[str, LogUniform]
     masses: LogUniform
+    when_asked: tuple[Entry, ...] = ()
     points: int = 64
     seeds: int = 3
     threads: int | None = 1
@@ -64,7 +66,7 @@ class SensitivitySuite(Suite):
                 )
 
     def count(self, request: "Request") -> int:
-        return self._unvaried.count(request) * (request.points or self.points)
+        return self._unvaried(request).count(request) * (request.points or self.points)
 
     def cells(self, request: "Request", platforms: Sequence[Platform]) -> list[Cell]:
         """The cells, as `Suite.cells` says.
@@ -80,7 +82,7 @@ class SensitivitySuite(Suite):
             )
         found: dict[tuple[str, str], list[tuple[Method, Task]]] = {}
         cells: list[Cell] = []
-        for cell in cast(list[Training], self._unvaried.cells(request, platforms)):
+        for cell in cast(list[Training], self._unvaried(request).cells(request, platforms)):
             place = cell.task, cell.method
             if place not in found:
                 found[place] = self._placed(request, cell)
@@ -90,12 +92,12 @@ class SensitivitySuite(Suite):
         return cells
 
     def contents(self) -> dict[str, list[str]]:
-        return self._unvaried.contents()
+        return {"tasks": [entry.task for entry in (*self.entries, *self.when_asked)]}
 
-    @property
-    def _unvaried(self) -> TrainingSuite:
+    def _unvaried(self, request: "Request") -> TrainingSuite:
         """The suite of the methods as they are."""
-        return TrainingSuite(self.name, self.summary, self.entries, self.seeds, self.threads)
+        entries = (*self.entries, *self.when_asked) if request.tasks else self.entries
+        return TrainingSuite(self.name, self.summary, entries, self.seeds, self.threads)
 
     def _placed(self, request: "Request", cell: Training) -> list[tuple[Method, Task]]:
         """The method and the task of a cell at every point."""

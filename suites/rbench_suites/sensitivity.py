@@ -4,21 +4,26 @@ from rbench.methods import LogUniform
 from rbench.run import Entry
 from rbench.sensitivity import SensitivitySuite
 
-METRICS = ("identity", "ggn_mc", "true_vs_rest", "empirical_fisher")
-METHODS = ("sgd", "adam", *(f"riemannian[output_metric={metric}]" for metric in METRICS), "kfac")
-BY_CURVATURE = LogUniform(1e-2, 1e2)
-"""Rates over the mass."""
+IDENTITY, SAMPLED, LABELS, EMPIRICAL = (
+    f"riemannian[output_metric={metric}]" for metric in ("identity", "ggn_mc", "true_vs_rest", "empirical_fisher")
+)
+OVER_MASS = LogUniform(1e-2, 1e2)
+"""Rates over the mass; every range is of four decades, with the best settings of a first try well inside."""
 
 SENSITIVITY = SensitivitySuite(
     name="sensitivity",
-    summary="equally many points of every method over rate, mass, momentum and batch, on a validation split",
-    entries=(Entry("digits", METHODS, epochs=10),),
+    summary="as many points of every method over rate, mass, momentum and batch; mnist and mnist-autoencoder with -t",
+    entries=(Entry("digits", ("sgd", "adam", IDENTITY, SAMPLED, LABELS, EMPIRICAL, "kfac"), epochs=10),),
+    when_asked=(
+        Entry("mnist", ("sgd", "adam", IDENTITY, SAMPLED, LABELS, EMPIRICAL, "kfac[refresh=10]"), epochs=1),
+        Entry("mnist-autoencoder", ("sgd", "adam", IDENTITY, SAMPLED, EMPIRICAL, "kfac[refresh=10]"), epochs=1),
+    ),
     rates={
         "sgd": LogUniform(1e-3, 10),
         "adam": LogUniform(1e-4, 1),
-        "riemannian": BY_CURVATURE,
-        "naive": BY_CURVATURE,
-        "kfac": BY_CURVATURE,
+        "riemannian": OVER_MASS,
+        "naive": OVER_MASS,
+        "kfac": OVER_MASS,
     },
     masses=LogUniform(1e-3, 10),
     points=16,
