@@ -34,6 +34,9 @@ GOOD = 1.25
 NEAR = 1.1
 """A loss within this many times the best of all methods counts as having found it."""
 
+FEWEST = 2 * BINS
+"""Points that an analysis of variance needs."""
+
 COMPETITION = ["task", "budget", *PLACE]
 
 
@@ -166,9 +169,10 @@ def _study(frame: pd.DataFrame) -> Study:
     label = methods[0].spec_without(*(own for name, own in names.items() if name not in held))
     matrix = frame.pivot_table(index="point", columns="seed", values="loss", aggfunc="median", sort=False)
     complete = matrix.reindex(first.index).dropna(axis="columns")
-    if len(matrix) < BINS or complete.empty:
-        lacks = f"{len(matrix)} points, and {BINS} are needed" if len(matrix) < BINS else "no seed with all its points"
-        raise DataError(f"no sensitivity: {label} on {first['task'].iloc[0]} has {lacks}; run the rest of them")
+    few = len(matrix) < FEWEST
+    if few or complete.empty:
+        lacks = f"{len(matrix)} points, and {FEWEST} are needed" if few else "no seed with all its points"
+        raise DataError(f"no sensitivity: {label} on {first['task'].iloc[0]} has {lacks}; run more of them")
     varied = [name for name in DIMENSIONS if name not in held and first[name].nunique() > 1]
     return Study(
         place=lines_of(frame[COMPETITION].head(1))[0],
