@@ -33,11 +33,13 @@ def draw_sensitivity(records: Sequence[Record], path: Path) -> None:
         RbenchError: matplotlib is not installed, or the file cannot be written.
     """
     groups = list(grouped(studies(records), lambda one: tuple(one.place.values())).values())
+    places = [group[0].place for group in groups]
+    titles = [name for name in places[0] if name in ("task", "budget") or len({place[name] for place in places}) > 1]
     heights = [math.ceil((1 + len(group)) / ACROSS) for group in groups]
     picture = new_plot(4.2 * ACROSS, 0.4 + 3.6 * sum(heights))
     parts = picture.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, group, height in zip(parts, groups, heights, strict=True):
-        part.suptitle(plain_label(", ".join(str(value) for value in group[0].place.values() if value is not None)))
+        part.suptitle(plain_label(", ".join(str(group[0].place[name]) for name in titles)))
         panels = part.subplots(height, ACROSS).flat
         _draw_curves(next(panels), group)
         drawn = None
@@ -59,12 +61,12 @@ def _draw_curves(panel: Any, group: Sequence[Study]) -> None:
         look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index // 10 % 4]}
         panel.plot(k, np.median(curves, axis=0), label=plain_label(one.method), **look)
         panel.fill_between(k, curves.min(axis=0), curves.max(axis=0), color=look["color"], alpha=0.15, linewidth=0)
-    panel.axhline(NEAR * group[0].best, color="black", linewidth=0.8, linestyle=":")
+    panel.axhline(NEAR * group[0].best, color="black", linewidth=0.8, linestyle=":", label=f"{NEAR:g} × the best")
     panel.set(xlabel="points", ylabel="expected best loss", yscale="log")
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:g}")
     panel.grid(visible=True, which="both", alpha=0.3)
-    panel.legend(fontsize="x-small")
+    panel.legend(fontsize="xx-small", loc="upper right")
 
 
 def _draw_map(panel: Any, one: Study, worst: float) -> Any:

@@ -7,16 +7,18 @@ from rbench.sensitivity import SensitivitySuite
 IDENTITY, SAMPLED, LABELS, EMPIRICAL = (
     f"riemannian[output_metric={metric}]" for metric in ("identity", "ggn_mc", "true_vs_rest", "empirical_fisher")
 )
+"""The identity has a row for every output of a datum: on `mnist` and its autoencoder it takes too long."""
+
 OVER_MASS = LogUniform(1e-2, 1e2)
-"""Rates over the mass; every range is of four decades, with the best settings of a first try well inside."""
+"""Rates over the mass; every range is of four decades."""
 
 SENSITIVITY = SensitivitySuite(
     name="sensitivity",
     summary="as many points of every method over rate, mass, momentum and batch; mnist and mnist-autoencoder with -t",
     entries=(Entry("digits", ("sgd", "adam", IDENTITY, SAMPLED, LABELS, EMPIRICAL, "kfac"), epochs=10),),
     when_asked=(
-        Entry("mnist", ("sgd", "adam", IDENTITY, SAMPLED, LABELS, EMPIRICAL, "kfac[refresh=10]"), epochs=1),
-        Entry("mnist-autoencoder", ("sgd", "adam", IDENTITY, SAMPLED, EMPIRICAL, "kfac[refresh=10]"), epochs=1),
+        Entry("mnist", ("sgd", "adam", SAMPLED, LABELS, EMPIRICAL, "kfac[refresh=10]"), epochs=1),
+        Entry("mnist-autoencoder", ("sgd", "adam", SAMPLED, EMPIRICAL, "kfac[refresh=10]"), epochs=1),
     ),
     rates={
         "sgd": LogUniform(1e-3, 10),
