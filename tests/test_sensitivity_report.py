@@ -123,7 +123,7 @@ def test_forms_to_look_at_say_how_to_read_them(form):
 
 
 def test_raw_forms_hold_every_interval():
-    (line,) = json.loads(render_sensitivity(of_rates(LOSSES), "json"))
+    (line,) = json.loads(render_sensitivity(of_rates(LOSSES * 2), "json"))
     assert line["good_share_of_best_low"] < line["good_share_of_best"] == 3 / 8 < line["good_share_of_best_high"]
     assert line["expected_best_of_4_low"] <= line["expected_best_of_4"] <= line["expected_best_of_4_high"]
     assert "expected_best_of_16" not in line
@@ -174,7 +174,7 @@ def test_the_command_prints_and_draws(tmp_path):
     write_run(tmp_path / "run", runs)
     done = call("table", tmp_path / "run", "--sensitivity", tmp_path / "p.png")
     assert done.exit_code == 0
-    assert "expected of 4" in done.stdout
+    assert "within 1.25 × own best %" in done.stdout
     assert (tmp_path / "p.png").stat().st_size > 10_000
     wrong = call("table", tmp_path / "run", "--sensitivity", tmp_path / "p.png", "--ranking")
     assert wrong.exit_code == 2

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rbench.errors import DataError
 from rbench.report.frame import history
-from rbench.report.plot import new_plot, plain_label, save_plot
+from rbench.report.plot import label_plainly, new_plot, plain_label, save_plot
 from rbench.report.problems import PLACE, check_data, named
 from rbench.run.record import Record
 
@@ -47,7 +47,7 @@ def draw_curves(records: Sequence[Record], path: Path) -> None:
             handles[method] = _draw(row, runs, *styles[methods.index(method)])
         for axis, (low, high) in ((row[0].xaxis, row[0].get_xlim()), (row[0].yaxis, row[0].get_ylim())):
             if high < 1000 * low:  # powers of ten alone would be few labels
-                _label_plainly(axis)
+                label_plainly(axis)
         for panel in row:
             panel.grid(visible=True, which="both", alpha=0.3)
     names = [plain_label(str(method)) for method in handles]
@@ -64,12 +64,3 @@ def _draw(row: Sequence[Any], runs: pd.DataFrame, color: str, linestyle: str) ->
         (drawn,) = panel.plot(x, line["error"], linewidth=1.5, color=color, linestyle=linestyle)
         panel.fill_between(x, line["low"], line["high"], color=color, alpha=0.15, linewidth=0)
     return drawn
-
-
-def _label_plainly(axis: Any) -> None:
-    """Write 1, 2 and 5 times the powers of ten along a logarithmic axis."""
-    from matplotlib.ticker import LogLocator  # optional, as all of matplotlib
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("")

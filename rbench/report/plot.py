@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbench.errors import RbenchError
 from rbench.figures import PEAK_HOST, STEP_SECONDS
@@ -100,6 +100,15 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     handles = {text: line for part in axes[0] for line, text in zip(*part.get_legend_handles_labels(), strict=True)}
     picture.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 + len(sweeps), frameon=False)
     save_plot(picture, path, dpi=150)
+
+
+def label_plainly(axis: Any) -> None:
+    """Write 1, 2 and 5 times the powers of ten along a logarithmic axis."""
+    from matplotlib.ticker import LogLocator  # optional, as all of matplotlib
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def plain_label(text: str) -> str:

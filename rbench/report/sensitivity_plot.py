@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rbench.report.frame import grouped
-from rbench.report.plot import new_plot, plain_label, save_plot
+from rbench.report.plot import label_plainly, new_plot, plain_label, save_plot
 from rbench.report.studies import NEAR, Study, studies
 from rbench.run import Record
 
@@ -50,7 +50,8 @@ def draw_sensitivity(records: Sequence[Record], path: Path) -> None:
             else:
                 drawn = _draw_map(panel, one, max(float(other.losses.max()) for other in group))
                 maps.append(panel)
-        part.colorbar(drawn, ax=maps, label="loss on the validation split", aspect=40)
+        bar = part.colorbar(drawn, ax=maps, label="loss on the validation split", aspect=40)
+        label_plainly(bar.ax.yaxis)
     save_plot(picture, path, dpi=110)
 
 
@@ -65,6 +66,7 @@ def _draw_curves(panel: Any, group: Sequence[Study]) -> None:
     panel.set(xlabel="points", ylabel="expected best loss", yscale="log")
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:g}")
+    label_plainly(panel.yaxis)
     panel.grid(visible=True, which="both", alpha=0.3)
     panel.legend(fontsize="xx-small", loc="upper right")
 
