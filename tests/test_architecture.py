@@ -47,6 +47,7 @@ RANKS = {
     "run": 12,
     "cost": 13,
     "theory": 13,
+    "sensitivity": 13,
     "tune": 13,
     "report": 14,
     "cli": 15,

@@ -361,7 +361,7 @@ REFUSED = {
     "run step-time -m nope": "no method is called 'nope'",
     "run step-time -b nope": "no backend is called 'nope'",
     "run step-time --dtype float16": "'numpy' has no dtype 'float16'",
-    "tune step-time -m sgd --trials 2": "suite 'step-time' trains nothing, and has no settings to tune",
+    "tune step-time -m sgd --trials 2": "suite 'step-time' has no settings to tune: name one that",
 }
 
 

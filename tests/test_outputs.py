@@ -105,7 +105,7 @@ def full(*words):
         ("table run --history --format html", "--history has no form html: it prints csv or json"),
         ("table run --history --format markdown", "--history has no form markdown"),
         ("table run --history --format latex", "--history has no form latex"),
-        ("table run --history --profile p.png", "give one of --history, --ranking and --profile"),
+        ("table run --history --profile p.png", "give one of --history, --ranking, --profile and --sensitivity"),
         ("compare run run --json --format html", "--json and --format html are two forms"),
         ("compare run run --json --format markdown", "--json and --format markdown are two forms"),
         ("compare run run -f test_los", "called test_los .did you mean 'test_loss'..; there are: .*peak_host_bytes"),

@@ -297,10 +297,10 @@ def test_the_command_prints_and_draws_a_profile(call, tmp_path):
     [
         (
             ("run", "costs", "--ranking"),
-            "history, ranks, profile and curves are of training, and these are of step-time",
+            "history, ranks, profile, sensitivity and curves are of training, and these are of step-time",
         ),
         (("costs", "--profile", "p.png"), "these are of step-time"),
-        (("run", "--ranking", "--history"), "give one of --history, --ranking and --profile"),
+        (("run", "--ranking", "--history"), "give one of --history, --ranking, --profile and --sensitivity"),
     ],
 )
 def test_a_wrong_request_is_one_message_and_status_2(call, words, message):

@@ -191,7 +191,7 @@ class TestRefused:
             ({"methods": ("wrong",)}, "search space of 'wrong' holds 'rate', which is no setting.*lr"),
             ({"methods": ("flat[nesterov=true]",)}, "nothing of flat is left to search: nesterov"),
             ({"tasks": ("digits[validation=true]",), "methods": ("sgd",)}, "leave validation out"),
-            ({"suite": "step-time"}, "trains nothing, and has no settings to tune"),
+            ({"suite": "step-time"}, "has no settings to tune: name one that"),
             ({"suite": "nope"}, "no suite is called 'nope'"),
             ({"methods": ("nope",)}, "no method is called 'nope'"),
             ({"backend": "nope"}, "no backend is called 'nope'"),
@@ -204,7 +204,7 @@ class TestRefused:
         assert bench.ran == []
 
     def test_without_optuna_the_message_says_how_to_install_it(self, bench, tmp_path, monkeypatch):
-        monkeypatch.setattr("rbench.tune.sobol.importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("rbench.tune.journal.importlib.util.find_spec", lambda name: None)
         with pytest.raises(RbenchError, match=r"needs Optuna; pip install 'rbench\[tune\]'"):
             search(request(), tmp_path, Silent())
         assert list(tmp_path.iterdir()) == []

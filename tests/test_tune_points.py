@@ -1,6 +1,7 @@
 """`rbench tune`: the points of a search, and the spaces that they lie in."""
 
 import math
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from helpers.tuning import request
 from rbench.errors import SpecError
 from rbench.methods import Choice, LogUniform
+from rbench.methods.sobol import points
 from rbench.train.cell import configured
-from rbench.tune.sobol import points
+from rbench.tune.journal import distributions
 
 
 class TestPoints:
@@ -45,6 +47,20 @@ class TestPoints:
         for one, other in zip(points(first, 8, 0), points(second, 8, 0), strict=True):
             assert one["lr"] == pytest.approx(10 * other["lr"])
             assert one["x"] == other["x"]
+
+    @pytest.mark.parametrize("seed", [0, 1000, 2**32 - 1])
+    @pytest.mark.parametrize("count", [1, 5, 16])
+    def test_they_are_those_of_optuna(self, seed, count):
+        optuna = pytest.importorskip("optuna")
+        space = {"lr": LogUniform(1e-3, 3), "clip": Choice(None, 0.001, 0.01), "mass": LogUniform(1e-4, 10)}
+        drawn_from = distributions(space)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
+        # Otherwise Optuna learns the space from a first trial, which it draws at random.
+        sampler.infer_relative_search_space = lambda study, trial: drawn_from
+        study = optuna.create_study(sampler=sampler)
+        assert points(space, count, seed) == [study.ask(drawn_from).params for _ in range(count)]
 
 
 class TestSpaces:

@@ -11,9 +11,9 @@ from helpers import command
 from helpers.tuning import SPIRALS, Silent, request, specs, studies, without_seconds
 from rbench.errors import RbenchError
 from rbench.methods import SGD, LogUniform
+from rbench.methods.sobol import points
 from rbench.run import Budget, read_records
 from rbench.tune import search
-from rbench.tune.sobol import points
 
 
 class TestResuming:

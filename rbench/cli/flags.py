@@ -7,9 +7,9 @@ FLAGS = {
     "ca": "--tls-ca", "cert": "--tls-cert", "devices": "--device", "directory": "directory with -o",
     "dtypes": "--dtype", "epochs": "--epochs", "evaluations": "--evaluations", "finalists": "--finalists",
     "fixed": "--fix", "force": "--force", "jobs": "--jobs", "key": "--tls-key", "max_cells": "--max-cells",
-    "methods": "--method", "scheduler": "--scheduler", "seconds": "--seconds", "seeds": "--seeds", "steps": "--steps",
-    "tasks": "--task", "threads": "--threads", "trials": "--trials", "tuned": "--tuned",
-    "unofficial_data": "--unofficial-data",
+    "methods": "--method", "points": "--points", "scheduler": "--scheduler", "seconds": "--seconds",
+    "seeds": "--seeds", "steps": "--steps", "tasks": "--task", "threads": "--threads", "trials": "--trials",
+    "tuned": "--tuned", "unofficial_data": "--unofficial-data",
 }  # fmt: skip
 """What stands for each parameter that a message names in backquotes."""
 

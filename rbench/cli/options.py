@@ -45,6 +45,12 @@ Tasks = Annotated[
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(metavar="N", help="Number of seeds, from 0 on.", min=1)]
+Points = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Settings per method and task of a study of sensitivity; powers of two cover best.", min=1
+    ),
+]
 Fix = Annotated[
     list[str] | None,
     typer.Option(

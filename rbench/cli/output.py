@@ -1,5 +1,6 @@
 """Where commands put what they run, and how they show it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -9,7 +10,7 @@ import typer
 from rbench.cli.program import OK, SOME_FAILED, show, tell
 
 if TYPE_CHECKING:
-    from rbench.run import Run
+    from rbench.run import Record, Run
 
 
 def new_folder(name: str) -> Path:
@@ -47,9 +48,27 @@ def end(run: "Run", *, json: bool) -> NoReturn:
             tell(f"rbench: {error}")
     if json:
         show(render_tables(records, "json"))
+    elif (studied := _studied(records)) is not None:
+        show(studied)
     elif console.is_terminal and all(isinstance(record.cell, Training) for record in records):
         print_table(console, records)
     else:
         show(render_tables(records, "markdown"))
     tell(f"records: {run.directory}")
     raise typer.Exit(OK if run.ok else SOME_FAILED)
+
+
+def _studied(records: "Sequence[Record]") -> str | None:
+    """The table of a study of sensitivity; None where the records are of another suite, or too few."""
+    from rbench.errors import DataError
+    from rbench.report.sensitivity import render_sensitivity
+    from rbench.run.request import find_suite
+    from rbench.sensitivity import SensitivitySuite
+
+    if not all(isinstance(find_suite(record.cell.suite), SensitivitySuite) for record in records):
+        return None
+    try:
+        return render_sensitivity(records, "markdown")
+    except DataError as error:
+        tell(f"rbench: {error}")
+        return None

@@ -36,14 +36,19 @@ def table(
         Path | None,
         typer.Option(metavar="FILE", help="Print the performance profile of seconds to target instead, and plot it."),
     ] = None,
+    sensitivity: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Print what points of settings say about each method instead, and plot it."),
+    ] = None,
     curves: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also plot test error against seconds and against steps.")
     ] = None,
 ) -> None:
     """Print the comparison table of one or more runs; csv and json hold the raw rows, one per cell."""
     others = {"--history": history, "--ranking": ranking, "--profile": profile is not None}
+    others |= {"--sensitivity": sensitivity is not None}
     if sum(others.values()) > 1:
-        fail("give one of --history, --ranking and --profile")
+        fail("give one of --history, --ranking, --profile and --sensitivity")
     if history and format not in (None, TableFormat.csv, TableFormat.json):
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
     with errors():
@@ -53,9 +58,11 @@ def table(
         from rbench.report.plot import check_plot
         from rbench.report.profile import draw_profiles, render_profiles
         from rbench.report.ranking import render_ranking
+        from rbench.report.sensitivity import render_sensitivity
+        from rbench.report.sensitivity_plot import draw_sensitivity
         from rbench.run import Training
 
-        for path in (profile, curves):
+        for path in (profile, sensitivity, curves):
             if path is not None:
                 check_plot(path)
         form: Format = (format or TableFormat.markdown).value
@@ -63,7 +70,8 @@ def table(
         records, warnings = load(directories)
         of_training = any(others.values()) or curves is not None
         if of_training and (strange := {record.cell.name for record in records} - {Training.name}):
-            fail(f"history, ranks, profile and curves are of training, and these are of {', '.join(sorted(strange))}")
+            kinds = "history, ranks, profile, sensitivity and curves"
+            fail(f"{kinds} are of training, and these are of {', '.join(sorted(strange))}")
         for warning in warnings:
             tell(f"rbench: {warning}")
         if curves is not None:
@@ -75,6 +83,10 @@ def table(
         elif profile is not None:
             shown = render_profiles(records, form)
             draw_profiles(records, profile)
+            show(shown)
+        elif sensitivity is not None:
+            shown = render_sensitivity(records, form)
+            draw_sensitivity(records, sensitivity)
             show(shown)
         else:
             show(render_tables(records, form))

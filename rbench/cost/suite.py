@@ -50,7 +50,9 @@ class CostSuite(Suite):
         most_seconds: a sweep ends after a step that takes longer.
     """
 
-    unused: ClassVar[tuple[str, ...]] = ("seeds", "fixed", "budget", "evaluations", "unofficial_data", "tuned")
+    unused: ClassVar[tuple[str, ...]] = (
+        "seeds", "points", "fixed", "budget", "evaluations", "unofficial_data", "tuned",
+    )  # fmt: skip
     name: str
     summary: str
     methods: tuple[str, ...]

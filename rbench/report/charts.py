@@ -126,7 +126,7 @@ def draw_chart(records: Sequence[Record], kind: str, path: Path) -> None:
         part.set_xlabel(chart.x_title or chart.x)
         part.grid(visible=True, which="major", alpha=0.3)
         part.set(**{f"{axis}scale": "log" for axis in chart.logarithmic})
-        label_plainly(part)
+        label_plainly(part.xaxis, part.yaxis)
         if len(sizes) <= FEW:
             part.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
     for part in axes[len(panels) :]:

@@ -45,7 +45,7 @@ def draw_curves(records: Sequence[Record], path: Path) -> None:
         row[1].set(yscale="log", xlabel="steps")
         for method, runs in here.groupby("method", sort=False):
             handles[method] = _draw(row, runs, *styles[methods.index(method)])
-        label_plainly(row[0])
+        label_plainly(row[0].xaxis, row[0].yaxis)
         for panel in row:
             panel.grid(visible=True, which="both", alpha=0.3)
     names = [plain_label(str(method)) for method in handles]

@@ -98,7 +98,9 @@ def _settings(records: Sequence[Record]) -> list[str]:
         mine = [r for r in records if r.cell.suite == name and not _searched(r)]
         here = {(r.training.task, r.training.method, str(r.training.budget.length)) for r in mine}
         try:
-            suite: TrainingSuite = plugins().find("suites", name)
+            suite = plugins().find("suites", name)
+            if not isinstance(suite, TrainingSuite):
+                continue
             own = {
                 (task.spec, method.spec, str(Budget(epochs=entry.epochs or task.epochs)))
                 for entry in suite.entries

@@ -12,7 +12,7 @@ from rbench.report.scaling import Series
 from rbench.text import visible
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 
@@ -103,11 +103,11 @@ def plot_sweeps(found: Sequence[Series], path: Path) -> None:
     save_plot(picture, path, dpi=150)
 
 
-def label_plainly(panel: "Axes") -> None:
+def label_plainly(*axes: "Axis") -> None:
     """Write 1, 2 and 5 times the powers of ten along logarithmic axes of under three decades: powers would be few."""
     from matplotlib.ticker import LogLocator
 
-    for axis in (panel.xaxis, panel.yaxis):
+    for axis in axes:
         low, high = axis.get_view_interval()
         if axis.get_scale() == "log" and high < 1000 * low:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

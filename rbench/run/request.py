@@ -27,6 +27,7 @@ class Request(Checked):
         tasks: SPECs of tasks, in place of the suites' own. A bare name means the suite's task of that name, if any.
         methods: SPECs of methods. A bare name means the suite's settings of that method, where it has the method.
         seeds: number of seeds, from 0 on.
+        points: settings that a study of sensitivity tries, per method and task; the suites' if None.
         fixed: random sources that stay as at seed 0 for every seed.
         budget: in place of the entries' own.
         evaluations: how often each run is evaluated; see `Budget`.
@@ -45,6 +46,7 @@ class Request(Checked):
     tasks: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     seeds: int | None = Field(None, ge=1)
+    points: int | None = Field(None, ge=1)
     fixed: tuple[Source, ...] = ()
     budget: Budget | None = None
     evaluations: int | None = Field(None, ge=1, le=MOST_EVALUATIONS)

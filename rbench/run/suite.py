@@ -24,7 +24,7 @@ class Suite(ABC):
         unused: fields of a request that mean nothing to it, and are refused.
     """
 
-    unused: ClassVar[tuple[str, ...]] = ()
+    unused: ClassVar[tuple[str, ...]] = ("points",)
     name: str
     summary: str
     threads: int | None = None

@@ -85,7 +85,7 @@ class TheorySuite(Suite):
     """
 
     unused: ClassVar[tuple[str, ...]] = (
-        "fixed", "budget", "evaluations", "batch_size", "unofficial_data", "tuned",
+        "points", "fixed", "budget", "evaluations", "batch_size", "unofficial_data", "tuned",
     )  # fmt: skip
     name: str
     summary: str
@@ -145,23 +145,27 @@ class TheorySuite(Suite):
             for spec in given:
                 if (name := parse(spec)[0]) not in known:
                     raise SpecError(f"suite {self.name!r}: {unknown(word, name, known)}")
-        asked = [
-            replace(
-                part,
-                tasks=_chosen(request.tasks, part.tasks, part.cell.task_kinds),
-                methods=_chosen(request.methods, part.methods, part.cell.method_kinds),
-            )
-            for part in self.parts
-        ]
-        return [part for part in asked if part.tasks and part.methods]
+        # The parts that list what is named; where none lists both, those whose experiment has it, by and by.
+        for tasks_listed, methods_listed in ((True, True), (False, True), (False, False)):
+            asked = [
+                replace(
+                    part,
+                    tasks=_chosen(request.tasks, part.tasks, part.cell.task_kinds, tasks_listed),
+                    methods=_chosen(request.methods, part.methods, part.cell.method_kinds, methods_listed),
+                )
+                for part in self.parts
+            ]
+            if asked := [part for part in asked if part.tasks and part.methods]:
+                break
+        return asked
 
 
-def _chosen(given: Sequence[str], own: tuple[str, ...], kinds: Kinds) -> tuple[str, ...]:
-    """Those of the given SPECs that a part can have, or its own where none are given.
+def _chosen(given: Sequence[str], own: tuple[str, ...], kinds: Kinds, listed: bool) -> tuple[str, ...]:
+    """Those of the given SPECs whose names a part lists, or else its experiment has; its own where none are given.
 
     A bare name means the part's own SPECs of that name, where it has some.
     """
-    names = [kind.name for kind in kinds]
+    names = [parse(spec)[0] for spec in own] if listed else [kind.name for kind in kinds]
     fitting = [spec for spec in given if parse(spec)[0] in names]
     chosen = [one for spec in fitting for one in [one for one in own if parse(one)[0] == spec] or [spec]]
     return tuple(chosen) if given else own

@@ -145,3 +145,12 @@ def configured(kind: str, spec: str) -> list[Any]:
     name, settings = parse(spec)
     cls: type[Configurable] = plugins().find(kind, name)
     return list(cls.expand(settings))
+
+
+def held(kind: str, specs: Sequence[str], spec: str) -> set[str]:
+    """Settings that are held: those in the brackets of SPECs that name the one of a canonical SPEC.
+
+    Raises:
+        SpecError, PluginError: as `configured`.
+    """
+    return {key for given in specs for one in configured(kind, given) if one.spec == spec for key in parse(given)[1]}

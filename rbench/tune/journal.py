@@ -1,7 +1,8 @@
 """The journal of a tune: Optuna's storage in the run's directory, one entry per finished trial."""
 
+import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,19 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from rbench.errors import RbenchError
+from rbench.methods import Choice, Dimension
 from rbench.run.reading import Number, read_bytes, set_aside
 from rbench.tune.plan import Search, Trial
-from rbench.tune.sobol import distributions
+
+
+def need_optuna() -> None:
+    """Raise unless Optuna is installed.
+
+    Raises:
+        RbenchError: it is not; the message says how to install it.
+    """
+    if importlib.util.find_spec("optuna") is None:
+        raise RbenchError("rbench tune needs Optuna; pip install 'rbench[tune]'")
 
 
 class _Facts(BaseModel):
@@ -85,6 +96,18 @@ class Journal:
                 storage=self._storage, study_name=search.name, load_if_exists=True
             )
         return self._studies[search.name]
+
+
+def distributions(space: Mapping[str, Dimension]) -> dict[str, Any]:
+    """A space in Optuna's terms; a choice is its index."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    return {
+        name: IntDistribution(0, len(dimension.values) - 1)
+        if isinstance(dimension, Choice)
+        else FloatDistribution(dimension.low, dimension.high, log=True)
+        for name, dimension in space.items()
+    }
 
 
 def _opened(path: Path) -> Any:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from rbench.losses import get_loss
 from rbench.methods import Dimension
+from rbench.methods.sobol import Point, points
 from rbench.run import Training
 from rbench.run.tuned import Judged
-from rbench.tune.sobol import Point, points
 
 
 @dataclass(frozen=True)

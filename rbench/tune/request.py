@@ -10,8 +10,7 @@ from rbench.errors import SpecError
 from rbench.methods import Dimension, Method
 from rbench.run import MAX_CELLS, Budget, Request, Training, TrainingSuite, check
 from rbench.run.request import find_suite
-from rbench.spec import parse
-from rbench.train.cell import configured
+from rbench.train.cell import held
 from rbench.tune.plan import Plan, Search
 
 AS_IN_A_RUN = ("tasks", "methods", "budget", "batch_size", "threads", "jobs", "unofficial_data", "max_cells")
@@ -84,7 +83,7 @@ class TuneRequest(Checked):
         )
         suite = find_suite(self.suite)
         if not isinstance(suite, TrainingSuite):
-            raise SpecError(f"suite {self.suite!r} trains nothing, and has no settings to tune")
+            raise SpecError(f"suite {self.suite!r} has no settings to tune: name one that compares methods in training")
         cells = [cell for cell in asked.cells() if isinstance(cell, Training)]
         check(cells)
         distinct = {search.name: search for search in map(self._search, cells)}
@@ -107,17 +106,12 @@ class TuneRequest(Checked):
         if cell.make_task().validation:
             raise SpecError(f"{cell.task}: leave validation out; trials are judged on that split, runs on the test set")
         method = cell.make_method()
-        space = _space(method, self._held(method))
+        space = _space(method, held("methods", self.methods, method.spec))
         label = method.spec_without(*space)
         return Search(cell=cell.model_copy(update={"method": label, "seed": self.seed}), space=space)
 
-    def _held(self, method: Method) -> set[str]:
-        """Settings in the brackets of the requested SPEC."""
-        given = [(one.spec, parse(spec)[1]) for spec in self.methods for one in configured("methods", spec)]
-        return {key for spec, settings in given if spec == method.spec for key in settings}
 
-
-def _space(method: Method, held: set[str]) -> dict[str, Dimension]:
+def _space(method: Method, fixed: set[str]) -> dict[str, Dimension]:
     """The part of a method's search space that is not held."""
     cls = type(method)
     if not cls.search_space:
@@ -131,7 +125,7 @@ def _space(method: Method, held: set[str]) -> dict[str, Dimension]:
             f"the search space of {cls.name!r} holds {unknown[0]!r}, which is no setting of it; its settings are: "
             f"{', '.join(known)}"
         )
-    space = {key: dimension for key, dimension in method.searched.items() if key not in held}
+    space = {key: dimension for key, dimension in method.searched.items() if key not in fixed}
     if not space:
         raise SpecError(
             f"nothing of {cls.name} is left to search: {', '.join(method.searched)} are set; leave one of them out"

@@ -16,10 +16,10 @@ from rbench.run.machine import CellLimits
 from rbench.run.provenance import provenance
 from rbench.run.reading import Count, DamagedError, NewerError, read_file
 from rbench.run.record import record_files, write_json
+from rbench.tune.journal import need_optuna
 from rbench.tune.plan import Plan, Search, Trial
 from rbench.tune.request import TuneRequest
 from rbench.tune.selection import chosen, ranked
-from rbench.tune.sobol import need_optuna
 from rbench.tune.stage import Stage
 
 
