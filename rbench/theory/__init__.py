@@ -3,12 +3,13 @@
 from rbench.experiment import Cell
 from rbench.hookspecs import hookimpl
 from rbench.theory.action import Action
+from rbench.theory.mms import Mms
 from rbench.theory.suite import TheoryCell, TheorySuite
 
-__all__ = ["Action", "TheoryCell", "TheorySuite"]
+__all__ = ["Action", "Mms", "TheoryCell", "TheorySuite"]
 
 
 @hookimpl
 def rbench_experiments() -> list[type[Cell]]:
     """Register the experiments on the theory."""
-    return [Action]
+    return [Action, Mms]
