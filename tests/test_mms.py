@@ -1,4 +1,4 @@
-"""Minimizing movements: energies and resolvents, the Gauss-Newton direction against a dense one, bounds, and the suite."""
+"""Minimizing movements: energies, resolvents, the Gauss-Newton direction against a dense one, bounds, and the suite."""
 
 import json
 

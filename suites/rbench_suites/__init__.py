@@ -8,10 +8,24 @@ from rbench_suites.images import AUTOENCODER, CIFAR10, MNIST
 from rbench_suites.quick import QUICK
 from rbench_suites.reference import REFERENCE
 from rbench_suites.synthetic import SYNTHETIC
-from rbench_suites.theory import ACTION, MMS
+from rbench_suites.theory import ACTION, MMS, MMS_DIFFUSION
 
 
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
-    return [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, ACTION, MMS, STEP_TIME, SCALING, MEMORY]
+    return [
+        QUICK,
+        MNIST,
+        AUTOENCODER,
+        CIFAR10,
+        SYNTHETIC,
+        REFERENCE,
+        ABLATION,
+        ACTION,
+        MMS,
+        MMS_DIFFUSION,
+        STEP_TIME,
+        SCALING,
+        MEMORY,
+    ]

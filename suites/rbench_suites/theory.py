@@ -22,9 +22,23 @@ MMS = TheorySuite(
     cell=Mms,
     tasks=(
         "nonlinear-regression[target=smooth]",
-        "nonlinear-regression[target=step]",
         "nonlinear-regression[target=smooth,energy=logistic,ridge=0.5]",
+        "latent-diffusion[outer=15]",
     ),
     methods=("gauss_newton", "lbfgs", "adam", "gradient_descent"),
     sizes={"delta": (1e-1, 1e-2, 1e-3)},
+)
+
+MMS_DIFFUSION = TheorySuite(
+    name="mms-diffusion",
+    summary="minimizing movements on fresh draws of noisy latents: distance to the exact denoiser, seconds, samples",
+    cell=Mms,
+    tasks=("latent-diffusion[draws=fresh,tau=0.3,count=256]",),
+    methods=(
+        "gauss_newton[cap=1,damping=0.1]",
+        "gauss_newton[cap=1,damping=0.1,metric=ggn_mc,rank=2]",
+        "lbfgs[cap=10]",
+        "adam[cap=10]",
+    ),
+    sizes={"delta": (0.0,)},
 )

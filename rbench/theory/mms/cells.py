@@ -1,6 +1,7 @@
 """The experiment `mms`: minimizing movements by an inner solver, beside the exact ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ from rbench.experiment import Limits, Outcome, Report
 from rbench.figures import PERCENT, SECONDS, Figure, fields
 from rbench.theory.mms.energies import norm
 from rbench.theory.mms.gauss_newton import GaussNewton
+from rbench.theory.mms.latent import LatentDiffusion
+from rbench.theory.mms.pictures import file_name, write_pictures
 from rbench.theory.mms.scheme import Movements, Run
-from rbench.theory.mms.solvers import LBFGS, AdamSolver, GradientDescent
+from rbench.theory.mms.solvers import LBFGS, AdamSolver, FirstOrder, GradientDescent
 from rbench.theory.mms.tasks import NonlinearRegression
 from rbench.theory.suite import CELL_FIELDS, Kinds, TheoryCell
 
@@ -29,6 +32,10 @@ FIGURES = (
     Figure("bound_trajectory", "result", "its bound", better=None, exact=True),
     Figure("final_distance", "result", "final distance", exact=True),
     Figure("bound_final", "result", "its bound", better=None, exact=True),
+    Figure("denoiser_distance", "result", "to D*", exact=True),
+    Figure("zero_distance", "result", "of 0 to D*", better=None, exact=True),
+    Figure("energy_distance", "result", "of samples", exact=True),
+    Figure("energy_distance_exact", "result", "of D*'s samples", better=None, exact=True),
     Figure("convexity", "result", "λ", better=None, exact=True),
     Figure("learning_rate", "result", "rate", better=None, exact=True),
     Figure("tries", "result", better=None, whole=True, exact=True),
@@ -43,7 +50,9 @@ FIGURES = (
   least of certificate / local error, which is at least 1;
 - `trajectory_error` the largest distance to the exact trajectory; `bound_trajectory` δ(1 + τλ)/(τλ), where δ was
   reached in every step, with λ = `convexity`, the least e'' on the way;
-- `final_distance` to the minimiser; `bound_final` is `bound_trajectory` + (1 + τλ)^(−K) times the start's distance.
+- `final_distance` to the minimiser; `bound_final` is `bound_trajectory` + (1 + τλ)^(−K) times the start's distance;
+- of latent diffusion `denoiser_distance`, to the exact denoiser D* at noisy latents of test images, where that of 0 is
+  `zero_distance`; `energy_distance` of its samples to the test latents, where D*'s have `energy_distance_exact`.
 """
 
 
@@ -62,7 +71,7 @@ class Mms(TheoryCell):
         Chart("iterations", "delta", ("inner_iterations",), x_title="δ"),
         Chart("seconds", "delta", ("inner_seconds",), x_title="δ"),
     )
-    task_kinds: ClassVar[Kinds] = (NonlinearRegression,)
+    task_kinds: ClassVar[Kinds] = (NonlinearRegression, LatentDiffusion)
     method_kinds: ClassVar[Kinds] = (GaussNewton, AdamSolver, GradientDescent, LBFGS)
     experiment: Literal["mms"] = "mms"
     delta: float = Field(ge=0, allow_inf_nan=False)
@@ -70,6 +79,11 @@ class Mms(TheoryCell):
     @property
     def names(self) -> tuple[str, ...]:
         return (*super().names, f"d{self.delta:g}")
+
+    @property
+    def data(self) -> tuple[str, bool] | None:
+        spec = self.make_task().data
+        return None if spec is None else (spec, False)
 
     def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
         task, method = self.make_task(), self.make_method()
@@ -91,11 +105,14 @@ class Mms(TheoryCell):
         if not np.isfinite(found.errors[-1]):
             raise DivergedError(f"outer step {len(found.errors)} left the finite numbers at the rate {rate:g}")
         outcome.figures |= self._figures(movements, found) | {
-            "learning_rate": rate,
+            "learning_rate": rate if isinstance(method, FirstOrder) else None,
             "tries": len(tries),
             "tries_iterations": sum(sum(one.iterations) for one in tries),
             "tries_seconds": sum(one.seconds for one in tries),
         }
+        figures, attachment = movements.points.judged(lambda x: movements.outputs(found.params, x))
+        outcome.figures |= figures
+        outcome.attachment |= attachment
         outcome.history += [
             {"step": k + 1, "iterations": own[0], "local_error": own[1], "distance": own[2]}
             for k, own in enumerate(zip(found.iterations, found.errors, found.distances, strict=True))
@@ -123,6 +140,18 @@ class Mms(TheoryCell):
             "bound_final": None if bound is None else bound + growth**-steps * away[0],
             "convexity": convexity,
         }
+
+    @classmethod
+    def publish(cls, directory: Path, records: Sequence[Any]) -> None:
+        pictures: dict[str, dict[str, Any]] = {}
+        for record in records:
+            if "pictures" in record.attachment:
+                cell, images = record.cell, dict(record.attachment["pictures"])
+                own = images.pop("network")
+                name = file_name(cell.suite, cell.task, cell.backend, f"s{cell.seed}", f"d{cell.delta:g}")
+                pictures.setdefault(name, images)[cell.method] = own
+        for name, rows in pictures.items():
+            write_pictures(directory / name, rows)
 
     def words(self, figures: Mapping[str, Any]) -> str:
         return f"{figures['inner_iterations']} iterations, final distance {figures['final_distance']:.2e}"

@@ -58,11 +58,11 @@ class Movements:
         self.scheme = scheme = Scheme(backend, task.network(), task.movement_energy(), task.tau)
         self.task = task
         self.solver = solver
-        self.seed = seed
         self.start = scheme.net.init(backend, seed)
         self._solve = solver.prepare(scheme, seed)
         self._outputs = scheme.backend.compile(lambda params, x: scheme.net.apply(scheme.backend, params, x))
-        self._x, self.y = task.reference(seed)
+        self.points = task.points(backend, seed)
+        self._x, self.y = self.points.reference()
 
     def outputs(self, params: Params, x: Values) -> Values:
         """The network's values at points, (N, d)."""
@@ -94,7 +94,7 @@ class Movements:
     def subproblem(self, params: Params, k: int) -> tuple[Subproblem, Values, Values]:
         """Outer step k from given weights; with the energy's targets and the resolvent on the host."""
         scheme, put = self.scheme, self.scheme.backend.asarray
-        x, y = self.task.points(self.seed, k)
+        x, y = self.points.at(k)
         anchor = self.outputs(params, x)
         resolvent = scheme.energy.resolvent(anchor, y, scheme.tau)
         return Subproblem(put(x), put(y), put(anchor), put(resolvent)), y, resolvent

@@ -1,16 +1,34 @@
 """What a task of minimizing movements has, and the regression on functions of one variable."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from rbench.backend import Backend
 from rbench.modules import Module
 from rbench.spec import Configurable
 from rbench.tasks.networks import Widths, mlp
 from rbench.theory.mms.energies import Energy, EnergyName, Values
+
+
+class Points(ABC):
+    """The points of a run."""
+
+    @abstractmethod
+    def at(self, k: int) -> tuple[Values, Values]:
+        """Inputs (N, in) and the energy's targets (N, d) of outer step k."""
+
+    def reference(self) -> tuple[Values, Values]:
+        """Inputs and targets where the trajectory is compared with the exact one; those of the outer steps."""
+        return self.at(0)
+
+    def judged(self, function: Callable[[Values], Values]) -> tuple[dict[str, float], dict[str, Any]]:
+        """Further figures of the last network, given as a function of inputs; and what is published of it."""
+        return {}, {}
 
 
 class MovementTask(Configurable):
@@ -26,6 +44,11 @@ class MovementTask(Configurable):
     outer: PositiveInt = 30
     hidden: Widths = (32, 32)
 
+    @property
+    def data(self) -> str | None:
+        """The SPEC of the registered task whose published data it reads, or None."""
+        return None
+
     @abstractmethod
     def network(self) -> Module:
         """The network."""
@@ -35,12 +58,8 @@ class MovementTask(Configurable):
         """E."""
 
     @abstractmethod
-    def points(self, seed: int, k: int) -> tuple[Values, Values]:
-        """Inputs (N, in) and the energy's targets (N, d) of outer step k."""
-
-    def reference(self, seed: int) -> tuple[Values, Values]:
-        """Inputs and targets where the trajectory is compared with the exact one; those of the outer steps."""
-        return self.points(seed, 0)
+    def points(self, backend: Backend, seed: int) -> Points:
+        """The points, drawn by a seed."""
 
 
 _TARGETS: dict[str, tuple[Callable[[Values], Values], ...]] = {
@@ -76,7 +95,15 @@ class NonlinearRegression(MovementTask):
     def movement_energy(self) -> Energy:
         return Energy(self.energy, self.ridge)
 
-    def points(self, seed: int, k: int) -> tuple[Values, Values]:
-        x = np.linspace(-1, 1, self.count)[:, None]
-        y = np.concatenate([function(x) for function in _TARGETS[self.target]], axis=1)
-        return x, (1 + np.tanh(2 * y)) / 2 if self.energy == "logistic" else y
+    def points(self, backend: Backend, seed: int) -> Points:
+        return _Equidistant(self)
+
+
+@dataclass(frozen=True)
+class _Equidistant(Points):
+    task: NonlinearRegression
+
+    def at(self, k: int) -> tuple[Values, Values]:
+        x = np.linspace(-1, 1, self.task.count)[:, None]
+        y = np.concatenate([function(x) for function in _TARGETS[self.task.target]], axis=1)
+        return x, (1 + np.tanh(2 * y)) / 2 if self.task.energy == "logistic" else y
