@@ -152,6 +152,7 @@ def test_vectors_are_parameters_in_order(backend):
     ]
     np.testing.assert_array_equal(flat(backend, params), vector)
     np.testing.assert_array_equal(params[0]["weight"].ravel(), vector[:18])
+    np.testing.assert_array_equal(flat(backend, tuple(dict(sorted(block.items())) for block in params)), vector)
 
 
 def test_a_metric_that_draws_is_refused():

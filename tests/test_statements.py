@@ -149,7 +149,10 @@ def test_statements_have_rows_that_say_whether_they_hold(tmp_path):
     [
         (("-t", "rlc", "-m", "retrace"), "retrace is about tanh, not rlc"),
         (("-t", "tanh[ascent=true]", "-m", "growth"), "growth is about descent"),
-        (("-t", "tanh[metric=ggn]", "-m", "geodesic-embedding"), r"is about one layer with the identity at its outputs"),
+        (
+            ("-t", "tanh[metric=ggn]", "-m", "geodesic-embedding"),
+            r"is about one layer with the identity at its outputs",
+        ),
         (("-t", "rlc[resistance=3]", "-m", "saddle"), "give less than 2√(L/C) = 2.83"),
         (("-m", "noether"), "no method is called 'noether'"),
     ],

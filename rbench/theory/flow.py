@@ -83,7 +83,8 @@ def network_field(
 
 def flat(backend: Backend, params: Params) -> Vector:
     """Parameters as one vector, layer by layer, the weight in C order before the bias."""
-    return np.concatenate([np.ravel(backend.to_numpy(array)) for block in params for array in block.values()])
+    arrays = [block[name] for block in params for name in ("weight", "bias") if name in block]
+    return np.concatenate([np.ravel(backend.to_numpy(array)) for array in arrays])  # JAX sorts a dict's keys
 
 
 def shaped(backend: Backend, net: Module, vector: Vector) -> Params:

@@ -10,11 +10,11 @@ from rbench_suites.quick import QUICK
 from rbench_suites.reference import REFERENCE
 from rbench_suites.sensitivity import SENSITIVITY
 from rbench_suites.synthetic import SYNTHETIC
-from rbench_suites.theory import ACTION, STABILITY
+from rbench_suites.theory import ACTION, MMS, MMS_DIFFUSION, STABILITY
 
 
 @hookimpl
 def rbench_suites() -> list[Suite]:
     """Register the built-in suites."""
     training: list[Suite] = [QUICK, MNIST, AUTOENCODER, CIFAR10, SYNTHETIC, REFERENCE, ABLATION, PINN]
-    return [*training, SENSITIVITY, ACTION, STABILITY, STEP_TIME, SCALING, MEMORY]
+    return [*training, SENSITIVITY, ACTION, STABILITY, MMS, MMS_DIFFUSION, STEP_TIME, SCALING, MEMORY]

@@ -1,6 +1,6 @@
-"""What the papers prove, measured: `action` and `stability`."""
+"""What the papers prove, measured."""
 
-from rbench.theory import Action, Held, Part, Stability, TheorySuite
+from rbench.theory import Action, Held, Mms, Part, Stability, TheorySuite
 
 _SMALL = ("tanh[metric=ggn,hidden=3]", "tanh[loss=cross_entropy,metric=ggn,hidden=3]")
 _FLOWS = (
@@ -50,4 +50,39 @@ STABILITY = TheorySuite(
         Part(Stability, _PAIRS, ("regularised[alpha=0.1]",), {"n_data": (*_SIZES, 128, 256, 512)}),
     ),
     seeds=5,
+)
+
+MMS = TheorySuite(
+    name="mms",
+    summary="minimizing movements of networks: four inner solvers, their iterations, seconds and errors",
+    parts=(
+        Part(
+            Mms,
+            (
+                "nonlinear-regression[target=smooth]",
+                "nonlinear-regression[target=smooth,energy=logistic,ridge=0.5]",
+                "latent-diffusion[outer=15]",
+            ),
+            ("gauss_newton", "lbfgs", "adam", "gradient_descent"),
+            {"delta": (1e-1, 1e-2, 1e-3)},
+        ),
+    ),
+)
+
+MMS_DIFFUSION = TheorySuite(
+    name="mms-diffusion",
+    summary="minimizing movements on fresh draws of noisy latents: distance to the exact denoiser, seconds, samples",
+    parts=(
+        Part(
+            Mms,
+            ("latent-diffusion[draws=fresh,tau=0.3,count=256]",),
+            (
+                "gauss_newton[cap=1,damping=0.1]",
+                "gauss_newton[cap=1,damping=0.1,metric=ggn_mc,rank=2]",
+                "lbfgs[cap=10]",
+                "adam[cap=10]",
+            ),
+            {"delta": (0.0,)},
+        ),
+    ),
 )
