@@ -132,8 +132,8 @@ class Muon(Adaptive):
 def orthogonalised(backend: Backend, matrix: Array, iterations: int) -> Array:
     """U p(…p(Σ / ‖Σ‖)) Vᵀ for a matrix U Σ Vᵀ, with p(s) = a s + b s³ + c s⁵, by products alone (Jordan et al. 2024).
 
-    Of a matrix of zeros it is zeros. After five iterations singular values from about 0.01 ‖Σ‖ on are between 0.6
-    and 1.3: the iteration does not converge, but moves small values quickly.
+    It does not converge, but moves small values quickly: after five iterations those from 0.002 ‖Σ‖ on are between
+    0.68 and 1.21. Of zeros it makes zeros.
     """
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]

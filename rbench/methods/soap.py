@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from rbench.backend import Backend
 from rbench.methods import matrices
 from rbench.methods.adam import Adaptive, Moments
 from rbench.methods.base import Scalars, State, Step, map_blocks
@@ -21,8 +22,9 @@ class SOAP(Adaptive):
 
     w ← w − η (U [m̂ / (√ŝ + ε)] Vᵀ + λ w), with Adam's averages m and s of UᵀG V. G is the gradient of a layer as a
     matrix with the bias as its last column; U and V are the eigenvectors of running averages L and R of G Gᵀ and GᵀG.
-    These take up the gradient after the step, and after every `refresh` steps U and V are renewed: m is turned into the
-    new basis, and s stays as it is, a number for each pair of eigenvalues in their order.
+    These take up the gradient after the step, and after every `refresh` steps U and V are renewed. Then m is turned
+    into the new basis, and s is reordered: the old directions u and v, in the order of uᵀLu and vᵀRv, give their
+    squares to the eigenvectors in the order of the eigenvalues.
 
     The authors' code takes the first basis from the first gradient, with which it makes no step, and renews it by one
     power iteration and a QR decomposition. Here all bases are eigendecompositions, and the first `refresh` steps have
@@ -53,13 +55,13 @@ class SOAP(Adaptive):
         """Pairs of a step: the gradient's; and for each layer L and R, o a (o + a) / 2.
 
         Turning G into the basis and the step out of it takes o a (o + a) each; a renewal of the basis takes twice that
-        for m, and an eigendecomposition at both sides.
+        for m, and at both sides n³ for the order and an eigendecomposition.
         """
         total = gradient_operations(layer_works(problem.net, space), batch)
         for layer in problem.net.layers:
             rotation = matrices.rotation_operations(layer)
             total += matrices.factor_operations(layer) + 2 * rotation
-            total += (2 * rotation + EIGEN * matrices.cubes(layer)) / self.refresh
+            total += (2 * rotation + (1 + EIGEN) * matrices.cubes(layer)) / self.refresh
         return total
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
@@ -95,13 +97,19 @@ class SOAP(Adaptive):
         if phase:
             found = [[backend.eigh(factor) for factor in pair] for pair in factors]
             renewed = tuple((u, v) for (_, u), (_, v) in found)
-            moments = tuple(_turned(*each) for each in zip(moments, bases, renewed, strict=True))
+            each = zip(moments, factors, bases, renewed, strict=True)
+            moments = tuple(_turned(backend, *given) for given in each)
             bases = renewed
             health = backend.xp.stack([backend.xp.sum(one) + backend.xp.sum(other) for (one, _), (other, _) in found])
         return Step(params, (moments, factors, bases, health), loss, health)
 
 
-def _turned(moments: Moments, old: Pair, new: Pair) -> Moments:
-    """The moments with m in another basis."""
+def _turned(backend: Backend, moments: Moments, factors: Pair, old: Pair, new: Pair) -> Moments:
+    """The averages in a new basis."""
+    xp = backend.xp
     first, second = moments
-    return new[0].T @ (old[0] @ first @ old[1].T) @ new[1], second
+    first = new[0].T @ (old[0] @ first @ old[1].T) @ new[1]
+    for axis, (factor, basis) in enumerate(zip(factors, old, strict=True)):
+        order = xp.argsort(xp.sum(basis * (factor @ basis), axis=0))
+        second = xp.take(second, order, axis=axis)
+    return first, second

@@ -83,7 +83,8 @@ def shampoo(method: Shampoo) -> "Move":
 def soap(method: SOAP) -> "Move":
     """w ← w − η (U [m̂ / (√ŝ + ε)] Vᵀ + λ w), m the average of G itself, s of the squares in each step's own basis.
 
-    U and V are the singular vectors of the averages of G Gᵀ and GᵀG, largest first.
+    U and V are the singular vectors of the averages of G Gᵀ and GᵀG, largest first. At a renewal the squares so far are
+    ordered by what the averages are along the old vectors.
     """
     history: list[list[Numbers]] = []
     squares: list[list[Numbers]] = []
@@ -92,7 +93,7 @@ def soap(method: SOAP) -> "Move":
     def move(weights: "Blocks", point: "Point") -> "Blocks":
         layers = point.net.layers
         history.append([_matrix(layer, slope) for layer, slope in zip(layers, point.slopes, strict=True)])
-        bases[:] = bases or [(np.eye(layer.fan_out)[::-1], np.eye(layer.width)[::-1]) for layer in layers]
+        bases[:] = bases or [(np.eye(layer.fan_out), np.eye(layer.width)) for layer in layers]
         squares.append([(u.T @ g @ v) ** 2 for (u, v), g in zip(bases, history[-1], strict=True)])
         moved = []
         for index, (layer, w, (u, v)) in enumerate(zip(layers, weights, bases, strict=True)):
@@ -103,6 +104,10 @@ def soap(method: SOAP) -> "Move":
         if len(history) % method.refresh == 0:
             for index, past in enumerate(zip(*history, strict=True)):
                 sides = _mean([g @ g.T for g in past], method.decay), _mean([g.T @ g for g in past], method.decay)
+                pairs = zip(sides, bases[index], strict=True)
+                places = np.ix_(*(np.argsort([-q @ side @ q for q in basis.T]) for side, basis in pairs))
+                for earlier in squares:
+                    earlier[index] = earlier[index][places]
                 u, v = (np.linalg.svd(side, hermitian=True)[0] for side in sides)
                 bases[index] = u, v
         return moved
