@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from rbench.backend import Array, Backend
+from rbench.methods.operations import layer_works
 from rbench.metrics import Batch, Problem, pull_gradient
 from rbench.modules import Layer, Params
 from rbench.modules.pullback import as_matrix, as_weights
+from rbench.modules.space import space_of
 
 Pair: TypeAlias = tuple[Array, Array]
 """A matrix at a layer's outputs, (fan_out, fan_out), and one at its inputs, (fan_in [+1], fan_in [+1])."""
@@ -44,6 +46,12 @@ def zero_factors(problem: Problem) -> tuple[Pair, ...]:
     return tuple((zero_matrix(problem.backend, o, o), zero_matrix(problem.backend, a, a)) for o, a in sides)
 
 
+def identities(problem: Problem) -> tuple[Pair, ...]:
+    """Identities in the shapes of every layer's L and R."""
+    eye = problem.backend.eye
+    return tuple((eye(layer.fan_out), eye(layer.width)) for layer in problem.net.layers)
+
+
 def running(old: Array, new: Array, decay: float | None) -> Array:
     """The running average ρ old + (1 − ρ) new; or the sum, where ρ is None."""
     return old + new if decay is None else decay * old + (1 - decay) * new
@@ -67,6 +75,16 @@ def nonzero(backend: Backend, length: Array) -> Array:
     """A length to divide by: the smallest normal number instead of zero, for what has no length is zero itself."""
     xp = backend.xp
     return xp.maximum(length, xp.full_like(length, float(xp.finfo(length.dtype).smallest_normal)))
+
+
+def workspace(problem: Problem, datum: Batch, batch_size: int, kept: float, at_once: float) -> float:
+    """Bytes of a step beyond SGD's, for numbers that are kept between steps, and numbers held at once after a pullback.
+
+    The outputs of all layers are held during a pullback, and not after it.
+    """
+    works = layer_works(problem.net, space_of(datum.x))
+    released = batch_size * sum(work.positions * work.layer.fan_out for work in works)
+    return problem.backend.itemsize * max(kept, at_once - released, 0.0)
 
 
 def factor_operations(layer: Layer) -> float:

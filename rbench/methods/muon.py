@@ -9,7 +9,7 @@ from pydantic import Field
 from rbench.backend import Array, Backend
 from rbench.methods.adam import Adaptive, Moments
 from rbench.methods.base import Scalars, State, Step, map_blocks
-from rbench.methods.matrices import nonzero, norm
+from rbench.methods.matrices import nonzero, norm, workspace
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, Problem
@@ -64,9 +64,10 @@ class Muon(Adaptive):
         return total
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        # The momentum is as large as SGD's. One matrix at a time has an iteration's parts.
-        parts = [3.0 * small**2 + 2 * small * large for small, large in self._sides(problem)]
-        return problem.backend.itemsize * max(parts, default=0.0), "the parts of an orthogonalisation"
+        # The momentum is as large as SGD's; beside it are the parts of one iteration.
+        parts = [2.0 * small**2 + 4 * small * large for small, large in self._sides(problem)]
+        at_once = max(parts, default=0.0)
+        return workspace(problem, datum, batch_size, 0.0, at_once), "the parts of an orthogonalisation"
 
     def _sides(self, problem: Problem) -> list[tuple[int, int]]:
         """The smaller and the larger side of every matrix that is orthogonalised."""

@@ -68,20 +68,23 @@ class Shampoo(Descent):
         return total
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        layers = problem.net.layers
-        factors = [matrices.factor_numbers(layer) for layer in layers]
-        # The new and old factors and roots; for one layer also what the roots are made from.
-        numbers = 4 * sum(factors) + 3 * max(factors)
-        # The directions; with Adam's length its squares, new and old, and its steps.
-        numbers += (4 if self.graft == "adam" else 1) * sum(layer.n_parameters for layer in layers)
-        return problem.backend.itemsize * numbers, "the factors at both sides of every layer and their roots"
+        weights = sum(layer.n_parameters for layer in problem.net.layers)
+        factors = [matrices.factor_numbers(layer) for layer in problem.net.layers]
+        squares = weights if self.graft == "adam" else 0
+        # The factors and their roots; at a refresh the new beside the old, and what one layer's roots are made from.
+        kept = 2 * sum(factors) + squares + weights
+        at_once = 4 * sum(factors) + 3 * max(factors) + 3 * squares + weights
+        return matrices.workspace(
+            problem, datum, batch_size, kept, at_once
+        ), "the factors of every layer and their roots"
 
     def init(self, problem: Problem, params: Params) -> State:
         backend = problem.backend
         factors = matrices.zero_factors(problem)
+        roots = matrices.identities(problem)
         squares = matrices.zero_matrices(problem) if self.graft == "adam" else ()
         health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
-        return super().init(problem, params), factors, factors, squares, health
+        return super().init(problem, params), factors, roots, squares, health
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
@@ -122,4 +125,4 @@ class Shampoo(Descent):
 def _grafted(backend: Backend, direction: Array, other: Array) -> Array:
     """A direction with the length of another."""
     length, wanted = matrices.norm(backend, direction), matrices.norm(backend, other)
-    return direction * (wanted / matrices.nonzero(backend, length))
+    return wanted * (direction / matrices.nonzero(backend, length))

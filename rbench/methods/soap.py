@@ -65,16 +65,19 @@ class SOAP(Adaptive):
         return total
 
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
-        layers = problem.net.layers
-        factors = [matrices.factor_numbers(layer) for layer in layers]
-        # The new and old factors and bases, and what the bases of one layer are found with; the new and old moments.
-        numbers = 4 * sum(factors) + 3 * max(factors) + 4 * sum(layer.n_parameters for layer in layers)
-        return problem.backend.itemsize * numbers, "the factors at both sides of every layer and their eigenvectors"
+        weights = sum(layer.n_parameters for layer in problem.net.layers)
+        factors = [matrices.factor_numbers(layer) for layer in problem.net.layers]
+        # The factors, the bases and Adam's averages; the new beside the old, and what one layer's bases are made from.
+        kept = 2 * sum(factors) + 2 * weights
+        at_once = 4 * sum(factors) + 3 * max(factors) + 4 * weights
+        return matrices.workspace(
+            problem, datum, batch_size, kept, at_once
+        ), "the factors of every layer and their bases"
 
     def init(self, problem: Problem, params: Params) -> State:
         backend = problem.backend
         zeros = matrices.zero_matrices(problem)
-        bases = tuple((backend.eye(layer.fan_out), backend.eye(layer.width)) for layer in problem.net.layers)
+        bases = matrices.identities(problem)
         health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
         return tuple(zip(zeros, zeros, strict=True)), matrices.zero_factors(problem), bases, health
 

@@ -106,6 +106,8 @@ _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
     (Riemannian(lr=0.1, mass="kronecker", coupling="network", **_FITTED), "cross_entropy"),
+    (Shampoo(lr=0.05, epsilon=0.01, graft="adam", graft_epsilon=0.01), "cross_entropy"),
+    (Muon(lr=0.02, schedule="linear"), "cross_entropy"),
 ]
 """Method and loss of trajectories whose steps are one call if the backend has loops."""
 
@@ -118,10 +120,11 @@ _ON_IMAGES: list[Method] = [
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce"),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce", decay=0.0),
     Shampoo(lr=0.05, epsilon=0.01),
-    Muon(lr=0.02),
-    ModularNorm(),
 ]
 """Methods whose trajectories are tried with convolutions."""
+
+_WITH_GAINS: list[Method] = [Muon(lr=0.02), ModularNorm()]
+"""Methods whose trajectories are tried with gains, which are no matrices, and with a maximum over pixels."""
 
 _WIDE = KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003)
 """A method that solves with a batch's points where they are fewer than a layer's sizes."""
@@ -148,6 +151,9 @@ def method_cases() -> Iterator[Case]:
     for method in _ON_IMAGES:
         training = Training(example("strided images"), "cross_entropy", method, FEW)
         yield training.case(name=f"images, {training}")
+    for method in _WITH_GAINS:
+        training = Training(example("largest pixels"), "cross_entropy", method, FEW)
+        yield training.case(name=f"largest pixels, {training}")
     training = Training(example("wide"), "cross_entropy", _WIDE, FEW)
     yield training.case(name=f"wide, {training}")
 

@@ -121,10 +121,11 @@ def test_muon_is_that_of_optax_in_jax(course, last):
     with jax.enable_x64(True):
         optimizer = optax.contrib.muon(0.02, adam_learning_rate=0.01, muon_weight_dimension_numbers=axes, **settings)
         state = optimizer.init(course.start)
+        move = jax.jit(optimizer.update)
 
         def update(params, gradient):
             nonlocal state
-            steps, state = optimizer.update(gradient, state, params)
+            steps, state = move(gradient, state, params)
             return jax.tree.map(lambda w, s: w + np.asarray(s), params, steps)
 
         theirs = course.by_arrays(update)
