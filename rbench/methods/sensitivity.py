@@ -1,8 +1,9 @@
 """How strongly a network's outputs depend on each layer's, by the calculus of the modular norm (Large et al. 2024).
 
 The sensitivity of a module is a number σ with ‖Δy‖ ≤ σ ‖Δx‖, norms being root mean squares over the entries of a wire,
-and sums over wires. The sensitivity of f >> g is the product of both, and that of `Copy() >> (f * g) >> Add()` their
-sum. It is computed backwards, wire by wire, so that these two rules follow from those of the parts.
+and sums over wires; borders of images are left out of account. The sensitivity of f >> g is the product of both, and
+that of `Copy() >> (f * g) >> Add()` their sum. It is computed backwards, wire by wire, so that these two rules follow
+from those of the parts.
 """
 
 from typing import TypeAlias
@@ -29,8 +30,7 @@ Sensitivities: TypeAlias = tuple[float, ...]
 """Of the network's outputs to each wire of a module."""
 
 _POINTWISE: dict[type[Module], float] = {Tanh: 1.0, Sigmoid: 0.25, ReLU: 0.5**0.5, GELU: 0.5**0.5}
-"""The least constants of Lipschitz, but for the authors' of `ReLU` and `GELU`, which hold in the mean over inputs that
-are as often positive as negative."""
+"""Lipschitz constants; for `ReLU` and `GELU` the authors' 1/√2, as of a half of the entries that pass."""
 
 
 def downstream(net: Module) -> list[float]:
