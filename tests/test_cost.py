@@ -64,6 +64,13 @@ EXACT = [
     "riemannian[coupling=network,output_metric=ggn,solver=rows,spring=true,line_search=3]",
     "kfac[refresh=10,line_search=5]",
     "riemannian[coupling=network,mass=kronecker,output_metric=ggn,refresh=3,factor_refresh=3,fit=layers]",
+    "shampoo",
+    "shampoo[refresh=5,graft=adam]",
+    "soap[refresh=3]",
+    "muon",
+    "muon[last=muon,iterations=3]",
+    "modular-norm",
+    "modular-norm[base=sgd,iterations=4]",
 ]
 WITH_GRADIENTS_ROW = [
     "riemannian[output_metric=ggn_mc]",

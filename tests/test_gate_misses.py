@@ -7,9 +7,24 @@ import pytest
 
 from rbench import api
 from rbench.losses import CrossEntropy, SquaredError
-from rbench.methods import KFAC, Adam, Descent, Method, curved, kronecker
+from rbench.methods import (
+    KFAC,
+    Adam,
+    Descent,
+    Method,
+    ModularNorm,
+    Muon,
+    Shampoo,
+    curved,
+    kronecker,
+    modular_norm,
+    muon,
+    shampoo,
+    soap,
+)
 from rbench.metrics import KroneckerMass, pullback
 from rbench.modules import GELU, LayerPullback, Tanh
+from rbench.plugins import plugins
 from rbench.solvers import fit, gram, network, woodbury
 from rbench.testing import cases, relative_error, short_cases, verify
 from rbench_numpy.backend import NumpyBackend
@@ -194,6 +209,19 @@ def with_scalars(changed):
     return lambda real: lambda self, step, total: real(self, step, total) | changed(self)
 
 
+def changed_first(change):
+    """The first of two results changed, given it and the arguments."""
+
+    def wrong(real):
+        def compute(*args):
+            first, second = real(*args)
+            return change(first, *args), second
+
+        return compute
+
+    return wrong
+
+
 def doubled_bias(real):
     def entries(self, *args):
         weight, bias = real(self, *args)
@@ -271,7 +299,38 @@ MATHEMATICS = {
     ),
     "a schedule one step ahead": (
         (Method, "scalars"), lambda real: lambda self, step, total: real(self, step + 1, total),
-        {f"trajectory {name}" for name in ("sgd", "adam", "riemannian", "naive", "kfac")},
+        {f"trajectory {name}" for name in plugins().registered("methods")},
+    ),
+    "factors that begin at zero": (
+        (Shampoo, "scalars"), with_scalars(lambda method: {"correction": 1.0}), {"trajectory shampoo"},
+    ),
+    "a square root for a fourth root": (
+        (Shampoo, "_root"), changed_first(lambda root, *rest: root @ root), {"trajectory shampoo"},
+    ),
+    "no grafting": (
+        (shampoo, "_grafted"), lambda real: lambda backend, direction, other: direction, {"trajectory shampoo"},
+    ),
+    "averages that stay in the old basis": (
+        (soap, "_turned"), changed_first(lambda first, backend, moments, *rest: moments[0]),
+        {"trajectory soap"},
+    ),
+    "squares that stay in their order": (
+        (soap, "_turned"), lambda real: lambda backend, moments, *rest: (real(backend, moments, *rest)[0], moments[1]),
+        {"trajectory soap"},
+    ),
+    "one iteration fewer": (
+        (muon, "orthogonalised"), lambda real: lambda backend, matrix, count: real(backend, matrix, count - 1),
+        {"trajectory muon"},
+    ),
+    "the rate of Adam without its schedule": (
+        (Muon, "scalars"), with_scalars(lambda method: {"adam_lr": method.adam_lr}), {"trajectory muon"},
+    ),
+    "layers of one sensitivity": (
+        (modular_norm, "downstream"), lambda real: lambda net: [1.0 for _ in net.layers],
+        {"trajectory modular-norm"},
+    ),
+    "a power iteration that begins anew": (
+        (ModularNorm, "_norm"), lambda real: lambda *args: (real(*args)[0], args[-1]), {"trajectory modular-norm"},
     ),
     "no Nesterov": (
         (Descent, "descend"), lambda real: lambda *args, nesterov=False: real(*args), {"trajectory sgd"},

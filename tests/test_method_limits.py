@@ -12,7 +12,7 @@ from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
 from rbench.experiment import Limits, Outcome
 from rbench.losses import get_loss
-from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
+from rbench.methods import KFAC, SGD, SOAP, Batch, Muon, Naive, Problem, Riemannian, Shampoo
 from rbench.solvers import check_health
 
 SOLVERS = ["gram", "rows", "dense", "inverse"]
@@ -55,11 +55,17 @@ KRONECKER = [
     Riemannian(mass="kronecker", solver="gram", fit="layers"),
     Riemannian(mass="kronecker", solver="gram", coupling="network"),
     Riemannian(mass="diagonal", rows=False, fit="scalar"),
+    Shampoo(),
+    Shampoo(graft="adam"),
+    SOAP(refresh=1),
 ]
 
 
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("method", KRONECKER, ids=lambda method: method.spec)
+TAKING = [(name, method) for method in KRONECKER for name in SHAPES] + [("wide", Muon(last="muon"))]
+"""Muon takes more than SGD only where a weight is large beside the batch."""
+
+
+@pytest.mark.parametrize(("name", "method"), TAKING, ids=str)
 def test_methods_with_factors_predict_what_they_allocate_beyond_sgd(backend, rng, name, method):
     net, shape, count = SHAPES[name]
     problem = Problem(backend, net, get_loss("cross_entropy"))
@@ -132,6 +138,8 @@ BROKEN = [
     Naive(output_metric="true_vs_rest"),
     KFAC(),
     KFAC(factors="exact", damping_split="eigen"),
+    Shampoo(),
+    SOAP(refresh=1),
 ]
 
 

@@ -10,6 +10,7 @@ from helpers.training import assert_as_reference, train
 from rbench import Linear, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Naive, Problem, Riemannian
+from rbench.plugins import plugins
 from rbench.random import generator
 from rbench.testing import _networks as networks
 from rbench.train.clock import arrays_of
@@ -150,7 +151,7 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("method", [SGD, Adam, Riemannian, Naive, KFAC], ids=lambda cls: cls.name)
+@pytest.mark.parametrize("method", list(plugins().registered("methods").values()), ids=lambda cls: cls.name)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_schedules(method, schedule):
     made = method(lr=0.4, schedule=schedule)

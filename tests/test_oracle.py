@@ -10,7 +10,7 @@ import pytest
 import rbench
 from rbench.errors import ParameterError
 from rbench.losses import get_loss
-from rbench.methods import KFAC, SGD, Adam, Naive, Riemannian
+from rbench.methods import KFAC, SGD, SOAP, Adam, ModularNorm, Muon, Naive, Riemannian, Shampoo
 from rbench.modules import Linear, Module, ReLU
 from rbench.random import generator
 from rbench.testing import _examples as examples
@@ -162,6 +162,7 @@ def test_rounding_changes_no_draw_and_no_branch(monkeypatch):
 
 
 DESCENT = {"lr": 0.2, "momentum": 0.3, "weight_decay": 0.2, "schedule": "linear"}
+ADAPTIVE = {"lr": 0.05, "schedule": "cosine", "beta1": 0.5, "beta2": 0.5, "epsilon": 0.1, "weight_decay": 0.2}
 PRECONDITIONED = DESCENT | {"output_metric": "ggn", "rank": 1, "mass": 0.4, "batch": "mean", "kl_clip": 1e-4}
 PRECONDITIONED |= {"metric_batch": 2, "refresh": 2}
 PRECONDITIONED |= {"rows": 0.4, "fit": "layers"}
@@ -169,12 +170,7 @@ FITTED = ({"rank": 2, "fit": "layers", "trust": 0.05}, {"trust": 0.01, "fit_damp
 REMEMBERED = ({"lr": 0.1, "rank": 2, "mass": "kronecker"}, {"damping": 0.3, "decay": 0.2, "factor_refresh": 2})
 SETTINGS = {
     SGD: [({"lr": 0.1, "momentum": 0.6}, DESCENT | {"nesterov": True})],
-    Adam: [
-        (
-            {"lr": 0.05},
-            {"lr": 0.1, "schedule": "cosine", "beta1": 0.5, "beta2": 0.5, "epsilon": 0.1, "weight_decay": 0.2},
-        )
-    ],
+    Adam: [({"lr": 0.1}, ADAPTIVE)],
     Riemannian: [
         ({"lr": 0.1, "rank": 2, "mass": 0.5}, PRECONDITIONED | {"coupling": "network"}), FITTED, REMEMBERED,
     ],
@@ -187,6 +183,22 @@ SETTINGS = {
             | {"kl_clip": 1e-4, "metric_batch": 2, "fit": "scalar"},
         ),
         FITTED,
+    ],
+    Shampoo: [
+        ({"lr": 0.1, "epsilon": 0.01}, DESCENT | {"decay": 0.5, "epsilon": 0.1, "refresh": 2, "graft": "sgd"}),
+        ({"lr": 0.1, "graft": "adam"}, {"graft_epsilon": 0.1, "decay": None}),
+    ],
+    SOAP: [({"lr": 0.1, "refresh": 2}, ADAPTIVE | {"decay": 0.1, "refresh": 1})],
+    Muon: [
+        (
+            {"lr": 0.1, "momentum": 0.6},
+            ADAPTIVE
+            | {"momentum": 0.3, "nesterov": False, "iterations": 2, "last": "muon", "adam_lr": 0.1},
+        )
+    ],
+    ModularNorm: [
+        ({"lr": 0.2}, ADAPTIVE | {"base": "sgd", "masses": (1, 3)}),
+        ({"lr": 0.2, "base": "sgd"}, {"iterations": 4}),
     ],
 }  # fmt: skip
 """Settings of every method, and other values with each of which it trains otherwise."""

@@ -19,7 +19,10 @@ FIXED = (
     "dataset_sha256 dataset_official"
 ).split()
 EASY = "regression[n_train=100,n_test=20,batch_size=20,features=2,outputs=1,condition=1,noise=0]"
-METHODS = ["sgd", "adam", "riemannian[rank=2]", "riemannian[output_metric=ggn,batch=mean]", "naive", "kfac[refresh=2]"]
+METHODS = [
+    "sgd", "adam", "riemannian[rank=2]", "riemannian[output_metric=ggn,batch=mean]", "naive", "kfac[refresh=2]",
+    "shampoo[refresh=2]", "soap[refresh=2]", "muon", "modular-norm",
+]  # fmt: skip
 
 
 def cell(method, task=TASK, budget=None, **options):

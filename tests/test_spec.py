@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbench.errors import PluginError, RbenchError, SpecError
-from rbench.methods import KFAC, SGD, Adam, Naive, Riemannian
+from rbench.methods import KFAC, SGD, SOAP, Adam, ModularNorm, Muon, Naive, Riemannian, Shampoo
 from rbench.plugins import plugins
 from rbench.spec import Configurable, expansions, parse
 from rbench.tasks import Task
@@ -156,7 +156,9 @@ def test_errors_name_the_setting_the_value_and_what_there_is(text):
     assert "pydantic" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("kind", "there"), [("methods", "adam, kfac, naive"), ("tasks", "deep-linear, digits")])
+@pytest.mark.parametrize(
+    ("kind", "there"), [("methods", "adam, kfac, modular-norm, muon, naive"), ("tasks", "deep-linear, digits")]
+)
 def test_unknown_names(kind, there):
     with pytest.raises(PluginError, match=f"no {kind[:-1]} is called 'unheard-of'; there are: .*{there}"):
         configured(kind, "unheard-of[lr=1]")
@@ -212,6 +214,10 @@ SETTINGS = {
         "kl_clip": clip,
     },
     KFAC: {"factors": st.sampled_from(["exact", "mc"]), "refresh": st.integers(1, 99), "kl_clip": clip},
+    Shampoo: {**descent, "decay": st.none() | share, "graft": st.sampled_from([None, "sgd", "adam"])},
+    SOAP: {"decay": share, "refresh": st.integers(1, 99)},
+    Muon: {"momentum": share, "last": st.sampled_from(["muon", "adam"]), "adam_lr": positive},
+    ModularNorm: {"masses": st.lists(positive, max_size=3).map(tuple), "base": st.sampled_from(["adam", "sgd"])},
     plugins().find("tasks", "digits"): {"hidden": sizes, "validation": st.booleans()},
     plugins().find("tasks", "regression"): {"noise": share, "features": st.integers(1, 100)},
 }

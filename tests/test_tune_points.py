@@ -64,7 +64,9 @@ class TestPoints:
 
 
 class TestSpaces:
-    @pytest.mark.parametrize("name", ["sgd", "adam", "riemannian", "naive", "kfac"])
+    @pytest.mark.parametrize(
+        "name", ["sgd", "adam", "riemannian", "naive", "kfac", "shampoo", "soap", "muon", "modular-norm"]
+    )
     def test_every_method_has_its_rate_over_three_decades_or_more_and_two_others(self, name):
         (method,) = configured("methods", name)
         space = method.searched

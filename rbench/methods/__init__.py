@@ -5,14 +5,19 @@ from rbench.methods.adam import Adam
 from rbench.methods.base import Method, Scalars, State, Step, compile_step, map_blocks
 from rbench.methods.descent import Descent
 from rbench.methods.kfac import KFAC
+from rbench.methods.modular_norm import ModularNorm
+from rbench.methods.muon import Muon
 from rbench.methods.riemannian import Naive, Riemannian
 from rbench.methods.sgd import SGD
+from rbench.methods.shampoo import Shampoo
+from rbench.methods.soap import SOAP
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, Problem
 
 __all__ = [
     "KFAC",
     "SGD",
+    "SOAP",
     "Adam",
     "Batch",
     "Choice",
@@ -20,10 +25,13 @@ __all__ = [
     "Dimension",
     "LogUniform",
     "Method",
+    "ModularNorm",
+    "Muon",
     "Naive",
     "Problem",
     "Riemannian",
     "Scalars",
+    "Shampoo",
     "State",
     "Step",
     "compile_step",
@@ -34,4 +42,4 @@ __all__ = [
 @hookimpl
 def rbench_methods() -> list[type[Method]]:
     """Register the built-in methods."""
-    return [SGD, Adam, Riemannian, Naive, KFAC]
+    return [SGD, Adam, Riemannian, Naive, KFAC, Shampoo, SOAP, Muon, ModularNorm]

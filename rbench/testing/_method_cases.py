@@ -10,7 +10,21 @@ import numpy as np
 from rbench.backend import Backend
 from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
-from rbench.methods import KFAC, SGD, Adam, Batch, Method, Naive, Problem, Riemannian, compile_step
+from rbench.methods import (
+    KFAC,
+    SGD,
+    SOAP,
+    Adam,
+    Batch,
+    Method,
+    ModularNorm,
+    Muon,
+    Naive,
+    Problem,
+    Riemannian,
+    Shampoo,
+    compile_step,
+)
 from rbench.methods.kronecker import Sharing, gradient_covariance, input_covariance
 from rbench.metrics import get_output_metric, pull_metric
 from rbench.modules import Params
@@ -74,6 +88,19 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (KFAC(lr=0.05, damping=0.3, metric_batch=0.3, damping_split="eigen", **_FITTED), "squared_error", STEPS),
     (KFAC(lr=0.05, damping=0.3, decay=0.0, **_FITTED), "binary_cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="empirical", damping=0.3, schedule="linear", momentum=0.0), "squared_error", STEPS),
+    (Shampoo(lr=0.02, epsilon=0.01, refresh=2, graft="adam", graft_epsilon=0.01), "cross_entropy", FEW),
+    (Shampoo(lr=0.05, epsilon=0.01, decay=None, schedule="linear"), "cross_entropy", STEPS),
+    (Shampoo(lr=0.02, epsilon=0.01, decay=None, graft="adam", graft_epsilon=0.01), "squared_error", STEPS),
+    (Shampoo(lr=0.05, epsilon=0.01, decay=0.5, graft="sgd", weight_decay=0.1), "binary_cross_entropy", STEPS),
+    (SOAP(lr=0.02, epsilon=0.01, refresh=2, schedule="linear"), "squared_error", FEW),
+    (SOAP(lr=0.02, epsilon=0.01, refresh=3, decay=0.8, weight_decay=0.1), "squared_error", STEPS),
+    (SOAP(lr=0.02, epsilon=0.01, beta1=0.7, beta2=0.9, refresh=2), "binary_cross_entropy", STEPS),
+    (Muon(lr=0.02, last="muon", schedule="linear"), "cross_entropy", FEW),
+    (Muon(lr=0.02, weight_decay=0.1, schedule="cosine"), "cross_entropy", STEPS),
+    (Muon(lr=0.02, momentum=0.5, nesterov=False, iterations=3, last="muon", adam_lr=0.05), "squared_error", STEPS),
+    (ModularNorm(schedule="linear"), "cross_entropy", FEW),
+    (ModularNorm(epsilon=0.01, masses=(1, 3), weight_decay=0.1), "cross_entropy", STEPS),
+    (ModularNorm(base="sgd", beta1=0.5, iterations=2, schedule="cosine"), "squared_error", STEPS),
 ]
 """Method, loss and steps; the short gate takes the first of every method."""
 
@@ -81,6 +108,8 @@ _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
     (Riemannian(lr=0.1, mass="kronecker", coupling="network", **_FITTED), "cross_entropy"),
+    (Shampoo(lr=0.05, epsilon=0.01, graft="adam", graft_epsilon=0.01), "cross_entropy"),
+    (Muon(lr=0.02, schedule="linear"), "cross_entropy"),
 ]
 """Method and loss of trajectories whose steps are one call if the backend has loops."""
 
@@ -92,8 +121,12 @@ _ON_IMAGES: list[Method] = [
     KFAC(lr=0.05, rank=_RANK, damping=0.3),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce"),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce", decay=0.0),
+    Shampoo(lr=0.05, epsilon=0.01),
 ]
 """Methods whose trajectories are tried with convolutions."""
+
+_WITH_GAINS: list[Method] = [Muon(lr=0.02), ModularNorm()]
+"""Methods whose trajectories are tried with gains, which are no matrices, and with a maximum over pixels."""
 
 _WIDE = KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003)
 """A method that solves with a batch's points where they are fewer than a layer's sizes."""
@@ -120,6 +153,9 @@ def method_cases() -> Iterator[Case]:
     for method in _ON_IMAGES:
         training = Training(example("strided images"), "cross_entropy", method, FEW)
         yield training.case(name=f"images, {training}")
+    for method in _WITH_GAINS:
+        training = Training(example("largest pixels"), "cross_entropy", method, FEW)
+        yield training.case(name=f"largest pixels, {training}")
     training = Training(example("wide"), "cross_entropy", _WIDE, FEW)
     yield training.case(name=f"wide, {training}")
 

@@ -14,8 +14,9 @@ import scipy.linalg
 
 from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
-from rbench.methods import KFAC, SGD, Adam, Method, Naive, Riemannian
+from rbench.methods import KFAC, SGD, SOAP, Adam, Method, ModularNorm, Muon, Naive, Riemannian, Shampoo
 from rbench.modules import Module, Params
+from rbench.testing import _matrix_reference as matrix_reference
 from rbench.testing import oracle
 from rbench.testing._networks import flat, shaped
 from rbench.testing.oracle import Evaluation
@@ -27,7 +28,7 @@ _FACTORS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
 
 
 @dataclass(frozen=True, eq=False)
-class _Point(Evaluation):
+class Point(Evaluation):
     """The input of a step: the network, its weights and a batch.
 
     Attributes:
@@ -69,8 +70,9 @@ class _Point(Evaluation):
         return oracle.output_metrics(name, self.loss, self.outputs, self.y, rank, self.seed, self.step)
 
 
-_Direction: TypeAlias = Callable[[_Point], Blocks]
-_Move: TypeAlias = Callable[[Blocks, _Point], Blocks]
+_Direction: TypeAlias = Callable[[Point], Blocks]
+Move: TypeAlias = Callable[[Blocks, Point], Blocks]
+"""One step, with whatever it keeps between steps."""
 
 
 def trajectory(
@@ -110,7 +112,7 @@ def trajectory(
     for step in range(steps):
         blocks = tuple(shaped(w, layer) for w, layer in zip(weights, net.layers, strict=True))
         batch = tuple(wire[step] for wire in wires), y[step]
-        point = _Point(net, blocks, *batch, loss, step, _rate(method, step, steps), seed)
+        point = Point(net, blocks, *batch, loss, step, _rate(method, step, steps), seed)
         losses.append(point.value())
         weights = move(weights, point)
     return [np.asarray(losses), *weights]
@@ -121,10 +123,10 @@ def _rate(method: Method, step: int, steps: int) -> float:
     return float(method.lr * left[method.schedule])
 
 
-def _adam(method: Adam) -> _Move:
+def _adam(method: Adam) -> Move:
     first: list[Blocks] = []
 
-    def move(weights: Blocks, point: _Point) -> Blocks:
+    def move(weights: Blocks, point: Point) -> Blocks:
         """Averages as sums over all gradients so far: m̂ = Σ_s β^(t−s) g_s / Σ_s β^(t−s)."""
         first.append(point.slopes)
         m, s = _average(first, method.beta1), _average([[g**2 for g in past] for past in first], method.beta2)
@@ -142,11 +144,11 @@ def _average(history: list[Blocks], beta: float) -> Blocks:
     return [np.tensordot(weights / weights.sum(), np.stack(layer), axes=1) for layer in zip(*history, strict=True)]
 
 
-def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nesterov: bool = False) -> _Move:
+def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nesterov: bool = False) -> Move:
     velocity: list[Any] = []
     momentum = 0.0 if _springs(method) else method.momentum
 
-    def move(weights: Blocks, point: _Point) -> Blocks:
+    def move(weights: Blocks, point: Point) -> Blocks:
         """v ← μ v + Δ, w ← w − η (v + λ w), η halved for the least loss; Nesterov's with Δ + μ v for the last v."""
         deltas = direction(point)
         velocity[:] = [momentum * v + d for v, d in zip(velocity or [0.0] * len(deltas), deltas, strict=True)]
@@ -162,7 +164,7 @@ def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nes
     return move
 
 
-def _curved(method: Riemannian | Naive | KFAC) -> _Move:
+def _curved(method: Riemannian | Naive | KFAC) -> Move:
     """Descent along Δ = (M + ω VᵀV)⁻¹ g, one dense solve of the whole network's matrix; K-FAC's has no rows."""
     weight = 0.0 if isinstance(method, KFAC) else float(method.rows)
     coupled = isinstance(method, Riemannian) and method.coupling == "network"
@@ -170,7 +172,7 @@ def _curved(method: Riemannian | Naive | KFAC) -> _Move:
     kept: list[Numbers] = []
     last: list[Numbers] = []
 
-    def direction(point: _Point) -> Blocks:
+    def direction(point: Point) -> Blocks:
         """Δ, with the rows of the first data of the last batch at which the metric was due; and clipped."""
         mass = masses(point)
         if point.step % method.refresh == 0:
@@ -194,11 +196,11 @@ def _springs(method: Method) -> bool:
     return isinstance(method, Riemannian | Naive) and method.spring
 
 
-def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
+def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> Move:
     """The step ν Σ_i x_i b_i along directions b_i, of which x solves the dense metric's equations in their span."""
     last: Blocks = []
 
-    def move(weights: Blocks, point: _Point) -> Blocks:
+    def move(weights: Blocks, point: Point) -> Blocks:
         parts = [direction(point), last or [0 * w for w in weights]]
         if method.fit == "layers":
             basis = np.concatenate([_block_diagonal([b[:, None] for b in blocks]) for blocks in parts], axis=1)
@@ -217,26 +219,26 @@ def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
     return move
 
 
-def _metric_data(method: Riemannian | Naive | KFAC, point: _Point) -> int | None:
+def _metric_data(method: Riemannian | Naive | KFAC, point: Point) -> int | None:
     """How many data, the first of the batch, have their metric taken; None for all."""
     given = method.metric_batch
     return max(1, round(given * len(point.y))) if isinstance(given, float) else given
 
 
-def _network_metric(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
+def _network_metric(method: Riemannian | Naive | KFAC, point: Point) -> Numbers:
     """VᵀV of the whole network, (n, n), for the data whose metric is taken."""
     treatment = "stack" if isinstance(method, KFAC) else method.batch
     jacobian = np.concatenate(point.jacobians, axis=2)[: _metric_data(method, point)]
     return oracle.layer_metric(jacobian, _outputs(method, point), np.zeros(jacobian.shape[2]), treatment)
 
 
-def _outputs(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
+def _outputs(method: Riemannian | Naive | KFAC, point: Point) -> Numbers:
     """The output metrics of the data whose metric is taken."""
     name = _FACTORS[method.factors] if isinstance(method, KFAC) else method.output_metric
     return point.metrics(name, method.rank)[: _metric_data(method, point)]
 
 
-def _blocks(matrix: Numbers, point: _Point) -> Blocks:
+def _blocks(matrix: Numbers, point: Point) -> Blocks:
     """The diagonal blocks of the layers."""
     ends = np.cumsum([len(block) for block in point.slopes])
     starts = [0, *ends[:-1]]
@@ -247,7 +249,7 @@ def _block_diagonal(blocks: Blocks) -> Numbers:
     return np.asarray(scipy.linalg.block_diag(*blocks))
 
 
-def _masses(method: Riemannian | Naive | KFAC) -> Callable[[_Point], Blocks]:
+def _masses(method: Riemannian | Naive | KFAC) -> Callable[[Point], Blocks]:
     """The mass (n, n) of every layer at a step."""
     if isinstance(method, KFAC):
         return _kronecker_masses(method, method.refresh)
@@ -256,17 +258,17 @@ def _masses(method: Riemannian | Naive | KFAC) -> Callable[[_Point], Blocks]:
     if method.mass != "diagonal":
         return lambda point: [np.diag(mass) for mass in oracle.mass_diagonals(method.mass, point.net.layers)]
 
-    def diagonals(point: _Point) -> list[tuple[Any, ...]]:
+    def diagonals(point: Point) -> list[tuple[Any, ...]]:
         return [(np.diag(block),) for block in _blocks(_network_metric(method, point), point)]
 
     averages = _averages(method, method.factor_refresh, diagonals)
     return lambda point: [np.diag(values + method.damping) for (values,) in averages(point)]
 
 
-def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callable[[_Point], Blocks]:
+def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callable[[Point], Blocks]:
     """(A ⊗ G, damped) of every layer at a step, with running averages of the factors."""
 
-    def factors(point: _Point) -> list[tuple[Any, ...]]:
+    def factors(point: Point) -> list[tuple[Any, ...]]:
         sharing = method.sharing if isinstance(method, KFAC) else "expand"
         outputs = _outputs(method, point)
         x = tuple(wire[: _metric_data(method, point)] for wire in point.x)
@@ -275,7 +277,7 @@ def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callab
     averages = _averages(method, refresh, factors)
     split = method.damping_split if isinstance(method, KFAC) else "pi"
 
-    def masses(point: _Point) -> Blocks:
+    def masses(point: Point) -> Blocks:
         pairs = zip(averages(point), point.net.layers, strict=True)
         return [_kronecker(a, g, method.damping, split, layer.fan_in) for (a, g), layer in pairs]
 
@@ -283,12 +285,12 @@ def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callab
 
 
 def _averages(
-    method: Riemannian | Naive | KFAC, refresh: int, values: Callable[[_Point], list[tuple[Any, ...]]]
-) -> Callable[[_Point], list[tuple[Any, ...]]]:
+    method: Riemannian | Naive | KFAC, refresh: int, values: Callable[[Point], list[tuple[Any, ...]]]
+) -> Callable[[Point], list[tuple[Any, ...]]]:
     """Running averages of arrays of every layer, updated at every `refresh`-th step."""
     kept: list[tuple[Any, ...]] = []
 
-    def averages(point: _Point) -> list[tuple[Any, ...]]:
+    def averages(point: Point) -> list[tuple[Any, ...]]:
         if point.step % refresh == 0:
             new = values(point)
             keep = min(point.step // refresh / (point.step // refresh + 1), method.decay)
@@ -315,10 +317,14 @@ def _kronecker(a: Numbers, g: Numbers, damping: float, split: str, fan_in: int) 
     return np.asarray(matrix[np.ix_(order, order)])
 
 
-_MOVES: dict[type[Method], Callable[[Any], _Move]] = {
+_MOVES: dict[type[Method], Callable[[Any], Move]] = {
     SGD: lambda method: _descent(method, lambda point: point.slopes, method.nesterov),
     Adam: _adam,
     Riemannian: _curved,
     Naive: _curved,
     KFAC: _curved,
+    Shampoo: matrix_reference.shampoo,
+    SOAP: matrix_reference.soap,
+    Muon: matrix_reference.muon,
+    ModularNorm: matrix_reference.modular_norm,
 }
