@@ -126,7 +126,7 @@ def test_mass_diagonals(kind):
 
 def test_an_unknown_module_is_refused():
     class Sine(Module):
-        in_space, out_space, forward, pullback = (None,), None, None, None
+        in_space, out_space, forward, pullback, pushforward = (None,), None, None, None, None
 
         def __repr__(self):
             return "Sine()"
