@@ -4,14 +4,19 @@ from rbench.hookspecs import hookimpl
 from rbench.methods.adam import Adam
 from rbench.methods.base import Method, Scalars, State, Step, compile_step, map_blocks
 from rbench.methods.descent import Descent
+from rbench.methods.ekfac import EKFAC
 from rbench.methods.kfac import KFAC
+from rbench.methods.natural_gradient import NaturalGradient
+from rbench.methods.prong import PRONG
 from rbench.methods.riemannian import Naive, Riemannian
 from rbench.methods.sgd import SGD
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, Problem
 
 __all__ = [
+    "EKFAC",
     "KFAC",
+    "PRONG",
     "SGD",
     "Adam",
     "Batch",
@@ -21,6 +26,7 @@ __all__ = [
     "LogUniform",
     "Method",
     "Naive",
+    "NaturalGradient",
     "Problem",
     "Riemannian",
     "Scalars",
@@ -34,4 +40,4 @@ __all__ = [
 @hookimpl
 def rbench_methods() -> list[type[Method]]:
     """Register the built-in methods."""
-    return [SGD, Adam, Riemannian, Naive, KFAC]
+    return [SGD, Adam, Riemannian, Naive, NaturalGradient, KFAC, EKFAC, PRONG]

@@ -10,7 +10,20 @@ import numpy as np
 from rbench.backend import Backend
 from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
-from rbench.methods import KFAC, SGD, Adam, Batch, Method, Naive, Problem, Riemannian, compile_step
+from rbench.methods import (
+    EKFAC,
+    KFAC,
+    PRONG,
+    SGD,
+    Adam,
+    Batch,
+    Method,
+    Naive,
+    NaturalGradient,
+    Problem,
+    Riemannian,
+    compile_step,
+)
 from rbench.methods.kronecker import Sharing, gradient_covariance, input_covariance
 from rbench.metrics import get_output_metric, pull_metric
 from rbench.modules import Params
@@ -30,6 +43,8 @@ _PAIRS = (((0.5, 1.0, 0.7, 0.9, 1.5), (0.5, 0.3, 0.4, 0.6, 0.5)), ((1.0, 2.0, 0.
 """Masses for the network `no bias`."""
 
 _FITTED: dict[str, Any] = {"fit": "layers", "fit_damping": 0.3, "trust": 0.05, "weight_decay": 0.1}
+
+_UNFITTED: dict[str, Any] = {"momentum": 0.5, "weight_decay": 0.1, "schedule": "linear"}
 
 _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (SGD(lr=0.1, weight_decay=0.1, schedule="linear"), "cross_entropy", FEW),
@@ -63,6 +78,16 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (Riemannian(lr=0.1, output_metric="ggn", mass="diagonal", rows=False, fit="scalar"), "squared_error", STEPS),
     (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
     (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.001, schedule="linear"), "cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, kl_clip=0.001), "cross_entropy", FEW),
+    (
+        NaturalGradient(lr=0.1, output_metric="ggn", damping=0.5, iterations=4, precondition=0.75),
+        "cross_entropy",
+        STEPS,
+    ),
+    (NaturalGradient(lr=0.1, output_metric="empirical_fisher", iterations=2, warm_start=0.9), "squared_error", STEPS),
+    (NaturalGradient(lr=0.1, damping=0.5, metric_batch=3, tolerance=0.03, **_UNFITTED), "binary_cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, output_metric="true_vs_rest", iterations=3, **_FITTED), "cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, solve="woodbury", refresh=2), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),
     (KFAC(lr=0.05, factors="exact", damping=0.3, decay=0.0, weight_decay=0.1), "cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="exact", damping=0.3, damping_split="eigen", decay=0.5), "squared_error", STEPS),
@@ -72,12 +97,25 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (KFAC(lr=0.05, damping=0.3, metric_batch=0.3, damping_split="eigen", **_FITTED), "squared_error", STEPS),
     (KFAC(lr=0.05, damping=0.3, decay=0.0, **_FITTED), "binary_cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="empirical", damping=0.3, schedule="linear", momentum=0.0), "squared_error", STEPS),
+    (PRONG(lr=0.05, epsilon=0.3, refresh=2, schedule="linear"), "cross_entropy", FEW),
+    (PRONG(lr=0.05, epsilon=0.1, weight_decay=0.1), "binary_cross_entropy", STEPS),
+    (PRONG(lr=0.05, epsilon=0.3, refresh=3, decay=0.0, momentum=0.5), "squared_error", STEPS),
 ]
 """Method, loss and steps; the short gate takes the first of every method."""
+
+_EIGEN: list[tuple[Method, str, int]] = [
+    (EKFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "squared_error", FEW),
+    (EKFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=3), "binary_cross_entropy", STEPS),
+    (EKFAC(lr=0.05, factors="exact", damping=0.3, decay=0.5, refresh=5, weight_decay=0.1), "squared_error", STEPS),
+    (EKFAC(lr=0.05, factors="exact", damping=0.3, metric_batch=0.7, **_FITTED), "binary_cross_entropy", STEPS),
+    (EKFAC(lr=0.05, factors="empirical", damping=0.3, decay=0.0, momentum=0.0), "squared_error", STEPS),
+]
+"""The same of methods that keep eigenvectors, on a network whose factors have no repeated eigenvalues."""
 
 _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
+    (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, warm_start=0.9), "cross_entropy"),
     (Riemannian(lr=0.1, mass="kronecker", coupling="network", **_FITTED), "cross_entropy"),
 ]
 """Method and loss of trajectories whose steps are one call if the backend has loops."""
@@ -90,6 +128,9 @@ _ON_IMAGES: list[Method] = [
     KFAC(lr=0.05, rank=_RANK, damping=0.3),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce"),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce", decay=0.0),
+    NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, metric_batch=4),
+    EKFAC(lr=0.05, factors="exact", damping=0.3),
+    PRONG(lr=0.05, epsilon=0.3, refresh=2),
 ]
 """Methods whose trajectories are tried with convolutions."""
 
@@ -112,6 +153,8 @@ def method_cases() -> Iterator[Case]:
             yield training.case("kfac directions", f"{network}, {split}")
     for method, loss, steps in _TRAJECTORIES:
         yield Training(example("no bias"), loss, method, steps).case()
+    for method, loss, steps in _EIGEN:
+        yield Training(example("branches"), loss, method, steps).case()
     for method, loss in _LOOPS:
         training = Training(example("no bias"), loss, method, STEPS)
         yield training.case(name=f"{training}, in one call", in_one_call=True)

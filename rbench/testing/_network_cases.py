@@ -44,7 +44,7 @@ _ROWS = 2
 
 
 def network_cases() -> Iterator[Case]:
-    """Convolutions; `forward`, `pullback` and `pushforward` of every module and network; `loss` and `gradient` for every loss."""
+    """Convolutions; `forward`, `pullback` and `pushforward` of every module; `loss` and `gradient` for every loss."""
     yield from map(_patches_case, _WINDOWS)
     yield _convolution_case()
     for name in [*NETWORKS, *MODULES, *CONVOLUTIONS]:
@@ -196,11 +196,11 @@ def _pullback_case(name: str) -> Case:
 
 
 def _pushforward_case(name: str) -> Case:
-    """Tangents at the outputs, flattened, (batch, D): of one at parameters and inputs, and of its part at parameters."""
+    """Tangents at the outputs (batch, D), of a tangent at parameters and inputs and of its part at parameters."""
     given = example(name)
     rng = generator(SEED, "data", 12)
     moved = tuple({key: rng.normal(size=array.shape) for key, array in block.items()} for block in given.params)
-    tangents = tuple(rng.normal(size=wire.shape) for wire in given.x)
+    tangents = tuple(np.asarray(rng.normal(size=wire.shape)) for wire in given.x)
 
     def compute(backend: Backend) -> Arrays:
         params = native(backend, given.params)
@@ -215,8 +215,8 @@ def _pushforward_case(name: str) -> Case:
         return [pushed(*map(backend.asarray, tangents)), pushed(*(None for _ in tangents))]
 
     def expect() -> Arrays:
-        size = sum(output[0].size for output in forward(given.net, given.params, given.x))
-        of_params = np.zeros((BATCH, size))
+        size = sum(output.size // BATCH for output in forward(given.net, given.params, given.x))
+        of_params: Numbers = np.zeros((BATCH, size))
         for jacobian, block in zip(given.jacobians, moved, strict=True):
             of_params = of_params + jacobian @ flat(block)
         pairs = zip(input_jacobians(given.net, given.params, given.x), tangents, strict=True)

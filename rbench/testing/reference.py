@@ -1,71 +1,34 @@
 """Dense float64 trajectories of the built-in methods, written out from their formulas.
 
-Metrics and gradients are the oracle's, every solve is `numpy.linalg.solve` of the whole matrix, and parameters are flat
-blocks throughout; of a method only the settings are read. No code is shared with `rbench.methods`.
+Metrics and gradients are the oracle's, every solve is `numpy.linalg.solve` of the whole matrix, or SciPy's conjugate
+gradients with it, and parameters are flat blocks throughout; of a method only the settings are read. No code is shared
+with `rbench.methods`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.linalg
+import scipy.sparse.linalg
 
-from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
-from rbench.methods import KFAC, SGD, Adam, Method, Naive, Riemannian
+from rbench.methods import EKFAC, KFAC, PRONG, SGD, Adam, Method, Naive, NaturalGradient, Riemannian
 from rbench.modules import Module, Params
-from rbench.testing import oracle
+from rbench.testing._dense_metrics import (
+    Blocks,
+    Curved,
+    Point,
+    block_diagonal,
+    diagonal_blocks,
+    masses,
+    metric_data,
+    network_metric,
+    whitening_metrics,
+)
 from rbench.testing._networks import flat, shaped
-from rbench.testing.oracle import Evaluation
 
-Blocks: TypeAlias = list[Numbers]
-"""One flat vector (n,) per layer."""
-
-_FACTORS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
-
-
-@dataclass(frozen=True, eq=False)
-class _Point(Evaluation):
-    """The input of a step: the network, its weights and a batch.
-
-    Attributes:
-        y: targets.
-        loss: the loss's name.
-        step: 0-based index.
-        rate: η.
-        seed: of the samples.
-    """
-
-    y: Numbers
-    loss: str
-    step: int
-    rate: float
-    seed: int
-
-    @cached_property
-    def slopes(self) -> Blocks:
-        """Every layer's gradient, (n,)."""
-        return self.gradients(self.loss, self.y)
-
-    def slopes_of(self, count: int | None) -> Blocks:
-        """Every layer's gradient of the mean loss over the first data."""
-        part = Evaluation(self.net, self.params, tuple(wire[:count] for wire in self.x))
-        return part.gradients(self.loss, self.y[:count])
-
-    def value(self) -> float:
-        """The batch's mean loss."""
-        value = get_loss(self.loss).dense.value
-        return float(np.mean([value(z, y) for z, y in zip(self.outputs, self.y, strict=True)]))
-
-    def metrics(self, name: str | Any, rank: int) -> Numbers:
-        """The output metric of every datum, (batch, d, d)."""
-        return oracle.output_metrics(name, self.loss, self.outputs, self.y, rank, self.seed, self.step)
-
-
-_Direction: TypeAlias = Callable[[_Point], Blocks]
-_Move: TypeAlias = Callable[[Blocks, _Point], Blocks]
+_Direction: TypeAlias = Callable[[Point], Blocks]
+_Move: TypeAlias = Callable[[Blocks, Point], Blocks]
 
 
 def trajectory(
@@ -105,7 +68,7 @@ def trajectory(
     for step in range(steps):
         blocks = tuple(shaped(w, layer) for w, layer in zip(weights, net.layers, strict=True))
         batch = tuple(wire[step] for wire in wires), y[step]
-        point = _Point(net, blocks, *batch, loss, step, _rate(method, step, steps), seed)
+        point = Point(net, blocks, *batch, loss, step, _rate(method, step, steps), seed)
         losses.append(point.value())
         weights = move(weights, point)
     return [np.asarray(losses), *weights]
@@ -119,7 +82,7 @@ def _rate(method: Method, step: int, steps: int) -> float:
 def _adam(method: Adam) -> _Move:
     first: list[Blocks] = []
 
-    def move(weights: Blocks, point: _Point) -> Blocks:
+    def move(weights: Blocks, point: Point) -> Blocks:
         """Averages as sums over all gradients so far: m̂ = Σ_s β^(t−s) g_s / Σ_s β^(t−s)."""
         first.append(point.slopes)
         m, s = _average(first, method.beta1), _average([[g**2 for g in past] for past in first], method.beta2)
@@ -137,10 +100,10 @@ def _average(history: list[Blocks], beta: float) -> Blocks:
     return [np.tensordot(weights / weights.sum(), np.stack(layer), axes=1) for layer in zip(*history, strict=True)]
 
 
-def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nesterov: bool = False) -> _Move:
+def _descent(method: SGD | Curved | PRONG, direction: _Direction, nesterov: bool = False) -> _Move:
     velocity: list[Any] = []
 
-    def move(weights: Blocks, point: _Point) -> Blocks:
+    def move(weights: Blocks, point: Point) -> Blocks:
         """v ← μ v + Δ, w ← w − η (v + λ w); Nesterov's with Δ + μ v for the last v."""
         deltas = direction(point)
         velocity[:] = [method.momentum * v + d for v, d in zip(velocity or [0.0] * len(deltas), deltas, strict=True)]
@@ -150,21 +113,22 @@ def _descent(method: SGD | Riemannian | Naive | KFAC, direction: _Direction, nes
     return move
 
 
-def _curved(method: Riemannian | Naive | KFAC) -> _Move:
+def _curved(method: Curved) -> _Move:
     """Descent along Δ = (M + ω VᵀV)⁻¹ g, one dense solve of the whole network's matrix; K-FAC's has no rows."""
-    weight = 0.0 if isinstance(method, KFAC) else float(method.rows)
-    coupled = isinstance(method, Riemannian) and method.coupling == "network"
-    masses = _masses(method)
+    weight = 0.0 if isinstance(method, KFAC) else float(getattr(method, "rows", True))
+    coupled = isinstance(method, NaturalGradient) or getattr(method, "coupling", "layer") == "network"
+    solve = _truncated(method) if isinstance(method, NaturalGradient) and method.solve == "cg" else _exact
+    masses_at = masses(method)
     kept: list[Numbers] = []
 
-    def direction(point: _Point) -> Blocks:
+    def direction(point: Point) -> Blocks:
         """Δ, with the rows of the first data of the last batch at which the metric was due; and clipped."""
-        mass = masses(point)
+        mass = masses_at(point)
         if point.step % method.refresh == 0:
-            kept[:] = [_network_metric(method, point)]
-        rows = kept[0] if coupled else _block_diagonal(_blocks(kept[0], point))
+            kept[:] = [network_metric(method, point)]
+        rows = kept[0] if coupled else block_diagonal(diagonal_blocks(kept[0], point))
         gradient = np.concatenate(point.slopes)
-        delta = np.linalg.solve(_block_diagonal(mass) + weight * rows, gradient)
+        delta = solve(block_diagonal(mass) + weight * rows, gradient, point)
         slope = float(gradient @ delta)
         if method.kl_clip is not None and slope > 0:
             delta = delta * min(1.0, np.sqrt(method.kl_clip / slope) / point.rate)
@@ -173,20 +137,41 @@ def _curved(method: Riemannian | Naive | KFAC) -> _Move:
     return _descent(method, direction) if method.fit == "none" else _fitted(method, direction)
 
 
-def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
+def _exact(matrix: Numbers, gradient: Numbers, point: Point) -> Numbers:
+    return np.linalg.solve(matrix, gradient)
+
+
+def _truncated(method: NaturalGradient) -> Callable[[Numbers, Numbers, Point], Numbers]:
+    """Some of SciPy's iterations of conjugate gradients, from a multiple of the last solution."""
+    last: list[Numbers] = []
+
+    def solve(matrix: Numbers, gradient: Numbers, point: Point) -> Numbers:
+        start = method.warm_start * last[0] if last else None
+        options: dict[str, Any] = {"rtol": method.tolerance, "maxiter": method.iterations, "x0": start}
+        if method.precondition:
+            squares = [gradients**2 for gradients in point.data_slopes]
+            divisor = (np.concatenate(squares, axis=1).mean(axis=0) + method.damping) ** method.precondition
+            options["M"] = np.diag(1 / divisor)
+        last[:] = [scipy.sparse.linalg.cg(matrix, gradient, **options)[0]]
+        return last[0]
+
+    return solve
+
+
+def _fitted(method: Curved, direction: _Direction) -> _Move:
     """The step ν Σ_i x_i b_i along directions b_i, of which x solves the dense metric's equations in their span."""
     last: Blocks = []
 
-    def move(weights: Blocks, point: _Point) -> Blocks:
+    def move(weights: Blocks, point: Point) -> Blocks:
         parts = [direction(point), last or [0 * w for w in weights]]
         if method.fit == "layers":
-            basis = np.concatenate([_block_diagonal([b[:, None] for b in blocks]) for blocks in parts], axis=1)
+            basis = np.concatenate([block_diagonal([b[:, None] for b in blocks]) for blocks in parts], axis=1)
         else:
             basis = np.stack([np.concatenate(blocks) for blocks in parts], axis=1)
         basis = basis[:, np.any(basis != 0, axis=0)]  # no last step before the first
-        metric = _network_metric(method, point) + method.fit_damping * np.eye(len(basis))
+        metric = network_metric(method, point) + method.fit_damping * np.eye(len(basis))
         matrix = basis.T @ metric @ basis
-        slopes = basis.T @ np.concatenate(point.slopes_of(_metric_data(method, point)))
+        slopes = basis.T @ np.concatenate(point.slopes_of(metric_data(method, point)))
         x = np.linalg.solve(matrix + 1e-3 * np.diag(np.diag(matrix)), slopes)
         trust = point.value() if method.trust == "loss" else method.trust
         step = min(1.0, np.sqrt(trust / (slopes @ x))) * (basis @ x)
@@ -196,102 +181,13 @@ def _fitted(method: Riemannian | Naive | KFAC, direction: _Direction) -> _Move:
     return move
 
 
-def _metric_data(method: Riemannian | Naive | KFAC, point: _Point) -> int | None:
-    """How many data, the first of the batch, have their metric taken; None for all."""
-    given = method.metric_batch
-    return max(1, round(given * len(point.y))) if isinstance(given, float) else given
+def _whitened(method: PRONG) -> _Move:
+    metrics = whitening_metrics(method)
 
+    def direction(point: Point) -> Blocks:
+        return [np.linalg.solve(*pair) for pair in zip(metrics(point), point.slopes, strict=True)]
 
-def _network_metric(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
-    """VᵀV of the whole network, (n, n), for the data whose metric is taken."""
-    treatment = "stack" if isinstance(method, KFAC) else method.batch
-    jacobian = np.concatenate(point.jacobians, axis=2)[: _metric_data(method, point)]
-    return oracle.layer_metric(jacobian, _outputs(method, point), np.zeros(jacobian.shape[2]), treatment)
-
-
-def _outputs(method: Riemannian | Naive | KFAC, point: _Point) -> Numbers:
-    """The output metrics of the data whose metric is taken."""
-    name = _FACTORS[method.factors] if isinstance(method, KFAC) else method.output_metric
-    return point.metrics(name, method.rank)[: _metric_data(method, point)]
-
-
-def _blocks(matrix: Numbers, point: _Point) -> Blocks:
-    """The diagonal blocks of the layers."""
-    ends = np.cumsum([len(block) for block in point.slopes])
-    starts = [0, *ends[:-1]]
-    return [matrix[start:end, start:end] for start, end in zip(starts, ends, strict=True)]
-
-
-def _block_diagonal(blocks: Blocks) -> Numbers:
-    return np.asarray(scipy.linalg.block_diag(*blocks))
-
-
-def _masses(method: Riemannian | Naive | KFAC) -> Callable[[_Point], Blocks]:
-    """The mass (n, n) of every layer at a step."""
-    if isinstance(method, KFAC):
-        return _kronecker_masses(method, method.refresh)
-    if method.mass == "kronecker":
-        return _kronecker_masses(method, method.factor_refresh)
-    if method.mass != "diagonal":
-        return lambda point: [np.diag(mass) for mass in oracle.mass_diagonals(method.mass, point.net.layers)]
-
-    def diagonals(point: _Point) -> list[tuple[Any, ...]]:
-        return [(np.diag(block),) for block in _blocks(_network_metric(method, point), point)]
-
-    averages = _averages(method, method.factor_refresh, diagonals)
-    return lambda point: [np.diag(values + method.damping) for (values,) in averages(point)]
-
-
-def _kronecker_masses(method: Riemannian | Naive | KFAC, refresh: int) -> Callable[[_Point], Blocks]:
-    """(A ⊗ G, damped) of every layer at a step, with running averages of the factors."""
-
-    def factors(point: _Point) -> list[tuple[Any, ...]]:
-        sharing = method.sharing if isinstance(method, KFAC) else "expand"
-        outputs = _outputs(method, point)
-        x = tuple(wire[: _metric_data(method, point)] for wire in point.x)
-        return list(oracle.kronecker_factors(point.net, point.params, x, outputs, sharing))
-
-    averages = _averages(method, refresh, factors)
-    split = method.damping_split if isinstance(method, KFAC) else "pi"
-
-    def masses(point: _Point) -> Blocks:
-        pairs = zip(averages(point), point.net.layers, strict=True)
-        return [_kronecker(a, g, method.damping, split, layer.fan_in) for (a, g), layer in pairs]
-
-    return masses
-
-
-def _averages(
-    method: Riemannian | Naive | KFAC, refresh: int, values: Callable[[_Point], list[tuple[Any, ...]]]
-) -> Callable[[_Point], list[tuple[Any, ...]]]:
-    """Running averages of arrays of every layer, updated at every `refresh`-th step."""
-    kept: list[tuple[Any, ...]] = []
-
-    def averages(point: _Point) -> list[tuple[Any, ...]]:
-        if point.step % refresh == 0:
-            new = values(point)
-            keep = min(point.step // refresh / (point.step // refresh + 1), method.decay)
-            old = kept or [tuple(0 * array for array in arrays) for arrays in new]
-            kept[:] = [
-                tuple(keep * a + (1 - keep) * b for a, b in zip(*pair, strict=True))
-                for pair in zip(old, new, strict=True)
-            ]
-        return kept
-
-    return averages
-
-
-def _kronecker(a: Numbers, g: Numbers, damping: float, split: str, fan_in: int) -> Numbers:
-    """The damped metric (n, n) in the order of flat blocks: entry (i, j) of the weight stands before all biases."""
-    if split == "eigen":
-        matrix = np.kron(g, a) + damping * np.eye(len(g) * len(a))
-    else:
-        pi = np.sqrt((np.trace(a) / len(a)) / (np.trace(g) / len(g)))
-        root = np.sqrt(damping)
-        matrix = np.kron(g + root / pi * np.eye(len(g)), a + pi * root * np.eye(len(a)))
-    places = np.arange(len(matrix)).reshape(len(g), len(a))
-    order = np.concatenate([places[:, :fan_in].ravel(), places[:, fan_in:].ravel()])
-    return np.asarray(matrix[np.ix_(order, order)])
+    return _descent(method, direction)
 
 
 _MOVES: dict[type[Method], Callable[[Any], _Move]] = {
@@ -299,5 +195,8 @@ _MOVES: dict[type[Method], Callable[[Any], _Move]] = {
     Adam: _adam,
     Riemannian: _curved,
     Naive: _curved,
+    NaturalGradient: _curved,
     KFAC: _curved,
+    EKFAC: _curved,
+    PRONG: _whitened,
 }
