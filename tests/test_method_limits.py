@@ -12,7 +12,7 @@ from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
 from rbench.experiment import Limits, Outcome
 from rbench.losses import get_loss
-from rbench.methods import KFAC, SGD, Batch, Naive, Problem, Riemannian
+from rbench.methods import EKFAC, KFAC, PRONG, SGD, Batch, Naive, NaturalGradient, Problem, Riemannian
 from rbench.solvers import check_health
 
 SOLVERS = ["gram", "rows", "dense", "inverse"]
@@ -55,12 +55,23 @@ KRONECKER = [
     Riemannian(mass="kronecker", solver="gram", fit="layers"),
     Riemannian(mass="kronecker", solver="gram", coupling="network"),
     Riemannian(mass="diagonal", rows=False, fit="scalar"),
+    EKFAC(),
+    EKFAC(factors="exact", refresh=10),
+    EKFAC(fit="layers"),
+    PRONG(),
+    PRONG(refresh=1, decay=0.0),
 ]
+PRODUCTS = [
+    NaturalGradient(),
+    NaturalGradient(output_metric="ggn", precondition=0.75, warm_start=0.9),
+    NaturalGradient(fit="layers"),
+]
+"""Methods with the network's metric as a product."""
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("method", KRONECKER, ids=lambda method: method.spec)
-def test_methods_with_factors_predict_what_they_allocate_beyond_sgd(backend, rng, name, method):
+@pytest.mark.parametrize("method", [*KRONECKER, *PRODUCTS], ids=lambda method: method.spec)
+def test_methods_predict_what_they_allocate_beyond_sgd(backend, rng, name, method):
     net, shape, count = SHAPES[name]
     problem = Problem(backend, net, get_loss("cross_entropy"))
     params = net.init(backend, 0)
@@ -132,6 +143,10 @@ BROKEN = [
     Naive(output_metric="true_vs_rest"),
     KFAC(),
     KFAC(factors="exact", damping_split="eigen"),
+    EKFAC(),
+    NaturalGradient(),
+    NaturalGradient(output_metric="ggn", precondition=0.75, warm_start=0.9),
+    NaturalGradient(solve="woodbury"),
 ]
 
 

@@ -54,11 +54,11 @@ class EKFAC(KFAC):
         factors, words = super().workspace_bytes(problem, params, datum, batch_size)
         space = space_of(datum.x)
         rank = self.metric.rank(problem.loss, outputs(problem.net, space))
-        data = self.metric_data(batch_size)
-        works = layer_works(problem.net, space)
-        rotated = [data * work.positions * (work.layer.width + rank * work.layer.fan_out) for work in works]
+        widest = max(work.positions * work.layer.fan_out for work in layer_works(problem.net, space))
+        # The new and old s; for one layer the rows along the eigenvectors, when the activations are gone.
         scales = 2.0 * sum(layer.n_parameters for layer in problem.net.layers)
-        return factors + problem.backend.itemsize * (scales + 2 * max(rotated)), words
+        rows = max(0, self.metric_data(batch_size) * rank - batch_size) * widest
+        return factors + problem.backend.itemsize * (scales + rows), words
 
     def scale_operations(self, work: LayerWork, data: int, rank: int) -> float:
         """Pairs of s: inputs and rows along the eigenvectors, B P (a² + rank o²), and their products, B P rank o a.

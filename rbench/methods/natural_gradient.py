@@ -100,9 +100,9 @@ class NaturalGradient(Curved):
         points = [work.positions * work.layer.fan_out for work in works]
         windows = [work.positions * work.layer.fan_in if work.positions > 1 else 0 for work in works]
         # Iterate, residual, direction and their successors, the gradient, and a product with its parts.
-        vectors = 8 + (self.warm_start > 0) + 2 * (self.precondition > 0)
-        # Activations of the metric's data, their tangents and cotangents; the output metric's rows.
-        per_datum = 4.0 * sum(points) + sum(windows) + 2 * max(windows) + 2 * rank * d
+        vectors = 7 + (self.warm_start > 0) + 2 * (self.precondition > 0)
+        # Activations of the metric's data, with their tangents or cotangents; the output metric's rows.
+        per_datum = 2.0 * sum(points) + sum(windows) + max(windows) + 2 * rank * d
         if self.fit != "none":
             per_datum += (rank + 1) * sum(points)
         numbers = vectors * n + data * per_datum + self.fit_numbers(problem)
@@ -166,10 +166,12 @@ class NaturalGradient(Curved):
             gradient,
             iterations=self.iterations,
             tolerance=self.tolerance,
-            start=self.warm_start * last if self.warm_start else None,
+            start=last if self.warm_start else None,
             divisor=self._preconditioner(problem, parts) if self.precondition else 1.0,
         )
         directions = as_weights(backend, problem.net.layers, solution)
+        health = xp.stack([xp.sum(weight) for weight, _ in directions])
+        first = self.warm_start * solution if self.warm_start else ()  # before the move, which may reuse its memory
         params, velocity, fitted = self.move(
             problem,
             params,
@@ -181,9 +183,7 @@ class NaturalGradient(Curved):
             loss,
             scalars["lr"],
         )
-        health = xp.stack([xp.sum(weight) for weight, _ in directions])
-        state = velocity, solution if self.warm_start else ()
-        return Step(params, state, loss, health if fitted is None else health + fitted)
+        return Step(params, (velocity, first), loss, health if fitted is None else health + fitted)
 
     def _preconditioner(self, problem: Problem, parts: Sequence[Sequence[LayerPullback]]) -> Array:
         """(B Σ_b diag (g_b/B)(g_b/B)ᵀ + λ)^α, (n,), for the data's shares g_b/B of the gradient."""

@@ -77,10 +77,13 @@ class PRONG(Descent):
     def workspace_bytes(self, problem: Problem, params: Params, datum: Batch, batch_size: int) -> tuple[float, str]:
         works = layer_works(problem.net, space_of(datum.x))
         squares = [work.layer.fan_in**2 for work in works]
-        inputs = [batch_size * work.positions * work.layer.fan_in for work in works]
-        windows = [count if work.positions > 1 else 0 for work, count in zip(works, inputs, strict=True)]
-        # The new and old averages and inverses; of one layer what these are made from, and its centred inputs.
-        numbers = 4.0 * sum(squares) + 3 * max(squares) + max(inputs) + sum(windows)
+        windows = [batch_size * work.positions * work.layer.fan_in if work.positions > 1 else 0 for work in works]
+        # The old and new covariances and inverses; for one layer also what these are made from, when SGD's activations
+        # are gone.
+        activations = batch_size * sum(work.positions * work.layer.fan_out for work in works)
+        numbers = 3.0 * sum(squares) + max(0, sum(squares) + 3 * max(squares) - activations)
+        # A backend with convolutions keeps windows that SGD does not form.
+        numbers += sum(windows) + max(windows) if problem.backend.convolutions else max(windows)
         return problem.backend.itemsize * numbers, "the covariance of every layer's inputs"
 
     def operations(self, problem: Problem, space: Space, batch: int) -> float:

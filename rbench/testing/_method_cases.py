@@ -79,13 +79,9 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
     (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.001, schedule="linear"), "cross_entropy", STEPS),
     (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, kl_clip=0.001), "cross_entropy", FEW),
-    (
-        NaturalGradient(lr=0.1, output_metric="ggn", damping=0.5, iterations=4, precondition=0.75),
-        "cross_entropy",
-        STEPS,
-    ),
+    (NaturalGradient(lr=0.1, output_metric="ggn", iterations=4, precondition=0.7), "binary_cross_entropy", STEPS),
     (NaturalGradient(lr=0.1, output_metric="empirical_fisher", iterations=2, warm_start=0.9), "squared_error", STEPS),
-    (NaturalGradient(lr=0.1, damping=0.5, metric_batch=3, tolerance=0.03, **_UNFITTED), "binary_cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, damping=0.5, metric_batch=3, tolerance=0.03, **_UNFITTED), "squared_error", STEPS),
     (NaturalGradient(lr=0.1, output_metric="true_vs_rest", iterations=3, **_FITTED), "cross_entropy", STEPS),
     (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, solve="woodbury", refresh=2), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),
@@ -105,7 +101,7 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
 
 _EIGEN: list[tuple[Method, str, int]] = [
     (EKFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "squared_error", FEW),
-    (EKFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=3), "binary_cross_entropy", STEPS),
+    (EKFAC(lr=0.05, damping=0.2, refresh=3), "binary_cross_entropy", STEPS),
     (EKFAC(lr=0.05, factors="exact", damping=0.3, decay=0.5, refresh=5, weight_decay=0.1), "squared_error", STEPS),
     (EKFAC(lr=0.05, factors="exact", damping=0.3, metric_batch=0.7, **_FITTED), "binary_cross_entropy", STEPS),
     (EKFAC(lr=0.05, factors="empirical", damping=0.3, decay=0.0, momentum=0.0), "squared_error", STEPS),
@@ -154,7 +150,7 @@ def method_cases() -> Iterator[Case]:
     for method, loss, steps in _TRAJECTORIES:
         yield Training(example("no bias"), loss, method, steps).case()
     for method, loss, steps in _EIGEN:
-        yield Training(example("branches"), loss, method, steps).case()
+        yield Training(example("residual"), loss, method, steps).case()
     for method, loss in _LOOPS:
         training = Training(example("no bias"), loss, method, STEPS)
         yield training.case(name=f"{training}, in one call", in_one_call=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rbench.methods.operations import EIGEN
 from rbench_numpy.backend import NumpyBackend
 
 
@@ -50,6 +51,10 @@ class CountingBackend(NumpyBackend):
     def solve_triangular(self, lower, rhs, *, transpose=False):
         Counted.pairs += len(lower) ** 2 / 2 * rhs.shape[1]
         return super().solve_triangular(np.asarray(lower), np.asarray(rhs), transpose=transpose).view(Counted)
+
+    def eigh(self, matrix):
+        Counted.pairs += EIGEN * len(matrix) ** 3
+        return tuple(array.view(Counted) for array in super().eigh(np.asarray(matrix)))
 
     def inverse(self, matrix):
         Counted.pairs += len(matrix) ** 3
