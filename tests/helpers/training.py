@@ -39,8 +39,11 @@ def assert_as_reference(backend, method, net, params, batches, rel):
 
 
 def relative_error(backend, network, method, loss="cross_entropy", steps=5):
-    """Of losses before every step and final weights, over how far these are from where they began."""
-    training = Training(example(network), loss, method, steps)
+    """Of losses before every step and final weights, over how far these are from where they began.
+
+    The network is an example, or the name of one.
+    """
+    training = Training(example(network) if isinstance(network, str) else network, loss, method, steps)
     found, expected = training.step_by_step(backend), training.expected()
     starts = [np.zeros(steps), *map(flat, training.given.params)]
     return max(
