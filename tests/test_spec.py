@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbench.errors import PluginError, RbenchError, SpecError
-from rbench.methods import KFAC, SGD, Adam, Naive, Riemannian
+from rbench.methods import EKFAC, KFAC, PRONG, SGD, Adam, Naive, NaturalGradient, Riemannian
 from rbench.plugins import plugins
 from rbench.spec import Configurable, expansions, parse
 from rbench.tasks import Task
@@ -156,7 +156,7 @@ def test_errors_name_the_setting_the_value_and_what_there_is(text):
     assert "pydantic" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("kind", "there"), [("methods", "adam, kfac, naive"), ("tasks", "deep-linear, digits")])
+@pytest.mark.parametrize(("kind", "there"), [("methods", "adam, ekfac, kfac, naive"), ("tasks", "deep-linear, digits")])
 def test_unknown_names(kind, there):
     with pytest.raises(PluginError, match=f"no {kind[:-1]} is called 'unheard-of'; there are: .*{there}"):
         configured(kind, "unheard-of[lr=1]")
@@ -211,7 +211,16 @@ SETTINGS = {
         "batch": st.sampled_from(["stack", "mean"]),
         "kl_clip": clip,
     },
+    NaturalGradient: {
+        "output_metric": st.sampled_from(["ggn", "identity"]) | matrices,
+        "damping": positive,
+        "solve": st.sampled_from(["cg", "woodbury"]),
+        "iterations": st.integers(1, 99),
+        "warm_start": share,
+    },
     KFAC: {"factors": st.sampled_from(["exact", "mc"]), "refresh": st.integers(1, 99), "kl_clip": clip},
+    EKFAC: {"factors": st.sampled_from(["exact", "mc"]), "decay": share, "damping": positive},
+    PRONG: {**descent, "epsilon": positive, "refresh": st.integers(1, 99)},
     plugins().find("tasks", "digits"): {"hidden": sizes, "validation": st.booleans()},
     plugins().find("tasks", "regression"): {"noise": share, "features": st.integers(1, 100)},
 }

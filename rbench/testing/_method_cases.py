@@ -81,7 +81,11 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, kl_clip=0.001), "cross_entropy", FEW),
     (NaturalGradient(lr=0.1, output_metric="ggn", iterations=4, precondition=0.7), "binary_cross_entropy", STEPS),
     (NaturalGradient(lr=0.1, output_metric="empirical_fisher", iterations=2, warm_start=0.9), "squared_error", STEPS),
-    (NaturalGradient(lr=0.1, damping=0.5, metric_batch=3, tolerance=0.03, **_UNFITTED), "squared_error", STEPS),
+    (
+        NaturalGradient(lr=0.1, damping=0.5, metric_batch=3, iterations=5, tolerance=0.1, **_UNFITTED),
+        "squared_error",
+        STEPS,
+    ),
     (NaturalGradient(lr=0.1, output_metric="true_vs_rest", iterations=3, **_FITTED), "cross_entropy", STEPS),
     (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, solve="woodbury", refresh=2), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),
