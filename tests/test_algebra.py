@@ -105,6 +105,34 @@ def test_pullback_to_parameters_is_adjoint(case, backend, rng):
     np.testing.assert_allclose(inner, expected, rtol=1e-11, atol=1e-13)
 
 
+def test_pushforward_and_pullback_are_adjoint(case, backend, rng):
+    module, params, wires = case
+    tangents = tuple(rng.normal(size=wire.shape) for wire in wires)
+    moved = tuple({name: rng.normal(size=array.shape) for name, array in block.items()} for block in params)
+    _, tape = module.forward(backend, params, wires)
+    cotangents, at_inputs, layers = pull(backend, module, params, wires, rng)
+    inner = pairing(tangents, at_inputs)
+    for layer, block in zip(layers, moved, strict=True):
+        weights = np.concatenate([block["weight"], block["bias"][:, None]], axis=1) if layer.bias else block["weight"]
+        ones = np.ones((*layer.inputs.shape[:2], int(layer.bias)))
+        inner = inner + np.einsum(
+            "bkto,bti,oi->bk", layer.cotangents, np.concatenate([layer.inputs, ones], axis=2), weights
+        )
+    pushed = module.pushforward(backend, params, tape, moved, tangents)
+    np.testing.assert_allclose(pairing(pushed, cotangents), inner, rtol=1e-11, atol=1e-13)
+
+
+def test_a_tangent_that_is_zero_need_not_be_there(case, backend, rng):
+    module, params, wires = case
+    moved = tuple({name: rng.normal(size=array.shape) for name, array in block.items()} for block in params)
+    outputs, tape = module.forward(backend, params, wires)
+    zeros = module.pushforward(backend, params, tape, moved, tuple(map(np.zeros_like, wires)))
+    none = module.pushforward(backend, params, tape, moved, (None,) * len(wires))
+    assert (not params) == all(tangent is None for tangent in none)
+    for output, one, other in zip(outputs, zeros, none, strict=True):
+        np.testing.assert_array_equal(one, np.zeros_like(output) if other is None else other)
+
+
 def test_layers_do_not_depend_on_whether_the_input_is_needed(case, backend):
     module, params, wires = case
     _, _, full = pull(backend, module, params, wires, np.random.default_rng(1))

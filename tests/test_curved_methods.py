@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from helpers.training import relative_error
 from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Naive, Riemannian
@@ -14,7 +15,6 @@ from rbench.solvers import LayerSize, NetworkSolver
 from rbench.solvers.fit import solve_fit
 from rbench.testing._examples import example
 from rbench.testing._method_cases import Training
-from rbench.testing._networks import flat
 from rbench.testing.oracle import Evaluation
 
 COMMON = {"lr": 0.1, "rank": 2, "damping": 0.3, "trust": 0.05, "weight_decay": 0.01}
@@ -26,17 +26,6 @@ SCHEDULES = {
     "part, refreshed": {"metric_batch": 2, "refresh": 2, "factor_refresh": 4},
     "rescaled rows": {"output_metric": "true_vs_rest"},
 }
-
-
-def relative_error(backend, network, method):
-    """Of losses before every step and final weights, over how far these are from where they began."""
-    training = Training(example(network), "cross_entropy", method, 5)
-    found, expected = training.step_by_step(backend), training.expected()
-    starts = [np.zeros(5), *map(flat, training.given.params)]
-    return max(
-        np.linalg.norm(np.ravel(a) - np.ravel(b)) / np.linalg.norm(np.ravel(b) - start)
-        for a, b, start in zip(found, expected, starts, strict=True)
-    )
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

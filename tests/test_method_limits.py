@@ -12,7 +12,20 @@ from rbench import AvgPool2d, Conv2d, Flatten, Linear, ReLU, Tanh
 from rbench.errors import CapacitanceError, Skip
 from rbench.experiment import Limits, Outcome
 from rbench.losses import get_loss
-from rbench.methods import KFAC, SGD, SOAP, Batch, Muon, Naive, Problem, Riemannian, Shampoo
+from rbench.methods import (
+    EKFAC,
+    KFAC,
+    PRONG,
+    SGD,
+    SOAP,
+    Batch,
+    Muon,
+    Naive,
+    NaturalGradient,
+    Problem,
+    Riemannian,
+    Shampoo,
+)
 from rbench.solvers import check_health
 
 SOLVERS = ["gram", "rows", "dense", "inverse"]
@@ -58,15 +71,26 @@ KRONECKER = [
     Shampoo(),
     Shampoo(graft="adam"),
     SOAP(refresh=1),
+    EKFAC(),
+    EKFAC(factors="exact", refresh=10),
+    EKFAC(fit="layers"),
+    PRONG(),
+    PRONG(refresh=1, decay=0.0),
 ]
+PRODUCTS = [
+    NaturalGradient(),
+    NaturalGradient(output_metric="ggn", precondition=0.75, warm_start=0.9),
+    NaturalGradient(fit="layers"),
+]
+"""Methods with the network's metric as a product."""
 
 
-TAKING = [(name, method) for method in KRONECKER for name in SHAPES] + [("wide", Muon(last="muon"))]
+TAKING = [(name, method) for method in [*KRONECKER, *PRODUCTS] for name in SHAPES] + [("wide", Muon(last="muon"))]
 """Muon takes more than SGD only where a weight is large beside the batch."""
 
 
 @pytest.mark.parametrize(("name", "method"), TAKING, ids=str)
-def test_methods_with_factors_predict_what_they_allocate_beyond_sgd(backend, rng, name, method):
+def test_methods_predict_what_they_allocate_beyond_sgd(backend, rng, name, method):
     net, shape, count = SHAPES[name]
     problem = Problem(backend, net, get_loss("cross_entropy"))
     params = net.init(backend, 0)
@@ -140,6 +164,10 @@ BROKEN = [
     KFAC(factors="exact", damping_split="eigen"),
     Shampoo(),
     SOAP(refresh=1),
+    EKFAC(),
+    NaturalGradient(),
+    NaturalGradient(output_metric="ggn", precondition=0.75, warm_start=0.9),
+    NaturalGradient(solve="woodbury"),
 ]
 
 

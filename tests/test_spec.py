@@ -7,7 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbench.errors import PluginError, RbenchError, SpecError
-from rbench.methods import KFAC, SGD, SOAP, Adam, ModularNorm, Muon, Naive, Riemannian, Shampoo
+from rbench.methods import (
+    EKFAC,
+    KFAC,
+    PRONG,
+    SGD,
+    SOAP,
+    Adam,
+    ModularNorm,
+    Muon,
+    Naive,
+    NaturalGradient,
+    Riemannian,
+    Shampoo,
+)
 from rbench.plugins import plugins
 from rbench.spec import Configurable, expansions, parse
 from rbench.tasks import Task
@@ -157,7 +170,7 @@ def test_errors_name_the_setting_the_value_and_what_there_is(text):
 
 
 @pytest.mark.parametrize(
-    ("kind", "there"), [("methods", "adam, kfac, modular-norm, muon, naive"), ("tasks", "deep-linear, digits")]
+    ("kind", "there"), [("methods", "adam, ekfac, kfac, modular-norm, muon, naive"), ("tasks", "deep-linear, digits")]
 )
 def test_unknown_names(kind, there):
     with pytest.raises(PluginError, match=f"no {kind[:-1]} is called 'unheard-of'; there are: .*{there}"):
@@ -213,11 +226,20 @@ SETTINGS = {
         "batch": st.sampled_from(["stack", "mean"]),
         "kl_clip": clip,
     },
+    NaturalGradient: {
+        "output_metric": st.sampled_from(["ggn", "identity"]) | matrices,
+        "damping": positive,
+        "solve": st.sampled_from(["cg", "woodbury"]),
+        "iterations": st.integers(1, 99),
+        "warm_start": share,
+    },
     KFAC: {"factors": st.sampled_from(["exact", "mc"]), "refresh": st.integers(1, 99), "kl_clip": clip},
     Shampoo: {**descent, "decay": st.none() | share, "graft": st.sampled_from([None, "sgd", "adam"])},
     SOAP: {"decay": share, "refresh": st.integers(1, 99)},
     Muon: {"momentum": share, "last": st.sampled_from(["muon", "adam"]), "adam_lr": positive},
     ModularNorm: {"masses": st.lists(positive, max_size=3).map(tuple), "base": st.sampled_from(["adam", "sgd"])},
+    EKFAC: {"factors": st.sampled_from(["exact", "mc"]), "decay": share, "damping": positive},
+    PRONG: {**descent, "epsilon": positive, "refresh": st.integers(1, 99)},
     plugins().find("tasks", "digits"): {"hidden": sizes, "validation": st.booleans()},
     plugins().find("tasks", "regression"): {"noise": share, "features": st.integers(1, 100)},
 }

@@ -3,9 +3,9 @@
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial, reduce
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rbench.backend import Array
 from rbench.checks import outputs
@@ -14,13 +14,23 @@ from rbench.methods.base import State, map_blocks
 from rbench.methods.descent import Descent, clip_step, least_rate
 from rbench.methods.operations import layer_works, pass_operations
 from rbench.methods.space import Dimension, LogUniform
-from rbench.metrics import Batch, OutputMetric, Problem, Treatment, pull_gradient, pull_metric
+from rbench.metrics import Batch, OutputMetric, Problem, Treatment, get_output_metric, pull_gradient, pull_metric
 from rbench.modules import LayerPullback, Params, Weights
 from rbench.modules.space import Space
 from rbench.solvers.fit import fit_coefficients
 
 FIT_SPACE: dict[str, Dimension] = {"fit_damping": LogUniform(1e-4, 1)}
 """What `rbench tune` varies of a fitted step, in place of the rate and the clip."""
+
+
+def _registered(metric: Any) -> Any:
+    if isinstance(metric, str):
+        get_output_metric(metric)
+    return metric
+
+
+MetricSetting: TypeAlias = Annotated[str | tuple[tuple[float, ...], ...], AfterValidator(_registered)]
+"""A setting that chooses an output metric: the name of one, or a matrix."""
 
 
 class Curved(Descent):
@@ -141,7 +151,7 @@ class Curved(Descent):
     ) -> tuple[Array, list[list[LayerPullback]]]:
         """Mean loss, and pullbacks to every layer: of the metric's data, if `rows`; and of all other data."""
         count = batch.y.shape[0]
-        of_metric, rest = _split(batch, self.metric_data(count) if rows else 0)
+        of_metric, rest = split(batch, self.metric_data(count) if rows else 0)
         parts: list[tuple[Array, list[LayerPullback]]] = []
         if of_metric is not None:
             parts.append(pull_metric(problem, params, of_metric, self.metric, treatment, count))
@@ -230,7 +240,7 @@ def scaled(factor: Array | float, weights: Weights) -> Weights:
     return factor * weights[0], None if weights[1] is None else factor * weights[1]
 
 
-def _split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
+def split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
     """The first data of a batch with their noise, and the others without noise; None for an empty part."""
     if size in (0, batch.y.shape[0]):
         return (batch, None) if size else (None, batch)

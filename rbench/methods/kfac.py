@@ -1,7 +1,7 @@
 """K-FAC."""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -12,11 +12,11 @@ from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step
 from rbench.methods.curved import FIT_SPACE, Curved
-from rbench.methods.kronecker import Inversion, Sharing
+from rbench.methods.kronecker import GradientProduct, Inversion, Sharing
 from rbench.methods.operations import LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, OutputMetric, Problem, get_output_metric
-from rbench.modules import Params
+from rbench.modules import LayerPullback, Params
 from rbench.modules.pullback import as_weights
 from rbench.modules.space import Space, space_of
 
@@ -134,13 +134,17 @@ class KFAC(Curved):
                 if self.forgets:
                     pairs += self._forgetting_operations(work, batch, rank)
                     continue
-                pairs += batch * work.weights
+                pairs += batch * work.weights + self.scale_operations(work, data, rank)
                 pairs += kronecker.solve_operations(work.layer, points, self.inversion)
                 if phase:
                     of_factors = self._points(work, data)
                     pairs += kronecker.refresh_operations(work.layer, of_factors, rank, self.inversion)
             total += count / WINDOW * pairs
         return total
+
+    def scale_operations(self, work: LayerWork, data: int, rank: int) -> float:
+        """Pairs of estimating a layer's metric along the eigenvectors anew: none, for it is that of the factors."""
+        return 0.0
 
     def _forgetting_operations(self, work: LayerWork, batch: int, rank: int) -> float:
         """Pairs of a layer where the factors are those of the batch alone."""
@@ -181,23 +185,17 @@ class KFAC(Curved):
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
         backend = problem.backend
-        velocity, factors, health = state
+        velocity, kept, health = state
         loss, parts = self.pull(problem, params, batch, rows=self.pulls_rows(phase))
-        pulled = parts[0]
         gradients = []
         if not self.forgets or self.kl_clip is not None:
             gradients = [kronecker.gradient_product(backend, layers) for layers in zip(*parts, strict=True)]
         if self.forgets:
-            solved = [kronecker.solve_with_batch(backend, rows, self.damping, self.sharing) for rows in pulled]
+            solved = [kronecker.solve_with_batch(backend, rows, self.damping, self.sharing) for rows in parts[0]]
             directions = [direction for direction, _ in solved]
             health = backend.xp.stack([healthy for _, healthy in solved])
         else:
-            if phase:
-                factors, health = kronecker.refreshed(
-                    backend, pulled, factors, scalars["decay"], self.damping, self.inversion, self.sharing
-                )
-            pairs = zip(factors, gradients, strict=True)
-            directions = [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs]
+            directions, kept, health = self.solved(problem, gradients, parts[0], kept, health, scalars, phase)
         layers = zip(problem.net.layers, directions, strict=True)
         weights = [as_weights(direction, bias=layer.bias) for layer, direction in layers]
 
@@ -208,4 +206,23 @@ class KFAC(Curved):
         params, velocity, of_fit = self.move(
             problem, params, velocity, batch, weights, parts, slope, loss, scalars["lr"]
         )
-        return Step(params, (velocity, factors, health), loss, health if of_fit is None else health + of_fit)
+        return Step(params, (velocity, kept, health), loss, health if of_fit is None else health + of_fit)
+
+    def solved(
+        self,
+        problem: Problem,
+        gradients: Sequence[GradientProduct],
+        pulled: Sequence[LayerPullback],
+        kept: State,
+        health: Array,
+        scalars: Scalars,
+        phase: Hashable,
+    ) -> tuple[list[Array], State, Array]:
+        """Directions (fan_out, fan_in [+1]), and what is kept, with its health, renewed where that is due."""
+        backend = problem.backend
+        if phase:
+            kept, health = kronecker.refreshed(
+                backend, pulled, kept, scalars["decay"], self.damping, self.inversion, self.sharing
+            )
+        pairs = zip(kept, gradients, strict=True)
+        return [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs], kept, health

@@ -18,6 +18,10 @@ Inversion: TypeAlias = Literal["inverse", "cholesky", "eigen"]
 """What is kept to solve with: the damped inverse, its Cholesky factor, or the eigenvectors."""
 
 
+GradientProduct: TypeAlias = tuple[Array | None, Array]
+"""A gradient (fan_out, fan_in [+1]) as leftᵀ right, in points; or None and the gradient itself."""
+
+
 class Factor(NamedTuple):
     """One Kronecker factor.
 
@@ -86,7 +90,7 @@ def in_points(points: int, layer: Layer | LayerPullback) -> bool:
     return points * (o**2 + a**2) < o * a * (o + a)
 
 
-def gradient_product(backend: Backend, parts: Sequence[LayerPullback]) -> tuple[Array | None, Array]:
+def gradient_product(backend: Backend, parts: Sequence[LayerPullback]) -> GradientProduct:
     """The gradient leftᵀ right (fan_out, fan_in [+1]) in points, if quicker to solve with; else None and itself.
 
     In points it is cotangents (points, fan_out) and inputs with the bias's 1, (points, fan_in [+1]). It is the sum over
@@ -100,7 +104,7 @@ def gradient_product(backend: Backend, parts: Sequence[LayerPullback]) -> tuple[
     return None, reduce(add, [as_matrix(backend, part.gradient()) for part in parts])
 
 
-def slope(backend: Backend, gradient: tuple[Array | None, Array], direction: Array) -> Array:
+def slope(backend: Backend, gradient: GradientProduct, direction: Array) -> Array:
     """gᵀΔ, a scalar, given what `gradient_product` returned."""
     left, right = gradient
     return backend.xp.sum(right * direction if left is None else left * (right @ direction.T))
@@ -135,8 +139,11 @@ def prepare(
 
 def _to_solve_with(backend: Backend, lower: Array, inversion: Inversion) -> Array:
     """L itself or (L Lᵀ)⁻¹; one factor at a time, so that no root outlives its inverse."""
-    if inversion == "cholesky":
-        return lower
+    return lower if inversion == "cholesky" else inverse_of(backend, lower)
+
+
+def inverse_of(backend: Backend, lower: Array) -> Array:
+    """(L Lᵀ)⁻¹, (n, n), given L."""
     root = backend.solve_triangular(lower, backend.eye(lower.shape[0]))
     return root.T @ root
 
@@ -144,7 +151,7 @@ def _to_solve_with(backend: Backend, lower: Array, inversion: Inversion) -> Arra
 def solve(
     backend: Backend,
     pair: tuple[Factor, Factor],
-    gradient: tuple[Array | None, Array],
+    gradient: GradientProduct,
     damping: float,
     inversion: Inversion,
 ) -> Array:
@@ -152,8 +159,7 @@ def solve(
     a, g = pair
     left, right = gradient
     if inversion == "eigen":
-        rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
-        return g.matrix @ (rotated / (g.values[:, None] * a.values[None, :] + damping)) @ a.matrix.T
+        return solve_eigen(pair, gradient, g.values[:, None] * a.values[None, :] + damping)
     if inversion == "inverse":
         return solve_inverse(a.matrix, g.matrix, gradient)
     if left is None:
@@ -161,7 +167,15 @@ def solve(
     return solve_cholesky(backend, g.matrix, left.T) @ solve_cholesky(backend, a.matrix, right.T).T
 
 
-def solve_inverse(a: Array, g: Array, gradient: tuple[Array | None, Array]) -> Array:
+def solve_eigen(pair: tuple[Factor, Factor], gradient: GradientProduct, eigenvalues: Array) -> Array:
+    """Δ = U [(Uᵀ g W) / s] Wᵀ for the eigenvectors U of G and W of A, given s (fan_out, fan_in [+1])."""
+    a, g = pair
+    left, right = gradient
+    rotated = g.matrix.T @ right @ a.matrix if left is None else (left @ g.matrix).T @ (right @ a.matrix)
+    return g.matrix @ (rotated / eigenvalues) @ a.matrix.T
+
+
+def solve_inverse(a: Array, g: Array, gradient: GradientProduct) -> Array:
     """Δ = G⁻¹ g A⁻¹, given the inverses and what `gradient_product` returned."""
     left, right = gradient
     return g @ right @ a if left is None else (left @ g).T @ (right @ a)

@@ -12,7 +12,7 @@ from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step
-from rbench.methods.curved import FIT_SPACE, Curved, added, scaled, zero_weights
+from rbench.methods.curved import FIT_SPACE, Curved, MetricSetting, added, scaled, zero_weights
 from rbench.methods.masses import FixedMass, MassRule, RunningDiagonal, RunningKronecker
 from rbench.methods.operations import EIGEN, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -63,7 +63,7 @@ class Preconditioned(Curved):
         **FIT_SPACE,
     }
     lr: float = Field(0.01, gt=0, allow_inf_nan=False)
-    output_metric: str | tuple[tuple[float, ...], ...] = "ggn_mc"
+    output_metric: MetricSetting = "ggn_mc"
     mass: float | Literal["kronecker", "diagonal"] | tuple[Any, ...] = 0.1
     damping: float = Field(0.1, gt=0, allow_inf_nan=False)
     decay: float = Field(0.95, ge=0, lt=1)
@@ -72,13 +72,6 @@ class Preconditioned(Curved):
     batch: Literal["stack", "mean"] = "stack"
     spring: bool = False
     workspace_mb: float = Field(1024, gt=0)
-
-    @field_validator("output_metric")
-    @classmethod
-    def _output_metric_is_registered(cls, metric: Any) -> Any:
-        if isinstance(metric, str):
-            get_output_metric(metric)
-        return metric
 
     @field_validator("mass")
     @classmethod

@@ -12,6 +12,7 @@ from rbench.metrics.output import (
     TrueVsRest,
     get_output_metric,
 )
+from rbench.metrics.product import as_vector, as_weights, metric_product
 from rbench.metrics.pullback import TREATMENTS, Batch, Problem, Treatment, pull_gradient, pull_metric
 
 __all__ = [
@@ -26,9 +27,12 @@ __all__ = [
     "OutputMetric",
     "Problem",
     "Treatment",
+    "as_vector",
+    "as_weights",
     "divided",
     "get_output_metric",
     "layer_masses",
+    "metric_product",
     "pull_gradient",
     "pull_metric",
 ]

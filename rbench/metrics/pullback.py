@@ -31,7 +31,7 @@ class Problem:
 
     def value(self, params: Params, batch: "Batch") -> Array:
         """Mean loss of a batch."""
-        z, _ = _forward(self, params, batch)
+        z, _ = forward(self, params, batch)
         return self.backend.xp.mean(self.loss.values(self.backend, z, batch.y))
 
     def gradient(self, params: Params, batch: "Batch") -> tuple[Array, Params]:
@@ -67,7 +67,7 @@ def pull_metric(
     """
     backend = problem.backend
     xp = backend.xp
-    z, tape = _forward(problem, params, batch)
+    z, tape = forward(problem, params, batch)
     size = z.shape[0]
     values, cotangents = problem.loss.values_and_cotangents(backend, z, batch.y)
     factor = metric.factor(backend, problem.loss, z, batch.y, batch.noise)
@@ -97,14 +97,14 @@ def pull_gradient(
 
     For a part of a batch of `total` data, the cotangents are those of the mean over all.
     """
-    z, tape = _forward(problem, params, batch)
+    z, tape = forward(problem, params, batch)
     values, cotangents = problem.loss.values_and_cotangents(problem.backend, z, batch.y)
     rows = cotangents[:, None, :] / (total or z.shape[0])
     _, layers = problem.net.pullback(problem.backend, params, tape, (rows,), need_input=False)
     return problem.backend.xp.mean(values), layers
 
 
-def _forward(problem: Problem, params: Params, batch: Batch) -> tuple[Array, Any]:
+def forward(problem: Problem, params: Params, batch: Batch) -> tuple[Array, Any]:
     """The network's outputs (batch, d), and the tape."""
     wires = batch.x if isinstance(batch.x, tuple) else (batch.x,)
     (z,), tape = problem.net.forward(problem.backend, params, wires)

@@ -6,7 +6,7 @@ from typing import Any
 from rbench.backend import Backend
 from rbench.errors import ShapeError
 from rbench.modules.inputs import Patches
-from rbench.modules.module import Layer, Params, Wires
+from rbench.modules.module import Layer, Params, Tangents, Wires
 from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, describe, fitted, settle_sizes
 from rbench.sliding_window import Window
@@ -89,3 +89,10 @@ class Conv2d(Layer):
             return None, [layer]
         pulled = tape.pull(xp.reshape(rows, (-1, *rows.shape[2:])), block["weight"])
         return (xp.reshape(pulled, (*rows.shape[:2], *pulled.shape[1:])),), [layer]
+
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        (block,), (move,), (tangent,) = params, moved, tangents
+        pushed = tape.convolve(move["weight"])
+        if self.bias:
+            pushed = pushed + move["bias"][:, None, None]
+        return (pushed if tangent is None else pushed + tape.with_data(tangent).convolve(block["weight"]),)

@@ -7,7 +7,7 @@ from typing import Any
 from rbench.backend import Array, Backend
 from rbench.errors import ParameterError
 from rbench.modules.inputs import Vectors
-from rbench.modules.module import Block, Layer, Params, Wires
+from rbench.modules.module import Block, Layer, Params, Tangents, Wires
 from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, fitted, settle_sizes
 
@@ -92,6 +92,14 @@ class Equilibrium(Layer):
         delta = solved * (1 - z**2)[:, None, :]
         layer = LayerPullback(backend, Vectors(tape), delta[:, :, None, :], self.bias)
         return ((delta @ given,) if need_input else None), [layer]
+
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        (block,), (move,), (tangent,) = params, moved, tangents
+        own, given = self._parts(block)
+        z = tape[:, : self.out_features] / self.feedback
+        pushed = backend.affine(tape, move["weight"], move.get("bias"))
+        pushed = (1 - z**2) * (pushed if tangent is None else pushed + tangent @ given.T)
+        return (backend.xp.linalg.solve(self._matrix(backend, own, z), pushed[:, :, None])[:, :, 0],)
 
     def _parts(self, block: Block) -> tuple[Array, Array]:
         """κ W_z and W_x."""

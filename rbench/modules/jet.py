@@ -13,7 +13,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import ShapeError
 from rbench.modules.inputs import Points
 from rbench.modules.linear import Linear
-from rbench.modules.module import Block, Layer, Params, Scheme, Wires
+from rbench.modules.module import Block, Layer, Params, Scheme, Tangents, Wires
 from rbench.modules.pullback import LayerPullback, as_matrix
 from rbench.modules.space import Space, describe, fitted, settle_sizes
 from rbench.modules.wiring import Weightless
@@ -80,6 +80,11 @@ class JetLinear(Layer):
         flat = xp.reshape(rows, (-1, self.out_features)) @ block["weight"][:, : self.in_features]
         return (xp.reshape(flat, (*rows.shape[:3], self.in_features)),), [layer]
 
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        (block,), (move,), (tangent,) = params, moved, tangents
+        pushed = tape @ move["weight"].T
+        return (pushed if tangent is None else pushed + tangent @ block["weight"][:, : self.in_features].T,)
+
 
 @dataclass(frozen=True)
 class JetTanh(Weightless):
@@ -125,6 +130,21 @@ class JetTanh(Weightless):
             first * of_laplacian,
         ]
         return (backend.xp.concat(parts, axis=2),)
+
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        value, slopes, laplacian = tape
+        (tangent,) = tangents
+        of_value, of_slopes, of_laplacian = tangent[:, :1, :], tangent[:, 1:-1, :], tangent[:, -1:, :]
+        first, second = _derivatives(value)
+        third = (6 * value * value - 2) * first
+        through_value = second * laplacian + third * _over_components(backend, slopes**2)
+        through_slopes = 2 * second * _over_components(backend, slopes * of_slopes)
+        parts = [
+            first * of_value,
+            first * of_slopes + second * slopes * of_value,
+            first * of_laplacian + through_value * of_value + through_slopes,
+        ]
+        return (backend.xp.concat(parts, axis=1),)
 
 
 def _derivatives(value: Array) -> tuple[Array, Array]:

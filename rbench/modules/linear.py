@@ -5,7 +5,7 @@ from typing import Any
 
 from rbench.backend import Backend
 from rbench.modules.inputs import Vectors
-from rbench.modules.module import Layer, Params, Wires
+from rbench.modules.module import Layer, Params, Tangents, Wires
 from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, fitted, settle_sizes
 
@@ -58,3 +58,8 @@ class Linear(Layer):
         # One product over all rows: a batch of small products is many times slower.
         flat = xp.reshape(rows, (-1, self.out_features)) @ block["weight"]
         return (xp.reshape(flat, (*rows.shape[:2], self.in_features)),), [layer]
+
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        (block,), (move,), (tangent,) = params, moved, tangents
+        pushed = backend.affine(tape, move["weight"], move.get("bias"))
+        return (pushed if tangent is None else pushed + tangent @ block["weight"].T,)

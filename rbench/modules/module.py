@@ -5,6 +5,7 @@ Layouts, here and everywhere:
 - an activation is (batch, *shape); a value on several wires is a tuple of activations;
 - cotangents, and the rows of a metric factor F with metric G_b = F_bᵀ F_b, are (batch, rows, *shape): by Remark 4 of
 arXiv 2603.03610 pulling a metric back means pulling back each row of its factor like a cotangent;
+- tangents are (batch, *shape) at activations, and have the structure of the parameters at these;
 - a layer block is all parameters of one layer: its weight and its bias.
 """
 
@@ -26,6 +27,9 @@ from rbench.random import check_seed, generator
 
 Wires: TypeAlias = tuple[Array, ...]
 """One array per wire."""
+
+Tangents: TypeAlias = tuple[Array | None, ...]
+"""One tangent per wire; None for one that is zero, as at a network's inputs: so a first layer takes a product less."""
 
 Block: TypeAlias = dict[str, Array]
 """Parameters of one layer: `weight`, and `bias` where it has one."""
@@ -70,6 +74,10 @@ class Module(ABC):
         Returns the cotangents at the inputs, and a `LayerPullback` for each layer with weights, in order. Without
         `need_input` the first is None, which saves a first layer a product.
         """
+
+    @abstractmethod
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        """Apply J to a tangent, `moved` at the parameters and `tangents` at the inputs: the tangents at the outputs."""
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
@@ -265,6 +273,11 @@ class Sequential(_Compound):
             found.append(layers)
         return (rows if need_input else None), [layer for layers in reversed(found) for layer in layers]
 
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        for (module, blocks), (_, moves), part in zip(self.blocks(params), self.blocks(moved), tape, strict=True):
+            tangents = module.pushforward(backend, blocks, part, moves, tangents)
+        return tangents
+
 
 @dataclass(frozen=True, repr=False)
 class Parallel(_Compound):
@@ -309,6 +322,14 @@ class Parallel(_Compound):
         if not need_input:
             return None, found
         return tuple(wire for wires, _ in results if wires is not None for wire in wires), found
+
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        each = zip(self.with_inputs(tangents), self.blocks(params), self.blocks(moved), tape, strict=True)
+        return tuple(
+            wire
+            for (module, own), (_, blocks), (_, moves), part in each
+            for wire in module.pushforward(backend, blocks, part, moves, own)
+        )
 
 
 def _split(items: tuple[Any, ...], counts: Iterable[int]) -> Iterator[tuple[Any, ...]]:

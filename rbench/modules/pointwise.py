@@ -29,6 +29,9 @@ class Pointwise(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0] * self.derivative(backend, *tape)[:, None, ...],)
 
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        return (tangents[0] * self.derivative(backend, *tape),)
+
 
 @dataclass(frozen=True)
 class Tanh(Pointwise):

@@ -30,12 +30,15 @@ class _Pool(Weightless):
 
     def forward(self, backend: Backend, params: Any, wires: Wires) -> tuple[Wires, Any]:
         (x,) = wires
+        pooled, shares = self.pool(backend, self._windows(backend, x))
+        return (pooled,), (shares, x.shape[2:])
+
+    def _windows(self, backend: Backend, x: Array) -> Array:
+        """Windows (batch, channels, rows, kernel, columns, kernel) of images."""
         kernel = self.kernel
         rows, columns = (size // kernel for size in x.shape[2:])
         inner = x[:, :, : rows * kernel, : columns * kernel]
-        windows = backend.xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))
-        pooled, shares = self.pool(backend, windows)
-        return (pooled,), (shares, x.shape[2:])
+        return backend.xp.reshape(inner, (*x.shape[:2], rows, kernel, columns, kernel))
 
     @abstractmethod
     def pool(self, backend: Backend, windows: Array) -> tuple[Array, Array]:
@@ -60,6 +63,10 @@ class _Pool(Weightless):
                 rest = xp.zeros(tuple(shape), dtype=images.dtype, device=backend.native_device)
                 images = xp.concat([images, rest], axis=axis)
         return (images,)
+
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        shares, _ = tape
+        return (backend.xp.sum(self._windows(backend, tangents[0]) * shares, axis=(3, 5)),)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.errors import ParameterError, ShapeError
 from rbench.modules.inputs import Vectors
-from rbench.modules.module import Block, Layer, Params, Scheme, Wires
+from rbench.modules.module import Block, Layer, Params, Scheme, Tangents, Wires
 from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, describe, one_shape, settle_sizes
 
@@ -64,10 +64,13 @@ class ScaleShift(Layer):
 
     def forward(self, backend: Backend, params: Params, wires: Wires) -> tuple[Wires, Any]:
         (x,) = wires
-        (block,) = params
-        column = (self.channels, *[1] * (x.ndim - 2))
-        gain, offset = (backend.xp.reshape(block[name], column) for name in ("weight", "bias"))
+        gain, offset = self._columns(backend, params, x)
         return (x * gain + offset,), x
+
+    def _columns(self, backend: Backend, params: Params, x: Array) -> list[Array]:
+        """Gains and offsets, in a shape that broadcasts to x."""
+        (block,) = params
+        return [backend.xp.reshape(block[name], (-1, *[1] * (x.ndim - 2))) for name in ("weight", "bias")]
 
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
@@ -82,3 +85,10 @@ class ScaleShift(Layer):
         if not need_input:
             return None, [layer]
         return (rows * xp.reshape(block["weight"], (self.channels, *[1] * (rows.ndim - 3))),), [layer]
+
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        (tangent,) = tangents
+        gain, _ = self._columns(backend, params, tape)
+        of_gain, of_offset = self._columns(backend, moved, tape)
+        pushed = tape * of_gain + of_offset
+        return (pushed if tangent is None else pushed + tangent * gain,)

@@ -3,11 +3,13 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 from rbench.backend import Backend
 from rbench.errors import ShapeError
-from rbench.modules.module import Module, Params, Wires
+from rbench.modules.module import Module, Params, Tangents, Wires
 from rbench.modules.pullback import LayerPullback
 from rbench.modules.space import Space, describe, one_shape, settle_sizes, unify
 
@@ -26,10 +28,19 @@ class Weightless(Module):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         """Jᵀ applied to every row."""
 
+    @abstractmethod
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        """J applied to tangents, not all of which are zero."""
+
     def pullback(
         self, backend: Backend, params: Params, tape: Any, cotangents: Wires, *, need_input: bool = True
     ) -> tuple[Wires | None, list[LayerPullback]]:
         return (self.transpose(backend, tape, cotangents) if need_input else None), []
+
+    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+        if all(tangent is None for tangent in tangents):
+            return (None,) * len(self.out_space(self.in_space))
+        return self.push(backend, tape, tangents)
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,9 @@ class Identity(Weightless):
 
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return cotangents
+
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        return tangents
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,9 @@ class Copy(Weightless):
 
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0] + cotangents[1],)
+
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        return (tangents[0], tangents[0])
 
 
 class _OfTwo(Weightless):
@@ -84,6 +101,9 @@ class Add(_OfTwo):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0], cotangents[0])
 
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        return (reduce(add, [tangent for tangent in tangents if tangent is not None]),)
+
 
 @dataclass(frozen=True)
 class Dot(_OfTwo):
@@ -102,6 +122,11 @@ class Dot(_OfTwo):
         (rows,) = cotangents
         rows = backend.xp.reshape(rows, (*rows.shape[:2], *(1,) * (x.ndim - 1)))
         return rows * y[:, None, ...], rows * x[:, None, ...]
+
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        pairs = zip(tangents, reversed(tape), strict=True)
+        moved = reduce(add, [tangent * other for tangent, other in pairs if tangent is not None])
+        return (backend.xp.sum(backend.xp.reshape(moved, (moved.shape[0], -1)), axis=1, keepdims=True),)
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,6 +158,9 @@ class Split(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (backend.xp.concat(list(cotangents), axis=-1),)
 
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        return self.forward(backend, (), tangents)[0]
+
 
 @dataclass(frozen=True)
 class Flatten(Weightless):
@@ -152,3 +180,6 @@ class Flatten(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         (rows,) = cotangents
         return (backend.xp.reshape(rows, (*rows.shape[:2], *tape)),)
+
+    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+        return (backend.xp.reshape(tangents[0], (tangents[0].shape[0], math.prod(tape))),)

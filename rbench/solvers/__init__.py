@@ -1,6 +1,7 @@
 """Four solvers for the Riemannian direction, and the planner that chooses among them."""
 
 from rbench.solvers.base import Direction, Factored, Form
+from rbench.solvers.conjugate import conjugate_gradients
 from rbench.solvers.cost import LayerSize
 from rbench.solvers.network import COUPLINGS, Coupling, NetworkSolver, check_coupling
 from rbench.solvers.planner import SOLVERS, Update, check_health, check_solver, choose_form, gathered
@@ -19,5 +20,6 @@ __all__ = [
     "check_health",
     "check_solver",
     "choose_form",
+    "conjugate_gradients",
     "gathered",
 ]

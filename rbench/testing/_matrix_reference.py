@@ -26,7 +26,7 @@ from rbench.modules import (
 )
 
 if TYPE_CHECKING:
-    from rbench.testing.reference import Blocks, Move, Point
+    from rbench.testing._dense_metrics import Blocks, Move, Point
 
 
 def _matrix(layer: Layer, vector: Numbers) -> Numbers:

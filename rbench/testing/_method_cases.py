@@ -11,7 +11,9 @@ from rbench.backend import Backend
 from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
 from rbench.methods import (
+    EKFAC,
     KFAC,
+    PRONG,
     SGD,
     SOAP,
     Adam,
@@ -20,6 +22,7 @@ from rbench.methods import (
     ModularNorm,
     Muon,
     Naive,
+    NaturalGradient,
     Problem,
     Riemannian,
     Shampoo,
@@ -44,6 +47,8 @@ _PAIRS = (((0.5, 1.0, 0.7, 0.9, 1.5), (0.5, 0.3, 0.4, 0.6, 0.5)), ((1.0, 2.0, 0.
 """Masses for the network `no bias`."""
 
 _FITTED: dict[str, Any] = {"fit": "layers", "fit_damping": 0.3, "trust": 0.05, "weight_decay": 0.1}
+
+_UNFITTED: dict[str, Any] = {"momentum": 0.5, "weight_decay": 0.1, "schedule": "linear"}
 
 _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (SGD(lr=0.1, weight_decay=0.1, schedule="linear"), "cross_entropy", FEW),
@@ -79,6 +84,16 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (Riemannian(lr=0.1, mass=_PAIRS, coupling="network", spring=True, momentum=0.7), "squared_error", FEW),
     (Naive(lr=0.1, rank=_RANK, mass=0.5), "binary_cross_entropy", FEW),
     (Naive(lr=0.1, output_metric="ggn", mass=_LIST, kl_clip=0.001, schedule="linear"), "cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, kl_clip=0.001), "cross_entropy", FEW),
+    (NaturalGradient(lr=0.1, output_metric="ggn", iterations=4, precondition=0.7), "binary_cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, output_metric="empirical_fisher", iterations=2, warm_start=0.9), "squared_error", STEPS),
+    (
+        NaturalGradient(lr=0.1, damping=0.5, metric_batch=3, iterations=5, tolerance=0.1, **_UNFITTED),
+        "squared_error",
+        STEPS,
+    ),
+    (NaturalGradient(lr=0.1, output_metric="true_vs_rest", iterations=3, **_FITTED), "cross_entropy", STEPS),
+    (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, solve="woodbury", refresh=2), "cross_entropy", STEPS),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "cross_entropy", FEW),
     (KFAC(lr=0.05, factors="exact", damping=0.3, decay=0.0, weight_decay=0.1), "cross_entropy", STEPS),
     (KFAC(lr=0.05, factors="exact", damping=0.3, damping_split="eigen", decay=0.5), "squared_error", STEPS),
@@ -101,12 +116,25 @@ _TRAJECTORIES: list[tuple[Method, str, int]] = [
     (ModularNorm(schedule="linear"), "cross_entropy", FEW),
     (ModularNorm(epsilon=0.01, masses=(1, 3), weight_decay=0.1), "cross_entropy", STEPS),
     (ModularNorm(base="sgd", beta1=0.5, iterations=2, schedule="cosine"), "squared_error", STEPS),
+    (PRONG(lr=0.05, epsilon=0.3, refresh=2, schedule="linear"), "cross_entropy", FEW),
+    (PRONG(lr=0.05, epsilon=0.1, weight_decay=0.1), "binary_cross_entropy", STEPS),
+    (PRONG(lr=0.05, epsilon=0.3, refresh=3, decay=0.0, momentum=0.5), "squared_error", STEPS),
 ]
 """Method, loss and steps; the short gate takes the first of every method."""
+
+_EIGEN: list[tuple[Method, str, int]] = [
+    (EKFAC(lr=0.05, rank=_RANK, damping=0.3, refresh=2, kl_clip=0.0003, schedule="linear"), "squared_error", FEW),
+    (EKFAC(lr=0.05, damping=0.2, refresh=3), "binary_cross_entropy", STEPS),
+    (EKFAC(lr=0.05, factors="exact", damping=0.3, decay=0.5, refresh=5, weight_decay=0.1), "squared_error", STEPS),
+    (EKFAC(lr=0.05, factors="exact", damping=0.3, metric_batch=0.7, **_FITTED), "binary_cross_entropy", STEPS),
+    (EKFAC(lr=0.05, factors="empirical", damping=0.3, decay=0.0, momentum=0.0), "squared_error", STEPS),
+]
+"""The same of methods that keep eigenvectors, on a network whose factors have no repeated eigenvalues."""
 
 _LOOPS: list[tuple[Method, str]] = [
     (Riemannian(lr=0.1, rank=_RANK, mass=0.5, schedule="linear"), "cross_entropy"),
     (KFAC(lr=0.05, rank=_RANK, damping=0.3), "cross_entropy"),
+    (NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, warm_start=0.9), "cross_entropy"),
     (Riemannian(lr=0.1, mass="kronecker", coupling="network", **_FITTED), "cross_entropy"),
     (Shampoo(lr=0.05, epsilon=0.01, graft="adam", graft_epsilon=0.01), "cross_entropy"),
     (Muon(lr=0.02, schedule="linear"), "cross_entropy"),
@@ -122,6 +150,9 @@ _ON_IMAGES: list[Method] = [
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce"),
     KFAC(lr=0.05, rank=_RANK, damping=0.3, sharing="reduce", decay=0.0),
     Shampoo(lr=0.05, epsilon=0.01),
+    NaturalGradient(lr=0.1, rank=_RANK, damping=0.5, iterations=3, metric_batch=4),
+    EKFAC(lr=0.05, factors="exact", damping=0.3),
+    PRONG(lr=0.05, epsilon=0.3, refresh=2),
 ]
 """Methods whose trajectories are tried with convolutions."""
 
@@ -147,6 +178,8 @@ def method_cases() -> Iterator[Case]:
             yield training.case("kfac directions", f"{network}, {split}")
     for method, loss, steps in _TRAJECTORIES:
         yield Training(example("no bias"), loss, method, steps).case()
+    for method, loss, steps in _EIGEN:
+        yield Training(example("residual"), loss, method, steps).case()
     for method, loss in _LOOPS:
         training = Training(example("no bias"), loss, method, STEPS)
         yield training.case(name=f"{training}, in one call", in_one_call=True)

@@ -26,7 +26,7 @@ from rbench.testing._examples import (
     draw_targets,
     example,
 )
-from rbench.testing._networks import forward, input_jacobians, windows
+from rbench.testing._networks import flat, forward, input_jacobians, windows
 from rbench.testing.case import TOLERANCE, Arrays, Case, array_case, native, native_targets, on_host
 
 _WINDOWS = {
@@ -44,12 +44,13 @@ _ROWS = 2
 
 
 def network_cases() -> Iterator[Case]:
-    """Convolutions; `forward` and `pullback` of every module and network; `loss` and `gradient` for every loss."""
+    """Convolutions; `forward`, `pullback` and `pushforward` of every module; `loss` and `gradient` for every loss."""
     yield from map(_patches_case, _WINDOWS)
     yield _convolution_case()
     for name in [*NETWORKS, *MODULES, *CONVOLUTIONS]:
         yield _forward_case(name)
         yield _pullback_case(name)
+        yield _pushforward_case(name)
     for loss in LOSSES:
         for name, scale in {"moderate outputs": 1.0, "outputs of up to 80": 40.0}.items():
             yield loss_case("loss", loss, name, scale)
@@ -192,6 +193,37 @@ def _pullback_case(name: str) -> Case:
         ]
 
     return Case("pullback", name, compute, expect)
+
+
+def _pushforward_case(name: str) -> Case:
+    """Tangents at the outputs (batch, D), of a tangent at parameters and inputs and of its part at parameters."""
+    given = example(name)
+    rng = generator(SEED, "data", 12)
+    moved = tuple({key: rng.normal(size=array.shape) for key, array in block.items()} for block in given.params)
+    tangents = tuple(np.asarray(rng.normal(size=wire.shape)) for wire in given.x)
+
+    def compute(backend: Backend) -> Arrays:
+        params = native(backend, given.params)
+        outputs, tape = given.net.forward(backend, params, tuple(map(backend.asarray, given.x)))
+
+        def pushed(*at_inputs: Array | None) -> Numbers:
+            wires = given.net.pushforward(backend, params, tape, native(backend, moved), at_inputs)
+            pairs = zip(outputs, wires, strict=True)
+            arrays = [backend.to_numpy(0 * output if wire is None else wire) for output, wire in pairs]
+            return np.concatenate([array.reshape(BATCH, -1) for array in arrays], axis=1)
+
+        return [pushed(*map(backend.asarray, tangents)), pushed(*(None for _ in tangents))]
+
+    def expect() -> Arrays:
+        size = sum(output.size // BATCH for output in forward(given.net, given.params, given.x))
+        of_params: Numbers = np.zeros((BATCH, size))
+        for jacobian, block in zip(given.jacobians, moved, strict=True):
+            of_params = of_params + jacobian @ flat(block)
+        pairs = zip(input_jacobians(given.net, given.params, given.x), tangents, strict=True)
+        of_inputs = [(jacobian @ tangent.reshape(BATCH, -1, 1))[:, :, 0] for jacobian, tangent in pairs]
+        return [of_params + sum(of_inputs), of_params]
+
+    return Case("pushforward", name, compute, expect)
 
 
 def _dense_rows(backend: Backend, layer: LayerPullback) -> Numbers:

@@ -10,7 +10,7 @@ import numpy as np
 from rbench.backend import Array, Backend
 from rbench.losses import get_loss
 from rbench.losses.dense import Numbers
-from rbench.methods import KFAC, SGD, Adam, Method, Naive, Riemannian
+from rbench.methods import EKFAC, KFAC, PRONG, SGD, Adam, Method, Naive, NaturalGradient, Riemannian
 from rbench.metrics import get_output_metric
 from rbench.random import generator
 from rbench.testing import oracle
@@ -42,6 +42,10 @@ _METHODS: list[Method] = [
     KFAC(lr=0.1, factors="mc", rank=_RANK, damping=10, damping_split="eigen", refresh=2, kl_clip=0.001),
     KFAC(lr=0.1, factors="empirical", damping=10),
     KFAC(lr=0.1, factors="exact", damping=10, decay=0.0),
+    NaturalGradient(lr=0.1, output_metric="ggn", damping=10, iterations=3),
+    NaturalGradient(lr=0.1, rank=_RANK, damping=10, iterations=2, precondition=0.75),
+    EKFAC(lr=0.1, factors="exact", damping=10),
+    PRONG(lr=0.1, epsilon=0.3),
     SGD(lr=0.1),
     Adam(lr=0.1),
 ]

@@ -5,6 +5,8 @@ import numpy as np
 from rbench.losses import get_loss
 from rbench.methods import Batch, Problem
 from rbench.random import generator
+from rbench.testing._examples import example
+from rbench.testing._method_cases import Training
 from rbench.testing._networks import flat
 from rbench.testing.reference import trajectory
 
@@ -34,3 +36,17 @@ def assert_as_reference(backend, method, net, params, batches, rel):
     expected = trajectory(net, params, x, y, loss="cross_entropy", method=method, seed=SEED)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=rel * np.abs(other).max())
+
+
+def relative_error(backend, network, method, loss="cross_entropy", steps=5):
+    """Of losses before every step and final weights, over how far these are from where they began.
+
+    The network is an example, or the name of one.
+    """
+    training = Training(example(network) if isinstance(network, str) else network, loss, method, steps)
+    found, expected = training.step_by_step(backend), training.expected()
+    starts = [np.zeros(steps), *map(flat, training.given.params)]
+    return max(
+        np.linalg.norm(np.ravel(a) - np.ravel(b)) / np.linalg.norm(np.ravel(b) - start)
+        for a, b, start in zip(found, expected, starts, strict=True)
+    )
