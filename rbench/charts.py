@@ -16,7 +16,9 @@ class Chart:
         x_title: what the horizontal axis is called; the field's name if empty.
         y_title: what the vertical axis is called; the figures' titles if empty.
         logarithmic: the axes that are logarithmic: `xy`, `x`, `y` or none.
-        exponents: whether the exponent of each figure in x is fitted, on logarithmic axes, and stated.
+        decades: the exponent of each figure in x is fitted over so many decades below the largest x, and stated; 0 for
+            none.
+        complete: a share; rows where it is not 1 have no point.
     """
 
     kind: str
@@ -27,4 +29,5 @@ class Chart:
     x_title: str = ""
     y_title: str = ""
     logarithmic: str = "xy"
-    exponents: bool = False
+    decades: float = 0
+    complete: str = ""

@@ -22,7 +22,7 @@ class Growth(Cell):
     fields: ClassVar = ("suite", "task", "method", "size", "seed", "backend", "status", "reason", "verdict", *FIELDS)
     figures: ClassVar = FIGURES
     charts: ClassVar = (
-        Chart("cost", "size", ("cost", "bound"), exponents=True),
+        Chart("cost", "size", ("cost", "bound"), decades=1),
         Chart("plain", "size", ("cost",), logarithmic=""),
     )
     experiment: Literal["growth-of-a-test"] = "growth-of-a-test"

@@ -33,6 +33,7 @@ class Line(NamedTuple):
         figure: the figure's field.
         title: what the figure is called.
         points: indexed by x, in order: the median over seeds, `low` and `high`, their range.
+        decades: over which its exponent is fitted.
     """
 
     panel: str
@@ -40,11 +41,12 @@ class Line(NamedTuple):
     figure: str
     title: str
     points: pd.DataFrame
+    decades: float
 
     @property
     def exponent(self) -> tuple[float, float, float] | None:
-        """p of y = c xᵖ over the largest decade of x, with its 95 % interval; None with fewer than three points."""
-        return exponent(self.points.index, self.points["median"])
+        """p of y = c xᵖ, with its 95 % interval; None with fewer than three points."""
+        return exponent(self.points.index, self.points["median"], self.decades)
 
 
 def charts_of(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -70,20 +72,21 @@ def lines(chart: Chart, records: Sequence[Record]) -> list[Line]:
         heading = ", ".join(str(panel[name].iloc[0]) for name in chart.panels)
         for (_, own), figure in product(panel.groupby([*chart.lines, *places], sort=False, dropna=False), chart.y):
             label = " ".join(str(own[name].iloc[0]) for name in (*chart.lines, *places))
+            own = own[own[chart.complete] == 1] if chart.complete else own
             known = own[[chart.x, figure]].apply(pd.to_numeric).dropna()
             for name, axis in ((chart.x, "x"), (figure, "y")):
                 known = known[known[name] > 0] if axis in chart.logarithmic else known
             if len(known):
                 points = known.groupby(chart.x)[figure].agg(["median", "min", "max"])
                 points = points.rename(columns={"min": "low", "max": "high"})
-                found.append(Line(heading, label, figure, titles[figure], points))
+                found.append(Line(heading, label, figure, titles[figure], points, chart.decades))
     return found
 
 
 def exponents(records: Sequence[Record]) -> pd.DataFrame:
     """The exponents that the charts of these records state, with 95 % intervals: text, a row per line of a chart."""
     found = []
-    for chart in dict.fromkeys(chart for record in records for chart in record.cell.charts if chart.exponents):
+    for chart in dict.fromkeys(chart for record in records for chart in record.cell.charts if chart.decades):
         own = [record for record in records if chart in record.cell.charts]
         for line in lines(chart, own):
             if line.exponent is not None:
@@ -103,7 +106,7 @@ def draw_chart(records: Sequence[Record], kind: str, path: Path) -> None:
     if kind not in known:
         raise DataError(unknown("kind of plot", kind, known))
     chart = next(chart for chart in known[kind][0].cell.charts if chart.kind == kind)
-    found = lines(chart, known[kind])
+    found = lines(chart, [record for record in known[kind] if chart in record.cell.charts])
     if not found:
         raise DataError(f"nothing to plot: no cell that ended ok has {' or '.join(chart.y)}")
     panels = list(dict.fromkeys(line.panel for line in found))

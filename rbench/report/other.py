@@ -41,7 +41,7 @@ def other_notes(records: list[Record]) -> list[str]:
     seeds = {getattr(record.cell, "seed", 0) for record in records}
     about = [f"Figures are medians over {len(seeds)} seeds, with their range."] if len(seeds) > 1 else []
     if len(exponents(records)):
-        about.append("exponent: p of a figure that grows as xᵖ, least squares over the largest decade of x, with 95 %.")
+        about.append("exponent: p of a figure that grows as xᵖ, least squares, with 95 %.")
     return [*about, *environment_notes(words), *machines(records, labels)]
 
 

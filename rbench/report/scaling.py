@@ -53,17 +53,17 @@ def with_names(rows: Sequence[Row]) -> list[tuple[tuple[str, str, str], Row]]:
     return [((row["sweep"], _place(row), labels[row["method"]]), row) for row in rows]
 
 
-def exponent(sizes: ArrayLike, values: ArrayLike) -> tuple[float, float, float] | None:
-    """p of y = c xᵖ over the largest decade of sizes x, by least squares of log y in log x.
+def exponent(sizes: ArrayLike, values: ArrayLike, decades: float = 1) -> tuple[float, float, float] | None:
+    """p of y = c xᵖ over the largest decade of sizes x, or more decades, by least squares of log y in log x.
 
     Returns:
         p, and the lower and upper end of its 95 % interval, by Student's t over the residuals; None with fewer than 3
-        points in that decade.
+        points there.
     """
     from scipy import stats
 
     x, y = np.asarray(sizes, float), np.asarray(values, float)
-    chosen = (x >= x.max(initial=0) / 10) & (y > 0)
+    chosen = (x >= x.max(initial=0) / 10**decades) & (y > 0)
     if chosen.sum() < FEWEST_POINTS:
         return None
     fit = stats.linregress(np.log(x[chosen]), np.log(y[chosen]))

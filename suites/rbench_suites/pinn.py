@@ -22,7 +22,7 @@ PINN = TrainingSuite(
     summary="a network solves Poisson's equation: natural gradients beside K-FAC and first-order methods",
     entries=(POISSON,),
     threads=1,
-    tuning="by hand at seed 0, by the L2 error after some ten seconds, and not equally: the best of 2 settings of sgd, 3 of "
-    "adam, 4 of kfac, 5 of the fit, 7 of the energy natural gradient and 8 with SPRING's momentum",
+    tuning="by hand at seed 0, by the L2 error after some ten seconds, and not equally: the best of 2 settings of sgd, "
+    "3 of adam, 4 of kfac, 5 of the fit, 7 of the energy natural gradient and 8 with SPRING's momentum",
     dtype="float64",
 )

@@ -45,8 +45,8 @@ class Action(TheoryCell):
     fields: ClassVar[tuple[str, ...]] = (*CELL_FIELDS, "segments", *fields(FIGURES))
     figures: ClassVar[tuple[Figure, ...]] = FIGURES
     charts: ClassVar[tuple[Chart, ...]] = (
-        Chart("gap", "segments", ("gap",), x_title="segments", y_title="S − |ΔE|", exponents=True),
-        Chart("hamiltonian", "segments", ("hamiltonian",), x_title="segments", y_title="max |H|", exponents=True),
+        Chart("gap", "segments", ("gap",), x_title="segments", y_title="S − |ΔE|", decades=1),
+        Chart("hamiltonian", "segments", ("hamiltonian",), x_title="segments", y_title="max |H|", decades=1),
     )
     task_kinds: ClassVar[Kinds] = (TanhFlow,)
     method_kinds: ClassVar[Kinds] = SCHEMES

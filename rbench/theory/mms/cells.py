@@ -67,9 +67,9 @@ class Mms(TheoryCell):
     fields: ClassVar[tuple[str, ...]] = (*CELL_FIELDS, "delta", *fields(FIGURES))
     figures: ClassVar[tuple[Figure, ...]] = FIGURES
     charts: ClassVar[tuple[Chart, ...]] = (
-        Chart("final", "delta", ("final_distance",), x_title="δ", exponents=True),
-        Chart("iterations", "delta", ("inner_iterations",), x_title="δ"),
-        Chart("seconds", "delta", ("inner_seconds",), x_title="δ"),
+        Chart("final", "delta", ("final_distance",), x_title="δ", decades=9, complete="reached"),
+        Chart("iterations", "delta", ("inner_iterations",), x_title="δ", complete="reached"),
+        Chart("seconds", "delta", ("inner_seconds",), x_title="δ", complete="reached"),
     )
     task_kinds: ClassVar[Kinds] = (NonlinearRegression, LatentDiffusion)
     method_kinds: ClassVar[Kinds] = (GaussNewton, AdamSolver, GradientDescent, LBFGS)

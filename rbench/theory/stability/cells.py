@@ -61,11 +61,11 @@ class Stability(TheoryCell):
     fields: ClassVar[tuple[str, ...]] = (*CELL_FIELDS, "n_data", *fields(FIGURES))
     figures: ClassVar[tuple[Figure, ...]] = FIGURES
     charts: ClassVar[tuple[Chart, ...]] = (
-        Chart("distance-at-1", "n_data", ("distance_at_1",), x_title="data", exponents=True),
-        Chart("distance", "n_data", ("distance",), x_title="data", exponents=True),
-        Chart("per-datum", "n_data", ("per_datum",), x_title="data", exponents=True),
-        Chart("bound", "n_data", ("bound", "trivial_bound"), x_title="data", y_title="bound", exponents=True),
-        Chart("xi", "n_data", ("xi",), x_title="data", exponents=True),
+        Chart("distance-at-1", "n_data", ("distance_at_1",), x_title="data", decades=1),
+        Chart("distance", "n_data", ("distance",), x_title="data", decades=1),
+        Chart("per-datum", "n_data", ("per_datum",), x_title="data", decades=1),
+        Chart("bound", "n_data", ("bound", "trivial_bound"), x_title="data", y_title="bound", decades=1),
+        Chart("xi", "n_data", ("xi",), x_title="data", decades=1),
     )
     task_kinds: ClassVar[Kinds] = (RandomFeatures, TanhNetwork)
     method_kinds: ClassVar[Kinds] = PAIRS
