@@ -19,7 +19,7 @@ Kind: TypeAlias = tuple[Callable[[list[Record], Format], str], Callable[[list[Re
 
 
 def render_tables(records: Sequence[Record], form: Format) -> str:
-    """The tables as text, with notes except in `csv` and `json`; `json` is one list of all rows."""
+    """The tables as text, with notes except in `csv` and `json`; `json` is one list, its rows with the same fields."""
     texts = []
     for fields, own in (grouped(records, lambda record: record.cell.fields) or {FIELDS: []}).items():
         render_kind, notes = KINDS.get(fields, OTHER)
@@ -27,7 +27,9 @@ def render_tables(records: Sequence[Record], form: Format) -> str:
         if form != "csv" and form != "json":
             texts.append(written_notes(notes(own), form))
     if form == "json":
-        return json_text([row for text in texts for row in json.loads(text)])
+        rows = [row for text in texts for row in json.loads(text)]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return json_text([{name: row.get(name) for name in names} for row in rows])
     return "\n\n".join(texts)
 
 
