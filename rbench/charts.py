@@ -17,8 +17,8 @@ class Chart:
         y_title: what the vertical axis is called; the figures' titles if empty.
         logarithmic: the axes that are logarithmic: `xy`, `x`, `y` or none.
         decades: the exponent of each figure in x is fitted over so many decades below the largest x, and stated; 0 for
-            none.
-        complete: a share; rows where it is not 1 have no point.
+            no exponent, infinity for all x.
+        complete: field of a share; rows where it is not 1 have no point. Empty for none.
     """
 
     kind: str

@@ -16,7 +16,7 @@ from rbench.theory.mms.cells import Mms
 from rbench.theory.mms.energies import Energy, norm
 from rbench.theory.mms.gauss_newton import GaussNewton
 from rbench.theory.mms.movement import Scheme, Subproblem
-from rbench.theory.mms.scheme import Movements
+from rbench.theory.mms.movements import Movements
 from rbench.theory.mms.solvers import LBFGS, AdamSolver, GradientDescent
 from rbench.theory.mms.tasks import NonlinearRegression
 

@@ -219,11 +219,13 @@ def test_the_end_with_weight_decay_is_that_of_ridge_regression(backend):
 
 
 def test_the_exchange_of_the_largest_distance_counts(backend):
-    few, more = (
+    distances = [
         Regularised(exchanges=count, alpha=1.0).measure(RandomFeatures(), backend, 8, 0, quiet)["distance"]
-        for count in (8, 80)
-    )
-    assert few == more  # there are eight data to exchange
+        for count in (1, 2, 4, 8, 80)
+    ]
+    assert distances == sorted(distances)
+    assert distances[0] < distances[3]
+    assert distances[3] == distances[4]  # there are eight data to exchange
 
 
 def test_inputs_lie_on_a_sphere_and_a_larger_set_has_the_smaller(backend):

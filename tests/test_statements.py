@@ -9,8 +9,8 @@ import scipy.linalg
 from helpers.command import call
 from rbench.theory.action.flows import TanhFlow
 from rbench.theory.action.hamilton import Hamiltonian, differentiated, directional, fastest
-from rbench.theory.action.held import Held
-from rbench.theory.action.motion import gauss
+from rbench.theory.action.path import gauss
+from rbench.theory.action.statements import StatementCell
 from rbench.theory.flow import Point
 
 METRIC = np.array([[2.0, 0.3], [0.3, 1.0]])
@@ -113,7 +113,7 @@ CASES = [
     ("implicit", "implicit-gradient", False),
     ("implicit[loss=cross_entropy]", "implicit-gradient", False),
     ("index-1", "index-1-adjoint", False),
-    ("rlc", "equations", False),
+    ("rlc", "brayton-moser", False),
     ("rlc[resistance=0]", "circuit-action", True),
     ("rlc[resistance=1.1,seconds=7]", "first-variation", True),
     ("rlc", "saddle", False),
@@ -126,7 +126,7 @@ SEEDS = [(case, seed) for case in CASES for seed in ((0,) if case[0].endswith("h
 
 @pytest.mark.parametrize(("task", "statement", "controlled", "seed"), [(*case, seed) for case, seed in SEEDS])
 def test_a_statement_holds_and_its_control_does_not(backend, task, statement, controlled, seed):
-    cell = Held(suite="s", task=task, method=statement, backend=backend.name, dtype="float64", seed=seed)
+    cell = StatementCell(suite="s", task=task, method=statement, backend=backend.name, dtype="float64", seed=seed)
     found = cell.make_method().find(cell.make_task(), backend, seed)
     assert found.error <= cell.make_method().allowed
     assert (found.control is not None) is controlled

@@ -90,7 +90,12 @@ def exponents(records: Sequence[Record]) -> pd.DataFrame:
         own = [record for record in records if chart in record.cell.charts]
         for line in lines(chart, own):
             if line.exponent is not None:
-                names = {"task": line.panel, "method": line.label, "figure": line.title, "grows": chart.x}
+                names = {
+                    "task": line.panel,
+                    "method": line.label,
+                    "figure": line.title,
+                    "over": chart.x_title or chart.x,
+                }
                 found.append(names | {"exponent": "{:.2f} ({:.2f} to {:.2f})".format(*line.exponent)})
     return pd.DataFrame(found).drop_duplicates()
 

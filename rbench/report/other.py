@@ -22,7 +22,7 @@ def render_other(records: list[Record], form: Format) -> str:
     """Rows in a form: a line for all seeds of a setting, with the median and range of its figures; then exponents.
 
     Settings that are the same in every row are left out, and so are figures without a title. Fields that are neither
-    settings nor figures stand last, with all that they are.
+    settings nor figures stand last, all their values listed.
     """
     if form == "json" or form == "csv":
         return raw([plain(row) for row in raw_rows(records)], form)
@@ -41,7 +41,7 @@ def other_notes(records: list[Record]) -> list[str]:
     seeds = {getattr(record.cell, "seed", 0) for record in records}
     about = [f"Figures are medians over {len(seeds)} seeds, with their range."] if len(seeds) > 1 else []
     if len(exponents(records)):
-        about.append("exponent: p of a figure that grows as xᵖ, least squares, with 95 %.")
+        about.append("exponent: p of a figure that grows as xᵖ, by least squares, with its 95 % interval.")
     return [*about, *environment_notes(words), *machines(records, labels)]
 
 

@@ -48,10 +48,11 @@ def draw_sensitivity(records: Sequence[Record], path: Path) -> None:
             if one is None:
                 panel.set_axis_off()
             else:
-                drawn = _draw_map(panel, one, max(float(other.losses.max()) for other in group))
+                drawn = _draw_map(panel, one, max(float(other.losses.max()) for other in group)) or drawn
                 maps.append(panel)
-        bar = part.colorbar(drawn, ax=maps, label="loss on the validation split", aspect=40)
-        label_plainly(bar.ax.yaxis)
+        if drawn is not None:
+            bar = part.colorbar(drawn, ax=maps, label="loss on the validation split", aspect=40)
+            label_plainly(bar.ax.yaxis)
     save_plot(picture, path, dpi=110)
 
 
@@ -72,11 +73,17 @@ def _draw_curves(panel: Any, group: Sequence[Study]) -> None:
 
 
 def _draw_map(panel: Any, one: Study, worst: float) -> Any:
-    """The map of one method, and what its colours belong to."""
+    """The map of one method, and what its colours belong to; of a single setting the losses over it, and None."""
     from matplotlib.colors import LogNorm  # optional, as all of matplotlib
     from scipy.interpolate import griddata
 
-    across, up = [name for name in AXES if name in one.points][:2]
+    across, *others = [name for name in AXES if name in one.points]
+    panel.set_title(plain_label(one.method), fontsize="small")
+    if not others:
+        panel.plot(_scaled(across, one.points[across]), one.medians, ".")
+        panel.set(xlabel=_title(across), ylabel="loss on the validation split", yscale="log")
+        return None
+    up = others[0]
     x, y = (_scaled(name, one.points[name]) for name in (across, up))
     grid = [np.linspace(values.min(), values.max(), RESOLUTION) for values in (x, y)]
     nearest = griddata((x, y), one.medians, tuple(np.meshgrid(*grid)), method="nearest", rescale=True)
@@ -84,7 +91,6 @@ def _draw_map(panel: Any, one: Study, worst: float) -> Any:
     panel.plot(x, y, ".", color="white", markersize=3, markeredgecolor="black", markeredgewidth=0.3)
     best = int(one.medians.argmin())
     panel.plot(x[best], y[best], "*", color="red", markersize=10, markeredgecolor="white")
-    panel.set_title(plain_label(one.method), fontsize="small")
     panel.set(xlabel=_title(across), ylabel=_title(up))
     return drawn
 

@@ -131,7 +131,10 @@ def studies(records: Sequence[Record]) -> list[Study]:
     frame = frame.drop(columns=["task", "method"]).join(own)
     start = frame.groupby(["task", "seed"])["start"].transform("first")
     if start.isna().any():
-        raise DataError("no run here was evaluated at its start, which failed runs count as; leave out --evaluations")
+        task, seed = frame.loc[start.isna(), ["task", "seed"]].iloc[0]
+        raise DataError(
+            f"no run of {task} with seed {seed} was evaluated at its start, which failed runs count as; run them again"
+        )
     ended = pd.to_numeric(frame["end"]).where(frame["status"].eq("ok"), np.inf).fillna(np.inf)
     frame = frame.assign(loss=np.minimum(ended, start), unimproved=ended >= start)
     found = []

@@ -126,9 +126,9 @@ class TheorySuite(Suite):
         ]
 
     def contents(self) -> dict[str, list[str]]:
-        names = [("tasks", "tasks"), ("methods", "methods")]
         return {
-            word: list(dict.fromkeys(spec for part in self.parts for spec in getattr(part, own))) for word, own in names
+            word: list(dict.fromkeys(spec for part in self.parts for spec in getattr(part, word)))
+            for word in ("tasks", "methods")
         }
 
     def _asked(self, request: "Request") -> list[Part]:
@@ -145,7 +145,7 @@ class TheorySuite(Suite):
             for spec in given:
                 if (name := parse(spec)[0]) not in known:
                     raise SpecError(f"suite {self.name!r}: {unknown(word, name, known)}")
-        # The parts that list what is named; where none lists both, those whose experiment has it, by and by.
+        # Parts that list both what is named; else those that list the method; else those whose experiment knows both.
         for tasks_listed, methods_listed in ((True, True), (False, True), (False, False)):
             asked = [
                 replace(
@@ -157,7 +157,18 @@ class TheorySuite(Suite):
             ]
             if asked := [part for part in asked if part.tasks and part.methods]:
                 break
+        self._check_served("task", request.tasks, [part.tasks for part in asked])
+        self._check_served("method", request.methods, [part.methods for part in asked])
         return asked
+
+    def _check_served(self, word: str, given: Sequence[str], taken: Sequence[Sequence[str]]) -> None:
+        """Raise a `SpecError` where something was named that none of the chosen parts has."""
+        names = {parse(spec)[0] for specs in taken for spec in specs}
+        for spec in given:
+            if parse(spec)[0] not in names:
+                raise SpecError(
+                    f"suite {self.name!r}: {word} {spec!r} does not go with the others that are named; ask for it alone"
+                )
 
 
 def _chosen(given: Sequence[str], own: tuple[str, ...], kinds: Kinds, listed: bool) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What the papers prove, measured."""
 
-from rbench.theory import Action, Held, Mms, Part, Stability, TheorySuite
+from rbench.theory import Action, Mms, Part, Stability, StatementCell, TheorySuite
 
 _SMALL = ("tanh[metric=ggn,hidden=3]", "tanh[loss=cross_entropy,metric=ggn,hidden=3]")
 _FLOWS = (
@@ -17,12 +17,12 @@ ACTION = TheorySuite(
     summary="paths of three integrators against the least action, and the other statements on it",
     parts=(
         Part(Action, _FLOWS, ("euler", "heun", "rk4"), {"segments": (20, 40, 80)}),
-        Part(Held, _FLOWS, _QUICK),
-        Part(Held, _SMALL, ("retrace", "growth", "geodesic-speed", "geodesic-limit")),
-        Part(Held, ("tanh[metric=identity,hidden=none]",), ("geodesic-embedding",)),
-        Part(Held, ("implicit", "implicit[loss=cross_entropy]"), ("implicit-gradient",)),
-        Part(Held, ("index-1",), ("index-1-adjoint",)),
-        Part(Held, ("rlc",), ("equations", "circuit-action", "first-variation", "saddle")),
+        Part(StatementCell, _FLOWS, _QUICK),
+        Part(StatementCell, _SMALL, ("retrace", "growth", "geodesic-speed", "geodesic-limit")),
+        Part(StatementCell, ("tanh[metric=identity,hidden=none]",), ("geodesic-embedding",)),
+        Part(StatementCell, ("implicit", "implicit[loss=cross_entropy]"), ("implicit-gradient",)),
+        Part(StatementCell, ("index-1",), ("index-1-adjoint",)),
+        Part(StatementCell, ("rlc",), ("brayton-moser", "circuit-action", "first-variation", "saddle")),
     ),
 )
 

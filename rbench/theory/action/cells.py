@@ -12,7 +12,7 @@ from rbench.experiment import Limits, Outcome, Report
 from rbench.figures import RATIO, Figure, fields
 from rbench.theory.action.excess import euler_constants, excess
 from rbench.theory.action.flows import TanhFlow
-from rbench.theory.action.path import SCHEMES, Euler
+from rbench.theory.action.path import INTEGRATORS, Euler
 from rbench.theory.suite import CELL_FIELDS, Kinds, TheoryCell
 
 FIGURES = (
@@ -49,7 +49,7 @@ class Action(TheoryCell):
         Chart("hamiltonian", "segments", ("hamiltonian",), x_title="segments", y_title="max |H|", decades=1),
     )
     task_kinds: ClassVar[Kinds] = (TanhFlow,)
-    method_kinds: ClassVar[Kinds] = SCHEMES
+    method_kinds: ClassVar[Kinds] = INTEGRATORS
     experiment: Literal["action"] = "action"
     segments: int = Field(ge=2)
 

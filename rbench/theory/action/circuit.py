@@ -9,7 +9,7 @@ from rbench.backend import Backend
 from rbench.random import generator
 from rbench.spec import Configurable
 from rbench.theory.action.hamilton import solve
-from rbench.theory.action.motion import gauss
+from rbench.theory.action.path import gauss
 from rbench.theory.action.statement import Found, Statement
 from rbench.theory.flow import Matrix, Vector
 from rbench.theory.suite import Kinds
@@ -83,10 +83,10 @@ class _OfCircuit(Statement):
     of: ClassVar[Kinds] = (RLC,)
 
 
-class Solution(_OfCircuit):
+class BraytonMoser(_OfCircuit):
     """Q ẋ = −∇P are the circuit's equations."""
 
-    name: ClassVar[str] = "equations"
+    name: ClassVar[str] = "brayton-moser"
     summary: ClassVar[str] = "Remark 2: Brayton and Moser's equations, integrated, against the closed form"
     allowed: ClassVar[float] = 1e-9
 
@@ -151,7 +151,7 @@ class Saddle(_OfCircuit):
         return Found(float(np.sign(min(second)) * np.sign(max(second))), -1.0)
 
 
-STATEMENTS = (Solution, CircuitAction, FirstVariation, Saddle)
+STATEMENTS = (BraytonMoser, CircuitAction, FirstVariation, Saddle)
 
 
 def _moves(task: RLC, times: Vector, seed: int) -> list[tuple[Matrix, Matrix]]:

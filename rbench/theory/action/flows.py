@@ -14,7 +14,7 @@ from rbench.theory import flow
 
 
 class TanhFlow(Configurable):
-    """The flow of a 3-6-2 tanh network on 12 random data.
+    """The flow of a tanh network 3-6-2, or of another width, on 12 random data.
 
     Attributes:
         loss: `squared_error` or `cross_entropy`.
@@ -26,7 +26,7 @@ class TanhFlow(Configurable):
     """
 
     name: ClassVar[str] = "tanh"
-    summary: ClassVar[str] = "the flow of a 3-6-2 tanh network on 12 data"
+    summary: ClassVar[str] = "the flow of a tanh network of 3 inputs and 2 outputs on 12 data"
     always: ClassVar[tuple[str, ...]] = ("loss", "metric")
     loss: Literal["squared_error", "cross_entropy"] = "squared_error"
     metric: str | tuple[tuple[float, ...], ...] | None = "ggn"

@@ -101,5 +101,5 @@ def differentiated(function: Callable[[Vector], Any], w: Vector) -> Vector:
 
 
 def fastest(field: Field, w: Vector) -> float:
-    """λ = max |Re eig Du| at w: deviations from the flow grow by e^λ a second, forward or backward in time."""
-    return float(np.abs(np.linalg.eigvals(differentiated(lambda at: field(at).velocity, w).T).real).max())
+    """λ = max |Re eig Du| at w: near w errors grow by e^λ a second at most, forward or backward in time."""
+    return float(np.abs(np.linalg.eigvals(differentiated(lambda at: field(at).velocity, w)).real).max())

@@ -21,11 +21,12 @@ class ImplicitFlow(TanhFlow):
 
     name: ClassVar[str] = "implicit"
     summary: ClassVar[str] = "the flow of a network with an implicit layer on 12 data"
+    hidden: int = Field(6, ge=1)
 
     @property
     def network(self) -> Any:
         """The network."""
-        return Equilibrium(3, self.hidden or 6) >> Linear(self.hidden or 6, 2)
+        return Equilibrium(3, self.hidden) >> Linear(self.hidden, 2)
 
 
 class ImplicitGradient(Statement):

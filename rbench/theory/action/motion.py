@@ -8,6 +8,7 @@ from rbench.backend import Backend
 from rbench.random import generator
 from rbench.theory.action.flows import TanhFlow
 from rbench.theory.action.hamilton import Hamiltonian, differentiated, directional, fastest, solve
+from rbench.theory.action.path import gauss
 from rbench.theory.action.statement import Found, Statement
 from rbench.theory.flow import Field, Matrix, Vector
 from rbench.theory.suite import Kinds
@@ -18,22 +19,16 @@ class _OfFlow(Statement):
 
     of: ClassVar[Kinds] = (TanhFlow,)
 
-    def find(self, task: Any, backend: Backend, seed: int) -> Found:
-        return self.of_flow(task, task.field(backend), task.start(backend, seed), seed)
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
-        """Compute what it says, from weights w on."""
-        raise NotImplementedError
-
-
-class Equations(_OfFlow):
+class HamiltonsEquations(_OfFlow):
     """Hamilton's ṗ is −∇_w H at a random p, by differences of H; the control leaves the metric's derivatives out."""
 
     name: ClassVar[str] = "hamilton"
     summary: ClassVar[str] = "Theorem 2: Hamilton's equations at a random momentum, error relative to ‖∇H‖"
     allowed: ClassVar[float] = 1e-7
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
+    def find(self, task: Any, backend: Backend, seed: int) -> Found:
+        field, w = task.field(backend), task.start(backend, seed)
         p = field(w).metric @ generator(seed, "samples").normal(size=len(w))
         exact = -differentiated(lambda at: Hamiltonian(field).value(at, p), w)
         errors = [
@@ -50,7 +45,8 @@ class Retraced(_OfFlow):
     summary: ClassVar[str] = "Theorem 2: the largest distance of Hamilton's path to the flow, relative to its weights"
     allowed: ClassVar[float] = 1e-5
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
+    def find(self, task: Any, backend: Backend, seed: int) -> Found:
+        field, w = task.field(backend), task.start(backend, seed)
         times = np.linspace(0, horizon(task, field, w), 17)
         flow = solve(lambda _, at: task.sign * field(at).velocity, w, times)[1]
         path = Hamiltonian(field).path(w, task.sign * field(w).gradient, times)[1]
@@ -69,7 +65,8 @@ class Growth(_OfFlow):
     summary: ClassVar[str] = "logarithm of the growth of an error of p, by Hamilton's equations and by the linear one"
     allowed: ClassVar[float] = 1e-3
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
+    def find(self, task: Any, backend: Backend, seed: int) -> Found:
+        field, w = task.field(backend), task.start(backend, seed)
         n = len(w)
         times = np.linspace(0, horizon(task, field, w) / 2, 2)
         values, vectors = np.linalg.eig(differentiated(lambda at: field(at).velocity, w))
@@ -97,8 +94,9 @@ class SecondVariation(_OfFlow):
     summary: ClassVar[str] = "change of the action of a flow that is moved, over ε²/2, against the second variation"
     allowed: ClassVar[float] = 0.01
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
-        times, weights = gauss(task.seconds)
+    def find(self, task: Any, backend: Backend, seed: int) -> Found:
+        field, w = task.field(backend), task.start(backend, seed)
+        times, weights = gauss(task.seconds, 20)
         flow = solve(lambda _, at: task.sign * field(at).velocity, w, np.array([0.0, *times]))[1][1:]
         shapes = generator(seed, "samples").normal(size=(2, len(w)))
         epsilon = 1e-3
@@ -123,7 +121,8 @@ class ConstantSpeed(_OfFlow):
     summary: ClassVar[str] = "Remark 1: relative change of ‖ẇ‖_G along the path without potential"
     allowed: ClassVar[float] = 1e-7
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
+    def find(self, task: Any, backend: Backend, seed: int) -> Found:
+        field, w = task.field(backend), task.start(backend, seed)
         times = np.linspace(0, 1, 9)
         changes = []
         for potential in (0.0, 1.0):
@@ -141,7 +140,8 @@ class GeodesicLimit(_OfFlow):
     summary: ClassVar[str] = "Remark 1: order in s of the distance to the geodesic"
     allowed: ClassVar[float] = 0.05
 
-    def of_flow(self, task: TanhFlow, field: Field, w: Vector, seed: int) -> Found:
+    def find(self, task: Any, backend: Backend, seed: int) -> Found:
+        field, w = task.field(backend), task.start(backend, seed)
         ends = [
             Hamiltonian(field, potential).path(w, -field(w).gradient, np.array([0.0, 1.0]), 1e-9)[1][-1]
             for potential in (0.0, 0.01, 0.02)
@@ -180,20 +180,12 @@ class Embedding(_OfFlow):
         return known
 
 
-STATEMENTS = (Equations, Retraced, Growth, SecondVariation, ConstantSpeed, GeodesicLimit, Embedding)
+STATEMENTS = (HamiltonsEquations, Retraced, Growth, SecondVariation, ConstantSpeed, GeodesicLimit, Embedding)
 
 
 def horizon(task: TanhFlow, field: Field, w: Vector) -> float:
-    """Seconds over which rounding grows by e¹² at most, and never more than 8; an ascent has its own."""
+    """Seconds over which an error grows by about e¹² at the rate of the start, 8 at most; an ascent has its own."""
     return task.seconds if task.ascent else min(8.0, 12 / fastest(field, w))
-
-
-def gauss(seconds: float, segments: int = 20, points: int = 4) -> tuple[Vector, Vector]:
-    """Times and weights of Gauss-Legendre quadrature over equal segments of [0, seconds]."""
-    places, weights = np.polynomial.legendre.leggauss(points)
-    h = seconds / segments
-    times = h * (np.arange(segments)[:, None] + (places + 1) / 2)
-    return np.ravel(times), np.tile(h * weights / 2, segments)
 
 
 def _normal(embedded: Any, path: Matrix, step: float) -> float:

@@ -30,10 +30,15 @@ class Path:
 
     def quadrature(self, points: int = 4) -> Iterator[tuple[float, Vector, Vector]]:
         """Weight, w and ẇ at the Gauss-Legendre points of every segment."""
-        places, weights = np.polynomial.legendre.leggauss(points)
+        places, weights = gauss(1.0, 1, points)
         for k in range(len(self.nodes) - 1):
-            for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
+            for place, weight in zip(places, weights, strict=True):
                 yield self.h * weight, *self._at(k, place)
+
+    def ends(self) -> Iterator[tuple[Vector, Vector]]:
+        """w and ẇ at the end of every segment."""
+        for k in range(len(self.nodes) - 1):
+            yield self._at(k, 1.0)
 
     def _at(self, k: int, s: float) -> tuple[Vector, Vector]:
         """w and ẇ at the share s of segment k."""
@@ -46,7 +51,15 @@ class Path:
         return start + s * (v0 + s * (square + s * cubic)), (v0 + s * (2 * square + 3 * s * cubic)) / self.h
 
 
-class Scheme(Configurable):
+def gauss(seconds: float, segments: int, points: int = 4) -> tuple[Vector, Vector]:
+    """Times and weights of Gauss-Legendre quadrature over equal segments of [0, seconds]."""
+    places, weights = np.polynomial.legendre.leggauss(points)
+    h = seconds / segments
+    times = h * (np.arange(segments)[:, None] + (places + 1) / 2)
+    return np.ravel(times), np.tile(h * weights / 2, segments)
+
+
+class Integrator(Configurable):
     """An integrator of ẇ = velocity(w), and how the segments between its nodes run.
 
     Attributes:
@@ -69,7 +82,7 @@ class Scheme(Configurable):
         return Path(h, np.stack(nodes), None if self.straight else np.stack(velocities))
 
 
-class Euler(Scheme):
+class Euler(Integrator):
     """Euler's: a path of order 1, whose gap falls with the 2nd power of the step."""
 
     name: ClassVar[str] = "euler"
@@ -80,7 +93,7 @@ class Euler(Scheme):
         return v
 
 
-class Heun(Scheme):
+class Heun(Integrator):
     """Heun's: a path of order 2, whose gap falls with the 4th power of the step."""
 
     name: ClassVar[str] = "heun"
@@ -91,7 +104,7 @@ class Heun(Scheme):
         return mean
 
 
-class RungeKutta4(Scheme):
+class RungeKutta4(Integrator):
     """Runge and Kutta's of order 4; its gap falls with the 6th power of the step, which the segments set."""
 
     name: ClassVar[str] = "rk4"
@@ -104,4 +117,4 @@ class RungeKutta4(Scheme):
         return mean
 
 
-SCHEMES: tuple[type[Scheme], ...] = (Euler, Heun, RungeKutta4)
+INTEGRATORS: tuple[type[Integrator], ...] = (Euler, Heun, RungeKutta4)

@@ -1,5 +1,6 @@
 """The experiment `mms`: minimizing movements by an inner solver, beside the exact ones."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,8 +16,8 @@ from rbench.figures import PERCENT, SECONDS, Figure, fields
 from rbench.theory.mms.energies import norm
 from rbench.theory.mms.gauss_newton import GaussNewton
 from rbench.theory.mms.latent import LatentDiffusion
+from rbench.theory.mms.movements import Movements, Run
 from rbench.theory.mms.pictures import file_name, write_pictures
-from rbench.theory.mms.scheme import Movements, Run
 from rbench.theory.mms.solvers import LBFGS, AdamSolver, FirstOrder, GradientDescent
 from rbench.theory.mms.tasks import NonlinearRegression
 from rbench.theory.suite import CELL_FIELDS, Kinds, TheoryCell
@@ -29,9 +30,9 @@ FIGURES = (
     Figure("certificate", "result", "certificate", exact=True),
     Figure("certificate_ratio", "result", exact=True, better=None),
     Figure("trajectory_error", "result", "trajectory error", exact=True),
-    Figure("bound_trajectory", "result", "its bound", better=None, exact=True),
+    Figure("bound_trajectory", "result", "bound of trajectory", better=None, exact=True),
     Figure("final_distance", "result", "final distance", exact=True),
-    Figure("bound_final", "result", "its bound", better=None, exact=True),
+    Figure("bound_final", "result", "bound of final", better=None, exact=True),
     Figure("denoiser_distance", "result", "to D*", exact=True),
     Figure("zero_distance", "result", "of 0 to D*", better=None, exact=True),
     Figure("energy_distance", "result", "of samples", exact=True),
@@ -48,8 +49,8 @@ FIGURES = (
   with the best rate; `tries` rates were tried, at `tries_iterations` and `tries_seconds` beyond these;
 - `local_error` the largest; `certificate` the largest bound of it that needs no resolvent, and `certificate_ratio` the
   least of certificate / local error, which is at least 1;
-- `trajectory_error` the largest distance to the exact trajectory; `bound_trajectory` δ(1 + τλ)/(τλ), where δ was
-  reached in every step, with λ = `convexity`, the least e'' on the way;
+- `trajectory_error` the largest distance to the exact trajectory; `bound_trajectory` δ(1 + τλ)/(τλ), where the points
+  are the same in all steps and δ was reached in every one, with λ = `convexity`, the least e'' on the way;
 - `final_distance` to the minimiser; `bound_final` is `bound_trajectory` + (1 + τλ)^(−K) times the start's distance;
 - of latent diffusion `denoiser_distance`, to the exact denoiser D* at noisy latents of test images, where that of 0 is
   `zero_distance`; `energy_distance` of its samples to the test latents, where D*'s have `energy_distance_exact`.
@@ -67,7 +68,7 @@ class Mms(TheoryCell):
     fields: ClassVar[tuple[str, ...]] = (*CELL_FIELDS, "delta", *fields(FIGURES))
     figures: ClassVar[tuple[Figure, ...]] = FIGURES
     charts: ClassVar[tuple[Chart, ...]] = (
-        Chart("final", "delta", ("final_distance",), x_title="δ", decades=9, complete="reached"),
+        Chart("final", "delta", ("final_distance",), x_title="δ", decades=math.inf, complete="reached"),
         Chart("iterations", "delta", ("inner_iterations",), x_title="δ", complete="reached"),
         Chart("seconds", "delta", ("inner_seconds",), x_title="δ", complete="reached"),
     )
@@ -125,7 +126,9 @@ class Mms(TheoryCell):
         convexity = min(found.convexity, float(curvature.min()))
         growth = 1 + scheme.tau * convexity
         reached = found.reached(self.delta)
-        bound = self.delta * growth / (growth - 1) if all(reached) and growth > 1 else None
+        holds = all(reached) and growth > 1 and movements.points.fixed
+        bound = self.delta * growth / (growth - 1) if holds else None
+        pairs = zip(found.certificates, found.errors, strict=True)
         away = [norm(movements.at_reference(params) - minimiser) for params in (movements.start, found.params)]
         return {
             "reached": sum(reached) / len(reached),
@@ -133,7 +136,7 @@ class Mms(TheoryCell):
             "inner_seconds": found.seconds,
             "local_error": max(found.errors),
             "certificate": max(found.certificates),
-            "certificate_ratio": min(c / e for c, e in zip(found.certificates, found.errors, strict=True)),
+            "certificate_ratio": min((c / e for c, e in pairs if e), default=None),
             "trajectory_error": max(found.distances),
             "bound_trajectory": bound,
             "final_distance": away[1],

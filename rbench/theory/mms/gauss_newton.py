@@ -23,8 +23,8 @@ class GaussNewton(InnerSolver):
 
     Of the whole network, by Levenberg and Marquardt: a step is made where F falls, else ε grows by 4; ε shrinks by 3
     where F falls by more than 3/4 of what its quadratic model, ½(gᵀΔ + ε‖Δ‖²), predicts. With a metric for each layer,
-    that model lacks what layers do to each other: ε is fixed, and the step is 1/L of the direction for L layers, since
-    the L blocks each would make the whole step. An iteration is a direction, whether its step is made or not.
+    that model lacks what layers do to each other: ε/q̄ is fixed, and the step is 1/L of the direction for L layers,
+    since the L blocks each would make the whole step. An iteration is a direction, whether its step is made or not.
 
     Attributes:
         scope: `network` or `layer`.
@@ -76,12 +76,14 @@ class GaussNewton(InnerSolver):
                     draws += 1
                 new, after, model, health = attempt(params, sub, ratio * float(seen.curvature), noise)
                 count += 1
-                gain = (float(seen.value) - float(after.value)) / float(model)
-                good = np.isfinite(float(health)) and gain > 0
+                fall = float(seen.value) - float(after.value)
+                good = np.isfinite(float(health)) and fall > 0
                 if good or self.scope == "layer":
                     params, seen = new, after
-                if self.scope == "network":
-                    ratio = max(LEAST, ratio / 3) if good and gain > 0.75 else ratio if good else 4 * ratio
+                if self.scope == "network" and not good:
+                    ratio = 4 * ratio
+                elif self.scope == "network" and fall > 0.75 * float(model):
+                    ratio = max(LEAST, ratio / 3)
             return Solved(params, count, float(seen.error))
 
         return solve

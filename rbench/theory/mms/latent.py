@@ -71,13 +71,17 @@ class _Noisy(Points):
     encoding: Encoding
     seed: int
 
+    @property
+    def fixed(self) -> bool:
+        return self.task.draws == "fixed"
+
     def at(self, k: int) -> tuple[Values, Values]:
-        stream = generator(self.seed, "data", k if self.task.draws == "fresh" else 0)
+        stream = generator(self.seed, "data", 0 if self.fixed else k)
         z, x, sigma = noisy(self.encoding.train, self.task.count, stream)
         return inputs(x, sigma), z
 
     def reference(self) -> tuple[Values, Values]:
-        if self.task.draws == "fixed":
+        if self.fixed:
             return self.at(0)
         x, sigma = self.held_out()
         return inputs(x, sigma), self.exact(x, sigma)

@@ -75,7 +75,7 @@ class Subproblem(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A network before an outer step's end, as scalars.
+    """What a forward pass tells of a network within an outer step, as scalars.
 
     Attributes:
         value: F = ‖u − u^k‖²/2τ + E[u].

@@ -126,6 +126,8 @@ class _EndedError(Exception):
 class LBFGS(InnerSolver):
     """Limited-memory BFGS of SciPy, started anew in each outer step; its iterations are evaluations of F and ∇F.
 
+    It ends at the evaluation that comes within δ, or else returns that of the least F.
+
     Attributes:
         history: pairs that it keeps.
     """
@@ -143,18 +145,23 @@ class LBFGS(InnerSolver):
         look, evaluate = backend.compile(scheme.look), backend.compile(evaluate)
 
         def solve(params: Params, sub: Subproblem, delta: float, rate: float, most: int) -> Solved:
-            last = Solved(params, 0, float(look(params, sub).error))
+            first = look(params, sub)
+            least, best = float(first.value), Solved(params, 0, float(first.error))
+            count = 0
 
             def function(weights: Vector) -> tuple[float, Vector]:
-                nonlocal last
+                nonlocal least, best, count
+                count += 1
                 made = shaped(backend, scheme.net, weights)
                 gradient, seen = evaluate(made, sub)
-                last = Solved(made, last.iterations + 1, float(seen.error))
-                if not delta < last.error < np.inf or last.iterations == most:
+                value, error = float(seen.value), float(seen.error)
+                if value < least or error <= delta:
+                    least, best = value, Solved(made, count, error)
+                if error <= delta or count == most or not np.isfinite(error):
                     raise _EndedError
-                return float(seen.value), flat(backend, gradient)
+                return value, flat(backend, gradient)
 
-            if most and last.error > delta:
+            if most and best.error > delta:
                 with suppress(_EndedError):
                     minimize(
                         function,
@@ -163,6 +170,6 @@ class LBFGS(InnerSolver):
                         method="L-BFGS-B",
                         options={"maxiter": most, "maxfun": most, "ftol": 0.0, "gtol": 0.0, "maxcor": self.history},
                     )
-            return last
+            return best._replace(iterations=count)
 
         return solve

@@ -18,6 +18,11 @@ from rbench.theory.mms.energies import Energy, EnergyName, Values
 class Points(ABC):
     """The points of a run."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether they are the same in all outer steps, and those of reference."""
+        return True
+
     @abstractmethod
     def at(self, k: int) -> tuple[Values, Values]:
         """Inputs (N, in) and the energy's targets (N, d) of outer step k."""

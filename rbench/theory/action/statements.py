@@ -9,6 +9,7 @@ from rbench.experiment import Limits, Outcome, Report
 from rbench.figures import Figure, fields
 from rbench.theory.action import circuit, constrained, implicit, motion
 from rbench.theory.action.flows import TanhFlow
+from rbench.theory.action.statement import Found
 from rbench.theory.suite import CELL_FIELDS, Kinds, TheoryCell
 
 FIGURES = (
@@ -19,10 +20,11 @@ FIGURES = (
     Figure("control", "result", "control", better=None, exact=True),
 )
 """Figures of a statement: what it says and what was found; `error` is their difference, over `predicted` where that is
-not zero; `control` is what is measured where a condition of the statement is broken, which must not agree with it."""
+not zero; `control` is what is measured where a condition of the statement is broken. A statement holds where its error
+is at most `allowed`, and the control's is not."""
 
 
-class Held(TheoryCell):
+class StatementCell(TheoryCell):
     """A statement held against a computation; its method is the statement."""
 
     summary: ClassVar[str] = "a statement of the paper, held against a computation"
@@ -38,7 +40,7 @@ class Held(TheoryCell):
     experiment: Literal["statement"] = "statement"
 
     @classmethod
-    def check(cls, cells: Sequence["Held"], *, here: bool) -> None:
+    def check(cls, cells: Sequence["StatementCell"], *, here: bool) -> None:
         for cell in dict.fromkeys(cells):
             if refusal := cell.make_method().refuses(cell.make_task()):
                 raise SpecError(f"{cell.method} {refusal}, not {cell.task}")
@@ -51,7 +53,9 @@ class Held(TheoryCell):
     def row(self, figures: Mapping[str, Any], history: Any) -> dict[str, Any]:
         own = super().row(figures, history)
         if (error := figures.get("error")) is not None:
-            own["holds"] = "yes" if error <= figures["allowed"] else "no"
+            control = figures["control"]
+            told_apart = control is None or Found(control, figures["predicted"]).error > figures["allowed"]
+            own["holds"] = "yes" if error <= figures["allowed"] and told_apart else "no"
         return own
 
     def words(self, figures: Mapping[str, Any]) -> str:
