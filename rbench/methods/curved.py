@@ -192,7 +192,7 @@ class Curved(Descent):
             blocks = tuple(layer.block(*d, problem.backend) for layer, d in zip(layers, directions, strict=True))
             if self.kl_clip is not None:
                 blocks = clip_step(problem, blocks, slope(), lr, self.kl_clip)
-            push, velocity = self.push(problem.backend, velocity, blocks)
+            push, velocity = self.with_momentum(problem.backend, velocity, blocks)
             moved = partial(self.moved, problem.backend, params, push)
             rate = least_rate(problem, batch, moved, lr, self.line_search) if self.line_search else lr
             return moved(rate), velocity, None

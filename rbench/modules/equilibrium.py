@@ -93,8 +93,10 @@ class Equilibrium(Layer):
         layer = LayerPullback(backend, Vectors(tape), delta[:, :, None, :], self.bias)
         return ((delta @ given,) if need_input else None), [layer]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        (block,), (move,), (tangent,) = params, moved, tangents
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        (block,), (move,), (tangent,) = params, param_tangents, tangents
         own, given = self._parts(block)
         z = tape[:, : self.out_features] / self.feedback
         pushed = backend.affine(tape, move["weight"], move.get("bias"))
