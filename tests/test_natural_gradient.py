@@ -10,7 +10,7 @@ from helpers.training import relative_error
 from rbench.errors import MetricError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Batch, NaturalGradient, Problem, Riemannian
-from rbench.metrics import as_vector, as_weights, get_output_metric, metric_product
+from rbench.metrics import flattened, get_output_metric, metric_product, unflattened
 from rbench.random import generator
 from rbench.solvers import conjugate_gradients
 from rbench.testing import oracle
@@ -45,9 +45,9 @@ def test_products_are_those_with_the_dense_metric(backend, network, name):
 def test_vectors_have_the_order_of_flat_blocks(backend):
     given = example("residual images")
     vector = np.arange(sum(layer.n_parameters for layer in given.net.layers), dtype=float)
-    weights = as_weights(backend, given.net.layers, vector)
+    weights = unflattened(backend, given.net.layers, vector)
     assert [weight.shape for weight, _ in weights] == [(layer.fan_out, layer.fan_in) for layer in given.net.layers]
-    np.testing.assert_array_equal(as_vector(backend, weights), vector)
+    np.testing.assert_array_equal(flattened(backend, weights), vector)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from rbench.methods.curved import FIT_SPACE, Curved, MetricSetting, added, split
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.riemannian import Riemannian
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import Batch, OutputMetric, Problem, as_vector, as_weights, get_output_metric, metric_product
+from rbench.metrics import Batch, OutputMetric, Problem, flattened, get_output_metric, metric_product, unflattened
 from rbench.modules import LayerPullback, Params
 from rbench.modules.space import Space, space_of
 from rbench.solvers import conjugate_gradients
@@ -155,7 +155,7 @@ class NaturalGradient(Curved):
         xp = backend.xp
         velocity, last = state
         loss, parts = self.pull(problem, params, batch, rows=self.pulls_rows(phase))
-        gradient = as_vector(
+        gradient = flattened(
             backend, [added(*(part.gradient() for part in layer)) for layer in zip(*parts, strict=True)]
         )
         of_metric, _ = split(batch, self.metric_data(batch.y.shape[0]))
@@ -169,7 +169,7 @@ class NaturalGradient(Curved):
             start=last if self.warm_start else None,
             divisor=self._preconditioner(problem, parts) if self.precondition else 1.0,
         )
-        directions = as_weights(backend, problem.net.layers, solution)
+        directions = unflattened(backend, problem.net.layers, solution)
         health = xp.stack([xp.sum(weight) for weight, _ in directions])
         first = self.warm_start * solution if self.warm_start else ()  # before the move, which may reuse its memory
         params, velocity, fitted = self.move(
@@ -194,5 +194,5 @@ class NaturalGradient(Curved):
             return replace(layer, cotangents=rows, scale=backend.xp.ones_like(rows[:, 0, 0, 0])).squares()
 
         count = sum(layers[0].source.shape[0] for layers in parts)
-        found = as_vector(backend, [added(*map(squares, layer)) for layer in zip(*parts, strict=True)])
+        found = flattened(backend, [added(*map(squares, layer)) for layer in zip(*parts, strict=True)])
         return (count * found + self.damping) ** self.precondition
