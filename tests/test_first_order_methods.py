@@ -23,8 +23,8 @@ from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import SOAP, Adam, Batch, ModularNorm, Muon, Problem, Shampoo
 from rbench.methods.matrices import as_blocks, matrix_gradients
+from rbench.methods.modular_sensitivity import downstream
 from rbench.methods.muon import orthogonalised
-from rbench.methods.sensitivity import downstream
 from rbench.testing import relative_error
 from rbench.testing._examples import example
 from rbench.testing._matrix_reference import sensitivity

@@ -10,8 +10,8 @@ from rbench.errors import SpecError
 from rbench.methods import matrices
 from rbench.methods.adam import Adaptive
 from rbench.methods.base import Scalars, State, Step
+from rbench.methods.modular_sensitivity import downstream
 from rbench.methods.operations import gradient_operations, layer_works
-from rbench.methods.sensitivity import downstream
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, Problem
 from rbench.modules import Layer, Params
@@ -22,8 +22,8 @@ class ModularNorm(Adaptive):
     """Adam's step or SGD's, normalised layer by layer in the modular norm (Large et al. 2024, arXiv 2405.14813).
 
     The modular norm of a step Δ is max_l (M / m_l) σ_l ‖Δ_l‖, with the masses m_l of the layers and their sum M, and
-    the sensitivity σ_l of the network's outputs to those of layer l (`rbench.methods.sensitivity`). All layers get
-    their share of a step of norm η:
+    the sensitivity σ_l of the network's outputs to those of layer l (`rbench.methods.modular_sensitivity`). All layers
+    get their share of a step of norm η:
 
     w_l ← w_l − η_l (Δ_l / ‖Δ_l‖ + λ w_l) with η_l = η m_l / (M σ_l).
 
