@@ -97,6 +97,8 @@ def test_zero_is_solved_by_zero_and_what_is_not_finite_is_seen(backend, system):
     options = {"iterations": 5, "tolerance": 1e-3}
     assert not np.any(conjugate_gradients(backend, lambda v: matrix @ v, 0 * rhs, **options))
     assert np.all(np.isnan(conjugate_gradients(backend, lambda v: np.nan * v, rhs, **options)))
+    with np.errstate(invalid="ignore"):
+        assert np.all(np.isnan(conjugate_gradients(backend, lambda v: np.inf * v, rhs, iterations=1, tolerance=1e-3)))
     assert np.all(np.isnan(conjugate_gradients(backend, lambda v: matrix @ v, np.nan * rhs, **options)))
 
 
