@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from rbench.backend import Array, Backend
 from rbench.checks import outputs
-from rbench.methods import kronecker
+from rbench.methods import kronecker, matrices
 from rbench.methods.base import Scalars, State
 from rbench.methods.kfac import KFAC
 from rbench.methods.kronecker import Factor, GradientProduct
@@ -72,7 +72,7 @@ class EKFAC(KFAC):
 
     def init(self, problem: Problem, params: Params) -> State:
         velocity, factors, health = super().init(problem, params)
-        return velocity, (factors, tuple(_zeros(problem.backend, pair) for pair in factors)), health
+        return velocity, (factors, matrices.zero_matrices(problem)), health
 
     def solved(
         self,
@@ -115,8 +115,3 @@ def second_moments(backend: Backend, layer: LayerPullback, pair: tuple[Factor, F
         return xp.sum(row_matrix(backend, inputs[some, :, :], rows[some, :, :, :]) ** 2, axis=0)
 
     return reduce(add, map(squares, range(0, examples, group)))
-
-
-def _zeros(backend: Backend, pair: tuple[Factor, Factor]) -> Array:
-    a, g = pair
-    return g.values[:, None] * a.values[None, :]

@@ -9,7 +9,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import SpecError
 from rbench.methods import matrices
 from rbench.methods.adam import Adaptive
-from rbench.methods.base import Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step, zero_array
 from rbench.methods.modular_sensitivity import downstream
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -91,8 +91,7 @@ class ModularNorm(Adaptive):
         backend = problem.backend
         zeros = matrices.zero_matrices(problem)
         moments = zeros if self.base == "sgd" else tuple(zip(zeros, zeros, strict=True))
-        kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
-        vectors = tuple(backend.xp.full((layer.width,), layer.width**-0.5, **kind) for layer in problem.net.layers)
+        vectors = tuple(zero_array(backend, layer.width) + layer.width**-0.5 for layer in problem.net.layers)
         return moments, vectors
 
     def step(

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from rbench.backend import Array
 from rbench.checks import outputs
-from rbench.methods.base import Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step, zero_array
 from rbench.methods.curved import FIT_SPACE, Curved, MetricSetting, added, split
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.riemannian import Riemannian
@@ -137,9 +137,8 @@ class NaturalGradient(Curved):
         velocity = self.first_velocity(problem, params)
         if not self.warm_start:
             return velocity, ()
-        backend = problem.backend
         n = sum(layer.n_parameters for layer in problem.net.layers)
-        return velocity, backend.xp.zeros((n,), dtype=backend.float_dtype, device=backend.native_device)
+        return velocity, zero_array(problem.backend, n)
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
         if self.by_woodbury:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from rbench.backend import Array, Backend
 from rbench.methods import matrices
-from rbench.methods.base import Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step, zero_array
 from rbench.methods.descent import Descent
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -83,13 +83,12 @@ class Shampoo(Descent):
         factors = matrices.zero_factors(problem)
         roots = matrices.identities(problem)
         squares = matrices.zero_matrices(problem) if self.graft == "adam" else ()
-        health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
+        health = zero_array(problem.backend, len(params))
         return super().init(problem, params), factors, roots, squares, health
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        backend = problem.backend
         velocity, factors, roots, squares, health = state
         correction = scalars["correction"]
         loss, gradients = matrices.matrix_gradients(problem, params, batch)

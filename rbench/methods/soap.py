@@ -8,7 +8,7 @@ from pydantic import Field
 from rbench.backend import Backend
 from rbench.methods import matrices
 from rbench.methods.adam import Adaptive, Moments
-from rbench.methods.base import Scalars, State, Step, map_blocks
+from rbench.methods.base import Scalars, State, Step, map_blocks, zero_array
 from rbench.methods.matrices import Pair
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -75,10 +75,9 @@ class SOAP(Adaptive):
         ), "the factors of every layer and their bases"
 
     def init(self, problem: Problem, params: Params) -> State:
-        backend = problem.backend
         zeros = matrices.zero_matrices(problem)
         bases = matrices.identities(problem)
-        health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
+        health = zero_array(problem.backend, len(params))
         return tuple(zip(zeros, zeros, strict=True)), matrices.zero_factors(problem), bases, health
 
     def step(
