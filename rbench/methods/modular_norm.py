@@ -30,8 +30,8 @@ class ModularNorm(Adaptive):
     ‖Δ_l‖ is the operator norm from root mean square to root mean square: √(fan_in / fan_out) times the largest singular
     value of the matrix (fan_out, fan_in), where a bias counts as an input that is always 1. For a convolution this is
     the norm from a window to a pixel: at most the authors', which is that of each pixel of the kernel, k² times the
-    largest. Of the gains and offsets of `ScaleShift`, which the authors do not have, it is the largest gain, or the
-    root mean square of the offsets where that is larger.
+    largest. Of the gains and offsets of `ScaleShift`, which the authors do not have, it is the largest gain plus the
+    root mean square of the offsets.
 
     The singular value is found by power iteration from the last step's vector, as the authors do: an
     eigendecomposition of each gradient would take far longer than the rest of a step. The value is at most the exact
@@ -130,7 +130,7 @@ class ModularNorm(Adaptive):
         if layer.entrywise:
             half = rows // 2
             gain = xp.max(xp.abs(direction[:half, 0]))
-            return xp.maximum(gain, matrices.norm(backend, direction[half:, 0]) / half**0.5), vector
+            return gain + matrices.norm(backend, direction[half:, 0]) / half**0.5, vector
         whole = matrices.norm(backend, direction)
         value = whole
         for _ in range(self.iterations):

@@ -20,7 +20,7 @@ NEWTON = 8
 
 @dataclass(frozen=True, repr=False)
 class Equilibrium(Layer):
-    """z with z = tanh(W [κz; x] + b): an implicit layer (Bai, Kolter and Koltun 2019), from (in_features,) to (out,).
+    """An implicit layer (Bai, Kolter and Koltun 2019): z = tanh(W [κz; x] + b), from (in_features,) to (out_features,).
 
     With D = diag(1 − z²) and W_z the first columns of W, a change of the weights gives
 

@@ -156,7 +156,7 @@ def modular_norm(method: ModularNorm) -> "Move":
         """‖Δ_l‖, with the vector of the iteration moved on."""
         if isinstance(layer, ScaleShift):
             gain, offset = np.split(delta[:, 0], 2)
-            return float(max(np.linalg.norm(gain, np.inf), np.sqrt(np.mean(offset**2))))
+            return float(np.linalg.norm(gain, np.inf) + np.sqrt(np.mean(offset**2)))
         square = delta.T @ delta
         value = 0.0
         for _ in range(method.iterations):
