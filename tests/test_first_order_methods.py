@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.training import train
+from helpers.training import error_of_training, train
 from rbench import (
     Add,
     AvgPool2d,
@@ -26,10 +26,7 @@ from rbench.methods import SOAP, Adam, Batch, ModularNorm, Muon, Problem, Shampo
 from rbench.methods.matrices import as_blocks, matrix_gradients
 from rbench.methods.modular_sensitivity import downstream
 from rbench.methods.muon import orthogonalised
-from rbench.testing import relative_error
-from rbench.testing._examples import example
 from rbench.testing._matrix_reference import sensitivity
-from rbench.testing._method_cases import Training
 
 DESCENT = {"weight_decay": 0.1, "schedule": "linear"}
 SHAMPOO = [
@@ -63,20 +60,17 @@ FULL_RANK = ["residual", "branches", "no bias"]
 @pytest.mark.parametrize("name", WIDE)
 @pytest.mark.parametrize("method", [*SHAMPOO[::5], *MUONS[::3], *MODULAR[::3]], ids=lambda method: method.spec)
 def test_training_is_that_of_the_dense_reference_on_every_kind_of_layer(backend, method, name):
-    training = Training(example(name), "cross_entropy", method, 6)
-    assert relative_error(training.step_by_step(backend), training.expected()) < 1e-10
+    assert error_of_training(backend, name, method, steps=6) < 1e-10
 
 
 @pytest.mark.parametrize("method", [*SHAMPOO, *SOAPS, *MUONS, *MODULAR], ids=lambda method: method.spec)
 def test_training_is_that_of_the_dense_reference_with_every_setting(backend, method):
-    training = Training(example("no bias"), "squared_error", method, 9)
-    assert relative_error(training.step_by_step(backend), training.expected()) < 1e-10
+    assert error_of_training(backend, "no bias", method, "squared_error", steps=9) < 1e-10
 
 
 @pytest.mark.parametrize("name", FULL_RANK)
 def test_soap_is_that_of_the_dense_reference_on_other_networks(backend, name):
-    training = Training(example(name), "squared_error", SOAP(lr=0.02, epsilon=0.01, refresh=3), 9)
-    assert relative_error(training.step_by_step(backend), training.expected()) < 1e-10
+    assert error_of_training(backend, name, SOAP(lr=0.02, epsilon=0.01, refresh=3), "squared_error", steps=9) < 1e-10
 
 
 NET = Linear(4, 5) >> Tanh() >> Linear(5, 3)

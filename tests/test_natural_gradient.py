@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 
-from helpers.training import relative_error
+from helpers.training import error_of_training
 from rbench.errors import MetricError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Batch, NaturalGradient, Problem, Riemannian
@@ -125,20 +125,20 @@ PARTS = {
 @pytest.mark.parametrize(("network", "metric"), [*product(["no bias", "residual"], METRICS[:5])], ids=str)
 def test_steps_are_those_of_scipys_conjugate_gradients(backend, network, metric, iterations, parts):
     method = NaturalGradient(output_metric=metric, iterations=iterations, **COMMON | {"tolerance": 0} | PARTS[parts])
-    assert relative_error(backend, network, method) < 1e-10
+    assert error_of_training(backend, network, method) < 1e-10
 
 
 @pytest.mark.parametrize("parts", ["plain", "part of the batch", "warm", "fitted"])
 @pytest.mark.parametrize("network", ["strided images", "largest pixels"])
 def test_positions_take_part(backend, network, parts):
     method = NaturalGradient(output_metric="ggn", iterations=4, **COMMON | PARTS[parts])
-    assert relative_error(backend, network, method) < 1e-10
+    assert error_of_training(backend, network, method) < 1e-10
 
 
 @pytest.mark.parametrize("settings", [{}, {"refresh": 2}, {"metric_batch": 2, "kl_clip": 0.01}, {"fit": "layers"}])
 def test_woodbury_is_the_dense_solve(backend, settings):
     settings = {**COMMON, "trust": 0.05, **settings}
-    assert relative_error(backend, "residual", NaturalGradient(solve="woodbury", **settings)) < 1e-11
+    assert error_of_training(backend, "residual", NaturalGradient(solve="woodbury", **settings)) < 1e-11
 
 
 def steps(backend, method):
