@@ -30,9 +30,9 @@ from rbench.testing._matrix_reference import sensitivity
 
 DESCENT = {"weight_decay": 0.1, "schedule": "linear"}
 SHAMPOO = [
-    Shampoo(lr=0.02, epsilon=0.01, decay=decay, graft=graft, refresh=refresh, graft_epsilon=0.01, **DESCENT)
+    Shampoo(lr=0.02, epsilon=0.01, decay=decay, refresh=refresh, **graft, **DESCENT)
     for decay in (None, 0.0, 0.9)
-    for graft in (None, "sgd", "adam")
+    for graft in ({}, {"graft": "sgd"}, {"graft": "adam", "graft_epsilon": 0.01})
     for refresh in (1, 3)
 ]
 SOAPS = [
@@ -296,6 +296,12 @@ def test_a_layer_without_gradient_stands_still_and_moves_again(backend, params, 
 def test_what_has_no_modular_norm_is_refused(backend, net, settings, words):
     with pytest.raises(SpecError, match=words):
         ModularNorm(**settings).check(Problem(backend, net, get_loss("squared_error")))
+
+
+@pytest.mark.parametrize("graft", [None, "sgd"])
+def test_an_epsilon_of_adam_without_its_length_is_refused(graft):
+    with pytest.raises(SpecError, match=r"graft_epsilon=0\.1 is a setting of graft=adam: leave it out"):
+        Shampoo(graft=graft, graft_epsilon=0.1)
 
 
 @pytest.mark.parametrize("masses", [(1, 0), (-1, 1), (1, float("inf"))])

@@ -150,8 +150,8 @@ def steps(backend, method):
 def test_converged_conjugate_gradients_are_woodburys_solution(backend, metric, settings):
     settings = {**COMMON, **settings, "output_metric": metric}
     by_cg, by_woodbury = (
-        steps(backend, NaturalGradient(solve=solve, iterations=100, tolerance=0, **settings))
-        for solve in ("cg", "woodbury")
+        steps(backend, NaturalGradient(**way, **settings))
+        for way in ({"iterations": 100, "tolerance": 0}, {"solve": "woodbury"})
     )
     del settings["damping"]
     jointly = steps(backend, Riemannian(coupling="network", mass=COMMON["damping"], **settings))
@@ -172,6 +172,10 @@ def test_few_iterations_are_not_enough_there(backend):
     ("settings", "words"),
     [
         ({"refresh": 2}, "refresh=2: conjugate gradients have no factored metric to keep; .*solve=woodbury"),
+        ({"solve": "woodbury", "iterations": 3}, "iterations=3 is a setting of solve=cg: leave it out"),
+        ({"solve": "woodbury", "tolerance": 0}, "tolerance=0.0 is a setting of solve=cg"),
+        ({"solve": "woodbury", "warm_start": 0.9}, "warm_start=0.9 is a setting of solve=cg"),
+        ({"solve": "woodbury", "precondition": 0.75}, "precondition=0.75 is a setting of solve=cg"),
         ({"solve": "lu"}, "solve='lu'"),
         ({"iterations": 0}, "iterations=0: .*greater than or equal to 1"),
         ({"warm_start": 1.1}, "warm_start=1.1"),

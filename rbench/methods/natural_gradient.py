@@ -65,6 +65,10 @@ class NaturalGradient(Curved):
                 f"refresh={self.refresh}: conjugate gradients have no factored metric to keep; leave it out, or give "
                 "solve=woodbury"
             )
+        if self.solve == "woodbury":
+            for name in ("iterations", "tolerance", "warm_start", "precondition"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name}={getattr(self, name)} is a setting of solve=cg: leave it out")
         return self
 
     @cached_property

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rbench.backend import Array, Backend
 from rbench.methods import matrices
@@ -48,6 +48,12 @@ class Shampoo(Descent):
     refresh: int = Field(1, ge=1)
     graft: Literal["sgd", "adam"] | None = None
     graft_epsilon: float = Field(1e-8, gt=0)
+
+    @model_validator(mode="after")
+    def _an_epsilon_of_adam_goes_with_its_length(self) -> "Shampoo":
+        if self.graft != "adam" and self.graft_epsilon != type(self).model_fields["graft_epsilon"].default:
+            raise ValueError(f"graft_epsilon={self.graft_epsilon} is a setting of graft=adam: leave it out")
+        return self
 
     def phase(self, step: int) -> Hashable:
         return step % self.refresh == 0
