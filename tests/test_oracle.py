@@ -254,8 +254,7 @@ def path(method, seed=0):
 
 @pytest.mark.parametrize("method", SETTINGS, ids=lambda cls: cls.name)
 def test_the_reference_follows_every_setting(method):
-    same = SAME | ({"damping_split"} if method is EKFAC else set())  # it has one value
-    assert {key for _, changes in SETTINGS[method] for key in changes} == set(method.model_fields) - same
+    assert {key for _, changes in SETTINGS[method] for key in changes} == set(method.model_fields) - SAME
     for usual, changes in SETTINGS[method]:
         paths = [path(method(**usual)), *(path(method(**usual | {key: value})) for key, value in changes.items())]
         for index, one in enumerate(paths):

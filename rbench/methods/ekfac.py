@@ -32,17 +32,16 @@ class EKFAC(KFAC):
     to the exact metric in the Frobenius norm.
 
     s is computed at every step, which therefore pulls rows back. It starts anew when the eigenvectors do, at every
-    `refresh`-th step, and until then is a running average of weight min(1 − 1/k, `decay`) for its k-th batch. With
-    `refresh=1` it is that of the batch. Where an eigenvalue of A or G is repeated, as zero often is, the basis of its
-    eigenvectors is arbitrary, and so is s along them.
+    `refresh`-th step, and in between is a running average, s ← ρ_k s + (1 − ρ_k) s_batch with ρ_k = min(1 − 1/k,
+    `decay`) at its k-th batch. With `refresh=1` it is that of the batch. Where an eigenvalue of A or G is repeated, as
+    zero often is, the basis of its eigenvectors is arbitrary, and so is s along them.
 
-    Attributes:
-        damping_split: `eigen`, λ added to s.
+    There is no `damping_split`: λ is added to s.
     """
 
     name: ClassVar[str] = "ekfac"
     summary: ClassVar[str] = "K-FAC's eigenvectors, the metric along them estimated at every step"
-    damping_split: Literal["eigen"] = "eigen"
+    damping_split: ClassVar[Literal["eigen"]] = "eigen"  # type: ignore[misc]
 
     def pulls_rows(self, phase: Hashable) -> bool:
         return True
