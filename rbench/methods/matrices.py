@@ -68,7 +68,7 @@ def norm(backend: Backend, array: Array) -> Array:
 
 
 def nonzero(backend: Backend, length: Array) -> Array:
-    """A length to divide by: the smallest normal number instead of zero, for what has no length is zero itself."""
+    """max(length, the smallest normal number): what is divided by it stays zero where its length is zero."""
     xp = backend.xp
     return xp.maximum(length, xp.full_like(length, float(xp.finfo(length.dtype).smallest_normal)))
 

@@ -32,7 +32,7 @@ class NaturalGradient(Curved):
         solve: `cg`, conjugate gradients on exact products F v, each a pushforward and a pullback, so that no row of the
             metric is held; or `woodbury`, exactly, by one factorisation: then the method is
             `riemannian[coupling=network,mass=λ]`.
-        iterations: of conjugate gradients; Δ is what they have reached; started at zero, gᵀΔ > 0.
+        iterations: of conjugate gradients per step, whose last iterate is Δ. From a start at zero gᵀΔ > 0.
         tolerance: a Δ with ‖g − (F + λI) Δ‖ ≤ tolerance · ‖g‖ is kept. (Martens stops where the quadratic model
             hardly falls any more.)
         warm_start: ξ, conjugate gradients start at ξ times the last step's Δ (Martens and Sutskever 2012); 0 for zero.
@@ -59,7 +59,7 @@ class NaturalGradient(Curved):
     precondition: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _conjugate_gradients_keep_no_metric(self) -> "NaturalGradient":
+    def _settings_are_of_the_way_to_solve(self) -> "NaturalGradient":
         if self.solve == "cg" and self.refresh > 1:
             raise ValueError(
                 f"refresh={self.refresh}: conjugate gradients have no factored metric to keep; leave it out, or give "

@@ -85,7 +85,6 @@ class Shampoo(Descent):
         ), "the factors of every layer and their roots"
 
     def init(self, problem: Problem, params: Params) -> State:
-        backend = problem.backend
         factors = matrices.zero_factors(problem)
         roots = matrices.identities(problem)
         squares = matrices.zero_matrices(problem) if self.graft == "adam" else ()
@@ -95,6 +94,7 @@ class Shampoo(Descent):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
+        backend = problem.backend
         velocity, factors, roots, squares, health = state
         correction = scalars["correction"]
         loss, gradients = matrices.matrix_gradients(problem, params, batch)

@@ -79,7 +79,7 @@ class Module(ABC):
     def pushforward(
         self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
     ) -> Tangents:
-        """Apply J to tangents, `param_tangents` at the parameters and `tangents` at the inputs; returns the outputs'."""
+        """The tangents at the outputs: J applied to `param_tangents` at the parameters and `tangents` at the inputs."""
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
