@@ -23,7 +23,7 @@ PINN = TrainingSuite(
     entries=(POISSON,),
     threads=1,
     tuning="by hand at seed 0, by the L2 error after some ten seconds, and not equally: the best of 2 settings of sgd, "
-    "3 of adam, 4 of kfac together, with a line search and with a fit, 5 of riemannian with a fit, 7 of the energy natural "
-    "gradient (riemannian with a line search and no momentum) and 8 of it with SPRING's momentum",
+    "3 of adam, 4 of kfac together, with a line search and with a fit, 5 of riemannian with a fit, 7 of the energy "
+    "natural gradient (riemannian with a line search and no momentum) and 8 of it with SPRING's momentum",
     dtype="float64",
 )
