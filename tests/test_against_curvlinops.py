@@ -6,7 +6,7 @@ import pytest
 from rbench import Conv2d, Flatten, Linear, Tanh
 from rbench.losses import get_loss
 from rbench.methods import EKFAC, Batch, Problem
-from rbench.metrics import as_vector, get_output_metric, metric_product
+from rbench.metrics import flattened, get_output_metric, metric_product
 
 torch = pytest.importorskip("torch", reason="curvlinops works on PyTorch's modules")
 curvlinops = pytest.importorskip("curvlinops", reason="nothing to compare with")
@@ -84,7 +84,7 @@ def test_the_direction_of_ekfac(backend, case, loss):
 
     def vector(blocks):
         pairs = [(block["weight"].reshape(len(block["bias"]), -1), block["bias"]) for block in blocks]
-        return as_vector(backend, pairs)
+        return flattened(backend, pairs)
 
     theirs = operator(
         "EKFACLinearOperator", case, loss, fisher_type="type-2", kfac_approx="expand", separate_weight_and_bias=False

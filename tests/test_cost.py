@@ -5,6 +5,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,8 +107,10 @@ def step_pairs(problem, shape, batch, method):
     return sum(counted(lambda call=call: call(params, state)) for call in calls) / period
 
 
-@pytest.mark.parametrize("spec", EXACT)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [pair for pair in product(NETWORKS, EXACT) if (pair[0], pair[1][:12]) != ("jets", "modular-norm")],  # it has none
+)
 def test_the_operations_of_a_step_are_those_that_it_computes(name, spec):
     net, shape, batch = NETWORKS[name]
     (method,), problem = configured("methods", spec), problem_of(net)
@@ -323,7 +326,9 @@ def test_runs_of_two_experiments_in_one_table_and_one_directory(call, measured):
     assert [row.get("task") is None for row in rows] == [False, True, True]
     refused = call("table", measured.folder, "--history")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "history, ranks, profile and curves are of training, and these are of step-time" in refused.stderr
+    assert (
+        "history, ranks, profile, sensitivity and curves are of training, and these are of step-time" in refused.stderr
+    )
     assert call("run", "memory", *TINY, "-m", "sgd", "-o", "trained").exit_code == 0
     rows = json.loads(call("table", "trained", "--format", "json").stdout)
     assert {row["suite"] for row in rows} == {"quick", "memory"}

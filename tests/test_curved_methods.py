@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from helpers.training import relative_error
+from helpers.training import error_of_training
 from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Naive, Riemannian
@@ -39,7 +39,7 @@ SCHEDULES = {
 )
 def test_steps_are_those_of_the_dense_metric(backend, mass, coupling, rows, fit, schedule):
     method = Riemannian(mass=mass, coupling=coupling, rows=rows, fit=fit, **COMMON, **SCHEDULES[schedule])
-    assert relative_error(backend, "no bias", method) < 1e-11
+    assert error_of_training(backend, "no bias", method) < 1e-11
 
 
 @pytest.mark.parametrize("network", ["residual", "strided images"])
@@ -47,7 +47,7 @@ def test_steps_are_those_of_the_dense_metric(backend, mass, coupling, rows, fit,
 @pytest.mark.parametrize(("coupling", "mass", "fit"), [*product(("layer", "network"), ("kronecker", 0.5), FITS[::2])])
 def test_biases_branches_and_positions_take_part(backend, network, coupling, mass, fit, schedule):
     method = Riemannian(mass=mass, coupling=coupling, fit=fit, **COMMON, **SCHEDULES[schedule])
-    assert relative_error(backend, network, method) < 1e-11
+    assert error_of_training(backend, network, method) < 1e-11
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -55,7 +55,7 @@ def test_biases_branches_and_positions_take_part(backend, network, coupling, mas
 @pytest.mark.parametrize("coupling", ["layer", "network"])
 def test_the_mean_treatment_has_the_means_rows(backend, coupling, settings, fit):
     settings = {**COMMON, **settings, "batch": "mean", "output_metric": "ggn", "coupling": coupling, "fit": fit}
-    assert relative_error(backend, "no bias", Riemannian(mass=0.5, **settings)) < 1e-11
+    assert error_of_training(backend, "no bias", Riemannian(mass=0.5, **settings)) < 1e-11
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -74,7 +74,7 @@ def test_the_mean_treatment_has_the_means_rows(backend, coupling, settings, fit)
     ],
 )
 def test_kfac_is_fitted_too(backend, settings, fit):
-    assert relative_error(backend, "no bias", KFAC(fit=fit, **COMMON | settings)) < 1e-11
+    assert error_of_training(backend, "no bias", KFAC(fit=fit, **COMMON | settings)) < 1e-11
 
 
 def test_the_batchs_loss_bounds_a_step(backend):
@@ -99,7 +99,7 @@ def test_kfac_is_the_kronecker_mass_without_rows(backend):
 
 def test_naive_inversion_serves_every_mass(backend):
     for mass in ("kronecker", "diagonal"):
-        assert relative_error(backend, "no bias", Naive(mass=mass, fit="layers", **COMMON)) < 1e-11
+        assert error_of_training(backend, "no bias", Naive(mass=mass, fit="layers", **COMMON)) < 1e-11
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -108,12 +108,12 @@ def test_naive_inversion_serves_every_mass(backend):
 def test_spring_and_a_line_search(backend, network, coupling, schedule):
     settings = {**COMMON, **SCHEDULES[schedule], "lr": 0.5, "mass": 0.5, "momentum": 0.7, "coupling": coupling}
     for own in ({"spring": True}, {"line_search": 5}, {"spring": True, "line_search": 5, "kl_clip": 0.1}):
-        assert relative_error(backend, network, Riemannian(**settings, **own)) < 1e-11
+        assert error_of_training(backend, network, Riemannian(**settings, **own)) < 1e-11
 
 
 def test_other_methods_search_too(backend):
     for method in (KFAC(line_search=4, **COMMON), Naive(line_search=4, spring=True, mass=0.5, **COMMON)):
-        assert relative_error(backend, "no bias", method) < 1e-11
+        assert error_of_training(backend, "no bias", method) < 1e-11
 
 
 def test_a_line_search_leaves_out_rates_without_a_loss(backend):

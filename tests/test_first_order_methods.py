@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from helpers.training import train
+from helpers.training import error_of_training, train
 from rbench import (
     Add,
     AvgPool2d,
     Conv2d,
     Copy,
+    Equilibrium,
     Exp,
     Flatten,
     Identity,
@@ -23,18 +24,15 @@ from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import SOAP, Adam, Batch, ModularNorm, Muon, Problem, Shampoo
 from rbench.methods.matrices import as_blocks, matrix_gradients
+from rbench.methods.modular_sensitivity import downstream
 from rbench.methods.muon import orthogonalised
-from rbench.methods.sensitivity import downstream
-from rbench.testing import relative_error
-from rbench.testing._examples import example
 from rbench.testing._matrix_reference import sensitivity
-from rbench.testing._method_cases import Training
 
 DESCENT = {"weight_decay": 0.1, "schedule": "linear"}
 SHAMPOO = [
-    Shampoo(lr=0.02, epsilon=0.01, decay=decay, graft=graft, refresh=refresh, graft_epsilon=0.01, **DESCENT)
+    Shampoo(lr=0.02, epsilon=0.01, decay=decay, refresh=refresh, **graft, **DESCENT)
     for decay in (None, 0.0, 0.9)
-    for graft in (None, "sgd", "adam")
+    for graft in ({}, {"graft": "sgd"}, {"graft": "adam", "graft_epsilon": 0.01})
     for refresh in (1, 3)
 ]
 SOAPS = [
@@ -62,20 +60,17 @@ FULL_RANK = ["residual", "branches", "no bias"]
 @pytest.mark.parametrize("name", WIDE)
 @pytest.mark.parametrize("method", [*SHAMPOO[::5], *MUONS[::3], *MODULAR[::3]], ids=lambda method: method.spec)
 def test_training_is_that_of_the_dense_reference_on_every_kind_of_layer(backend, method, name):
-    training = Training(example(name), "cross_entropy", method, 6)
-    assert relative_error(training.step_by_step(backend), training.expected()) < 1e-10
+    assert error_of_training(backend, name, method, steps=6) < 1e-10
 
 
 @pytest.mark.parametrize("method", [*SHAMPOO, *SOAPS, *MUONS, *MODULAR], ids=lambda method: method.spec)
 def test_training_is_that_of_the_dense_reference_with_every_setting(backend, method):
-    training = Training(example("no bias"), "squared_error", method, 9)
-    assert relative_error(training.step_by_step(backend), training.expected()) < 1e-10
+    assert error_of_training(backend, "no bias", method, "squared_error", steps=9) < 1e-10
 
 
 @pytest.mark.parametrize("name", FULL_RANK)
 def test_soap_is_that_of_the_dense_reference_on_other_networks(backend, name):
-    training = Training(example(name), "squared_error", SOAP(lr=0.02, epsilon=0.01, refresh=3), 9)
-    assert relative_error(training.step_by_step(backend), training.expected()) < 1e-10
+    assert error_of_training(backend, name, SOAP(lr=0.02, epsilon=0.01, refresh=3), "squared_error", steps=9) < 1e-10
 
 
 NET = Linear(4, 5) >> Tanh() >> Linear(5, 3)
@@ -239,6 +234,15 @@ def test_outputs_move_by_no_more_than_the_rate(backend, make_params, rng, net, l
     assert 0.05 < np.sqrt(np.mean(moved**2, axis=1)).max() / lr < largest * (1 + 100 * lr)
 
 
+@pytest.mark.parametrize("base", ["adam", "sgd"])
+def test_gains_and_offsets_move_outputs_by_no_more_than_the_rate(backend, base):
+    """By all of it where every gain and offset moves alike and inputs are 1."""
+    net, x, lr = ScaleShift(4), np.ones((6, 4)), 1e-2
+    params = net.init(backend)
+    ((_, step),) = train(backend, ModularNorm(lr=lr, base=base), net, params, [(x, 3 * x)], "squared_error")
+    np.testing.assert_allclose(net.apply(backend, step.params, x) - net.apply(backend, params, x), lr, rtol=1e-6)
+
+
 @pytest.mark.parametrize("masses", [(), (1, 2, 0.5)])
 @pytest.mark.parametrize("base", ["adam", "sgd"])
 def test_every_layer_has_its_share_of_a_step_of_norm_eta(backend, make_params, rng, base, masses):
@@ -285,12 +289,19 @@ def test_a_layer_without_gradient_stands_still_and_moves_again(backend, params, 
     ("net", "settings", "words"),
     [
         (Linear(4, 3) >> Exp() >> Linear(3, 2), {}, r"no sensitivity for Exp\(\).*bound"),
+        (Linear(4, 3) >> Equilibrium(3, 2), {}, r"no sensitivity for Equilibrium\(3, 2\).*bound"),
         (NET, {"masses": (1, 2, 3)}, "3 numbers for a network of 2 layers"),
     ],
 )
 def test_what_has_no_modular_norm_is_refused(backend, net, settings, words):
     with pytest.raises(SpecError, match=words):
         ModularNorm(**settings).check(Problem(backend, net, get_loss("squared_error")))
+
+
+@pytest.mark.parametrize("graft", [None, "sgd"])
+def test_an_epsilon_of_adam_without_its_length_is_refused(graft):
+    with pytest.raises(SpecError, match=r"graft_epsilon=0\.1 is a setting of graft=adam: leave it out"):
+        Shampoo(graft=graft, graft_epsilon=0.1)
 
 
 @pytest.mark.parametrize("masses", [(1, 0), (-1, 1), (1, float("inf"))])

@@ -16,14 +16,19 @@ from rbench.methods import (
     Muon,
     Shampoo,
     curved,
+    ekfac,
     kronecker,
     modular_norm,
     muon,
+    natural_gradient,
+    preconditioned,
+    prong,
     shampoo,
     soap,
 )
 from rbench.metrics import KroneckerMass, pullback
 from rbench.modules import GELU, LayerPullback, Tanh
+from rbench.modules.pointwise import Pointwise
 from rbench.plugins import plugins
 from rbench.solvers import fit, gram, network, woodbury
 from rbench.testing import cases, relative_error, short_cases, verify
@@ -230,6 +235,17 @@ def doubled_bias(real):
     return entries
 
 
+def momentum_without_mass(real):
+    """SPRING's right-hand side g + μ Δ, which is g + μ M (M⁻¹Δ)."""
+
+    def sprung(backend, gradient, mass, momentum, last):
+        entries = mass.entries(0, len(last[0]))
+        without = [None if part is None else part / entry for part, entry in zip(last, entries, strict=True)]
+        return real(backend, gradient, mass, momentum, without)
+
+    return sprung
+
+
 def without_outputs_mass(real):
     def product(backend, term):
         identity = backend.eye(term.layer.fan_out)
@@ -356,6 +372,31 @@ MATHEMATICS = {
     "the fit's part of the batch": (
         (curved, "fit_coefficients"), lambda real: lambda *args, **options: real(*args, **{**options, "share": 1.0}),
         {"trajectory kfac"},
+    ),
+    "a line search of one rate": (
+        (curved, "least_rate"), lambda real: lambda *args: real(*args[:-1], 0),
+        {"trajectory riemannian"},
+    ),
+    "SPRING's momentum without the mass": (
+        (preconditioned, "_sprung"), momentum_without_mass, {"trajectory riemannian", "trajectory naive"},
+    ),
+    "a pushforward without the derivative": (
+        (Pointwise, "push_tangents"), lambda real: lambda self, backend, tape, tangents: tangents,
+        {"pushforward", "trajectory natural-gradient"},
+    ),
+    "one conjugate gradient fewer": (
+        (natural_gradient, "conjugate_gradients"),
+        lambda real: lambda *args, iterations, **options: real(*args, iterations=iterations - 1, **options),
+        {"trajectory natural-gradient"},
+    ),
+    "EKFAC with the eigenvalues of K-FAC": (
+        (ekfac, "second_moments"),
+        lambda real: lambda backend, layer, pair: pair[1].values[:, None] * pair[0].values[None, :],
+        {"trajectory ekfac"},
+    ),
+    "PRONG with inputs that are not centred": (
+        (prong, "_direction"), lambda real: lambda gradient, known: real(gradient, known._replace(mean=0 * known.mean)),
+        {"trajectory prong"},
     ),
 }  # fmt: skip
 """What is replaced, by a wrong one made of the right one, and the checks that must tell."""

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import rbench
-from helpers.training import SEED, assert_as_reference, train
+from helpers.training import SEED, error_of_training, train
 from rbench import Conv2d, Flatten, Linear, Sigmoid, Tanh
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem
 from rbench.methods.kronecker import gradient_covariance, in_points, input_covariance
 from rbench.modules import LayerPullback
 from rbench.modules.inputs import Vectors
+from rbench.testing._examples import BATCH, example
 
 NET = Linear(4, 5) >> Tanh() >> Linear(5, 3, bias=False)
 OUTPUT_METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
@@ -32,12 +33,16 @@ def batches(rng, request):
 @pytest.mark.parametrize("split", ["pi", "eigen"])
 @pytest.mark.parametrize("kind", OUTPUT_METRICS)
 @pytest.mark.parametrize(("decay", "refresh"), [(0.0, 1), (0.95, 1), (0.4, 1), (0.95, 3)])
-def test_training_is_that_of_dense_kronecker_products(backend, params, batches, kind, split, decay, refresh):
+@pytest.mark.parametrize("network", ["no bias", "wide"])
+def test_training_is_that_of_dense_kronecker_products(backend, network, kind, split, decay, refresh):
+    """On networks whose gradients are solved with as matrices, and in their points at the first layer."""
+    in_their_points = [in_points(BATCH, layer) for layer in example(network).net.layers]
+    assert in_their_points == [network == "wide", False]
     method = KFAC(
         lr=0.2, momentum=0.5, weight_decay=0.1, rank=RANK, damping=DAMPING,
         factors=kind, damping_split=split, decay=decay, refresh=refresh,
     )  # fmt: skip
-    assert_as_reference(backend, method, NET, params, batches, rel=1e-11)
+    assert error_of_training(backend, network, method, steps=STEPS) < 1e-11
 
 
 def test_factors_stay_between_refreshes(backend, params, batches):

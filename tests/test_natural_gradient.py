@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 
-from helpers.training import relative_error
+from helpers.training import error_of_training
 from rbench.errors import MetricError, SpecError
 from rbench.losses import get_loss
 from rbench.methods import Batch, NaturalGradient, Problem, Riemannian
-from rbench.metrics import as_vector, as_weights, get_output_metric, metric_product
+from rbench.metrics import flattened, get_output_metric, metric_product, unflattened
 from rbench.random import generator
 from rbench.solvers import conjugate_gradients
 from rbench.testing import oracle
@@ -45,9 +45,9 @@ def test_products_are_those_with_the_dense_metric(backend, network, name):
 def test_vectors_have_the_order_of_flat_blocks(backend):
     given = example("residual images")
     vector = np.arange(sum(layer.n_parameters for layer in given.net.layers), dtype=float)
-    weights = as_weights(backend, given.net.layers, vector)
+    weights = unflattened(backend, given.net.layers, vector)
     assert [weight.shape for weight, _ in weights] == [(layer.fan_out, layer.fan_in) for layer in given.net.layers]
-    np.testing.assert_array_equal(as_vector(backend, weights), vector)
+    np.testing.assert_array_equal(flattened(backend, weights), vector)
 
 
 @pytest.fixture
@@ -97,6 +97,8 @@ def test_zero_is_solved_by_zero_and_what_is_not_finite_is_seen(backend, system):
     options = {"iterations": 5, "tolerance": 1e-3}
     assert not np.any(conjugate_gradients(backend, lambda v: matrix @ v, 0 * rhs, **options))
     assert np.all(np.isnan(conjugate_gradients(backend, lambda v: np.nan * v, rhs, **options)))
+    with np.errstate(invalid="ignore"):
+        assert np.all(np.isnan(conjugate_gradients(backend, lambda v: np.inf * v, rhs, iterations=1, tolerance=1e-3)))
     assert np.all(np.isnan(conjugate_gradients(backend, lambda v: matrix @ v, np.nan * rhs, **options)))
 
 
@@ -123,20 +125,20 @@ PARTS = {
 @pytest.mark.parametrize(("network", "metric"), [*product(["no bias", "residual"], METRICS[:5])], ids=str)
 def test_steps_are_those_of_scipys_conjugate_gradients(backend, network, metric, iterations, parts):
     method = NaturalGradient(output_metric=metric, iterations=iterations, **COMMON | {"tolerance": 0} | PARTS[parts])
-    assert relative_error(backend, network, method) < 1e-10
+    assert error_of_training(backend, network, method) < 1e-10
 
 
 @pytest.mark.parametrize("parts", ["plain", "part of the batch", "warm", "fitted"])
 @pytest.mark.parametrize("network", ["strided images", "largest pixels"])
 def test_positions_take_part(backend, network, parts):
     method = NaturalGradient(output_metric="ggn", iterations=4, **COMMON | PARTS[parts])
-    assert relative_error(backend, network, method) < 1e-10
+    assert error_of_training(backend, network, method) < 1e-10
 
 
 @pytest.mark.parametrize("settings", [{}, {"refresh": 2}, {"metric_batch": 2, "kl_clip": 0.01}, {"fit": "layers"}])
 def test_woodbury_is_the_dense_solve(backend, settings):
     settings = {**COMMON, "trust": 0.05, **settings}
-    assert relative_error(backend, "residual", NaturalGradient(solve="woodbury", **settings)) < 1e-11
+    assert error_of_training(backend, "residual", NaturalGradient(solve="woodbury", **settings)) < 1e-11
 
 
 def steps(backend, method):
@@ -148,8 +150,8 @@ def steps(backend, method):
 def test_converged_conjugate_gradients_are_woodburys_solution(backend, metric, settings):
     settings = {**COMMON, **settings, "output_metric": metric}
     by_cg, by_woodbury = (
-        steps(backend, NaturalGradient(solve=solve, iterations=100, tolerance=0, **settings))
-        for solve in ("cg", "woodbury")
+        steps(backend, NaturalGradient(**way, **settings))
+        for way in ({"iterations": 100, "tolerance": 0}, {"solve": "woodbury"})
     )
     del settings["damping"]
     jointly = steps(backend, Riemannian(coupling="network", mass=COMMON["damping"], **settings))
@@ -170,6 +172,10 @@ def test_few_iterations_are_not_enough_there(backend):
     ("settings", "words"),
     [
         ({"refresh": 2}, "refresh=2: conjugate gradients have no factored metric to keep; .*solve=woodbury"),
+        ({"solve": "woodbury", "iterations": 3}, "iterations=3 is a setting of solve=cg: leave it out"),
+        ({"solve": "woodbury", "tolerance": 0}, "tolerance=0.0 is a setting of solve=cg"),
+        ({"solve": "woodbury", "warm_start": 0.9}, "warm_start=0.9 is a setting of solve=cg"),
+        ({"solve": "woodbury", "precondition": 0.75}, "precondition=0.75 is a setting of solve=cg"),
         ({"solve": "lu"}, "solve='lu'"),
         ({"iterations": 0}, "iterations=0: .*greater than or equal to 1"),
         ({"warm_start": 1.1}, "warm_start=1.1"),

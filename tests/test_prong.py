@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rbench
-from helpers.training import relative_error, train
+from helpers.training import error_of_training, train
 from rbench import Flatten, Linear, Tanh
 from rbench.errors import SpecError
 from rbench.methods import PRONG
@@ -106,7 +106,7 @@ SETTINGS = {
     ],
 )
 def test_steps_are_those_of_the_dense_metric(backend, network, loss, settings):
-    assert relative_error(backend, network, PRONG(**COMMON | SETTINGS[settings]), loss) < 1e-11
+    assert error_of_training(backend, network, PRONG(**COMMON | SETTINGS[settings]), loss) < 1e-11
 
 
 def test_a_map_of_the_inputs_makes_no_difference(backend, make_params, rng):

@@ -229,7 +229,6 @@ SETTINGS = {
     NaturalGradient: {
         "output_metric": st.sampled_from(["ggn", "identity"]) | matrices,
         "damping": positive,
-        "solve": st.sampled_from(["cg", "woodbury"]),
         "iterations": st.integers(1, 99),
         "warm_start": share,
     },

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
-from rbench.backend import Array
+from rbench.backend import Array, Backend
 from rbench.methods.space import Dimension
 from rbench.metrics import Batch, Problem
 from rbench.modules import Params
@@ -124,6 +124,11 @@ def compile_step(problem: Problem, method: Method) -> Callable[..., Step]:
         return method.step(problem, params, state, batch, scalars, phase)
 
     return problem.backend.compile(step, static=("phase",))
+
+
+def zero_array(backend: Backend, *shape: int) -> Array:
+    """Zeros of a shape, in the backend's dtype and on its device."""
+    return backend.xp.zeros(shape, dtype=backend.float_dtype, device=backend.native_device)
 
 
 def map_blocks(function: Callable[..., Array], *trees: Params) -> Params:

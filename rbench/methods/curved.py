@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from rbench.backend import Array
 from rbench.checks import outputs
 from rbench.errors import SpecError
-from rbench.methods.base import State, map_blocks
+from rbench.methods.base import State, map_blocks, zero_array
 from rbench.methods.descent import Descent, clip_step, least_rate
 from rbench.methods.operations import layer_works, pass_operations
 from rbench.methods.space import Dimension, LogUniform
@@ -192,7 +192,7 @@ class Curved(Descent):
             blocks = tuple(layer.block(*d, problem.backend) for layer, d in zip(layers, directions, strict=True))
             if self.kl_clip is not None:
                 blocks = clip_step(problem, blocks, slope(), lr, self.kl_clip)
-            push, velocity = self.push(problem.backend, velocity, blocks)
+            push, velocity = self.with_momentum(problem.backend, velocity, blocks)
             moved = partial(self.moved, problem.backend, params, push)
             rate = least_rate(problem, batch, moved, lr, self.line_search) if self.line_search else lr
             return moved(rate), velocity, None
@@ -222,10 +222,8 @@ class Curved(Descent):
 def zero_weights(problem: Problem) -> tuple[Weights, ...]:
     """Zeros in the shape of every layer's weights."""
     backend = problem.backend
-    kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
-    zeros = backend.xp.zeros
     return tuple(
-        (zeros((layer.fan_out, layer.fan_in), **kind), zeros((layer.fan_out,), **kind) if layer.bias else None)
+        (zero_array(backend, layer.fan_out, layer.fan_in), zero_array(backend, layer.fan_out) if layer.bias else None)
         for layer in problem.net.layers
     )
 

@@ -31,10 +31,12 @@ class Descent(Method):
         self, backend: Backend, params: Params, velocity: Any, direction: Params, lr: float, *, nesterov: bool = False
     ) -> tuple[Params, Any]:
         """New parameters and velocity. Do not use the direction afterwards: its memory may hold the velocity."""
-        push, velocity = self.push(backend, velocity, direction, nesterov=nesterov)
+        push, velocity = self.with_momentum(backend, velocity, direction, nesterov=nesterov)
         return self.moved(backend, params, push, lr), velocity
 
-    def push(self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False) -> tuple[Params, Any]:
+    def with_momentum(
+        self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False
+    ) -> tuple[Params, Any]:
         """What the parameters move along, v or Δ + μ v, and the new velocity; as for `descend`."""
         if not self.momentum:
             return direction, velocity

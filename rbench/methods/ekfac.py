@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from rbench.backend import Array, Backend
 from rbench.checks import outputs
-from rbench.methods import kronecker
+from rbench.methods import kronecker, matrices
 from rbench.methods.base import Scalars, State
 from rbench.methods.kfac import KFAC
 from rbench.methods.kronecker import Factor, GradientProduct
@@ -32,17 +32,16 @@ class EKFAC(KFAC):
     to the exact metric in the Frobenius norm.
 
     s is computed at every step, which therefore pulls rows back. It starts anew when the eigenvectors do, at every
-    `refresh`-th step, and until then is a running average of weight min(1 − 1/k, `decay`) for its k-th batch. With
-    `refresh=1` it is that of the batch. Where an eigenvalue of A or G is repeated, as zero often is, the basis of its
-    eigenvectors is arbitrary, and so is s along them.
+    `refresh`-th step, and in between is a running average, s ← ρ_k s + (1 − ρ_k) s_batch with ρ_k = min(1 − 1/k,
+    `decay`) at its k-th batch. With `refresh=1` it is that of the batch. Where an eigenvalue of A or G is repeated, as
+    zero often is, the basis of its eigenvectors is arbitrary, and so is s along them.
 
-    Attributes:
-        damping_split: `eigen`, λ added to s.
+    There is no `damping_split`: λ is added to s.
     """
 
     name: ClassVar[str] = "ekfac"
     summary: ClassVar[str] = "K-FAC's eigenvectors, the metric along them estimated at every step"
-    damping_split: Literal["eigen"] = "eigen"
+    damping_split: ClassVar[Literal["eigen"]] = "eigen"  # type: ignore[misc]
 
     def pulls_rows(self, phase: Hashable) -> bool:
         return True
@@ -72,7 +71,7 @@ class EKFAC(KFAC):
 
     def init(self, problem: Problem, params: Params) -> State:
         velocity, factors, health = super().init(problem, params)
-        return velocity, (factors, tuple(_zeros(problem.backend, pair) for pair in factors)), health
+        return velocity, (factors, matrices.zero_matrices(problem)), health
 
     def solved(
         self,
@@ -115,8 +114,3 @@ def second_moments(backend: Backend, layer: LayerPullback, pair: tuple[Factor, F
         return xp.sum(row_matrix(backend, inputs[some, :, :], rows[some, :, :, :]) ** 2, axis=0)
 
     return reduce(add, map(squares, range(0, examples, group)))
-
-
-def _zeros(backend: Backend, pair: tuple[Factor, Factor]) -> Array:
-    a, g = pair
-    return g.values[:, None] * a.values[None, :]

@@ -10,7 +10,7 @@ from pydantic import Field
 from rbench.backend import Array
 from rbench.checks import outputs
 from rbench.methods import kronecker
-from rbench.methods.base import WINDOW, Scalars, State, Step
+from rbench.methods.base import WINDOW, Scalars, State, Step, zero_array
 from rbench.methods.curved import FIT_SPACE, Curved
 from rbench.methods.kronecker import GradientProduct, Inversion, Sharing
 from rbench.methods.operations import LayerWork, layer_works, pass_operations
@@ -178,7 +178,7 @@ class KFAC(Curved):
     def init(self, problem: Problem, params: Params) -> State:
         backend = problem.backend
         factors = () if self.forgets else kronecker.zero_factors(backend, problem.net.layers)
-        health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
+        health = zero_array(backend, len(params))
         return self.first_velocity(problem, params), factors, health
 
     def step(

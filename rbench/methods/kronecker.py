@@ -6,6 +6,7 @@ from operator import add
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rbench.backend import Array, Backend
+from rbench.methods.base import zero_array
 from rbench.methods.operations import EIGEN
 from rbench.modules import Layer, LayerPullback
 from rbench.modules.pullback import as_matrix
@@ -221,9 +222,8 @@ def solve_with_batch(backend: Backend, layer: LayerPullback, damping: float, sha
 
 def zero_factor(backend: Backend, size: int) -> Factor:
     """The factor before the first refresh."""
-    kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
-    square = backend.xp.zeros((size, size), **kind)
-    return Factor(square, square, backend.xp.zeros((size,), **kind))
+    square = zero_array(backend, size, size)
+    return Factor(square, square, zero_array(backend, size))
 
 
 def zero_factors(backend: Backend, layers: Sequence[Layer]) -> tuple[tuple[Factor, Factor], ...]:

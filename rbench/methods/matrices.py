@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from rbench.backend import Array, Backend
+from rbench.methods.base import zero_array
 from rbench.methods.operations import layer_works
 from rbench.metrics import Batch, Problem, pull_gradient
 from rbench.modules import Layer, Params
@@ -30,20 +31,15 @@ def as_blocks(problem: Problem, matrices: Sequence[Array]) -> Params:
     return tuple(layer.block(*as_weights(matrix, bias=layer.bias), problem.backend) for layer, matrix in pairs)
 
 
-def zero_matrix(backend: Backend, rows: int, columns: int) -> Array:
-    """Zeros (rows, columns)."""
-    return backend.xp.zeros((rows, columns), dtype=backend.float_dtype, device=backend.native_device)
-
-
 def zero_matrices(problem: Problem) -> tuple[Array, ...]:
     """Zeros in the shape of every layer's G."""
-    return tuple(zero_matrix(problem.backend, layer.fan_out, layer.width) for layer in problem.net.layers)
+    return tuple(zero_array(problem.backend, layer.fan_out, layer.width) for layer in problem.net.layers)
 
 
 def zero_factors(problem: Problem) -> tuple[Pair, ...]:
     """L and R of every layer before the first step."""
     sides = [(layer.fan_out, layer.width) for layer in problem.net.layers]
-    return tuple((zero_matrix(problem.backend, o, o), zero_matrix(problem.backend, a, a)) for o, a in sides)
+    return tuple((zero_array(problem.backend, o, o), zero_array(problem.backend, a, a)) for o, a in sides)
 
 
 def identities(problem: Problem) -> tuple[Pair, ...]:
@@ -72,7 +68,7 @@ def norm(backend: Backend, array: Array) -> Array:
 
 
 def nonzero(backend: Backend, length: Array) -> Array:
-    """A length to divide by: the smallest normal number instead of zero, for what has no length is zero itself."""
+    """max(length, the smallest normal number): what is divided by it stays zero where its length is zero."""
     xp = backend.xp
     return xp.maximum(length, xp.full_like(length, float(xp.finfo(length.dtype).smallest_normal)))
 

@@ -9,9 +9,9 @@ from rbench.backend import Array, Backend
 from rbench.errors import SpecError
 from rbench.methods import matrices
 from rbench.methods.adam import Adaptive
-from rbench.methods.base import Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step, zero_array
+from rbench.methods.modular_sensitivity import downstream
 from rbench.methods.operations import gradient_operations, layer_works
-from rbench.methods.sensitivity import downstream
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, Problem
 from rbench.modules import Layer, Params
@@ -22,16 +22,16 @@ class ModularNorm(Adaptive):
     """Adam's step or SGD's, normalised layer by layer in the modular norm (Large et al. 2024, arXiv 2405.14813).
 
     The modular norm of a step Δ is max_l (M / m_l) σ_l ‖Δ_l‖, with the masses m_l of the layers and their sum M, and
-    the sensitivity σ_l of the network's outputs to those of layer l (`rbench.methods.sensitivity`). All layers get
-    their share of a step of norm η:
+    the sensitivity σ_l of the network's outputs to those of layer l (`rbench.methods.modular_sensitivity`). All layers
+    get their share of a step of norm η:
 
     w_l ← w_l − η_l (Δ_l / ‖Δ_l‖ + λ w_l) with η_l = η m_l / (M σ_l).
 
     ‖Δ_l‖ is the operator norm from root mean square to root mean square: √(fan_in / fan_out) times the largest singular
     value of the matrix (fan_out, fan_in), where a bias counts as an input that is always 1. For a convolution this is
     the norm from a window to a pixel: at most the authors', which is that of each pixel of the kernel, k² times the
-    largest. Of the gains and offsets of `ScaleShift`, which the authors do not have, it is the largest gain, or the
-    root mean square of the offsets where that is larger.
+    largest. Of the gains and offsets of `ScaleShift`, which the authors do not have, it is the largest gain plus the
+    root mean square of the offsets.
 
     The singular value is found by power iteration from the last step's vector, as the authors do: an
     eigendecomposition of each gradient would take far longer than the rest of a step. The value is at most the exact
@@ -91,8 +91,7 @@ class ModularNorm(Adaptive):
         backend = problem.backend
         zeros = matrices.zero_matrices(problem)
         moments = zeros if self.base == "sgd" else tuple(zip(zeros, zeros, strict=True))
-        kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
-        vectors = tuple(backend.xp.full((layer.width,), layer.width**-0.5, **kind) for layer in problem.net.layers)
+        vectors = tuple(zero_array(backend, layer.width) + layer.width**-0.5 for layer in problem.net.layers)
         return moments, vectors
 
     def step(
@@ -131,7 +130,7 @@ class ModularNorm(Adaptive):
         if layer.entrywise:
             half = rows // 2
             gain = xp.max(xp.abs(direction[:half, 0]))
-            return xp.maximum(gain, matrices.norm(backend, direction[half:, 0]) / half**0.5), vector
+            return gain + matrices.norm(backend, direction[half:, 0]) / half**0.5, vector
         whole = matrices.norm(backend, direction)
         value = whole
         for _ in range(self.iterations):

@@ -17,7 +17,8 @@ from rbench.modules import Params
 from rbench.modules.space import Space
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the polynomial that moves all singular values towards 1; steepest at 0, so that small ones grow soonest."""
+"""Of a polynomial whose iterates bring singular values into a band around 1; steep at 0, so that small ones grow
+quickly."""
 
 
 class Muon(Adaptive):
@@ -27,7 +28,8 @@ class Muon(Adaptive):
     O is G + μ v with its singular values brought near 1; v in its place without `nesterov`.
 
     Biases, the gains and offsets of `ScaleShift`, and with `last=adam` the last layer, which is how the author trains
-    networks, go by Adam with the averages of `Adaptive` and their own rate: w ← w − η' (m̂ / (√ŝ + ε) + λ w).
+    networks, go by Adam with the averages of `Adaptive` and their own rate: w ← w − η' (m̂ / (√ŝ + ε) + λ w). The biases
+    of `JetLinear` are a column of its weight and go with it.
 
     Attributes:
         momentum: μ.

@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 
 from rbench.backend import Array
 from rbench.checks import outputs
-from rbench.methods.base import Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step, zero_array
 from rbench.methods.curved import FIT_SPACE, Curved, MetricSetting, added, split
 from rbench.methods.operations import gradient_operations, layer_works
 from rbench.methods.riemannian import Riemannian
 from rbench.methods.space import Choice, Dimension, LogUniform
-from rbench.metrics import Batch, OutputMetric, Problem, as_vector, as_weights, get_output_metric, metric_product
+from rbench.metrics import Batch, OutputMetric, Problem, flattened, get_output_metric, metric_product, unflattened
 from rbench.modules import LayerPullback, Params
 from rbench.modules.space import Space, space_of
 from rbench.solvers import conjugate_gradients
@@ -32,7 +32,7 @@ class NaturalGradient(Curved):
         solve: `cg`, conjugate gradients on exact products F v, each a pushforward and a pullback, so that no row of the
             metric is held; or `woodbury`, exactly, by one factorisation: then the method is
             `riemannian[coupling=network,mass=λ]`.
-        iterations: of conjugate gradients; Δ is what they have reached; started at zero, gᵀΔ > 0.
+        iterations: of conjugate gradients per step, whose last iterate is Δ. From a start at zero gᵀΔ > 0.
         tolerance: a Δ with ‖g − (F + λI) Δ‖ ≤ tolerance · ‖g‖ is kept. (Martens stops where the quadratic model
             hardly falls any more.)
         warm_start: ξ, conjugate gradients start at ξ times the last step's Δ (Martens and Sutskever 2012); 0 for zero.
@@ -59,12 +59,16 @@ class NaturalGradient(Curved):
     precondition: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _conjugate_gradients_keep_no_metric(self) -> "NaturalGradient":
+    def _settings_are_of_the_way_to_solve(self) -> "NaturalGradient":
         if self.solve == "cg" and self.refresh > 1:
             raise ValueError(
                 f"refresh={self.refresh}: conjugate gradients have no factored metric to keep; leave it out, or give "
                 "solve=woodbury"
             )
+        if self.solve == "woodbury":
+            for name in ("iterations", "tolerance", "warm_start", "precondition"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name}={getattr(self, name)} is a setting of solve=cg: leave it out")
         return self
 
     @cached_property
@@ -137,9 +141,8 @@ class NaturalGradient(Curved):
         velocity = self.first_velocity(problem, params)
         if not self.warm_start:
             return velocity, ()
-        backend = problem.backend
         n = sum(layer.n_parameters for layer in problem.net.layers)
-        return velocity, backend.xp.zeros((n,), dtype=backend.float_dtype, device=backend.native_device)
+        return velocity, zero_array(problem.backend, n)
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
         if self.by_woodbury:
@@ -155,7 +158,7 @@ class NaturalGradient(Curved):
         xp = backend.xp
         velocity, last = state
         loss, parts = self.pull(problem, params, batch, rows=self.pulls_rows(phase))
-        gradient = as_vector(
+        gradient = flattened(
             backend, [added(*(part.gradient() for part in layer)) for layer in zip(*parts, strict=True)]
         )
         of_metric, _ = split(batch, self.metric_data(batch.y.shape[0]))
@@ -169,7 +172,7 @@ class NaturalGradient(Curved):
             start=last if self.warm_start else None,
             divisor=self._preconditioner(problem, parts) if self.precondition else 1.0,
         )
-        directions = as_weights(backend, problem.net.layers, solution)
+        directions = unflattened(backend, problem.net.layers, solution)
         health = xp.stack([xp.sum(weight) for weight, _ in directions])
         first = self.warm_start * solution if self.warm_start else ()  # before the move, which may reuse its memory
         params, velocity, fitted = self.move(
@@ -194,5 +197,5 @@ class NaturalGradient(Curved):
             return replace(layer, cotangents=rows, scale=backend.xp.ones_like(rows[:, 0, 0, 0])).squares()
 
         count = sum(layers[0].source.shape[0] for layers in parts)
-        found = as_vector(backend, [added(*map(squares, layer)) for layer in zip(*parts, strict=True)])
+        found = flattened(backend, [added(*map(squares, layer)) for layer in zip(*parts, strict=True)])
         return (count * found + self.damping) ** self.precondition

@@ -244,8 +244,12 @@ class Preconditioned(Curved):
         velocity = zero_weights(problem) if self.spring else self.first_velocity(problem, params)
         return velocity, (), self.mass_rule.first(problem)
 
-    def push(self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False) -> tuple[Params, Any]:
-        return (direction, velocity) if self.spring else super().push(backend, velocity, direction, nesterov=nesterov)
+    def with_momentum(
+        self, backend: Backend, velocity: Any, direction: Params, *, nesterov: bool = False
+    ) -> tuple[Params, Any]:
+        if self.spring:
+            return direction, velocity
+        return super().with_momentum(backend, velocity, direction, nesterov=nesterov)
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
         velocity, kept, averages = self.init(problem, params)

@@ -1,12 +1,12 @@
 """PRONG: gradient descent with the inputs of every layer whitened."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
 from rbench.backend import Array, Backend
-from rbench.methods.base import WINDOW, Scalars, State, Step
+from rbench.methods.base import WINDOW, Scalars, State, Step, zero_array
 from rbench.methods.descent import Descent
 from rbench.methods.kronecker import decay_at, inverse_of
 from rbench.methods.operations import gradient_operations, layer_works
@@ -99,14 +99,12 @@ class PRONG(Descent):
 
     def init(self, problem: Problem, params: Params) -> State:
         backend = problem.backend
-        kind: dict[str, Any] = {"dtype": backend.float_dtype, "device": backend.native_device}
 
         def first(layer: Layer) -> Whitening:
-            square = backend.xp.zeros((layer.fan_in, layer.fan_in), **kind)
-            return Whitening(backend.xp.zeros((layer.fan_in,), **kind), square, square)
+            square = zero_array(backend, layer.fan_in, layer.fan_in)
+            return Whitening(zero_array(backend, layer.fan_in), square, square)
 
-        health = backend.xp.zeros((len(params),), **kind)
-        return super().init(problem, params), tuple(map(first, problem.net.layers)), health
+        return super().init(problem, params), tuple(map(first, problem.net.layers)), zero_array(backend, len(params))
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable

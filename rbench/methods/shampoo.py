@@ -3,11 +3,11 @@
 from collections.abc import Hashable, Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rbench.backend import Array, Backend
 from rbench.methods import matrices
-from rbench.methods.base import Scalars, State, Step
+from rbench.methods.base import Scalars, State, Step, zero_array
 from rbench.methods.descent import Descent
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -49,6 +49,12 @@ class Shampoo(Descent):
     graft: Literal["sgd", "adam"] | None = None
     graft_epsilon: float = Field(1e-8, gt=0)
 
+    @model_validator(mode="after")
+    def _an_epsilon_of_adam_goes_with_its_length(self) -> "Shampoo":
+        if self.graft != "adam" and self.graft_epsilon != type(self).model_fields["graft_epsilon"].default:
+            raise ValueError(f"graft_epsilon={self.graft_epsilon} is a setting of graft=adam: leave it out")
+        return self
+
     def phase(self, step: int) -> Hashable:
         return step % self.refresh == 0
 
@@ -79,11 +85,10 @@ class Shampoo(Descent):
         ), "the factors of every layer and their roots"
 
     def init(self, problem: Problem, params: Params) -> State:
-        backend = problem.backend
         factors = matrices.zero_factors(problem)
         roots = matrices.identities(problem)
         squares = matrices.zero_matrices(problem) if self.graft == "adam" else ()
-        health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
+        health = zero_array(problem.backend, len(params))
         return super().init(problem, params), factors, roots, squares, health
 
     def step(

@@ -8,7 +8,7 @@ from pydantic import Field
 from rbench.backend import Backend
 from rbench.methods import matrices
 from rbench.methods.adam import Adaptive, Moments
-from rbench.methods.base import Scalars, State, Step, map_blocks
+from rbench.methods.base import Scalars, State, Step, map_blocks, zero_array
 from rbench.methods.matrices import Pair
 from rbench.methods.operations import EIGEN, gradient_operations, layer_works
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -20,10 +20,10 @@ from rbench.modules.space import Space
 class SOAP(Adaptive):
     """Adam in the eigenbasis of Shampoo's factors (Vyas et al. 2024).
 
-    w ← w − η (U [m̂ / (√ŝ + ε)] Vᵀ + λ w), with Adam's averages m and s of UᵀG V. G is the gradient of a layer as a
-    matrix with the bias as its last column; U and V are the eigenvectors of running averages L and R of G Gᵀ and GᵀG.
-    These take up the gradient after the step, and after every `refresh` steps U and V are renewed. Then m is turned
-    into the new basis, and s is reordered: the old directions u and v, in the order of uᵀLu and vᵀRv, give their
+    w ← w − η (Q [m̂ / (√ŝ + ε)] Pᵀ + λ w), with Adam's averages m and s of QᵀG P. G is the gradient of a layer as a
+    matrix with the bias as its last column; Q and P are the eigenvectors of running averages L and R of G Gᵀ and GᵀG.
+    These take up the gradient after the step, and after every `refresh` steps Q and P are renewed. Then m is turned
+    into the new basis, and s is reordered: the old directions q and p, in the order of qᵀLq and pᵀRp, give their
     squares to the eigenvectors in the order of the eigenvalues.
 
     The authors' code takes the first basis from the first gradient, with which it makes no step, and renews it by one
@@ -75,10 +75,9 @@ class SOAP(Adaptive):
         ), "the factors of every layer and their bases"
 
     def init(self, problem: Problem, params: Params) -> State:
-        backend = problem.backend
         zeros = matrices.zero_matrices(problem)
         bases = matrices.identities(problem)
-        health = backend.xp.zeros((len(params),), dtype=backend.float_dtype, device=backend.native_device)
+        health = zero_array(problem.backend, len(params))
         return tuple(zip(zeros, zeros, strict=True)), matrices.zero_factors(problem), bases, health
 
     def step(
@@ -87,10 +86,10 @@ class SOAP(Adaptive):
         backend = problem.backend
         moments, factors, bases, health = state
         loss, gradients = matrices.matrix_gradients(problem, params, batch)
-        turned = [u.T @ g @ v for (u, v), g in zip(bases, gradients, strict=True)]
+        turned = [q.T @ g @ p for (q, p), g in zip(bases, gradients, strict=True)]
         moments = tuple(self.averaged(old, g) for old, g in zip(moments, turned, strict=True))
         directions = [
-            u @ self.direction(backend.xp, new, scalars) @ v.T for (u, v), new in zip(bases, moments, strict=True)
+            q @ self.direction(backend.xp, new, scalars) @ p.T for (q, p), new in zip(bases, moments, strict=True)
         ]
         rate = scalars["lr"] / scalars["correction1"]
         keep = 1 - scalars["lr"] * self.weight_decay
@@ -99,7 +98,7 @@ class SOAP(Adaptive):
         factors = tuple(matrices.updated_factors(backend, factor, g, self.decay) for factor, g in pairs)
         if phase:
             found = [[backend.eigh(factor) for factor in pair] for pair in factors]
-            renewed = tuple((u, v) for (_, u), (_, v) in found)
+            renewed = tuple((q, p) for (_, q), (_, p) in found)
             each = zip(moments, factors, bases, renewed, strict=True)
             moments = tuple(_turned(backend, *given) for given in each)
             bases = renewed

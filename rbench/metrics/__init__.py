@@ -12,7 +12,7 @@ from rbench.metrics.output import (
     TrueVsRest,
     get_output_metric,
 )
-from rbench.metrics.product import as_vector, as_weights, metric_product
+from rbench.metrics.product import flattened, metric_product, unflattened
 from rbench.metrics.pullback import TREATMENTS, Batch, Problem, Treatment, pull_gradient, pull_metric
 
 __all__ = [
@@ -27,14 +27,14 @@ __all__ = [
     "OutputMetric",
     "Problem",
     "Treatment",
-    "as_vector",
-    "as_weights",
     "divided",
+    "flattened",
     "get_output_metric",
     "layer_masses",
     "metric_product",
     "pull_gradient",
     "pull_metric",
+    "unflattened",
 ]
 
 

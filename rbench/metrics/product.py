@@ -28,26 +28,26 @@ def metric_product(problem: Problem, params: Params, batch: Batch, metric: Outpu
         rows = (cotangents * factor.scale[:, None])[:, None, :]  # type: ignore[index]
 
     def product(vector: Array) -> Array:
-        pairs = zip(layers, as_weights(backend, layers, vector), strict=True)
-        moved = tuple(layer.block(*weights, backend) for layer, weights in pairs)
+        pairs = zip(layers, unflattened(backend, layers, vector), strict=True)
+        tangents = tuple(layer.block(*weights, backend) for layer, weights in pairs)
         still = (None,) * len(problem.net.in_space)
-        (pushed,) = problem.net.pushforward(backend, params, tape, moved, still)
+        (pushed,) = problem.net.pushforward(backend, params, tape, tangents, still)
         images = rows @ pushed[:, :, None]  # type: ignore[index]
         cotangents = xp.sum(rows * images, axis=1) / z.shape[0]
         _, pulled = problem.net.pullback(backend, params, tape, (cotangents[:, None, :],), need_input=False)
-        return as_vector(backend, [layer.gradient() for layer in pulled])
+        return flattened(backend, [layer.gradient() for layer in pulled])
 
     return product
 
 
-def as_vector(backend: Backend, weights: Sequence[Weights]) -> Array:
+def flattened(backend: Backend, weights: Sequence[Weights]) -> Array:
     """Numbers in the shape of all layers' weights as one vector, (n,)."""
     parts = [backend.xp.reshape(part, (-1,)) for pair in weights for part in pair if part is not None]
     return backend.xp.concat(parts)
 
 
-def as_weights(backend: Backend, layers: Sequence[Layer], vector: Array) -> list[Weights]:
-    """What `as_vector` was made of."""
+def unflattened(backend: Backend, layers: Sequence[Layer], vector: Array) -> list[Weights]:
+    """The weights whose vector `flattened` returned."""
     xp = backend.xp
     found: list[Weights] = []
     for layer, stop in zip(layers, accumulate(layer.n_parameters for layer in layers), strict=True):

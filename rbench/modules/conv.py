@@ -90,8 +90,10 @@ class Conv2d(Layer):
         pulled = tape.pull(xp.reshape(rows, (-1, *rows.shape[2:])), block["weight"])
         return (xp.reshape(pulled, (*rows.shape[:2], *pulled.shape[1:])),), [layer]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        (block,), (move,), (tangent,) = params, moved, tangents
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        (block,), (move,), (tangent,) = params, param_tangents, tangents
         pushed = tape.convolve(move["weight"])
         if self.bias:
             pushed = pushed + move["bias"][:, None, None]

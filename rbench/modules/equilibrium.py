@@ -20,7 +20,7 @@ NEWTON = 8
 
 @dataclass(frozen=True, repr=False)
 class Equilibrium(Layer):
-    """z with z = tanh(W [κz; x] + b): an implicit layer (Bai, Kolter and Koltun 2019), from (in_features,) to (out,).
+    """An implicit layer (Bai, Kolter and Koltun 2019): z = tanh(W [κz; x] + b), from (in_features,) to (out_features,).
 
     With D = diag(1 − z²) and W_z the first columns of W, a change of the weights gives
 
@@ -93,8 +93,10 @@ class Equilibrium(Layer):
         layer = LayerPullback(backend, Vectors(tape), delta[:, :, None, :], self.bias)
         return ((delta @ given,) if need_input else None), [layer]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        (block,), (move,), (tangent,) = params, moved, tangents
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        (block,), (move,), (tangent,) = params, param_tangents, tangents
         own, given = self._parts(block)
         z = tape[:, : self.out_features] / self.feedback
         pushed = backend.affine(tape, move["weight"], move.get("bias"))

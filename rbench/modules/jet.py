@@ -80,8 +80,10 @@ class JetLinear(Layer):
         flat = xp.reshape(rows, (-1, self.out_features)) @ block["weight"][:, : self.in_features]
         return (xp.reshape(flat, (*rows.shape[:3], self.in_features)),), [layer]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        (block,), (move,), (tangent,) = params, moved, tangents
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        (block,), (move,), (tangent,) = params, param_tangents, tangents
         pushed = tape @ move["weight"].T
         return (pushed if tangent is None else pushed + tangent @ block["weight"][:, : self.in_features].T,)
 
@@ -131,7 +133,7 @@ class JetTanh(Weightless):
         ]
         return (backend.xp.concat(parts, axis=2),)
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         value, slopes, laplacian = tape
         (tangent,) = tangents
         of_value, of_slopes, of_laplacian = tangent[:, :1, :], tangent[:, 1:-1, :], tangent[:, -1:, :]

@@ -59,7 +59,9 @@ class Linear(Layer):
         flat = xp.reshape(rows, (-1, self.out_features)) @ block["weight"]
         return (xp.reshape(flat, (*rows.shape[:2], self.in_features)),), [layer]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        (block,), (move,), (tangent,) = params, moved, tangents
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        (block,), (move,), (tangent,) = params, param_tangents, tangents
         pushed = backend.affine(tape, move["weight"], move.get("bias"))
         return (pushed if tangent is None else pushed + tangent @ block["weight"].T,)

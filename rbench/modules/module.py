@@ -76,8 +76,10 @@ class Module(ABC):
         """
 
     @abstractmethod
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        """Apply J to a tangent, `moved` at the parameters and `tangents` at the inputs: the tangents at the outputs."""
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        """The tangents at the outputs: J applied to `param_tangents` at the parameters and `tangents` at the inputs."""
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
@@ -273,8 +275,12 @@ class Sequential(_Compound):
             found.append(layers)
         return (rows if need_input else None), [layer for layers in reversed(found) for layer in layers]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        for (module, blocks), (_, moves), part in zip(self.blocks(params), self.blocks(moved), tape, strict=True):
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        for (module, blocks), (_, moves), part in zip(
+            self.blocks(params), self.blocks(param_tangents), tape, strict=True
+        ):
             tangents = module.pushforward(backend, blocks, part, moves, tangents)
         return tangents
 
@@ -323,8 +329,10 @@ class Parallel(_Compound):
             return None, found
         return tuple(wire for wires, _ in results if wires is not None for wire in wires), found
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
-        each = zip(self.with_inputs(tangents), self.blocks(params), self.blocks(moved), tape, strict=True)
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
+        each = zip(self.with_inputs(tangents), self.blocks(params), self.blocks(param_tangents), tape, strict=True)
         return tuple(
             wire
             for (module, own), (_, blocks), (_, moves), part in each

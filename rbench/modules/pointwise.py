@@ -29,7 +29,7 @@ class Pointwise(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0] * self.derivative(backend, *tape)[:, None, ...],)
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         return (tangents[0] * self.derivative(backend, *tape),)
 
 

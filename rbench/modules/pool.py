@@ -64,7 +64,7 @@ class _Pool(Weightless):
                 images = xp.concat([images, rest], axis=axis)
         return (images,)
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         shares, _ = tape
         return (backend.xp.sum(self._windows(backend, tangents[0]) * shares, axis=(3, 5)),)
 

@@ -86,9 +86,11 @@ class ScaleShift(Layer):
             return None, [layer]
         return (rows * xp.reshape(block["weight"], (self.channels, *[1] * (rows.ndim - 3))),), [layer]
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
         (tangent,) = tangents
         gain, _ = self._columns(backend, params, tape)
-        of_gain, of_offset = self._columns(backend, moved, tape)
+        of_gain, of_offset = self._columns(backend, param_tangents, tape)
         pushed = tape * of_gain + of_offset
         return (pushed if tangent is None else pushed + tangent * gain,)

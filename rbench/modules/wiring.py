@@ -29,7 +29,7 @@ class Weightless(Module):
         """Jᵀ applied to every row."""
 
     @abstractmethod
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         """J applied to tangents, not all of which are zero."""
 
     def pullback(
@@ -37,10 +37,12 @@ class Weightless(Module):
     ) -> tuple[Wires | None, list[LayerPullback]]:
         return (self.transpose(backend, tape, cotangents) if need_input else None), []
 
-    def pushforward(self, backend: Backend, params: Params, tape: Any, moved: Params, tangents: Tangents) -> Tangents:
+    def pushforward(
+        self, backend: Backend, params: Params, tape: Any, param_tangents: Params, tangents: Tangents
+    ) -> Tangents:
         if all(tangent is None for tangent in tangents):
             return (None,) * len(self.out_space(self.in_space))
-        return self.push(backend, tape, tangents)
+        return self.push_tangents(backend, tape, tangents)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Identity(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return cotangents
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         return tangents
 
 
@@ -71,7 +73,7 @@ class Copy(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0] + cotangents[1],)
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         return (tangents[0], tangents[0])
 
 
@@ -101,7 +103,7 @@ class Add(_OfTwo):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (cotangents[0], cotangents[0])
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         return (reduce(add, [tangent for tangent in tangents if tangent is not None]),)
 
 
@@ -123,10 +125,10 @@ class Dot(_OfTwo):
         rows = backend.xp.reshape(rows, (*rows.shape[:2], *(1,) * (x.ndim - 1)))
         return rows * y[:, None, ...], rows * x[:, None, ...]
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         pairs = zip(tangents, reversed(tape), strict=True)
-        moved = reduce(add, [tangent * other for tangent, other in pairs if tangent is not None])
-        return (backend.xp.sum(backend.xp.reshape(moved, (moved.shape[0], -1)), axis=1, keepdims=True),)
+        pushed = reduce(add, [tangent * other for tangent, other in pairs if tangent is not None])
+        return (backend.xp.sum(backend.xp.reshape(pushed, (pushed.shape[0], -1)), axis=1, keepdims=True),)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,7 +160,7 @@ class Split(Weightless):
     def transpose(self, backend: Backend, tape: Any, cotangents: Wires) -> Wires:
         return (backend.xp.concat(list(cotangents), axis=-1),)
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         return self.forward(backend, (), tangents)[0]
 
 
@@ -181,5 +183,5 @@ class Flatten(Weightless):
         (rows,) = cotangents
         return (backend.xp.reshape(rows, (*rows.shape[:2], *tape)),)
 
-    def push(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
+    def push_tangents(self, backend: Backend, tape: Any, tangents: Wires) -> Wires:
         return (backend.xp.reshape(tangents[0], (tangents[0].shape[0], math.prod(tape))),)

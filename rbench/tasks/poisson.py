@@ -41,7 +41,7 @@ class Poisson(Task):
     """
 
     name = "poisson"
-    summary = "a network solves Poisson's equation on the unit square"
+    summary = "a network solves Poisson's equation on the unit cube"
     loss = "squared_error"
     published = False
     epochs = 1000

@@ -4,7 +4,8 @@ Averages are weighted sums over all gradients so far, roots are of the whole Kro
 and sensitivities are added up forwards, from a layer to the outputs. No code is shared with `rbench.methods`.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -24,9 +25,7 @@ from rbench.modules import (
     Sequential,
     Sigmoid,
 )
-
-if TYPE_CHECKING:
-    from rbench.testing._dense_metrics import Blocks, Move, Point
+from rbench.testing._dense_metrics import Blocks, Move, Point
 
 
 def _matrix(layer: Layer, vector: Numbers) -> Numbers:
@@ -40,22 +39,22 @@ def _flat(layer: Layer, matrix: Numbers) -> Numbers:
     return np.concatenate([matrix[:, : layer.fan_in].ravel(), matrix[:, layer.fan_in :].ravel()])
 
 
-def _mean(history: list[Numbers], decay: float) -> Numbers:
-    """The average with weights ρ^(t − s), divided by their sum."""
+def weighted_mean(history: Sequence[Numbers], decay: float) -> Numbers:
+    """The average of numbers at steps s = 0 … t with weights ρ^(t − s), divided by their sum."""
     weights = decay ** np.arange(len(history) - 1.0, -1.0, -1.0)
     return np.asarray(np.tensordot(weights / weights.sum(), np.stack(history), axes=1))
 
 
-def shampoo(method: Shampoo) -> "Move":
+def shampoo(method: Shampoo) -> Move:
     """v ← μ v + Δ with vec Δ = (L^(1/4) ⊗ R^(1/4))⁻¹ vec G, all of it in one matrix per layer."""
     history: list[list[Numbers]] = []
     kept: list[Numbers] = []
     velocity: list[Any] = []
 
     def total(arrays: list[Numbers]) -> Numbers:
-        return np.sum(arrays, axis=0) if method.decay is None else _mean(arrays, method.decay)
+        return np.sum(arrays, axis=0) if method.decay is None else weighted_mean(arrays, method.decay)
 
-    def move(weights: "Blocks", point: "Point") -> "Blocks":
+    def move(weights: Blocks, point: Point) -> Blocks:
         layers = point.net.layers
         history.append([_matrix(layer, slope) for layer, slope in zip(layers, point.slopes, strict=True)])
         if point.step % method.refresh == 0:
@@ -80,42 +79,45 @@ def shampoo(method: Shampoo) -> "Move":
     return move
 
 
-def soap(method: SOAP) -> "Move":
-    """w ← w − η (U [m̂ / (√ŝ + ε)] Vᵀ + λ w), m the average of G itself, s of the squares in each step's own basis.
+def soap(method: SOAP) -> Move:
+    """w ← w − η (Q [m̂ / (√ŝ + ε)] Pᵀ + λ w), m the average of G itself, s of the squares in each step's own basis.
 
-    U and V are the singular vectors of the averages of G Gᵀ and GᵀG, largest first. At a renewal the squares so far are
+    Q and P are the singular vectors of the averages of G Gᵀ and GᵀG, largest first. At a renewal the squares so far are
     ordered by what the averages are along the old vectors.
     """
     history: list[list[Numbers]] = []
     squares: list[list[Numbers]] = []
     bases: list[tuple[Numbers, Numbers]] = []
 
-    def move(weights: "Blocks", point: "Point") -> "Blocks":
+    def move(weights: Blocks, point: Point) -> Blocks:
         layers = point.net.layers
         history.append([_matrix(layer, slope) for layer, slope in zip(layers, point.slopes, strict=True)])
         bases[:] = bases or [(np.eye(layer.fan_out), np.eye(layer.width)) for layer in layers]
-        squares.append([(u.T @ g @ v) ** 2 for (u, v), g in zip(bases, history[-1], strict=True)])
+        squares.append([(q.T @ g @ p) ** 2 for (q, p), g in zip(bases, history[-1], strict=True)])
         moved = []
-        for index, (layer, w, (u, v)) in enumerate(zip(layers, weights, bases, strict=True)):
-            m = u.T @ _mean([past[index] for past in history], method.beta1) @ v
-            s = _mean([past[index] for past in squares], method.beta2)
-            step = _flat(layer, u @ (m / (np.sqrt(s) + method.epsilon)) @ v.T)
+        for index, (layer, w, (q, p)) in enumerate(zip(layers, weights, bases, strict=True)):
+            m = q.T @ weighted_mean([past[index] for past in history], method.beta1) @ p
+            s = weighted_mean([past[index] for past in squares], method.beta2)
+            step = _flat(layer, q @ (m / (np.sqrt(s) + method.epsilon)) @ p.T)
             moved.append(w - point.rate * (step + method.weight_decay * w))
         if len(history) % method.refresh == 0:
             for index, past in enumerate(zip(*history, strict=True)):
-                sides = _mean([g @ g.T for g in past], method.decay), _mean([g.T @ g for g in past], method.decay)
+                sides = (
+                    weighted_mean([g @ g.T for g in past], method.decay),
+                    weighted_mean([g.T @ g for g in past], method.decay),
+                )
                 pairs = zip(sides, bases[index], strict=True)
-                places = np.ix_(*(np.argsort([-q @ side @ q for q in basis.T]) for side, basis in pairs))
+                places = np.ix_(*(np.argsort([-b @ side @ b for b in basis.T]) for side, basis in pairs))
                 for earlier in squares:
                     earlier[index] = earlier[index][places]
-                u, v = (np.linalg.svd(side, hermitian=True)[0] for side in sides)
-                bases[index] = u, v
+                q, p = (np.linalg.svd(side, hermitian=True)[0] for side in sides)
+                bases[index] = q, p
         return moved
 
     return move
 
 
-def muon(method: Muon) -> "Move":
+def muon(method: Muon) -> Move:
     """Momentum as a sum over all gradients, its singular values taken through the polynomial; and Adam for the rest."""
     history: list[Blocks] = []
 
@@ -128,14 +130,14 @@ def muon(method: Muon) -> "Move":
             s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
         return np.asarray(np.sqrt(max(1, len(u) / vt.shape[1])) * (u * s) @ vt)
 
-    def move(weights: "Blocks", point: "Point") -> "Blocks":
+    def move(weights: Blocks, point: Point) -> Blocks:
         history.append(point.slopes)
         rate = point.rate / method.lr * method.adam_lr
         moved = []
         for index, (layer, w) in enumerate(zip(point.net.layers, weights, strict=True)):
             past = [slopes[index] for slopes in history]
-            s = _mean([g**2 for g in past], method.beta2)
-            step = rate * (_mean(past, method.beta1) / (np.sqrt(s) + method.epsilon) + method.weight_decay * w)
+            s = weighted_mean([g**2 for g in past], method.beta2)
+            step = rate * (weighted_mean(past, method.beta1) / (np.sqrt(s) + method.epsilon) + method.weight_decay * w)
             last = index == len(weights) - 1 and method.last == "adam"
             if not isinstance(layer, ScaleShift) and not last:
                 size = layer.fan_out * layer.fan_in
@@ -147,7 +149,7 @@ def muon(method: Muon) -> "Move":
     return move
 
 
-def modular_norm(method: ModularNorm) -> "Move":
+def modular_norm(method: ModularNorm) -> Move:
     """w_l ← w_l − η m_l / (M σ_l) (Δ_l / ‖Δ_l‖ + λ w_l), the power iteration with the matrix Δ_lᵀΔ_l."""
     history: list[Blocks] = []
     vectors: list[Numbers] = []
@@ -156,7 +158,7 @@ def modular_norm(method: ModularNorm) -> "Move":
         """‖Δ_l‖, with the vector of the iteration moved on."""
         if isinstance(layer, ScaleShift):
             gain, offset = np.split(delta[:, 0], 2)
-            return float(max(np.linalg.norm(gain, np.inf), np.sqrt(np.mean(offset**2))))
+            return float(np.linalg.norm(gain, np.inf) + np.sqrt(np.mean(offset**2)))
         square = delta.T @ delta
         value = 0.0
         for _ in range(method.iterations):
@@ -166,7 +168,7 @@ def modular_norm(method: ModularNorm) -> "Move":
         least = np.sqrt(np.trace(square) / min(delta.shape))
         return float(np.sqrt(delta.shape[1] / delta.shape[0]) * max(value, least))
 
-    def move(weights: "Blocks", point: "Point") -> "Blocks":
+    def move(weights: Blocks, point: Point) -> Blocks:
         layers = point.net.layers
         history.append(point.slopes)
         vectors[:] = vectors or [np.ones(layer.width) / np.sqrt(layer.width) for layer in layers]
@@ -174,9 +176,9 @@ def modular_norm(method: ModularNorm) -> "Move":
         moved = []
         for index, (layer, w) in enumerate(zip(layers, weights, strict=True)):
             past = [slopes[index] for slopes in history]
-            delta = _mean(past, method.beta1)
+            delta = weighted_mean(past, method.beta1)
             if method.base == "adam":
-                delta = delta / (np.sqrt(_mean([g**2 for g in past], method.beta2)) + method.epsilon)
+                delta = delta / (np.sqrt(weighted_mean([g**2 for g in past], method.beta2)) + method.epsilon)
             rate = point.rate * masses[index] / masses.sum() / sensitivity(point.net, index)
             step = delta / length(index, layer, _matrix(layer, delta))
             moved.append(w - rate * (step + method.weight_decay * w))

@@ -95,24 +95,19 @@ def _rate(method: Method, step: int, steps: int) -> float:
 
 
 def _adam(method: Adam) -> Move:
-    first: list[Blocks] = []
+    history: list[Blocks] = []
 
     def move(weights: Blocks, point: Point) -> Blocks:
         """Averages as sums over all gradients so far: m̂ = Σ_s β^(t−s) g_s / Σ_s β^(t−s)."""
-        first.append(point.slopes)
-        m, s = _average(first, method.beta1), _average([[g**2 for g in past] for past in first], method.beta2)
-        return [
-            w - point.rate * (a / (np.sqrt(b) + method.epsilon) + method.weight_decay * w)
-            for w, a, b in zip(weights, m, s, strict=True)
-        ]
+        history.append(point.slopes)
+        moved = []
+        for w, past in zip(weights, zip(*history, strict=True), strict=True):
+            m = matrix_reference.weighted_mean(past, method.beta1)
+            s = matrix_reference.weighted_mean([g**2 for g in past], method.beta2)
+            moved.append(w - point.rate * (m / (np.sqrt(s) + method.epsilon) + method.weight_decay * w))
+        return moved
 
     return move
-
-
-def _average(history: list[Blocks], beta: float) -> Blocks:
-    """Exponentially weighted means; the weights add up to 1."""
-    weights = np.array([beta ** (len(history) - 1 - past) for past in range(len(history))])
-    return [np.tensordot(weights / weights.sum(), np.stack(layer), axes=1) for layer in zip(*history, strict=True)]
 
 
 def _descent(method: SGD | Curved | PRONG, direction: _Direction, nesterov: bool = False) -> Move:

@@ -3,7 +3,7 @@
 from rbench.run import Entry, TrainingSuite
 
 OF_NETWORK = "riemannian[output_metric=ggn,coupling=network"
-SEARCHED = f"{OF_NETWORK},lr=1,line_search=10"
+LINE_SEARCHED = f"{OF_NETWORK},lr=1,line_search=10"
 POISSON = Entry(
     "poisson",
     (
@@ -13,8 +13,8 @@ POISSON = Entry(
         "kfac[factors=exact,damping=1e-5,fit=scalar,fit_damping=1e-8]",
         f"{OF_NETWORK},mass=1e-4,fit=scalar,fit_damping=1e-8]",
         # Energy natural gradient, without momentum and with SPRING's.
-        f"{SEARCHED},mass=1e-9,momentum=0]",
-        f"{SEARCHED},mass=1e-8,momentum=0.5,spring=true]",
+        f"{LINE_SEARCHED},mass=1e-9,momentum=0]",
+        f"{LINE_SEARCHED},mass=1e-8,momentum=0.5,spring=true]",
     ),
 )
 PINN = TrainingSuite(
@@ -23,6 +23,7 @@ PINN = TrainingSuite(
     entries=(POISSON,),
     threads=1,
     tuning="by hand at seed 0, by the L2 error after some ten seconds, and not equally: the best of 2 settings of sgd, "
-    "3 of adam, 4 of kfac, 5 of the fit, 7 of the energy natural gradient and 8 with SPRING's momentum",
+    "3 of adam, 4 of kfac together, with a line search and with a fit, 5 of riemannian with a fit, 7 of the energy "
+    "natural gradient (riemannian with a line search and no momentum) and 8 of it with SPRING's momentum",
     dtype="float64",
 )

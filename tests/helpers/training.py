@@ -8,7 +8,6 @@ from rbench.random import generator
 from rbench.testing._examples import example
 from rbench.testing._method_cases import Training
 from rbench.testing._networks import flat
-from rbench.testing.reference import trajectory
 
 SEED = 5
 
@@ -28,17 +27,7 @@ def train(backend, method, net, params, batches, loss="cross_entropy"):
     return path
 
 
-def assert_as_reference(backend, method, net, params, batches, rel):
-    """The loss before every step and the weights after the last are the reference's, but for `rel` of the largest."""
-    path = train(backend, method, net, params, batches)
-    found = [np.array([float(step.loss) for _, step in path]), *map(flat, path[-1][1].params)]
-    x, y = (np.stack(parts) for parts in zip(*batches, strict=True))
-    expected = trajectory(net, params, x, y, loss="cross_entropy", method=method, seed=SEED)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=rel * np.abs(other).max())
-
-
-def relative_error(backend, network, method, loss="cross_entropy", steps=5):
+def error_of_training(backend, network, method, loss="cross_entropy", steps=5):
     """Of losses before every step and final weights, over how far these are from where they began.
 
     The network is an example, or the name of one.
