@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.sparse.linalg
 
 from rbench.losses.dense import Numbers
 from rbench.methods import (
@@ -169,6 +168,8 @@ def _exact(matrix: Numbers, gradient: Numbers, point: Point) -> Numbers:
 
 def _truncated(method: NaturalGradient) -> Callable[[Numbers, Numbers, Point], Numbers]:
     """Some of SciPy's iterations of conjugate gradients, from a multiple of the last solution."""
+    from scipy.sparse.linalg import cg  # here, for its import adds a filter to the process's warnings
+
     last: list[Numbers] = []
 
     def solve(matrix: Numbers, gradient: Numbers, point: Point) -> Numbers:
@@ -178,7 +179,7 @@ def _truncated(method: NaturalGradient) -> Callable[[Numbers, Numbers, Point], N
             squares = [gradients**2 for gradients in point.data_slopes]
             divisor = (np.concatenate(squares, axis=1).mean(axis=0) + method.damping) ** method.precondition
             options["M"] = np.diag(1 / divisor)
-        last[:] = [scipy.sparse.linalg.cg(matrix, gradient, **options)[0]]
+        last[:] = [cg(matrix, gradient, **options)[0]]
         return last[0]
 
     return solve

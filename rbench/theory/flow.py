@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from rbench.backend import Backend
 from rbench.losses import get_loss
@@ -64,6 +63,8 @@ def network_field(
         x: inputs (batch, *shape).
         y: targets.
     """
+    from scipy.linalg import block_diag
+
     problem = Problem(backend, net, get_loss(loss))
     pulled_back = metric or get_output_metric("identity")
     masses = layer_masses(backend, net.layers, mass)

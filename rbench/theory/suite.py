@@ -1,4 +1,7 @@
-"""What experiments on the theory share: a cell is a task, a method and a seed, and a suite is their product."""
+"""What experiments on the theory share: a cell is a task, a method and a seed, and a suite is their product.
+
+All commands load the experiments, so modules of SciPy, which take half a second, are imported where they are used.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

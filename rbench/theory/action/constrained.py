@@ -3,8 +3,6 @@
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import spsolve
 
 from rbench.api import riemannian_gradient
 from rbench.backend import Backend
@@ -22,6 +20,9 @@ def gradient_by_multipliers(task: TanhFlow, backend: Backend, w: Vector) -> Vect
     The constraints are x_l = f_l(w_l, x_{l−1}), one for each module of the network and datum; N has ∂f_l/∂x_{l−1} below
     its diagonal.
     """
+    from scipy import sparse
+    from scipy.sparse.linalg import spsolve
+
     net = task.network
     x, y = task.data()
     wires = (backend.asarray(x),)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from rbench.theory.flow import Field, Matrix, Vector
 
@@ -72,6 +71,7 @@ def solve(
     rates: Callable[[float, Vector], Vector], start: Vector, times: Vector, tolerance: float = 1e-12
 ) -> tuple[Vector, Matrix]:
     """The solution of ẏ = rates(t, y) at some times, (len(times), n); short where it explodes."""
+    from scipy.integrate import solve_ivp
 
     def explodes(_: float, state: Vector) -> float:
         return LARGEST - float(np.abs(state).max())

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.optimize import elementwise
 
 from rbench.backend import Array
 
@@ -95,6 +94,8 @@ class Energy:
         move = tau * self.slope(np, anchor, y)
         margin = 1e-9 * (1 + np.abs(anchor) + np.abs(move))  # beyond rounding, so that the ends have unlike signs
         bracket = anchor - np.maximum(move, 0) - margin, anchor - np.minimum(move, 0) + margin
+        from scipy.optimize import elementwise
+
         found = elementwise.find_root(equation, bracket, args=(anchor, y))
         root: Values = found.x
         return root

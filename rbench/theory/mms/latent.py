@@ -6,9 +6,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import scipy.special
 from pydantic import Field, PositiveInt
-from scipy.spatial.distance import cdist
 
 from rbench.backend import Backend
 from rbench.modules import Module
@@ -92,8 +90,11 @@ class _Noisy(Points):
 
     def exact(self, x: Values, sigma: Values) -> Values:
         """D*(x, σ)."""
+        from scipy.spatial.distance import cdist
+        from scipy.special import softmax
+
         z = self.encoding.train
-        weights = scipy.special.softmax(-cdist(x, z, "sqeuclidean") / (2 * sigma**2), axis=1)
+        weights = softmax(-cdist(x, z, "sqeuclidean") / (2 * sigma**2), axis=1)
         mean: Values = weights @ z
         return mean
 
@@ -144,5 +145,7 @@ def sampled(denoiser: Denoiser, start: Values, steps: int = STEPS) -> Values:
 
 def energy_distance(one: Values, other: Values) -> float:
     """2E|X − Y| − E|X − X'| − E|Y − Y'| without bias (Székely and Rizzo 2013); 0 for equal distributions."""
+    from scipy.spatial.distance import cdist
+
     within = [cdist(z, z).sum() / (len(z) * (len(z) - 1)) for z in (one, other)]
     return float(2 * cdist(one, other).mean() - sum(within))

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import Field, PositiveInt
-from scipy.optimize import minimize
 
 from rbench.methods import SGD, Adam, Method
 from rbench.modules import Params
@@ -137,6 +136,8 @@ class LBFGS(InnerSolver):
     history: PositiveInt = 10
 
     def prepare(self, scheme: Scheme, seed: int) -> Solve:
+        from scipy.optimize import minimize
+
         backend = scheme.backend
 
         def evaluate(params: Params, sub: Subproblem) -> tuple[Params, Look]:

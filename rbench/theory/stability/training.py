@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from rbench.backend import Array, Backend
 from rbench.errors import DivergedError
@@ -122,6 +121,8 @@ class Training:
         Raises:
             DivergedError: the integrator fails.
         """
+        from scipy.integrate import solve_ivp
+
         found = solve_ivp(
             lambda t, w: self.velocity(w),
             (0, times[-1]),
