@@ -20,7 +20,8 @@ FIXED = (
 ).split()
 EASY = "regression[n_train=100,n_test=20,batch_size=20,features=2,outputs=1,condition=1,noise=0]"
 METHODS = [
-    "sgd", "adam", "riemannian[rank=2]", "riemannian[output_metric=ggn,batch=mean]", "naive", "kfac[refresh=2]",
+    "sgd", "adam", "riemannian[rank=2]", "riemannian[output_metric=ggn,batch=mean]", "naive",
+    "kfac[refresh=2]", "natural-gradient[iterations=2]", "ekfac[refresh=2]", "prong[refresh=2]",
     "shampoo[refresh=2]", "soap[refresh=2]", "muon", "modular-norm",
 ]  # fmt: skip
 

@@ -23,6 +23,7 @@ from rbench import (
     Conv2d,
     Copy,
     Dot,
+    Equilibrium,
     Exp,
     Flatten,
     Identity,
@@ -46,6 +47,10 @@ POINTWISE = (Tanh(), Sigmoid(), GELU(), ReLU(), Tanh() >> Exp())
 # Behind a ReLU whole windows would be zero, and which of several largest pixels counts is left to the library.
 SMOOTH = POINTWISE[:3]
 FIRST_TRUE = st.sampled_from([True, False])
+
+
+STEPS_TO_EQUILIBRIUM = 60
+"""Steps of z ↦ tanh(W [κz; x] + b) towards its fixed point, each of which brings it much nearer for a small κ."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def networks(draw, sizes):
         case "matrix":
             net, shapes = draw(st.sampled_from(POINTWISE)) >> Flatten() >> draw(maps(n * m, size, 1, sizes)), ((n, m),)
         case "pair":
-            net, shapes = (draw(maps(n, size, 1, sizes)) * draw(maps(m, size, 1, sizes))) >> Add(), ((n,), (m,))
+            implicit = Equilibrium(m, size, draw(st.booleans()), feedback=0.1)
+            net, shapes = (draw(maps(n, size, 1, sizes)) * implicit) >> Add(), ((n,), (m,))
         case "jets":
             u = JetLinear(n, m) >> JetTanh() >> JetLinear(m, 1)
             net, shapes = Split(n) >> (u * Identity()) >> Dot() >> Linear(1, size), ((n + 2, n + 1),)
@@ -260,6 +266,13 @@ def evaluate(library, module, vectors, wires):
         case Linear(n, m, bias):
             vector, x = next(vectors), next(wires)
             return (vector[: n * m].reshape(m, n) @ x + (vector[n * m :] if bias else 0),)
+        case Equilibrium(n, m, bias, feedback):
+            vector, x, cut = next(vectors), next(wires), m * (m + n)
+            weight, z = vector[:cut].reshape(m, m + n), 0 * vector[:m]
+            for _ in range(STEPS_TO_EQUILIBRIUM):
+                inputs = library.join([feedback * z, x])
+                z = library.functions[Tanh](weight @ inputs + (vector[cut:] if bias else 0))
+            return (z,)
         case Dot():
             return ((next(wires) * next(wires)).sum().reshape(1),)
         case Split(size):

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -330,21 +331,33 @@ def _set_aside(name: str, after: dict[str, bytes], new: bool = False) -> bool:
     return len(parts) > 1 and parts[0] in ("run", "a", "b") and (new or name not in after)
 
 
+LAUNCH = """
+import os, sys
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(str(usage.ru_maxrss))
+code = os.waitstatus_to_exitcode(status)
+os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
+"""
+"""Runs a command and writes the most memory of its processes to a file. To Linux the memory of a process counts from
+before it becomes the command, when it is a copy of the one that started it: that must be a small one."""
+
+
 def _call(case: Odd, here: Path, out) -> tuple[int, float, float]:
     """Exit status, seconds, and MiB of the largest of the command's processes."""
     start = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "rbench.cli", *case.words],
-        stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=here, env={**os.environ, **case.variables},
-        start_new_session=True,
-    )  # fmt: skip
-    status = None
-    while status is None:
-        pid, ended, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            status = process.returncode = os.waitstatus_to_exitcode(ended)
-        elif time.monotonic() - start > case.seconds + 5:
+    with tempfile.NamedTemporaryFile("r") as largest:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", LAUNCH, largest.name,
+             sys.executable, "-P", "-m", "rbench.cli", *case.words],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=here, env={**os.environ, **case.variables},
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = process.wait(case.seconds + 5)
+        except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        time.sleep(0.02)
-    return status, time.monotonic() - start, usage.ru_maxrss / 1024
+            status = process.wait()
+        return status, time.monotonic() - start, float(largest.read() or 0) / 1024
