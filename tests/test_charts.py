@@ -1,5 +1,8 @@
 """Charts of records made by hand: lines, exponents and the plot; and the table of an experiment without its own."""
 
+import json
+import math
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,9 +13,11 @@ from rbench.charts import Chart
 from rbench.errors import DataError
 from rbench.experiment import Cell
 from rbench.figures import Figure, fields
+from rbench.plugins import plugins
 from rbench.report import charts
 from rbench.report.other import comparison, render_other
-from rbench.run import Record
+from rbench.report.tables import render_tables
+from rbench.run import Budget, Record, Training
 
 FIGURES = (Figure("cost", "result", "cost"), Figure("bound", "result", "bound"), Figure("hidden", "result"))
 FIELDS = fields(FIGURES)
@@ -77,6 +82,21 @@ def test_what_has_no_logarithm_or_did_not_end_ok_has_no_point():
     assert list(line.points.index) == [10, 20, 40]
 
 
+def test_rows_that_missed_have_no_point():
+    chart = replace(Growth.charts[0], complete="bound")
+    (line, _) = charts.lines(chart, [record(10, 1.0, 1.0), record(20, 2.0, 0.9), record(40, 4.0, None)])
+    assert list(line.points.index) == [10]
+
+
+def test_an_exponent_is_over_the_decades_that_the_chart_states():
+    runs = [record(size, float(max(size, 100) ** 2)) for size in (1, 10, 20, 50, 100, 200, 500, 1000)]
+    last, every = (
+        charts.lines(replace(Growth.charts[0], decades=decades), runs)[0].exponent for decades in (1, math.inf)
+    )
+    np.testing.assert_allclose(last, 2, rtol=1e-12)
+    assert every[0] < 1.5
+
+
 def test_exponents_are_fitted_for_every_line():
     found = charts.exponents([*cubes(), *cubes(method="b")])
     assert list(found["method"]) == ["a", "a", "b", "b"]
@@ -119,13 +139,32 @@ def test_its_table_has_a_line_for_all_seeds():
     assert list(shown) == ["size", "cost", "verdict"]  # one task, one method; no bound; `hidden` has no title
     assert list(shown["cost"]) == ["2.00 (1.00–3.00)", "5.00"]
     failed = comparison([*runs, record(10, None, seed=3, status="skipped", reason="void")])
-    assert list(failed["status"]) == ["ok 3, skipped 1: void"]
+    assert list(failed["status"]) == ["skipped 1 of 4: void"]
 
 
 def test_its_table_states_exponents():
     text = render_other(cubes(), "markdown")
     assert "3.00 (3.00 to 3.00)" in text
     assert render_other(cubes(), "latex").count("tabular") == 4
+
+
+@pytest.mark.parametrize("cell", plugins().registered("experiments").values(), ids=lambda cell: cell.name)
+def test_an_experiments_figures_and_charts_are_told_apart(cell):
+    heads = [figure.head for figure in cell.figures if figure.title]
+    kinds = [chart.kind for chart in cell.charts]
+    assert len({*heads}) == len(heads)
+    assert len({*kinds}) == len(kinds)
+    known = {*cell.fields, *cell.model_fields}
+    assert {name for chart in cell.charts for name in (chart.x, *chart.y, *chart.lines, *chart.panels)} <= known
+
+
+def test_rows_of_two_experiments_have_the_same_fields_in_json():
+    training = Record(
+        cell=Training(suite="s", task="t", method="m", backend="numpy", budget=Budget(steps=1)), status="ok"
+    )
+    first, second = json.loads(render_tables([record(10, 1.0), training], "json"))
+    assert list(first) == list(second)
+    assert (first["cost"], second["cost"], first["steps"]) == (1.0, None, None)
 
 
 def test_the_command_draws_and_names_the_kinds(tmp_path):

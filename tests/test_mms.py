@@ -156,6 +156,20 @@ def test_a_step_that_raises_f_is_not_made(backend, rng, make_params):
     assert values == sorted(values, reverse=True)
 
 
+def test_lbfgs_returns_its_best_evaluation(backend):
+    """Its line search evaluates F where it is larger than before: with more evaluations the result is never worse."""
+    movements = Movements(backend, NonlinearRegression(), LBFGS(), 0)
+    solve = LBFGS().prepare(movements.scheme, 0)
+    sub, *_ = movements.subproblem(movements.start, 0)
+    found = [solve(movements.start, sub, 0.0, 1.0, most) for most in range(25)]
+    looks = [movements.scheme.look(one.params, sub) for one in found]
+    values = [float(look.value) for look in looks]
+    assert values == sorted(values, reverse=True)
+    assert values[2] == values[1] == values[0]  # the first step is too long
+    assert [one.iterations for one in found] == list(range(25))
+    np.testing.assert_allclose([one.error for one in found], [float(look.error) for look in looks], rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_solver_ends_at_delta_or_at_its_limit(backend, name):
     task = NonlinearRegression(hidden=(8,), count=16)

@@ -10,8 +10,10 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
 from helpers.command import call
+from rbench.experiment import Limits, Outcome
 from rbench.tasks.dataset import Dataset
 from rbench.tasks.digits import Digits
+from rbench.theory.mms.cells import Mms
 from rbench.theory.mms.encodings import Encoding, encoded
 from rbench.theory.mms.latent import LOW, STEPS, LatentDiffusion, energy_distance, inputs, noisy, sampled
 
@@ -81,6 +83,18 @@ def test_fixed_draws_are_the_same_and_fresh_ones_are_not(backend, monkeypatch, d
     x, sigma = fresh.held_out()
     np.testing.assert_array_equal(fresh.reference()[0], inputs(x, sigma))
     np.testing.assert_array_equal(fresh.reference()[1], fresh.exact(x, sigma))
+
+
+@pytest.mark.parametrize(("draws", "bounded"), [("fixed", True), ("fresh", False)])
+def test_a_bound_is_stated_only_where_the_points_stay(backend, draws, bounded):
+    task = f"latent-diffusion[draws={draws},outer=2,count=32]"
+    cell = Mms(suite="mms", task=task, method="lbfgs", backend="numpy", dtype="float64", delta=0.5)
+    outcome = Outcome()
+    cell.run(backend, outcome, lambda done, total: None, Limits())
+    assert outcome.figures["reached"] == 1
+    assert (outcome.figures["bound_trajectory"] is not None, outcome.figures["bound_final"] is not None) == (
+        bounded,
+    ) * 2
 
 
 def test_the_sampler_follows_the_flow_by_steps_of_second_order(rng):

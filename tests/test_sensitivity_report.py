@@ -164,6 +164,18 @@ def test_the_picture_has_the_curves_and_a_map_for_each_method(monkeypatch):
     assert star.get_ydata()[0] == pytest.approx(np.log10(points[:, 1].min()), abs=0.01)
 
 
+def test_the_picture_of_a_single_setting_has_the_losses_over_it(monkeypatch):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    monkeypatch.setattr(sensitivity_plot, "save_plot", lambda picture, path, dpi: drawn.append(picture))
+    sensitivity_plot.draw_sensitivity(of_rates(LOSSES), None)
+    panel = drawn[0].axes[1]
+    (points,) = panel.get_lines()
+    np.testing.assert_allclose(points.get_xdata(), np.linspace(-3, 1, 8), atol=1e-3)
+    np.testing.assert_allclose(points.get_ydata(), LOSSES)
+    assert (panel.get_xlabel(), panel.get_yscale()) == ("log₁₀ rate", "log")
+
+
 def test_the_command_prints_and_draws(tmp_path):
     pytest.importorskip("matplotlib")
     rates = np.logspace(-3, 1, 8)

@@ -145,6 +145,16 @@ def test_statements_have_rows_that_say_whether_they_hold(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("error", "control", "holds"),
+    [(1e-13, None, "yes"), (1e-11, None, "no"), (1e-13, 0.5, "yes"), (1e-13, 1e-13, "no"), (1e-11, 0.5, "no")],
+)
+def test_a_statement_holds_only_with_a_control_that_does_not(error, control, holds):
+    cell = StatementCell(suite="s", task="rlc", method="circuit-action", backend="numpy")
+    figures = {"measured": error, "predicted": 0.0, "error": error, "allowed": 1e-12, "control": control}
+    assert cell.row(figures, [])["holds"] == holds
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("-t", "rlc", "-m", "retrace"), "retrace is about tanh, not rlc"),
@@ -154,6 +164,9 @@ def test_statements_have_rows_that_say_whether_they_hold(tmp_path):
             r"is about one layer with the identity at its outputs",
         ),
         (("-t", "rlc[resistance=3]", "-m", "saddle"), "give less than 2√(L/C) = 2.83"),
+        (("-t", "implicit[hidden=none]"), "hidden=None"),
+        (("-t", "rlc", "-m", "euler"), "task 'rlc' does not go with the others that are named; ask for it alone"),
+        (("-t", "index-1", "-m", "saddle", "-m", "index-1-adjoint"), "method 'saddle' does not go with the others"),
         (("-m", "noether"), "no method is called 'noether'"),
     ],
 )

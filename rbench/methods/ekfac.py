@@ -85,10 +85,7 @@ class EKFAC(KFAC):
     ) -> tuple[list[Array], State, Array]:
         backend = problem.backend
         factors, scales = kept
-        if phase:
-            factors, health = kronecker.refreshed(
-                backend, pulled, factors, scalars["decay"], self.damping, "eigen", self.sharing
-            )
+        factors, health = self.renewed(backend, pulled, factors, health, scalars, phase)
         decay = scalars["scale_decay"]
         new = [second_moments(backend, *item) for item in zip(pulled, factors, strict=True)]
         scales = tuple(decay * old + (1 - decay) * moments for old, moments in zip(scales, new, strict=True))

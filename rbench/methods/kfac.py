@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from rbench.backend import Array
+from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step, zero_array
@@ -220,9 +220,21 @@ class KFAC(Curved):
     ) -> tuple[list[Array], State, Array]:
         """Directions (fan_out, fan_in [+1]), and what is kept, with its health, renewed where that is due."""
         backend = problem.backend
-        if phase:
-            kept, health = kronecker.refreshed(
-                backend, pulled, kept, scalars["decay"], self.damping, self.inversion, self.sharing
-            )
-        pairs = zip(kept, gradients, strict=True)
-        return [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs], kept, health
+        factors, health = self.renewed(backend, pulled, kept, health, scalars, phase)
+        pairs = zip(factors, gradients, strict=True)
+        return [kronecker.solve(backend, pair, g, self.damping, self.inversion) for pair, g in pairs], factors, health
+
+    def renewed(
+        self,
+        backend: Backend,
+        pulled: Sequence[LayerPullback],
+        factors: State,
+        health: Array,
+        scalars: Scalars,
+        phase: Hashable,
+    ) -> tuple[State, Array]:
+        """The factors of all layers and their health, renewed where that is due."""
+        if not phase:
+            return factors, health
+        decay = scalars["decay"]
+        return kronecker.refreshed(backend, pulled, factors, decay, self.damping, self.inversion, self.sharing)

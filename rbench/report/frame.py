@@ -155,13 +155,14 @@ def _by_seed(group: Iterable[Row], figure: str) -> dict[int, float]:
 def _ends(group: list[Row]) -> Row:
     """The group of a method's records, and how they ended."""
     seeds = {line["seed"] for line in group}
-    failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line["seed"]))
-    kinds = Counter(status for _, status in dict.fromkeys((line["seed"], line["status"]) for line in failed))
+    return {**{name: group[0][name] for name in GROUP}, "seeds": len(seeds), **ends(group)}
+
+
+def ends(group: list[Row]) -> Row:
+    """How rows of several seeds ended: `status`, with the number of failures if any, and the `reason` of the first."""
+    seeds = {line.get("seed", 0) for line in group}
+    failed = sorted((line for line in group if line["status"] != "ok"), key=lambda line: int(line.get("seed", 0)))
+    kinds = Counter(status for _, status in dict.fromkeys((line.get("seed", 0), line["status"]) for line in failed))
     alone = len(kinds) == 1 and len(failed) == len(group)
-    ends = [str(status) if alone else f"{status} {count} of {len(seeds)}" for status, count in kinds.items()]
-    return {
-        **{name: group[0][name] for name in GROUP},
-        "seeds": len(seeds),
-        "status": ", ".join(ends) or "ok",
-        "reason": failed[0]["reason"] if failed else None,
-    }
+    words = [str(status) if alone else f"{status} {count} of {len(seeds)}" for status, count in kinds.items()]
+    return {"status": ", ".join(words) or "ok", "reason": failed[0]["reason"] if failed else None}

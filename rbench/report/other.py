@@ -1,6 +1,5 @@
 """The table of an experiment that has none of its own: from what it declares, its fields, figures and charts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from rbench.figures import Figure, significant
 from rbench.report.charts import exponents
 from rbench.report.environments import environment_notes, environments
 from rbench.report.footnotes import machines
-from rbench.report.frame import Row, grouped, raw_rows
-from rbench.report.table import Format, raw, with_interval, written
+from rbench.report.frame import Row, ends, grouped, raw_rows
+from rbench.report.table import Format, end_in_words, raw, with_interval, written
 from rbench.run.record import Record, plain
 
 ROW = ("status", "reason", "environment")
@@ -62,9 +61,9 @@ def comparison(records: list[Record]) -> pd.DataFrame:
             shown[figure.head] = [_figure(figure, group) for group in groups]
     for name in words:
         shown[name] = [", ".join(dict.fromkeys(_word(row[name]) for row in group)) for group in groups]
-    ends = [_ends(group) for group in groups]
-    if set(ends) != {"ok"}:
-        shown["status"] = ends
+    status = [end_in_words(ends(group)) for group in groups]
+    if set(status) != {"ok"}:
+        shown["status"] = status
     return pd.DataFrame(shown)
 
 
@@ -78,17 +77,6 @@ def _figure(figure: Figure, group: list[Row]) -> str:
     if known.empty:
         return "–"
     return with_interval(float(known.median()), float(known.min()), float(known.max()), figure.unit.write)
-
-
-def _ends(group: list[Row]) -> str:
-    """How the cells of a line ended: statuses with their number, and the first reason."""
-    ends = Counter(row["status"] for row in group)
-    if len(ends) == 1 == len(group):
-        words = str(group[0]["status"])
-    else:
-        words = ", ".join(status if len(ends) == 1 else f"{status} {count}" for status, count in ends.items())
-    reason = next((row["reason"] for row in group if row.get("reason")), None)
-    return f"{words}: {reason}" if reason else words
 
 
 def _word(value: Any) -> str:

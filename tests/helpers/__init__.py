@@ -9,6 +9,7 @@
 | `fault_plugin`, `cluster_plugin`, `toy_experiment` | such plugins |
 | `command`, `training` | the command line; a few steps of a method, and the same by the reference |
 | `hungry` | a method that takes as much memory as it is told |
+| `missed` | what the equivalence gate misses of something that is wrong |
 | `registered` | plugins that are registered in this process, and backends that may not be here |
 | `tuning` | tunes without processes |
 """

@@ -58,11 +58,11 @@ class Action(TheoryCell):
         return (*super().names, f"n{self.segments}")
 
     def run(self, backend: Backend, outcome: Outcome, report: Report, limits: Limits) -> None:
-        task, scheme = self.make_task(), self.make_method()
+        task, integrator = self.make_task(), self.make_method()
         field = task.field(backend)
         start = task.start(backend, self.seed)
         paths = [
-            scheme.integrate(lambda w: task.sign * field(w).velocity, start, task.seconds / count, count)
+            integrator.integrate(lambda w: task.sign * field(w).velocity, start, task.seconds / count, count)
             for count in (self.segments // 2, self.segments)
         ]
         coarse, fine = (excess(field, path, task.sign) for path in paths)
@@ -74,7 +74,7 @@ class Action(TheoryCell):
             "hamiltonian": fine.hamiltonian,
             "hamiltonian_order": math.log2(coarse.hamiltonian / fine.hamiltonian),
         }
-        if isinstance(scheme, Euler):
+        if isinstance(integrator, Euler):
             of_gap, of_h = euler_constants(field, paths[1])
             outcome.figures |= {
                 "gap_over_predicted": fine.gap / (of_gap * paths[1].h ** 2),
