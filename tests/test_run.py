@@ -124,6 +124,14 @@ def test_force_runs_again(rbench, first):
     assert path.stat().st_mtime_ns > before
 
 
+def test_the_memory_pass_can_be_left_out(rbench, tmp_path):
+    asked = ["run", "-t", SPIRALS, "-m", "sgd", "--steps", 2, "--json"]
+    for memory, measured in (("--no-memory", False), ("--memory", True)):
+        (row,) = json.loads(rbench.run(*asked, memory, "-o", tmp_path / memory).stdout)
+        assert (row["status"], row["memory_reason"]) == ("ok", None)
+        assert (row["peak_host_bytes"] is not None) == measured
+
+
 def test_a_run_that_hangs_or_is_interrupted_resumes(rbench, tmp_path):
     directory = tmp_path / "run"
     words = ("run", "faults", "-t", SPIRALS, "-m", "fault-waits", "-m", "adam", "--steps", 3, "-o", directory)

@@ -89,6 +89,9 @@ MemoryLimit = Annotated[
     str | None,
     typer.Option(metavar="8G", help="Most memory that a cell may hold resident: 500M, 8G; beyond it, it is ended."),
 ]
+MemoryPass = Annotated[
+    bool, typer.Option("--memory/--no-memory", help="Whether a process of its own measures each cell's peak memory.")
+]
 TunedFile = Annotated[
     Path | None,
     typer.Option(

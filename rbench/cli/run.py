@@ -36,6 +36,7 @@ def run(
     unofficial_data: options.UnofficialData = False,
     timeout: options.Timeout = None,
     memory_limit: options.MemoryLimit = None,
+    memory: options.MemoryPass = True,
     tuned: options.TunedFile = None,
     executor: options.Where = options.ExecutorName.local,
     scheduler: options.Scheduler = None,
@@ -78,7 +79,9 @@ def run(
             tuned=None if tuned is None else str(tuned),
             **({} if max_cells is None else {"max_cells": max_cells}),
         )
-        limits: dict[str, Any] = {"timeout": options.limit(timeout), "memory_limit": options.size(memory_limit)}
+        limits: dict[str, Any] = {
+            "timeout": options.limit(timeout), "memory_limit": options.size(memory_limit), "memory_pass": memory,
+        }  # fmt: skip
         runs = options.executor(executor, scheduler, retries, options.tls(tls_ca, tls_cert, tls_key), jobs)
         if dry_run:
             cells = request.cells(here=runs.here)

@@ -49,6 +49,7 @@ def run(
     *,
     timeout: float | None = None,
     memory_limit: int | None = None,
+    memory_pass: bool = True,
     force: bool = False,
     executor: Executor | None = None,
 ) -> Run:
@@ -60,6 +61,7 @@ def run(
         display: shows the run's progress.
         timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None; see `run_child`.
+        memory_pass: whether the peak memory of cells that run is measured, in a process of its own.
         force: run all cells again.
         executor: runs the cells; on this machine, `request.jobs` at once, if None.
 
@@ -75,7 +77,7 @@ def run(
             display,
             request=request.model_dump(),
             executor=executor,
-            limits=CellLimits(timeout=timeout, memory_limit=memory_limit),
+            limits=CellLimits(timeout=timeout, memory_limit=memory_limit, memory_pass=memory_pass),
             keep=() if force else FINAL,
             tuning=request.tuning(cells),
         )
