@@ -127,7 +127,7 @@ def test_force_runs_again(rbench, first):
 def test_the_memory_pass_can_be_left_out(rbench, tmp_path):
     asked = ["run", "-t", SPIRALS, "-m", "sgd", "--steps", 2, "--json"]
     for memory, measured in (("--no-memory", False), ("--memory", True)):
-        (row,) = json.loads(rbench.run(*asked, memory, "-o", tmp_path / memory).stdout)
+        (row,) = json.loads(rbench.run(*asked, memory, "-o", tmp_path / memory).out)
         assert (row["status"], row["memory_reason"]) == ("ok", None)
         assert (row["peak_host_bytes"] is not None) == measured
 
