@@ -1,0 +1,89 @@
+"""Short names of methods in tables and plots: what tells a SPEC from the others beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rbench.errors import SpecError
+from rbench.report.frame import grouped
+from rbench.spec import parse
+
+METRIC = "output_metric"
+"""The setting that is always named, and by its value alone."""
+
+SCHEDULE = "schedule"
+"""The setting that is named last, for it says least."""
+
+
+def labels(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A label for each method on each task.
+
+    A label is the method's name, its output metric, and as few of its other settings as tell it apart: first settings
+    that are words or lists, the same for all tasks; then, if two on the same task are still alike, numbers. So a method
+    that has another rate on each task has one label. The whole SPEC stands where it cannot be read.
+
+    Args:
+        pairs: a place where methods are beside each other, such as the task, and the method's SPEC.
+    """
+    found = list(dict.fromkeys(pairs))
+    read = {spec: _read(spec) for _, spec in found}
+    words = {
+        name: _telling([(place, _worded(read[spec][1])) for place, spec in own])
+        for name, own in grouped(found, lambda pair: read[pair[1]][0]).items()
+    }
+    named: dict[tuple[str, str], str] = {}
+    for place, here in grouped(found, lambda pair: pair[0]).items():
+        specs = [spec for _, spec in here]
+        first = {spec: _written(read[spec][0], read[spec][1], words[read[spec][0]]) for spec in specs}
+        for label, alike in grouped(specs, first.__getitem__).items():
+            numbers = _telling([(place, read[spec][1]) for spec in alike])
+            named |= {(place, spec): ", ".join(filter(None, (label, _pairs(read[spec][1], numbers)))) for spec in alike}
+    return named
+
+
+def _read(spec: str) -> tuple[str, dict[str, Any]]:
+    try:
+        return parse(spec)
+    except SpecError:
+        return spec, {}
+
+
+def _worded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without numbers."""
+    return {key: value for key, value in settings.items() if not _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _telling(several: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """As few keys as tell settings in the same place apart, as far as any do."""
+    keys = list(dict.fromkeys(key for _, settings in several for key in settings))
+    keys.sort(key=lambda key: (key != METRIC, key == SCHEDULE))
+    most = len({(place, _values(settings, keys)) for place, settings in several})
+    chosen: list[str] = []
+    for key in keys:
+        apart, now = (
+            len({(place, _values(settings, some)) for place, settings in several}) for some in (chosen, [*chosen, key])
+        )
+        if now > apart and apart < most:
+            chosen.append(key)
+    return chosen
+
+
+def _values(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(settings.get(key, "")) for key in keys)
+
+
+def _written(name: str, settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    metric = settings.get(METRIC)
+    others = _pairs(_worded(settings), [key for key in keys if key != METRIC])
+    return ", ".join(filter(None, (f"{name} {metric}" if metric else name, others)))
+
+
+def _pairs(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={_word(settings[key])}" for key in keys if key in settings)
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value).replace(" ", "")
