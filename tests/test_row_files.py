@@ -194,7 +194,7 @@ def test_a_file_that_is_no_csv_is_named(content, tmp_path):
 def test_another_file_is_no_run(tmp_path):
     path = tmp_path / "run.json"
     path.write_text("{}")
-    with pytest.raises(DataError, match=r"no directory of a run, and no \.csv of rows"):
+    with pytest.raises(DataError, match=r"no directory of a run, no \.zip of a bundle and no \.csv of rows"):
         load([path])
 
 

@@ -12,7 +12,7 @@ from rbench.cli.table import once
 @app.command()
 def plot(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs; also .csv files of rows.")
+        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, bundles, or .csv files of rows.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture: .png, .pdf or .svg.")],
     kind: Annotated[

@@ -25,7 +25,7 @@ class TableFormat(StrEnum):
 @app.command()
 def table(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs; also .csv files of rows.")
+        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, bundles, or .csv files of rows.")
     ],
     format: Annotated[
         TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, or csv for a history.")

@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rbench.bundle.contents import in_order, read_bundle
 from rbench.errors import DataError
 from rbench.report.row_files import read_rows
 from rbench.run.reading import DamagedError, NewerError
 from rbench.run.record import Record, find
 from rbench.run.run_file import RunFile, read_run_file
 
-ROWS = ".csv"
-"""How the name of a file of rows ends."""
+ROWS, BUNDLE = ".csv", ".zip"
+"""How the names of files of rows and of bundles end."""
 
 
 def load(sources: Sequence[Path]) -> tuple[list[Record], list[str]]:
     """All records, and warnings about cells that have not run and files that cannot be read.
 
-    A source is the directory of a run, or a `.csv` of rows, as `rbench.report.row_files.read_rows` reads it. Rows do
-    not tell the whole environment of their records, so beside other sources those of each file are in an environment of
-    their own. Records of a newer version are left out, and the warning names the version.
+    A source is the directory of a run, a bundle of `rbench bundle`, or a `.csv` of rows, as `read_rows` reads it. Rows
+    do not tell the whole environment of their records, so beside other sources those of each file are in an
+    environment of their own. Records of a newer version are left out, and the warning names the version.
 
     Raises:
         DataError: a directory holds no run, or a file no rows.
@@ -30,8 +31,12 @@ def load(sources: Sequence[Path]) -> tuple[list[Record], list[str]]:
         words: list[str] = []
         if path in files:
             own = read_rows(path)
+        elif path.suffix == BUNDLE and path.is_file():
+            run = read_bundle(path)
+            own = run.records
+            words = [f"{path}: planned cells without a record: {run.missing}"] if run.missing else []
         elif path.is_file():
-            raise DataError(f"{path} is no directory of a run, and no {ROWS} of rows; give one of these")
+            raise DataError(f"{path} is no directory of a run, no {BUNDLE} of a bundle and no {ROWS} of rows")
         else:
             own, words = _load_directory(path)
         if files and len(sources) > 1:
@@ -60,10 +65,7 @@ def _load_directory(directory: Path) -> tuple[list[Record], list[str]]:
         warnings = _missing(directory, plan, {*keys, *(path.stem for path in found.newer)})
     warnings += [f"{path} cannot be read; run it again" for path in found.damaged]
     warnings += [f"{words}: it is left out" for words in found.newer.values()]
-    # In the order of the plan; cells of an earlier request into the same directory come after it.
-    place = {key: index for index, key in enumerate(plan.cells if plan else ())}
-    ordered = sorted(zip(keys, found.records, strict=True), key=lambda pair: place.get(pair[0], len(place)))
-    return [record for _, record in ordered], warnings
+    return in_order(plan.cells if plan else (), found.records), warnings
 
 
 def _plan(directory: Path) -> tuple[RunFile | None, str]:
