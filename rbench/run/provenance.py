@@ -27,7 +27,7 @@ EVERYWHERE = ("numpy", "scipy", "array-api-compat", "memray")
 OTHERS = ("pandas", "pydantic", "optuna", "pytest-benchmark")
 """Libraries besides those and the backends' that runs use."""
 
-NO_FIGURES = ("cli", "report", "tune")
+NO_FIGURES = ("bundle", "cli", "report", "tune")
 """Parts of rbench that no figure depends on."""
 
 
