@@ -1,5 +1,7 @@
 """Times of cells to run, by what similar ones took."""
 
+import json
+
 import pytest
 
 from helpers.command import call
@@ -71,23 +73,24 @@ def test_cells_of_other_experiments_take_as_long_as_their_like():
     settings = {"suite": "action", "task": "tanh", "method": "euler", "backend": "numpy"}
     known = Record(cell=Action(**settings, segments=20), status="ok", wall_seconds=3.0)
     cells = [Action(**settings, segments=20, seed=1), Action(**settings, segments=40)]
-    assert estimate(cells, [known]) == (2, 1, 3.0, 3.0, 3.0)
+    assert estimate(cells, [known]) == (2, 1, 1, 3.0, 3.0, 3.0)
 
 
 def test_a_dry_run_says_what_is_known_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ("run", "-t", "regression", "-m", "sgd", "--steps", "4", "--threads", "1", "--seeds", "3")
-    assert "time:" not in call(*words, "-n").stdout
-    done = call(*words, "--no-memory", "-o", "runs/one/first", "--seeds", "1")
+    words = ("run", "-t", "regression", "-m", "sgd", "--steps", "4", "--threads", "1", "--seeds")
+    assert "time of" not in call(*words, 3, "-n").stdout
+    done = call(*words, 1, "--no-memory", "-o", "runs/one/first")
     assert done.exit_code == 0, done.output
     (made,) = records_below([tmp_path / "runs"])
     assert made.wall_seconds > sum(made.figures["phase_seconds"].values()) > 0
-    shown = call(*words, "-n").stdout
-    assert f"time: about {3 * made.wall_seconds:.2g} s" in shown
-    assert "known for 3 of 3 cells" in shown
-    shown = call(*words, "-n", "-o", "runs/one/first").stdout
+    shown = call(*words, 3, "-n").stdout
+    assert f"time of 3 of 3 cells: about {3 * made.wall_seconds:.2g} s, by similar cells; of 3 one" in shown
+    write_record(tmp_path / "runs/one/first", made.model_copy(update={"cell": cell(task="regression", steps=4)}))
+    shown = call(*words, 3, "-n", "-o", "runs/one/first").stdout
     assert "cells with records: 1; to run: 2" in shown
-    assert "known for 2 of 2 cells" in shown
+    assert "time of 2 of 2 cells" in shown
+    assert json.loads(call(*words, 3, "-n", "--json").stdout)
 
 
 def test_runs_are_found_below_a_folder_and_damaged_records_passed_over(tmp_path):

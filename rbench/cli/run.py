@@ -123,8 +123,9 @@ def _tell_estimate(cells: "list[Cell]", output: "Path | None", force: bool, jobs
     found = estimate(todo, records_below([Path("runs"), *([output] if output is not None else [])]))
     if found.known:
         low, middle, high = (_in_words(seconds / jobs) for seconds in (found.low, found.middle, found.high))
-        basis = f"by similar cells, known for {found.known} of {found.cells} cells"
-        show(f"time: about {middle}, {low} to {high} ({basis})")
+        width = "" if found.alone == found.known else f", {low} to {high}"
+        alone = f"; of {found.alone} one similar cell is known, which tells no width" if found.alone else ""
+        show(f"time of {found.known} of {found.cells} cells: about {middle}{width}, by similar cells{alone}")
 
 
 def _in_words(seconds: float) -> str:

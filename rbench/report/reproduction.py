@@ -63,7 +63,7 @@ def _line(change: Change) -> dict[str, str]:
                 "verdict": VERDICTS[change.verdict]}  # fmt: skip
     unit, ratio = change.declared.unit, change.ratio
     interval = "" if ratio.low != ratio.low or ratio.low == ratio.high else f" ({ratio.low:.3g}–{ratio.high:.3g})"
-    same = change.a == change.b and ratio.middle == 1
+    same = ratio.middle == 1 and (ratio.low != ratio.low or ratio.low == ratio.high)
     return {
         **row,
         "figure": f"{change.declared.title or change.figure} {unit.symbol}".rstrip(),

@@ -27,6 +27,7 @@ class Estimate(NamedTuple):
     Attributes:
         cells: how many.
         known: of how many the time is estimated from similar cells.
+        alone: of how many of these from one similar cell, which tells no width.
         low: seconds of these, where each takes as long as the quickest similar cell.
         middle: by the medians of similar cells.
         high: by the slowest.
@@ -34,6 +35,7 @@ class Estimate(NamedTuple):
 
     cells: int
     known: int
+    alone: int
     low: float
     middle: float
     high: float
@@ -77,7 +79,8 @@ def estimate(cells: Collection[Cell], records: Iterable[Record]) -> Estimate:
         if seconds := next(filter(None, every), None):
             found.append(seconds)
     middle = sum(median(seconds) for seconds in found)
-    return Estimate(len(cells), len(found), sum(map(min, found)), middle, sum(map(max, found)))
+    alone = sum(len(seconds) == 1 for seconds in found)
+    return Estimate(len(cells), len(found), alone, sum(map(min, found)), middle, sum(map(max, found)))
 
 
 def _keys(cell: Cell) -> list[Hashable]:
