@@ -19,7 +19,7 @@ SAMPLED = ("riemannian[output_metric=ggn_mc,schedule=linear]", "natural-gradient
 METHODS = (*FIRST_ORDER, *KRONECKER, *EXACT, *SAMPLED)
 SCEPTICS = TrainingSuite(
     name="sceptics",
-    summary="does exact second order beat K-FAC, does it generalise, and what is left beside tuned first-order methods?",
+    summary="exact second order, K-FAC and its like, and first-order methods, equally tuned",
     entries=(Entry("digits", METHODS), Entry("teacher-student", METHODS)),
     seeds=3,
     tuned=tuned("sceptics"),
