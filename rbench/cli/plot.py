@@ -11,7 +11,9 @@ from rbench.cli.table import once
 
 @app.command()
 def plot(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, bundles, or .csv files of rows.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture: .png, .pdf or .svg.")],
     kind: Annotated[
         str | None, typer.Option(metavar="KIND", help="What to draw, where the runs' experiments have several plots.")

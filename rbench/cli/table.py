@@ -24,7 +24,9 @@ class TableFormat(StrEnum):
 
 @app.command()
 def table(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, bundles, or .csv files of rows.")
+    ],
     format: Annotated[
         TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, or csv for a history.")
     ] = None,

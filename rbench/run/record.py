@@ -221,7 +221,16 @@ def _read(path: Path) -> Record:
         DamagedError: it is not JSON or no record, or does not match its sums.
         NewerError: a newer version wrote it.
     """
-    text = read_bytes(path)
+    return parse_record(read_bytes(path), path)
+
+
+def parse_record(text: bytes, path: Path) -> Record:
+    """The record of a file's content; `path` is for messages.
+
+    Raises:
+        DamagedError: it is not JSON or no record, or does not match its sums.
+        NewerError: a newer version wrote it.
+    """
     head = _HEAD.match(text)
     if head is None or hashlib.sha256(memoryview(text)[head.end() :]).hexdigest() != head[1].decode():
         _check_content(text, path)
