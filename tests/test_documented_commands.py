@@ -91,6 +91,9 @@ def is_run(words, samples, monkeypatch, tmp_path):
     for word in words:
         if word.startswith("runs/"):
             shutil.copytree(samples / STANDS_FOR.get(word, "quick"), word, dirs_exist_ok=True)
+    for file in without(words, "-o"):
+        if file.endswith(".zip"):
+            assert call("bundle", samples / "quick", "-o", file).exit_code == 0
     done = call(*words[1:])
     assert done.exit_code == 0, done.output
     assert done.output or any(tmp_path.glob("*.*"))
@@ -149,6 +152,9 @@ RULES = {
     "rbench table": is_run,
     "rbench plot": is_run,
     "rbench compare": is_run,
+    "rbench bundle": is_run,
+    "rbench reproduce": is_run,
+    "rbench merge": is_read,  # into a directory that is not there
     "rbench data list": is_run,
     "rbench data": is_read,  # needs a network, and files that only a download brings
     "rbench verify -b numpy --short": is_run,
@@ -216,7 +222,9 @@ def test_the_runs_of_the_quickstart_end_well(line, tmp_path):
 
 def test_the_tune_of_the_quickstart_ends_well(tmp_path):
     pytest.importorskip("optuna")
-    ((_, words),) = [(key, words) for key, words in FOUND.items() if key[0] == "docs/quickstart.md" and words[1] == "tune"]
+    ((_, words),) = [
+        (key, words) for key, words in FOUND.items() if key[0] == "docs/quickstart.md" and words[1] == "tune"
+    ]
     few = ("--trials", 2, "--seeds", 1, "--finalists", 1, "--confirmations", 0, "--steps", 2)
     done = run(*without(words, "--trials", "--seeds")[1:], *few, cwd=tmp_path)
     assert done.code == 0, done.err
