@@ -58,8 +58,10 @@ def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
 
 
 def score(scores: pd.DataFrame) -> "pd.Series[float]":
-    """∫ ρ(τ) dτ / 3 over τ ∈ [1, 4] of each method: 1 for one that is the quickest everywhere, 0 for one that is
-    nowhere within four times the quickest."""
+    """∫ ρ(τ) dτ / 3 over τ ∈ [1, 4] of each method.
+
+    It is 1 for a method that is the quickest everywhere, 0 for one that is nowhere within four times the quickest.
+    """
     return (SCORED_TO - ratios(scores)).clip(lower=0).mean() / (SCORED_TO - 1)
 
 
@@ -76,8 +78,9 @@ class SpeedUp(NamedTuple):
 
 
 def reference_of(scores: pd.DataFrame, wanted: str | None = None) -> str:
-    """The column over which speed-ups are stated: the one asked for, by SPEC or label; else `sgd`; else the first that
-    reached most targets.
+    """The column over which speed-ups are stated.
+
+    It is the one asked for, by SPEC or label; else `sgd`; else the first that reached most targets.
 
     Raises:
         DataError: no method has the name that is asked for.
