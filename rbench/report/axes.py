@@ -149,16 +149,17 @@ def _draw_grid(axes: "Axes", grid: Grid, colors: Any) -> Any:
 def _label_axes(axes: "Axes", panel: Panel, width: float) -> None:
     """Write numbers in place of powers along short logarithmic axes, and each place where there are few."""
     places = sorted({float(x) for trace in panel.traces if trace.shape == "line" for x in trace.x})
-    _label(axes.xaxis, few=(1, 3))
+    label_plainly(axes.xaxis, (1, 3))
     if not panel.rows:
-        _label(axes.yaxis, few=(1, 2, 5))
+        label_plainly(axes.yaxis, (1, 2, 5))
     words = [f"{place:g}" for place in places]
     if axes.get_xscale() == "log" and 1 < len(places) <= FEW and CHARACTER * sum(map(len, words)) < width / 2:
         axes.set_xticks(places, words, minor=False)
         axes.xaxis.set_minor_formatter("")
 
 
-def _label(axis: "Axis", few: Sequence[int]) -> None:
+def label_plainly(axis: "Axis", few: Sequence[int]) -> None:
+    """Write numbers along a logarithmic axis of under three decades: so many times the powers of ten."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     low, high = axis.get_view_interval()

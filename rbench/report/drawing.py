@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rbench.report.axes import CHARACTER, HEIGHT, bar_look, draw_panel, line_look, plain_label, rule_look, wrapped
-from rbench.report.looks import dashes, legend, looks
+from rbench.report.axes import (
+    CHARACTER,
+    HEIGHT,
+    bar_look,
+    draw_panel,
+    label_plainly,
+    line_look,
+    plain_label,
+    rule_look,
+    wrapped,
+)
+from rbench.report.looks import MARKS, Look, dashes, legend, looks
 from rbench.report.pictures import Panel, Picture
 from rbench.report.plot import new_plot, save_plot, style
 
@@ -82,7 +92,8 @@ def _draw(part: Any, picture: Picture, pictures: Sequence[Picture], width: float
     for one in axes[len(picture.panels) :]:
         one.remove()
     if maps:
-        part.colorbar(maps[-1][1], ax=[one for one, *_ in maps], label=plain_label(maps[-1][2]), aspect=30)
+        bar = part.colorbar(maps[-1][1], ax=[one for one, *_ in maps], label=plain_label(maps[-1][2]), aspect=30)
+        label_plainly(bar.ax.yaxis, (1, 2, 5))
 
 
 def _colors(picture: Picture) -> Any:
@@ -116,10 +127,9 @@ def _entries(named: Sequence[Picture], pictures: Sequence[Picture]) -> Entries:
             points = {"linestyle": ""} if first[label].shape == "points" else {}
             found[text] = Line2D([], [], **line_look(seen[label], "solid" if strokes else seen[label].dash) | points)
     own = {trace.figure for trace in traces if trace.shape != "rule"}
-    black = next(iter(seen.values()), None)
-    for figure, dash in strokes.items() if black else ():
+    for figure, dash in strokes.items():
         if figure in own:
-            look = line_look(black._replace(color="black"), dash) | {"marker": ""}
+            look = line_look(Look("black", MARKS[0], dash), dash) | {"marker": ""}
             found[plain_label(figure)] = Line2D([], [], **look)
     return found
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from rbench.errors import DataError
 from rbench.names import unknown
 from rbench.report.charts import charts_of
+from rbench.report.kinds.breakdown import breakdown_pictures
 from rbench.report.kinds.charts import chart_pictures
 from rbench.report.kinds.curves import curve_pictures
 from rbench.report.kinds.heatmap import heatmap_pictures
@@ -26,6 +27,7 @@ KINDS: dict[str, Maker] = {
     "profile": profile_pictures,
     "ranks": rank_pictures,
     "scaling": scaling_pictures,
+    "breakdown": breakdown_pictures,
     "heatmap": heatmap_pictures,
 }
 """The kinds that every report knows; experiments declare others as charts."""

@@ -39,7 +39,7 @@ def by_place(frame: pd.DataFrame, by: Sequence[str] = ("task",)) -> Iterator[tup
         yield "", frame
         return
     for values, own in frame.groupby(names, sort=False, dropna=False):
-        yield ", ".join(str(value) for value in values if not pd.isna(value)), own
+        yield ", ".join(str(value) for value in values if value is not None and value == value), own
 
 
 def failures(cells: pd.DataFrame) -> list[str]:

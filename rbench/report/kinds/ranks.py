@@ -7,7 +7,7 @@ import numpy as np
 from rbench.errors import DataError
 from rbench.report.kinds.places import of_training
 from rbench.report.labels import labels_of
-from rbench.report.pictures import Panel, Picture, Trace
+from rbench.report.pictures import Numbers, Panel, Picture, Trace
 from rbench.report.problems import place_columns, problems
 from rbench.report.ranking import CRITERIA, Ranking, ranking, verdict
 from rbench.run.record import Record
@@ -62,7 +62,7 @@ def _panel(found: Ranking) -> Panel:
     """Methods in rows, best first; above them the groups, and the critical difference as a length."""
     names = labels_of(found.mean.index)
     rows = tuple(names[method] for method in found.mean.index)
-    ranks = found.mean.to_numpy(float)
+    ranks: Numbers = np.asarray(found.mean, dtype=np.float64)
     together = groups(found)
     top = -STEP * (len(together) + 1)
     traces = []
