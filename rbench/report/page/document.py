@@ -1,0 +1,97 @@
+"""The page as text: its sections, tables and plots, in one HTML file."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import rbench
+from rbench.report.looks import legend, looks
+from rbench.report.page import embedding
+from rbench.report.page.beside import Joined, beside
+from rbench.report.page.drawing import colour_scale, drawn
+from rbench.report.page.provenance import provenance
+from rbench.report.page.records import embedded
+from rbench.report.page.runs import ReportedRun
+from rbench.report.page.sections import pictures_of
+from rbench.report.page.swatches import swatch
+from rbench.report.page.tables import tables_of
+from rbench.text import visible
+
+FILES = Path(__file__).parent
+
+
+def render_page(runs: Sequence[ReportedRun]) -> str:
+    """The HTML of a page on runs.
+
+    It asks nothing of any network, which its Content-Security-Policy forbids; text of records cannot become markup.
+
+    Raises:
+        DataError: the data of a task are not the same in all records of a run.
+    """
+    names = [run.name for run in runs]
+    pictures = beside([pictures_of(run) for run in runs], names)
+    records = [(run.name, record) for run in runs for record in run.records]
+    starts = list(accumulate((len(run.records) for run in runs), initial=0))
+    sheets = tables_of(runs, starts)
+    panels: list[dict[str, Any]] = []
+    shown = [_picture(joined, panels) for joined in pictures]
+    script = (FILES / "page.js").read_text(encoding="utf-8")
+    return _template().render(
+        title=f"rbench: {', '.join(names)}",
+        version=rbench.__version__,
+        policy=embedding.policy(script),
+        script=Markup(script),
+        style=Markup((FILES / "page.css").read_text(encoding="utf-8")),
+        table_style=Markup(embedding.table_style()),
+        runs=[{"name": run.name, "facts": provenance(run), "warnings": run.warnings} for run in runs],
+        sheets=sheets,
+        pictures=shown,
+        data=Markup(embedding.script_json({"sheets": sheets, "panels": panels})),
+        packed={
+            "records": Markup(embedding.packed_json(embedded(records))),
+            "tables": Markup(embedding.table_script()),
+            **({"plots": Markup(embedding.plotly_script())} if panels else {}),
+        },
+    )
+
+
+def _picture(joined: Joined, panels: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the template needs of a picture; its panels' figures are appended to those of the page."""
+    picture = joined.picture
+    known = looks([picture])
+    grids = [shown.panel.grid for shown in joined.panels if shown.panel.grid is not None]
+    scale = colour_scale(grids)
+    first = len(panels)
+    panels += [drawn(shown, known, scale) for shown in joined.panels]
+    axes = [axis for axis in "xy" if any(_switches(panel, axis) for panel in panels[first:])]
+    return {
+        "kind": picture.kind,
+        "title": picture.title,
+        "notes": picture.notes,
+        "panels": [{"place": first + n, "panel": shown.panel} for n, shown in enumerate(joined.panels)],
+        "legend": [{"label": label, "notes": notes, "swatch": swatch(known.get(label))}
+                   for label, notes in legend([picture]).items()],
+        "axes": axes,
+    }  # fmt: skip
+
+
+def _switches(panel: dict[str, Any], axis: str) -> bool:
+    """Whether an axis of a panel can be linear and logarithmic."""
+    own = panel["layout"][f"{axis}axis"]
+    return own["type"] != "category" and "tickvals" not in own
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("rbench.report.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    return environment.get_template("page.html.j2")
