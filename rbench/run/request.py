@@ -149,7 +149,7 @@ def read_cell(text: str) -> Cell:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SpecError(
-            f"{shown(text)} is no cell: {f'{place}: ' if place else ''}{first['msg']}; give the JSON of `cell` in a record"
+            f"{shown(text)} is no cell: {f'{place}: ' if place else ''}{first['msg']}; give a record's cell as JSON"
         ) from None
 
 

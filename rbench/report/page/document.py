@@ -19,6 +19,7 @@ from rbench.report.page.runs import ReportedRun
 from rbench.report.page.sections import pictures_of
 from rbench.report.page.swatches import swatch
 from rbench.report.page.tables import tables_of
+from rbench.report.pictures import Panel
 from rbench.text import visible
 
 FILES = Path(__file__).parent
@@ -40,7 +41,7 @@ def render_page(runs: Sequence[ReportedRun]) -> str:
     panels: list[dict[str, Any]] = []
     shown = [_picture(joined, panels) for joined in pictures]
     script = (FILES / "page.js").read_text(encoding="utf-8")
-    return _template().render(
+    text: str = _template().render(
         title=f"rbench: {', '.join(names)}",
         version=rbench.__version__,
         policy=embedding.policy(script),
@@ -57,6 +58,7 @@ def render_page(runs: Sequence[ReportedRun]) -> str:
             **({"plots": Markup(embedding.plotly_script())} if panels else {}),
         },
     )
+    return text
 
 
 def _picture(joined: Joined, panels: list[dict[str, Any]]) -> dict[str, Any]:
@@ -72,11 +74,18 @@ def _picture(joined: Joined, panels: list[dict[str, Any]]) -> dict[str, Any]:
         "kind": picture.kind,
         "title": picture.title,
         "notes": picture.notes,
-        "panels": [{"place": first + n, "panel": shown.panel} for n, shown in enumerate(joined.panels)],
+        "panels": [{"place": first + n, "panel": shown.panel, "rows": _rows(shown.panel)}
+                   for n, shown in enumerate(joined.panels)],
         "legend": [{"label": label, "notes": notes, "swatch": swatch(known.get(label))}
                    for label, notes in legend([picture]).items()],
         "axes": axes,
     }  # fmt: skip
+
+
+def _rows(panel: Panel) -> int:
+    """How many rows with names a panel has, by which it is high; 0 for an axis of numbers."""
+    grid = panel.grid
+    return len(panel.rows) or (len(grid.y) if grid is not None and isinstance(grid.y[0], str) else 0)
 
 
 def _switches(panel: dict[str, Any], axis: str) -> bool:

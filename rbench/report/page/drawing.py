@@ -1,4 +1,4 @@
-"""Pictures as Plotly's figures: plain data, a figure for each panel; the page's script adds the colours of its theme."""
+"""Pictures as Plotly's figures: plain data, a figure for each panel; the page's script adds its theme's colours."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -61,9 +61,8 @@ def _traces(trace: Trace, look: Look | None, dashed: bool) -> list[dict[str, Any
         base |= {"text": [literal(words) for words in trace.hover], "hoverinfo": "text+name"}
     if trace.shape == "bars":
         marker = {"color": color, "line": {"width": 1}}
-        return [
-            base | {"type": "bar", "orientation": "h", "x": _numbers(trace.x), "y": _numbers(trace.y), "marker": marker}
-        ]
+        places = {"x": _numbers(trace.x), "y": _numbers(trace.y)}
+        return [base | places | {"type": "bar", "orientation": "h", "marker": marker}]
     mark = {"color": color, "symbol": look.mark if look else "circle", "size": 7, "maxdisplayed": MOST_MARKS}
     if trace.shape == "points":
         bars = {"error_y": _error(trace.y, trace.low, trace.high), "error_x": _error(trace.x, trace.left, trace.right)}

@@ -18,7 +18,7 @@ def gate_pictures(records: Sequence[Record]) -> list[Picture]:
     gates = list(dict.fromkeys(gate.model_copy(update={"seconds": 0.0}) for gate in known))
     if not gates:
         return []
-    errors = [dict(gate.errors) or {ALL: gate.worst} for gate in gates]
+    errors: list[dict[str, float | None]] = [dict(gate.errors) or {ALL: gate.worst} for gate in gates]
     checks = list(dict.fromkeys(check for one in errors for check in one))
     values = np.array([[_number(one.get(check)) for one in errors] for check in checks])
     words = [["" if np.isnan(value) else f"{value:.0e}" for value in row] for row in values]

@@ -40,6 +40,7 @@ async function fill(details) {
   const DataTable = await tables();
   const { columns, rows } = sheets[details.dataset.sheet];
   const link = columns.findIndex((column) => column.title !== "run");
+  const status = columns.findIndex((column) => column.title === "status");
   const cell = (column, place) => (row, type) => {
     const [words, number] = row.cells[place];
     if (type === "sort" && column.number) return number ?? Infinity;
@@ -55,7 +56,7 @@ async function fill(details) {
       className: column.number ? "number" : "", data: null, render: cell(column, place),
       columnControl: ["order", [column.number ? "searchNumber" : "searchText"]],
     })),
-    createdRow: (line, row) => line.classList.toggle("failed", !row.cells.at(-1)[0].startsWith("ok")),
+    createdRow: (line, row) => line.classList.toggle("failed", row.cells[status][0] !== "ok"),
   });
   table.search.fixed("run", (words, row) => !hiddenRuns.has(row.run));
   table.on("click", "tbody tr", (event) => {
@@ -143,7 +144,7 @@ async function draw(figure) {
   const axis = (own) => ({ ...own, gridcolor: color("line"), zerolinecolor: color("line"), linecolor: color("line") });
   const traces = inInk(data, color("ink")).map((trace) => ({ ...trace, visible: isOn(trace) }));
   const plot = find(".plot", figure);
-  if (figure.dataset.rows) plot.style.height = `${Math.max(200, 90 + 30 * figure.dataset.rows)}px`;
+  if (figure.dataset.rows) plot.style.height = `${90 + 30 * figure.dataset.rows}px`;
   await Plotly.react(plot, traces, {
     xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis), showlegend: false, barmode: "stack", hovermode: "closest",
     margin: { l: 50, r: 12, t: 8, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rbench.report.footnotes import machines
 from rbench.report.frame import name_of
 from rbench.report.page.runs import ReportedRun
 from rbench.run.record import Record
@@ -17,12 +16,11 @@ def provenance(run: ReportedRun) -> dict[str, str]:
         name: words
         for name, words in {
             "device": _listed(_device(record) for record in records if record.provenance),
-            "software": " ".join(machines(records, [None] * len(records))),
-            "libraries": _listed(_versions(one) for one in known),
+            "software": _listed(_software(one) for one in known),
             "seeds": _listed(sorted(_seeds(records))),
             "cells": _cells(records),
             "data": _listed(_data(records)),
-            "written": "" if run.written is None else f"{run.written:%Y-%m-%d %H:%M} UTC",
+            "records of": "" if run.written is None else f"{run.written:%Y-%m-%d %H:%M} UTC",
         }.items()
         if words
     }
@@ -36,13 +34,14 @@ def _device(record: Record) -> str:
     gpu = record.environment.get("gpu")
     name = record.provenance.get("device") or record.figures.get("device") or "cpu"
     model = gpu or record.provenance.get("cpu") or "CPU not known"
-    return f"{name}: {model}, {record.provenance.get('cores') or '?'} cores, {record.cell.threads} threads"
+    return f"{name}: {model}, cores {record.provenance.get('cores') or '?'}, threads {record.cell.threads}"
 
 
-def _versions(known: dict[str, Any]) -> str:
-    backend = [f"{name} {version}" for name, version in known.get("backend", {}).items()]
-    python = [f"Python {known['python']}"] if known.get("python") else []
-    return ", ".join([*python, *backend])
+def _software(known: dict[str, Any]) -> str:
+    commit = known.get("commit")
+    source = f"commit {commit['id'][:10]}{' with changes' if commit.get('dirty') else ''}" if commit else ""
+    versions = {"rbench": known.get("rbench"), "Python": known.get("python"), **known.get("backend", {})}
+    return ", ".join(filter(None, [*(f"{name} {one}" for name, one in versions.items() if one), source]))
 
 
 def _seeds(records: list[Record]) -> set[int]:

@@ -39,8 +39,8 @@ def read_runs(directories: Sequence[Path]) -> list[ReportedRun]:
     runs = [_read(directory, name) for directory, name in zip(directories, _names(directories), strict=True)]
     if not any(run.records or run.trials for run in runs):
         raise DataError(
-            f"nothing to report: no cell of {', '.join(map(str, directories))} has a record yet; let `rbench run` end a "
-            "cell first"
+            f"nothing to report: no cell of {', '.join(map(str, directories))} has a record yet; let `rbench run` end "
+            "one first"
         )
     return runs
 

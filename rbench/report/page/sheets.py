@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from rbench.figures import Figure, columns, significant
+from rbench.figures import SECONDS_TO_TARGET, Figure, columns, significant
 from rbench.report.frame import Row, ends, grouped, with_misses
 from rbench.report.labels import labels
 from rbench.report.noise import median_interval
@@ -15,6 +15,9 @@ from rbench.run.record import plain
 
 HIDDEN = ("dataset_sha256", "memory_reason", "target_reached", "dataset_official")
 """Fields that a table shows on request only, though rows differ in them."""
+
+LABELLED = ("method", "task")
+"""Fields that hold SPECs, which labels stand for."""
 
 Cell = list[Any]
 """What stands in a cell, and the number that it is sorted by, if it is one."""
@@ -110,37 +113,51 @@ def _columns(
     first = [group[0].row for group in groups]
     if len(names) > 1:
         yield Column("run"), [_text(names[group[0].run]) for group in groups]
-    if "method" in keys:
-        yield from _methods(first)
+    yield from _methods(first)
     for name in keys:
         values = [row.get(name) for row in first]
-        if name != "method" and any(value is not None for value in values):
+        if name not in LABELLED and any(value is not None for value in values):
             yield _setting(name, values)
+    status = [end_in_words(ends([line.row for line in group])) for group in groups]
+    yield Column("status", shown=set(status) != {"ok"}), [_text(words) for words in status]
     for figure in columns(figures) + [figure for figure in figures if not figure.title]:
         if any(line.row.get(figure.name) is not None for group in groups for line in group):
-            head = Column(figure.head or figure.name.replace("_", " "), number=True, shown=bool(figure.title))
+            head = Column(figure.head or figure.name.replace("_", " "), number=True, shown=_answers(figure, figures))
             yield head, [_figure(figure, group, marks.get((group[0].place, figure.name), "")) for group in groups]
     if any(len(group) > 1 for group in groups):
         yield Column("seeds", number=True), [_number(len({line.row.get("seed") for line in g})) for g in groups]
-    yield Column("status"), [_text(end_in_words(ends([line.row for line in group]))) for group in groups]
+
+
+def _answers(figure: Figure, figures: Sequence[Figure]) -> bool:
+    """Whether a figure is one that a comparison is about: it is always compared, or is the time to a target.
+
+    Where no figure is, those with a title are.
+    """
+    core = [one for one in figures if one.title and (one.compared == "always" or one == SECONDS_TO_TARGET)]
+    return figure in core if core else bool(figure.title)
 
 
 def _methods(rows: Sequence[Row]) -> Iterable[tuple[Column, list[Cell]]]:
-    """The methods by their labels, and by their whole SPECs where these are longer."""
-    pairs = [(str(row.get("task") or row.get("network") or ""), str(row["method"] or "")) for row in rows]
-    known = labels(pair for pair in pairs if pair[1])
-    short = [known.get(pair, "–") for pair in pairs]
-    yield Column("method"), [_text(words) for words in short]
-    if any(label != spec for label, (_, spec) in zip(short, pairs, strict=True)):
-        yield Column("whole method", shown=False), [_text(spec) for _, spec in pairs]
+    """Methods and tasks by their labels, and by their whole SPECs where these are longer."""
+    tasks = [str(row.get("task") or "") for row in rows]
+    places = [task or str(row.get("network") or "") for task, row in zip(tasks, rows, strict=True)]
+    methods = [str(row.get("method") or "") for row in rows]
+    for name, specs, beside in (("method", methods, places), ("task", tasks, [""] * len(tasks))):
+        if not any(specs):
+            continue
+        pairs = list(zip(beside, specs, strict=True))
+        known = labels(pair for pair in pairs if pair[1])
+        short = [known.get(pair, "–") for pair in pairs]
+        yield Column(name), [_text(words) for words in short]
+        if short != specs:
+            yield Column(f"whole {name}", shown=False), [_text(spec) for spec in specs]
 
 
 def _setting(name: str, values: list[Any]) -> tuple[Column, list[Cell]]:
-    """A setting; hidden where all rows have the same, except tasks and parts."""
-    number = all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in values if value is not None
-    )
-    shown = name in ("task", "network", "part") or len({str(value) for value in values}) > 1
+    """A setting; hidden where all rows have the same, except what is measured."""
+    known = [value for value in values if value is not None]
+    number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    shown = name in ("network", "part") or len({str(value) for value in values}) > 1
     write: Callable[[Any], Cell] = _number if number else _text
     return Column(name.replace("_", " "), number, shown), [write(value) for value in values]
 

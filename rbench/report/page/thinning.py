@@ -31,7 +31,8 @@ def kept(x: Numbers, y: Numbers) -> NDArray[np.intp]:
 
 def _columns(x: Numbers) -> NDArray[np.intp]:
     low, high = x.min(), x.max()
-    return ((x - low) / ((high - low) or 1.0) * (COLUMNS - 1)).astype(np.intp)
+    share: Numbers = (x - low) / ((high - low) or 1.0)
+    return (share * (COLUMNS - 1)).astype(np.intp)
 
 
 def _ends(column: NDArray[np.intp], y: Numbers) -> NDArray[np.intp]:
