@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rbench.report.pictures import Picture
+from rbench.report.pictures import Picture, Trace
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, without its yellow, too light for
@@ -22,7 +22,7 @@ class Look(NamedTuple):
     Attributes:
         color: as hexadecimal RGB.
         mark: one of `MARKS`.
-        dash: one of `DASHES`, where traces do not have dashes for their figures.
+        dash: one of `DASHES`, for traces that do not have one for their figure.
     """
 
     color: str
@@ -32,12 +32,17 @@ class Look(NamedTuple):
 
 def looks(pictures: Iterable[Picture]) -> dict[str, Look]:
     """The look of each label of pictures that are seen together, in order of their first traces; rules have none."""
-    traces = [trace for picture in pictures for panel in picture.panels for trace in panel.traces]
-    found = dict.fromkeys(trace.label for trace in traces if trace.shape != "rule")
+    found = dict.fromkeys(trace.label for trace in _traces(pictures) if trace.shape != "rule")
     return {
         label: Look(COLORS[n % len(COLORS)], MARKS[n % len(MARKS)], DASHES[n % len(DASHES)])
         for n, label in enumerate(found)
     }
+
+
+def dashes(pictures: Iterable[Picture]) -> dict[str, str]:
+    """The dash of each figure that traces tell apart; empty where they show one figure."""
+    found = dict.fromkeys(trace.figure for trace in _traces(pictures) if trace.figure)
+    return {figure: DASHES[n % len(DASHES)] for n, figure in enumerate(found)}
 
 
 def legend(pictures: Iterable[Picture]) -> dict[str, list[str]]:
@@ -48,3 +53,7 @@ def legend(pictures: Iterable[Picture]) -> dict[str, list[str]]:
             if trace.label and trace.label not in panel.rows:
                 found.setdefault(trace.label, {}).update({trace.note: None} if trace.note else {})
     return {label: list(notes) for label, notes in found.items()}
+
+
+def _traces(pictures: Iterable[Picture]) -> list[Trace]:
+    return [trace for picture in pictures for panel in picture.panels for trace in panel.traces]

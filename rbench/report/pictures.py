@@ -25,7 +25,7 @@ class Trace:
         right: the right end.
         shape: how the points are joined. `bars` are horizontal and stand one after the other, in order of the traces. A
             `rule` is a black line without marks, for what is no method, such as a bound.
-        dash: traces of one label that show several figures have each its own dash.
+        figure: which of several figures of the label it shows, in words; each has its own dash.
         note: what the legend adds to the label, such as a fitted exponent.
         hover: what a page says of each point; empty for x and y alone.
     """
@@ -38,7 +38,7 @@ class Trace:
     left: Numbers | None = None
     right: Numbers | None = None
     shape: Shape = "line"
-    dash: int = 0
+    figure: str = ""
     note: str = ""
     hover: Sequence[str] = ()
 
