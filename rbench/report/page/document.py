@@ -1,6 +1,6 @@
 """The page as text: its sections, tables and plots, in one HTML file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import rbench
-from rbench.report.looks import legend, looks
+from rbench.report.frame import grouped
+from rbench.report.looks import Look, dashes, legend, looks
 from rbench.report.page import embedding
 from rbench.report.page.beside import Joined, beside
 from rbench.report.page.drawing import colour_scale, drawn
 from rbench.report.page.provenance import provenance
 from rbench.report.page.records import embedded
 from rbench.report.page.runs import ReportedRun
-from rbench.report.page.sections import pictures_of
-from rbench.report.page.swatches import swatch
+from rbench.report.page.sections import pictures_of, title_of
+from rbench.report.page.swatches import dash_swatch, swatch
 from rbench.report.page.tables import tables_of
 from rbench.report.pictures import Panel
 from rbench.text import visible
@@ -39,7 +40,7 @@ def render_page(runs: Sequence[ReportedRun]) -> str:
     starts = list(accumulate((len(run.records) for run in runs), initial=0))
     sheets = tables_of(runs, starts)
     panels: list[dict[str, Any]] = []
-    shown = [_picture(joined, panels) for joined in pictures]
+    sections = _sections(pictures, panels)
     script = (FILES / "page.js").read_text(encoding="utf-8")
     text: str = _template().render(
         title=f"rbench: {', '.join(names)}",
@@ -50,7 +51,7 @@ def render_page(runs: Sequence[ReportedRun]) -> str:
         table_style=Markup(embedding.table_style()),
         runs=[{"name": run.name, "facts": provenance(run), "warnings": run.warnings} for run in runs],
         sheets=sheets,
-        pictures=shown,
+        sections=sections,
         data=Markup(embedding.script_json({"sheets": sheets, "panels": panels})),
         packed={
             "records": Markup(embedding.packed_json(embedded(records))),
@@ -61,25 +62,35 @@ def render_page(runs: Sequence[ReportedRun]) -> str:
     return text
 
 
-def _picture(joined: Joined, panels: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the template needs of a picture; its panels' figures are appended to those of the page."""
+def _sections(pictures: Sequence[Joined], panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the template needs of the pictures, by kind; the figures of their panels are appended to `panels`.
+
+    A label looks the same in all of them.
+    """
+    known = looks([joined.picture for joined in pictures])
+    return [
+        {"title": title_of(kind), "pictures": [_picture(joined, known, panels) for joined in own]}
+        for kind, own in grouped(pictures, lambda joined: joined.picture.kind).items()
+    ]
+
+
+def _picture(joined: Joined, known: Mapping[str, Look], panels: list[dict[str, Any]]) -> dict[str, Any]:
     picture = joined.picture
-    known = looks([picture])
-    grids = [shown.panel.grid for shown in joined.panels if shown.panel.grid is not None]
-    scale = colour_scale(grids)
+    dashed = dashes([picture])
+    scale = colour_scale([shown.panel.grid for shown in joined.panels if shown.panel.grid is not None])
     first = len(panels)
-    panels += [drawn(shown, known, scale) for shown in joined.panels]
-    axes = [axis for axis in "xy" if any(_switches(panel, axis) for panel in panels[first:])]
+    panels += [drawn(shown, known, dashed, scale) for shown in joined.panels]
+    entries = legend([picture]).items()
     return {
-        "kind": picture.kind,
         "title": picture.title,
         "notes": picture.notes,
-        "panels": [{"place": first + n, "panel": shown.panel, "rows": _rows(shown.panel)}
-                   for n, shown in enumerate(joined.panels)],
-        "legend": [{"label": label, "notes": notes, "swatch": swatch(known.get(label))}
-                   for label, notes in legend([picture]).items()],
-        "axes": axes,
-    }  # fmt: skip
+        "panels": [
+            {"place": first + n, "panel": one.panel, "rows": _rows(one.panel)} for n, one in enumerate(joined.panels)
+        ],
+        "legend": [{"label": label, "notes": notes, "swatch": swatch(known.get(label))} for label, notes in entries],
+        "figures": [{"title": figure, "swatch": dash_swatch(dash)} for figure, dash in dashed.items()],
+        "axes": [axis for axis in "xy" if any(_switches(panel, axis) for panel in panels[first:])],
+    }
 
 
 def _rows(panel: Panel) -> int:

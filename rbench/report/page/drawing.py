@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rbench.figures import significant
-from rbench.report.looks import DASHES, Look
+from rbench.report.looks import Look
 from rbench.report.page.beside import Shown
 from rbench.report.page.thinning import kept
 from rbench.report.pictures import Grid, Numbers, Panel, Trace
@@ -23,7 +23,9 @@ MOST_MARKS = 12
 """Marks along a line; more would hide it."""
 
 
-def drawn(shown: Shown, looks: Mapping[str, Look], scale: tuple[float, float] | None) -> dict[str, Any]:
+def drawn(
+    shown: Shown, looks: Mapping[str, Look], dashes: Mapping[str, str], scale: tuple[float, float] | None
+) -> dict[str, Any]:
     """A panel as `data` and `layout` of Plotly.
 
     Each trace has as `meta` its label and the number of its run, by which the page hides it.
@@ -31,14 +33,14 @@ def drawn(shown: Shown, looks: Mapping[str, Look], scale: tuple[float, float] | 
     Args:
         shown: the panel.
         looks: of each label.
+        dashes: of each figure.
         scale: the range of the colours of grids.
     """
     panel = shown.panel
-    dashed = any(trace.dash for trace in panel.traces)
     data = [_grid(panel.grid, scale) | {"meta": {"run": shown.grid_run}}] if panel.grid is not None else []
     for trace, run in zip(panel.traces, shown.runs, strict=True):
         meta = {"label": trace.label, "run": run}
-        data += [one | {"meta": meta} for one in _traces(trace, looks.get(trace.label), dashed)]
+        data += [one | {"meta": meta} for one in _traces(trace, looks.get(trace.label), dashes.get(trace.figure))]
     return {"data": data, "layout": {"xaxis": _x_axis(panel), "yaxis": _y_axis(panel)}}
 
 
@@ -54,7 +56,7 @@ def colour_scale(grids: Sequence[Grid]) -> tuple[float, float] | None:
     return (float(known.min()), float(known.max())) if len(known) else None
 
 
-def _traces(trace: Trace, look: Look | None, dashed: bool) -> list[dict[str, Any]]:
+def _traces(trace: Trace, look: Look | None, dash: str | None) -> list[dict[str, Any]]:
     color = INK if look is None or trace.shape == "rule" else look.color
     base = {"type": "scatter", "name": literal(trace.label), "hoverlabel": {"namelength": -1}}
     if trace.hover:
@@ -68,8 +70,12 @@ def _traces(trace: Trace, look: Look | None, dashed: bool) -> list[dict[str, Any
         bars = {"error_y": _error(trace.y, trace.low, trace.high), "error_x": _error(trace.x, trace.left, trace.right)}
         mark |= {"size": 10, "maxdisplayed": 0}
         return [base | _points(trace) | {"mode": "markers", "marker": mark, **{k: v for k, v in bars.items() if v}}]
-    dash = DASHES[trace.dash % len(DASHES)] if dashed or look is None else look.dash
-    line = {"color": color, "dash": dash, "width": 2, "shape": "hv" if trace.shape == "step" else "linear"}
+    line = {
+        "color": color,
+        "dash": dash or (look.dash if look else "solid"),
+        "width": 2,
+        "shape": "hv" if trace.shape == "step" else "linear",
+    }
     mode = "lines" if trace.shape == "rule" else "lines+markers"
     return [*_band(trace, color), base | _points(trace) | {"mode": mode, "line": line, "marker": mark}]
 

@@ -24,7 +24,7 @@ def gate_pictures(records: Sequence[Record]) -> list[Picture]:
     words = [["" if np.isnan(value) else f"{value:.0e}" for value in row] for row in values]
     grid = Grid(x=[_where(gate) for gate in gates], y=checks, values=values, title="error", log=True, words=words)
     panel = Panel(title="", x_title="", y_title="", grid=grid)
-    return [Picture("gate", "Equivalence gate: largest relative error of each check", (panel,), notes=_notes(gates))]
+    return [Picture("gate", "", (panel,), notes=_notes(gates))]
 
 
 def _number(error: float | None) -> float:

@@ -23,6 +23,11 @@ def swatch(look: Look | None) -> Markup:
     return _svg(f'{line}<g transform="translate(16 8)" fill="{look.color}">{_mark(look)}</g>')
 
 
+def dash_swatch(dash: str) -> Markup:
+    """A short line with a dash, which stands for a figure of any label."""
+    return _svg(f'<path d="M0 8H32" stroke="currentColor" stroke-width="2" stroke-dasharray="{DASHED[dash]}"/>')
+
+
 def _svg(content: str) -> Markup:
     return Markup(f'<svg width="32" height="16" viewBox="0 0 32 16" aria-hidden="true">{content}</svg>')
 

@@ -24,10 +24,10 @@ def trial_pictures(trials: Sequence[Record]) -> list[Picture]:
         return []
     notes = _failures(trials)
     about = "Each mark is a trial, judged on a validation split; of the line each point is the best trial so far."
-    tuning = Picture("tuning", "Tuning: trials in turn", _panels(tasks, _in_turn, "trial", ""), notes=(about, *notes))
+    tuning = Picture("tuning", "", _panels(tasks, _in_turn, "trial", ""), notes=(about, *notes))
     rates = _panels(tasks, _over_rate, "learning rate", "x")
     about = "Each mark is a trial of `rbench tune`; its other searched settings differ too."
-    over = Picture("rate", "Tuning: sensitivity to the rate", rates, notes=(about, *notes))
+    over = Picture("rate", "", rates, notes=(about, *notes))
     return [tuning, *([over] if any(panel.traces for panel in rates) else [])]
 
 
