@@ -84,6 +84,7 @@ def _picture(joined: Joined, known: Mapping[str, Look], panels: list[dict[str, A
     return {
         "title": picture.title,
         "notes": picture.notes,
+        "across": picture.across,
         "panels": [
             {"place": first + n, "panel": one.panel, "rows": _rows(one.panel)} for n, one in enumerate(joined.panels)
         ],

@@ -122,7 +122,11 @@ def _grid(grid: Grid, scale: tuple[float, float] | None) -> dict[str, Any]:
              "colorscale": "Cividis", "x": _names(grid.x), "y": _names(grid.y), "customdata": rows,
              "hovertemplate": "%{y}<br>%{x}<br>%{customdata}<extra></extra>", "xgap": 1, "ygap": 1}  # fmt: skip
     if grid.words:
-        found |= {"text": [[literal(word) for word in row] for row in grid.words], "texttemplate": "%{text}"}
+        found |= {
+            "showscale": False,
+            "text": [[literal(word) for word in row] for row in grid.words],
+            "texttemplate": "%{text}",
+        }
     return found
 
 

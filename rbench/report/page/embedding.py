@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,7 +29,7 @@ def check_libraries() -> None:
 
 def compact_json(value: Any) -> str:
     """Plain data as JSON on one line, in ASCII; numbers that are not finite are null."""
-    return json.dumps(plain(value), separators=(",", ":"), allow_nan=False)
+    return json.dumps(plain(value), separators=(",", ":"), allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def script_json(value: Any) -> str:
@@ -46,6 +47,7 @@ def packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
 
 
+@cache
 def plotly_script() -> str:
     """The code of plotly.js, packed."""
     from plotly.offline import get_plotlyjs
@@ -53,6 +55,7 @@ def plotly_script() -> str:
     return packed(get_plotlyjs())
 
 
+@cache
 def table_script() -> str:
     """The code of DataTables with its extensions, as itables bundles them, packed."""
     return packed(_bundled("dt_bundle.js"))

@@ -193,6 +193,7 @@ const root = document.documentElement;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = (isDark) => {
   root.dataset.theme = isDark ? "dark" : "light";
+  root.classList.toggle("dark", isDark); // for DataTables
   redraw(document);
 };
 theme(dark.matches);

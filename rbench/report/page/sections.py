@@ -7,7 +7,7 @@ from rbench.report.page.trials import trial_pictures
 from rbench.report.pictures import Picture
 
 TITLES = {
-    "curves": "Training",
+    "curves": "Curves of training",
     "pareto": "Time, accuracy and memory",
     "profile": "Performance profile",
     "ranks": "Ranks over tasks",

@@ -1,17 +1,18 @@
 """Tables of a page: text to read beside numbers to sort by, and the records that each row is of."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from rbench.figures import SECONDS_TO_TARGET, Figure, columns, significant
+from rbench.figures import Figure, columns, significant
 from rbench.report.frame import Row, ends, grouped, with_misses
 from rbench.report.labels import labels
 from rbench.report.noise import median_interval
 from rbench.report.table import end_in_words, with_interval
 from rbench.run.record import plain
+from rbench.text import visible
 
 HIDDEN = ("dataset_sha256", "memory_reason", "target_reached", "dataset_official")
 """Fields that a table shows on request only, though rows differ in them."""
@@ -75,6 +76,8 @@ def sheet(
     over_seeds: bool,
     marks: Mapping[tuple[int, str], str] | None = None,
     notes: Sequence[str] = (),
+    main: Collection[str] = (),
+    words: Collection[str] = (),
 ) -> Sheet:
     """A table of records of one kind.
 
@@ -86,6 +89,8 @@ def sheet(
         over_seeds: whether a row is of all seeds of a setting, with medians and intervals; else it is of one record.
         marks: by the place of a row's first record and a figure's name, what precedes the figure.
         notes: sentences below it.
+        main: names of the figures that are shown at first; the others on request.
+        words: names of the fields that are results in words, which are always shown.
     """
     measured = {name for figure in figures for name in (figure.name, *figure.quartiles)}
     known = dict.fromkeys(name for line in lines for name in line.row)
@@ -93,7 +98,7 @@ def sheet(
     keys = [name for name in settings if name != "seed"] if over_seeds else settings
     groups = list(grouped(lines, lambda line: (line.run, *(str(line.row.get(n)) for n in keys))).values())
     groups = groups if over_seeds else [[line] for line in lines]
-    made = list(_columns(groups, keys, figures, names, marks or {}))
+    made = list(_columns(groups, keys, figures, names, marks or {}, main, words))
     by_row = zip(*(cells for _, cells in made), strict=True)
     rows = [
         {"cells": list(own), "records": [line.place for line in group], "run": group[0].run}
@@ -108,6 +113,8 @@ def _columns(
     figures: Sequence[Figure],
     names: Sequence[str],
     marks: Mapping[tuple[int, str], str],
+    main: Collection[str],
+    words: Collection[str],
 ) -> Iterable[tuple[Column, list[Cell]]]:
     """The columns in order, each with its cells."""
     first = [group[0].row for group in groups]
@@ -117,24 +124,15 @@ def _columns(
     for name in keys:
         values = [row.get(name) for row in first]
         if name not in LABELLED and any(value is not None for value in values):
-            yield _setting(name, values)
+            yield _setting(name, values, always=name in words)
     status = [end_in_words(ends([line.row for line in group])) for group in groups]
     yield Column("status", shown=set(status) != {"ok"}), [_text(words) for words in status]
     for figure in columns(figures) + [figure for figure in figures if not figure.title]:
         if any(line.row.get(figure.name) is not None for group in groups for line in group):
-            head = Column(figure.head or figure.name.replace("_", " "), number=True, shown=_answers(figure, figures))
+            head = Column(figure.head or figure.name.replace("_", " "), number=True, shown=figure.name in main)
             yield head, [_figure(figure, group, marks.get((group[0].place, figure.name), "")) for group in groups]
     if any(len(group) > 1 for group in groups):
         yield Column("seeds", number=True), [_number(len({line.row.get("seed") for line in g})) for g in groups]
-
-
-def _answers(figure: Figure, figures: Sequence[Figure]) -> bool:
-    """Whether a figure is one that a comparison is about: it is always compared, or is the time to a target.
-
-    Where no figure is, those with a title are.
-    """
-    core = [one for one in figures if one.title and (one.compared == "always" or one == SECONDS_TO_TARGET)]
-    return figure in core if core else bool(figure.title)
 
 
 def _methods(rows: Sequence[Row]) -> Iterable[tuple[Column, list[Cell]]]:
@@ -153,11 +151,11 @@ def _methods(rows: Sequence[Row]) -> Iterable[tuple[Column, list[Cell]]]:
             yield Column(f"whole {name}", shown=False), [_text(spec) for spec in specs]
 
 
-def _setting(name: str, values: list[Any]) -> tuple[Column, list[Cell]]:
-    """A setting; hidden where all rows have the same, except what is measured."""
+def _setting(name: str, values: list[Any], *, always: bool) -> tuple[Column, list[Cell]]:
+    """A setting or a result in words; settings are hidden where all rows have the same."""
     known = [value for value in values if value is not None]
     number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
-    shown = name in ("network", "part") or len({str(value) for value in values}) > 1
+    shown = always or len({str(value) for value in values}) > 1
     write: Callable[[Any], Cell] = _number if number else _text
     return Column(name.replace("_", " "), number, shown), [write(value) for value in values]
 
@@ -186,4 +184,4 @@ def _number(value: Any) -> Cell:
 
 
 def _text(value: Any) -> Cell:
-    return ["–" if value is None else str(value)]
+    return ["–" if value is None else visible(str(value))]
