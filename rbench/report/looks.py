@@ -41,7 +41,7 @@ def looks(pictures: Iterable[Picture]) -> dict[str, Look]:
 
 def dashes(pictures: Iterable[Picture]) -> dict[str, str]:
     """The dash of each figure that traces tell apart; empty where they show one figure."""
-    found = dict.fromkeys(trace.figure for trace in _traces(pictures) if trace.figure)
+    found = dict.fromkeys(trace.figure for trace in _traces(pictures) if trace.figure and trace.shape != "rule")
     return {figure: DASHES[n % len(DASHES)] for n, figure in enumerate(found)}
 
 

@@ -25,7 +25,8 @@ class Trace:
         right: the right end.
         shape: how the points are joined. `bars` are horizontal and stand one after the other, in order of the traces. A
             `rule` is a black line without marks, for what is no method, such as a bound.
-        figure: which of several figures of the label it shows, in words; each has its own dash.
+        figure: which of several figures of the label it shows, in words; each has its own dash. Of a rule `thick`,
+            `thin`, or empty for a dotted one.
         note: what the legend adds to the label, such as a fitted exponent.
         hover: what a page says of each point; empty for x and y alone.
     """

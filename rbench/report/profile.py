@@ -58,8 +58,10 @@ def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
 
 
 def score(scores: pd.DataFrame) -> "pd.Series[float]":
-    """∫ ρ(τ) dτ / 3 over τ ∈ [1, 4] of each method: 1 for one that is the quickest everywhere, 0 for one that is
-    nowhere within four times the quickest."""
+    """∫ ρ(τ) dτ / 3 over τ ∈ [1, 4] of each method.
+
+    It is 1 for a method that is the quickest everywhere, 0 for one that is nowhere within four times the quickest.
+    """
     return (SCORED_TO - ratios(scores)).clip(lower=0).mean() / (SCORED_TO - 1)
 
 
@@ -76,13 +78,16 @@ class SpeedUp(NamedTuple):
 
 
 def reference_of(scores: pd.DataFrame, wanted: str | None = None) -> str:
-    """The column over which speed-ups are stated: the one asked for, by SPEC or label; else `sgd`; else the first that
-    reached most targets.
+    """The column over which speed-ups are stated.
+
+    It is the one asked for, by SPEC or label; else `sgd`; else the first that reached most targets.
 
     Raises:
         DataError: no method has the name that is asked for.
     """
-    named = {label: spec for spec, label in labels_of(scores.columns).items()} | {spec: spec for spec in scores}
+    named = {label: spec for spec, label in labels_of(scores.columns).items()} | {
+        str(spec): str(spec) for spec in scores
+    }
     if wanted is not None and wanted not in named:
         raise DataError(unknown("method that was run on every task", wanted, named))
     return named.get(wanted or "sgd") or str(np.isfinite(scores).sum().idxmax())
@@ -93,7 +98,7 @@ def speed_ups(scores: pd.DataFrame, reference: str) -> dict[str, SpeedUp]:
     found = {}
     for method in scores:
         both = scores[[reference, method]].set_axis(["reference", "own"], axis=1)
-        both = both[(both > 0).all(axis=1) & np.isfinite(both).all(axis=1)]
+        both = both[((both > 0) & (both < np.inf)).all(axis=1)]
         logs = np.log(both["reference"]) - np.log(both["own"])
         found[str(method)] = SpeedUp(float(np.exp(logs.mean())), len(logs))
     return found
@@ -114,12 +119,13 @@ def render_profiles(records: Sequence[Record], form: Format, reference: str | No
 def _lines(found: Problems, reference: str | None) -> list[dict[str, object]]:
     """One for each method at each τ."""
     over = reference_of(found.scores, reference)
-    integrals, quicker = score(found.scores), speed_ups(found.scores, over)
+    integrals, quicker = score(found.scores).to_dict(), speed_ups(found.scores, over)
+    shares_of: dict[str, dict[float, float]] = profile(found.scores).to_dict("index")  # type: ignore[assignment]
     return [
         {**found.place, "method": method, "tau": tau, "rho": rho, "problems": len(found.scores)}
         | {"score": integrals[method], "reference": over, "speed_up": quicker[method].mean}
         | {"speed_up_problems": quicker[method].problems}
-        for method, shares in profile(found.scores).to_dict("index").items()
+        for method, shares in shares_of.items()
         for tau, rho in shares.items()
     ]
 
@@ -130,7 +136,7 @@ def _table(found: Problems, reference: str | None) -> pd.DataFrame:
     table = profile(found.scores).rename(columns=_head).map("{:.2f}".format)
     table["score"] = score(found.scores).map("{:.2f}".format)
     quicker = speed_ups(found.scores, over)
-    table[f"quicker than {labels_of(found.scores)[over]}"] = [
+    table[f"quicker than {labels_of(found.scores.columns)[over]}"] = [
         speed_up_words(quicker[method], len(found.scores)) for method in table.index
     ]
     return table
@@ -148,7 +154,7 @@ def _head(tau: float) -> str:
 
 
 def _notes(found: Problems, reference: str | None) -> list[str]:
-    over = labels_of(found.scores)[reference_of(found.scores, reference)]
+    over = labels_of(found.scores.columns)[reference_of(found.scores, reference)]
     return [
         f"Share of {counted(found)} where a method reached the target within so many times the quickest method's "
         "training seconds, or ever (Dolan and Moré 2002).",

@@ -7,16 +7,29 @@ from typing import TypeAlias
 from rbench.errors import DataError
 from rbench.names import unknown
 from rbench.report.charts import charts_of
+from rbench.report.kinds.breakdown import breakdown_pictures
 from rbench.report.kinds.charts import chart_pictures
 from rbench.report.kinds.curves import curve_pictures
+from rbench.report.kinds.heatmap import heatmap_pictures
+from rbench.report.kinds.pareto import pareto_pictures
 from rbench.report.kinds.profile import profile_pictures
+from rbench.report.kinds.ranks import rank_pictures
+from rbench.report.kinds.scaling import scaling_pictures
 from rbench.report.pictures import Picture
 from rbench.run.record import Record
 
 Maker: TypeAlias = Callable[[Sequence[Record]], list[Picture]]
 """Makes the pictures of records, leaving out those of other experiments; raises a DataError where there is nothing."""
 
-KINDS: dict[str, Maker] = {"curves": curve_pictures, "profile": profile_pictures}
+KINDS: dict[str, Maker] = {
+    "curves": curve_pictures,
+    "pareto": pareto_pictures,
+    "profile": profile_pictures,
+    "ranks": rank_pictures,
+    "scaling": scaling_pictures,
+    "breakdown": breakdown_pictures,
+    "heatmap": heatmap_pictures,
+}
 """The kinds that every report knows; experiments declare others as charts."""
 
 
@@ -37,7 +50,9 @@ def pictures(kind: str, records: Sequence[Record], reference: str | None = None)
     try:
         return makers[kind](records)
     except DataError as error:
-        raise DataError(f"{error}; of these records can be drawn: {', '.join(kinds_of(records)) or 'nothing'}") from None
+        raise DataError(
+            f"{error}; of these records can be drawn: {', '.join(kinds_of(records)) or 'nothing'}"
+        ) from None
 
 
 def kinds_of(records: Sequence[Record]) -> list[str]:

@@ -21,7 +21,8 @@ def chart_pictures(records: Sequence[Record], kind: str) -> list[Picture]:
     """
     own = charts_of(records).get(kind, [])
     charts = dict.fromkeys(chart for record in own for chart in record.cell.charts if chart.kind == kind)
-    found = [_picture(chart, lines(chart, [record for record in own if chart in record.cell.charts])) for chart in charts]
+    drawn_of = {chart: [record for record in own if chart in record.cell.charts] for chart in charts}
+    found = [_picture(chart, lines(chart, its)) for chart, its in drawn_of.items()]
     if not (drawn := [picture for picture in found if picture.panels]):
         figures = " or ".join(dict.fromkeys(name for chart in charts for name in chart.y))
         raise DataError(f"nothing to plot: no cell that ended ok has {figures}")

@@ -10,6 +10,9 @@ from rbench.report.kinds.places import by_place, failures, labelled, of_training
 from rbench.report.pictures import Panel, Picture, Trace
 from rbench.run import Record
 
+FAR = 100.0
+"""A figure that is so many times what it was at the start counts as infinite: the others could not be seen."""
+
 LOSSES = {"train_loss": "train loss", "test_loss": "test loss", "missed": "test labels missed, %"}
 SQUARES = {"train_squared_error": "train squared error", "test_squared_error": "test squared error"}
 """Figures of a task with labels and of another, whose loss is half of its squared error, and what they are called."""
@@ -48,14 +51,16 @@ def _picture(title: str, cells: pd.DataFrame, own: pd.DataFrame) -> Picture:
     squares = {name: words for name, words in SQUARES.items() if name in known}
     figures = squares or {name: words for name, words in LOSSES.items() if name in known}
     panels = tuple(
-        Panel(words, AXES[x], words, tuple(_traces(cells, own, x, name)), log="xy" if x == "seconds" else "y")
+        Panel("", AXES[x], words, tuple(_traces(cells, own, x, name)), log="xy" if x == "seconds" else "y")
         for x in AXES
         for name, words in figures.items()
     )
     seeds = cells["seed"].nunique()
     notes = [f"Lines are medians over {seeds} seeds, bands their range." if seeds > 1 else "One seed."]
-    if (failed := failures(cells)):
+    if failed := failures(cells):
         notes.append(f"From where a run failed it counts as worse than all others: {'; '.join(failed)}.")
+    if any((own[name] > FAR * own.loc[own["evaluation"] == 0, name].median()).any() for name in figures):
+        notes.append(f"A figure beyond {FAR:g} times what it was at the start is not drawn.")
     return Picture("curves", title, panels, across=len(figures), notes=tuple(notes))
 
 
@@ -64,8 +69,10 @@ def _traces(cells: pd.DataFrame, own: pd.DataFrame, x: str, figure: str) -> Iter
         here = own[own["run"].isin(runs.index)]
         at = here.groupby("evaluation")[x].median()
         values = here.pivot(index="evaluation", columns="run", values=figure).reindex(columns=runs.index)
+        start = here.loc[here["evaluation"] == 0, figure].median()
         ended = runs["status"] != "ok"
         values.loc[:, ended] = values.loc[:, ended].fillna(np.inf)
+        values = values.where(~(values > FAR * start), np.inf)
         middle, low, high = values.median(axis=1), values.min(axis=1), values.max(axis=1)
         shown = np.isfinite(middle) & (middle > 0) & ((at > 0) | (x == "step"))
         if shown.any():

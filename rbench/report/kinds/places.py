@@ -32,11 +32,14 @@ def labelled(records: Sequence[Record]) -> pd.DataFrame:
     return short.assign(method=[methods[pair] for pair in zip(short["task"], short["method"], strict=True)])
 
 
-def by_place(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of each task and place, under a title with the parts of the place that are not the same everywhere."""
+def by_place(frame: pd.DataFrame, by: Sequence[str] = ("task",)) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each task, or what else, and place; with a title of what is not the same everywhere, and the task."""
     several = [name for name in PLACE if name in frame and frame[name].nunique(dropna=False) > 1]
-    for names, own in frame.groupby(["task", *several], sort=False, dropna=False):
-        yield ", ".join(str(name) for name in names if not pd.isna(name)), own
+    if not (names := [*by, *several]):
+        yield "", frame
+        return
+    for values, own in frame.groupby(names, sort=False, dropna=False):
+        yield ", ".join(str(value) for value in values if value is not None and value == value), own
 
 
 def failures(cells: pd.DataFrame) -> list[str]:

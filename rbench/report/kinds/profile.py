@@ -37,7 +37,7 @@ def profile_pictures(records: Sequence[Record], reference: str | None = None) ->
 
 
 def _picture(found: Problems, title: str, reference: str | None) -> Picture:
-    over, names = reference_of(found.scores, reference), labels_of(found.scores)
+    over, names = reference_of(found.scores, reference), labels_of(found.scores.columns)
     integrals, quicker, times = score(found.scores), speed_ups(found.scores, over), ratios(found.scores)
     last = 1.1 * times.to_numpy().max(initial=SCORED_TO, where=np.isfinite(times.to_numpy()))
     traces = tuple(
