@@ -43,6 +43,7 @@ def run(
     executor: options.Where = options.ExecutorName.local,
     scheduler: options.Scheduler = None,
     retries: options.Retries = None,
+    cell: options.Cells = None,
     max_cells: options.MaxCells = None,
     tls_ca: options.TlsCa = None,
     tls_cert: options.TlsCert = None,
@@ -79,6 +80,7 @@ def run(
             jobs=jobs,
             unofficial_data=unofficial_data,
             tuned=None if tuned is None else str(tuned),
+            exact=tuple(cell or ()),
             **({} if max_cells is None else {"max_cells": max_cells}),
         )
         limits: dict[str, Any] = {
@@ -92,7 +94,7 @@ def run(
             if not json:
                 _tell_estimate(cells, output, force, jobs)
             return
-        folder = output or new_folder("-".join(request.suites))
+        folder = output or new_folder("cell" if cell else "-".join(request.suites))
         way_on = f"the same command with -o {folder}, without --force, goes on where it stopped"
         with stoppable(way_on), runs, display(Console(stderr=True)) as shown:
             done = run_request(request, folder, shown, force=force, executor=runs, **limits)
