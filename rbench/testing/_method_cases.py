@@ -37,8 +37,8 @@ from rbench.testing._examples import BATCH, FIXED, LOSSES, SEED, Example, draw_t
 from rbench.testing.case import Arrays, Case, native, native_targets, on_host
 from rbench.testing.reference import trajectory
 
-STEPS, FEW = 25, 5
-"""Steps of a trajectory, and of one for the short gate; after 20 steps a running average reaches its usual decay."""
+STEPS, FEW = 26, 5
+"""Steps of a trajectory, more than the 20 after which running averages have their usual decay; and of a short one."""
 
 _RANK = 2
 _SPLITS: tuple[Literal["pi", "eigen"], ...] = ("pi", "eigen")
