@@ -19,7 +19,7 @@ def rows(title):
     section = re.split(r"^## ", PAGE.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return table[2 : next((at for at, row in enumerate(table) if at > 2 and set("".join(row)) == {"-"}), None)]
+    return table[2 : next((at - 1 for at, row in enumerate(table) if at > 2 and set("".join(row)) == {"-"}), None)]
 
 
 def experiment(name):
