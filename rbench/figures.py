@@ -175,6 +175,11 @@ TRAINING = (
 - `steps_to_target` derived: steps at the evaluation of `seconds_to_target`.
 """
 
+STEP_PARTS = tuple(
+    Figure(f"{part}_seconds", "time", unit=MILLISECONDS) for part in ("forward", "pullback", "metric", "solve", "apply")
+)
+"""The parts of a method's step, which add up to it: see `rbench.cost.breakdown`."""
+
 STEP_COST = (
     replace(STEP_SECONDS, quartiles=("step_seconds_low", "step_seconds_high")),
     replace(STEP_RATIO, title="over sgd", ratio_title=STEP_RATIO.head, quartiles=("step_ratio_low", "step_ratio_high")),
@@ -183,6 +188,7 @@ STEP_COST = (
     N_PARAMETERS,
     COMPILE_SECONDS,
     *(replace(figure, title=figure.name.split("_")[1]) for figure in MEMORY),  # host, resident, device
+    *STEP_PARTS,
 )
 """Figures of the cost of a step, or of a part of one, whether a suite measures time, memory or a scaling sweep:
 

@@ -92,10 +92,24 @@ def html(text: str) -> str:
 
 
 def csv(value: Any) -> Any:
-    """A cell of CSV; text is changed so that no spreadsheet takes it for a formula, other values stay."""
+    """A cell of CSV; text is changed so that no spreadsheet takes it for a formula, other values stay.
+
+    A formula gets a quotation mark before it, and so does what begins with such marks and then a formula, so that
+    `from_csv` can take it away again.
+    """
     if not isinstance(value, str):
         return value
-    return f"'{visible(value, lines=True)}" if value.lstrip().startswith(FORMULA) else visible(value, lines=True)
+    return f"'{visible(value, lines=True)}" if _is_formula(value) else visible(value, lines=True)
+
+
+def from_csv(text: str) -> str:
+    """The text that `csv` wrote, with escapes in place of what is not seen."""
+    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Whether text is a formula to a spreadsheet, or would be without the quotation marks that it begins with."""
+    return text.lstrip("'").lstrip().startswith(FORMULA) or text.lstrip().startswith(FORMULA)
 
 
 def json_text(value: Any) -> str:

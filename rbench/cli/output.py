@@ -43,14 +43,15 @@ def show_table(text: str, form: str) -> None:
 
 def end(run: "Run", *, json: bool) -> NoReturn:
     """Print a run's table with footnotes, or its rows as JSON, and end with its exit status."""
-    from rbench.cost import StepCost
     from rbench.errors import RbenchError
-    from rbench.report import cost_rows, plot_sweeps, render_tables, series_of
+    from rbench.report import render_tables
+    from rbench.report.drawing import save_pictures
+    from rbench.report.kinds import kinds_of, pictures
 
     records = run.records
-    if swept := series_of(cost_rows([record for record in records if isinstance(record.cell, StepCost)])):
+    if "scaling" in kinds_of([record for record in records if record.cell.series is not None]):
         try:
-            plot_sweeps(swept, run.directory / "scaling.png")
+            save_pictures(pictures("scaling", records), run.directory / "scaling.png")
             tell(f"plot: {run.directory / 'scaling.png'}")
         except RbenchError as error:
             tell(f"rbench: {error}")

@@ -37,7 +37,7 @@ class Grouped(StrEnum):
 def table(
     directories: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DIR...", help="Directories of runs; with --check, files."),
+        typer.Argument(metavar="DIR...", help="Directories of runs, bundles, .csv files of rows; of --check, files."),
     ] = None,
     format: Annotated[
         TableFormat | None,
@@ -119,14 +119,14 @@ def table(
         return
     with errors():
         from rbench.report import render_history, render_tables, written_notes
-        from rbench.report.curves import draw_curves
+        from rbench.report.drawing import save_pictures
+        from rbench.report.kinds import pictures
         from rbench.report.layout import View, filtered
         from rbench.report.load import load
         from rbench.report.plot import check_plot
-        from rbench.report.profile import draw_profiles, render_profiles
+        from rbench.report.profile import render_profiles
         from rbench.report.ranking import render_ranking
         from rbench.report.sensitivity import render_sensitivity
-        from rbench.report.sensitivity_plot import draw_sensitivity
         from rbench.run import Training
 
         for path in (profile, sensitivity, curves):
@@ -144,17 +144,17 @@ def table(
         view = View(names, tuple(method or ()), tuple(task or ()), group.value, sort, caption, transpose)
         chosen, said = filtered(records, view)
         if curves is not None:
-            draw_curves(chosen, curves)
+            save_pictures(pictures("curves", chosen), curves)
         if history:
             text = render_history(chosen, "json" if format is TableFormat.json else "csv")
         elif ranking:
             text = render_ranking(chosen, form)
         elif profile is not None:
             text = render_profiles(chosen, form)
-            draw_profiles(chosen, profile)
+            save_pictures(pictures("profile", chosen), profile)
         elif sensitivity is not None:
             text = render_sensitivity(chosen, form)
-            draw_sensitivity(chosen, sensitivity)
+            save_pictures(pictures("heatmap", chosen), sensitivity)
         else:
             text = render_tables(records, form, view)
         if history or form == "csv" or form == "json":

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rbench.cost import COST_FIELDS
 from rbench.figures import PEAK_HOST, RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
-from rbench.report.environments import environment_notes, letter, told_apart
+from rbench.report.environments import IN_WORDS, environment_notes, letter, told_apart
 from rbench.report.footnotes import machines
 from rbench.report.forms import Look, written
 from rbench.report.frame import Row, grouped
@@ -47,7 +47,9 @@ def cost_rows(records: Sequence[Record]) -> list[Row]:
 
 def _facts(record: Record) -> dict[str, str]:
     """The facts of an environment; with the threads for a series, whose table does not show them."""
-    return record.environment | ({"threads": str(record.cell.threads)} if record.cell.series is not None else {})
+    if record.cell.series is None or IN_WORDS in record.environment:  # words of a row have the threads already
+        return record.environment
+    return record.environment | {"threads": str(record.cell.threads)}
 
 
 def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:

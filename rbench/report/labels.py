@@ -118,6 +118,11 @@ def labels(pairs: Iterable[Pair], own: Mapping[Pair, str] | None = None) -> dict
     return named
 
 
+def labels_of(specs: Iterable[str]) -> dict[str, str]:
+    """A label for each of several SPECs that stand beside each other."""
+    return {spec: label for (_, spec), label in labels(("", spec) for spec in specs).items()}
+
+
 def _read(spec: str) -> tuple[str, dict[str, Any]]:
     try:
         return parse(spec)
