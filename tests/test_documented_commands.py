@@ -24,7 +24,7 @@ FOUND = {
 SAMPLES = {
     "quick": ("quick", "-m", "sgd", "-m", "adam", "--seeds", 2, "--epochs", 3),
     "action": ("action", "-t", "tanh[metric=none,mass=1]", "-m", "euler"),
-    "sensitivity": ("sensitivity", "-t", "digits[hidden=[4]]", "-m", "sgd", "-m", "adam", "--points", 4, "--epochs", 1),
+    "sensitivity": ("sensitivity", "-t", "digits[hidden=[4]]", "-m", "sgd", "--points", 8, "--epochs", 1),
 }
 """Runs that stand for those of the pages, which take minutes to hours."""
 
