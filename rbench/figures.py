@@ -134,6 +134,8 @@ COMPILE_SECONDS = Figure("compile_seconds", "time")
 SECONDS_TO_TARGET = Figure("seconds_to_target", "time", "to target", SECONDS, compared="when asked", until_target=True)
 """Training seconds at the first evaluation that met the task's target."""
 
+TRAIN_SECONDS = Figure("train_seconds", "time", "train", SECONDS, compared="when asked")
+
 N_PARAMETERS = Figure("n_parameters", "size", better=None, whole=True, exact=True)
 
 PEAK_HOST = Figure(
@@ -160,7 +162,7 @@ TRAINING = (
     STEP_SECONDS,
     STEP_RATIO,
     COMPILE_SECONDS,
-    Figure("train_seconds", "time", "train", SECONDS, compared="when asked"),
+    TRAIN_SECONDS,
     SECONDS_TO_TARGET,
     Figure("steps_to_target", "time", "to target", STEPS, compared="when asked", until_target=True),
     *MEMORY,
@@ -173,6 +175,11 @@ TRAINING = (
 - `steps_to_target` derived: steps at the evaluation of `seconds_to_target`.
 """
 
+STEP_PARTS = tuple(
+    Figure(f"{part}_seconds", "time", unit=MILLISECONDS) for part in ("forward", "pullback", "metric", "solve", "apply")
+)
+"""The parts of a method's step, which add up to it: see `rbench.cost.breakdown`."""
+
 STEP_COST = (
     replace(STEP_SECONDS, quartiles=("step_seconds_low", "step_seconds_high")),
     replace(STEP_RATIO, title="over sgd", ratio_title=STEP_RATIO.head, quartiles=("step_ratio_low", "step_ratio_high")),
@@ -181,6 +188,7 @@ STEP_COST = (
     N_PARAMETERS,
     COMPILE_SECONDS,
     *(replace(figure, title=figure.name.split("_")[1]) for figure in MEMORY),  # host, resident, device
+    *STEP_PARTS,
 )
 """Figures of the cost of a step, or of a part of one, whether a suite measures time, memory or a scaling sweep:
 

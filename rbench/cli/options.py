@@ -108,6 +108,10 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a cell whose Dask worker is lost is run again; default 2.", min=0),
 ]
+Cells = Annotated[
+    list[str] | None,
+    typer.Option("--cell", metavar="JSON", help="Run exactly this cell, as a report gives it, instead of suites."),
+]
 MaxCells = Annotated[int | None, typer.Option(metavar="N", help="Most cells that may be made; default 10000.", min=1)]
 TlsCa = Annotated[
     Path | None,

@@ -24,7 +24,9 @@ class TableFormat(StrEnum):
 
 @app.command()
 def table(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, bundles, or .csv files of rows.")
+    ],
     format: Annotated[
         TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, or csv for a history.")
     ] = None,
@@ -53,13 +55,13 @@ def table(
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
     with errors():
         from rbench.report import render_history, render_tables
-        from rbench.report.curves import draw_curves
+        from rbench.report.drawing import save_pictures
+        from rbench.report.kinds import pictures
         from rbench.report.load import load
         from rbench.report.plot import check_plot
-        from rbench.report.profile import draw_profiles, render_profiles
+        from rbench.report.profile import render_profiles
         from rbench.report.ranking import render_ranking
         from rbench.report.sensitivity import render_sensitivity
-        from rbench.report.sensitivity_plot import draw_sensitivity
         from rbench.run import Training
 
         for path in (profile, sensitivity, curves):
@@ -75,18 +77,18 @@ def table(
         for warning in warnings:
             tell(f"rbench: {warning}")
         if curves is not None:
-            draw_curves(records, curves)
+            save_pictures(pictures("curves", records), curves)
         if history:
             show(render_history(records, "json" if format is TableFormat.json else "csv"))
         elif ranking:
             show(render_ranking(records, form))
         elif profile is not None:
             shown = render_profiles(records, form)
-            draw_profiles(records, profile)
+            save_pictures(pictures("profile", records), profile)
             show(shown)
         elif sensitivity is not None:
             shown = render_sensitivity(records, form)
-            draw_sensitivity(records, sensitivity)
+            save_pictures(pictures("heatmap", records), sensitivity)
             show(shown)
         else:
             show(render_tables(records, form))

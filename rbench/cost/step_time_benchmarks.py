@@ -39,13 +39,13 @@ def backend() -> Iterator[Backend]:
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if isinstance(cell, StepTime)], ids=lambda cell: cell.title)
 def test_step(benchmark: Any, backend: Backend, cell: StepTime) -> None:
-    """A synchronised step, or a cycle where steps differ; its ratio to SGD's, timed in turn; its operations."""
+    """A synchronised step, or a cycle where steps differ; its ratio to SGD's, timed in turn; operations and parts."""
     try:
         prepared = cell.prepared(backend)
     except Skip as error:
         pytest.skip(str(error))
     paired = prepared.paired()
-    benchmark.extra_info.update(_facts(backend, cell) | prepared.counted() | paired)
+    benchmark.extra_info.update(_facts(backend, cell) | prepared.counted() | paired | prepared.parts())
     rounds = rounds_for(paired["paired_step_seconds"] * prepared.cycle)
     benchmark.pedantic(prepared.step, rounds=rounds, iterations=prepared.cycle, warmup_rounds=1)
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rbench.backend import Backend
+from rbench.cost.breakdown import breakdown
 from rbench.cost.networks import network
 from rbench.losses import get_loss
 from rbench.methods import SGD, Problem
@@ -79,6 +80,10 @@ class PreparedStep:
         """The figures of `side_by_side`, with its seconds of a step as `paired_step_seconds`."""
         found = side_by_side(self._stepper, self._params, WINDOW)
         return {"paired_step_seconds": found.pop("step_seconds"), **found}
+
+    def parts(self) -> dict[str, float]:
+        """Seconds of each part of the step, as `breakdown` measures them."""
+        return breakdown(self._stepper, self._params, WINDOW)
 
     def peaks(self) -> Peaks:
         """Memory peaks of the method's state and a step, in a separate pass."""

@@ -11,8 +11,8 @@ from rbench.errors import DataError, PluginError, SpecError
 from rbench.figures import SECONDS_TO_TARGET, TRAINING, judging
 from rbench.plugins import plugins
 from rbench.report.environments import environments
+from rbench.report.forms import Look, written, written_notes
 from rbench.report.frame import located, rows, several_data
-from rbench.report.table import Look, written, written_notes
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 

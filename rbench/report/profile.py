@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError
-from rbench.report.plot import new_plot, plain_label, save_plot
-from rbench.report.problems import Problems, place_columns, place_tables, problems
+from rbench.names import unknown
+from rbench.report.labels import labels_of
+from rbench.report.problems import Problems, place_tables, problems
 from rbench.report.table import Format, raw
 from rbench.run.record import Record
 
 TAUS = (1.0, 1.25, 1.5, 2.0, 4.0, 8.0, math.inf)
 """Where the table reads the profile; ∞: the target is reached at all."""
+
+
+SCORED_TO = 4.0
+"""The τ up to which a profile is integrated, as AlgoPerf does (Dahl et al. 2023, arXiv 2306.07179)."""
 
 
 def timed_problems(records: Sequence[Record]) -> list[Problems]:
@@ -53,69 +57,113 @@ def profile(scores: pd.DataFrame, taus: Sequence[float] = TAUS) -> pd.DataFrame:
     return pd.DataFrame([shares[method] for method in order], index=pd.Index(order), columns=list(taus))
 
 
-def render_profiles(records: Sequence[Record], form: Format) -> str:
-    """Tables of ρ, with notes except in `csv` and `json`.
+def score(scores: pd.DataFrame) -> "pd.Series[float]":
+    """∫ ρ(τ) dτ / 3 over τ ∈ [1, 4] of each method.
+
+    It is 1 for a method that is the quickest everywhere, 0 for one that is nowhere within four times the quickest.
+    """
+    return (SCORED_TO - ratios(scores)).clip(lower=0).mean() / (SCORED_TO - 1)
+
+
+class SpeedUp(NamedTuple):
+    """How many times quicker than the reference a method reaches targets.
+
+    Attributes:
+        mean: geometric mean of the reference's seconds over the method's; nan without a problem.
+        problems: how many it is over: those where both reached the target after their first step.
+    """
+
+    mean: float
+    problems: int
+
+
+def reference_of(scores: pd.DataFrame, wanted: str | None = None) -> str:
+    """The column over which speed-ups are stated.
+
+    It is the one asked for, by SPEC or label; else `sgd`; else the first that reached most targets.
 
     Raises:
-        DataError: no task has a target.
+        DataError: no method has the name that is asked for.
+    """
+    named = {label: spec for spec, label in labels_of(scores.columns).items()} | {
+        str(spec): str(spec) for spec in scores
+    }
+    if wanted is not None and wanted not in named:
+        raise DataError(unknown("method that was run on every task", wanted, named))
+    return named.get(wanted or "sgd") or str(np.isfinite(scores).sum().idxmax())
+
+
+def speed_ups(scores: pd.DataFrame, reference: str) -> dict[str, SpeedUp]:
+    """The speed-up of each method over the reference."""
+    found = {}
+    for method in scores:
+        both = scores[[reference, method]].set_axis(["reference", "own"], axis=1)
+        both = both[((both > 0) & (both < np.inf)).all(axis=1)]
+        logs = np.log(both["reference"]) - np.log(both["own"])
+        found[str(method)] = SpeedUp(float(np.exp(logs.mean())), len(logs))
+    return found
+
+
+def render_profiles(records: Sequence[Record], form: Format, reference: str | None = None) -> str:
+    """Tables of ρ, its integral and the speed-up over the reference, with notes except in `csv` and `json`.
+
+    Raises:
+        DataError: no task has a target, or there is no such reference.
     """
     found = timed_problems(records)
     if form == "json" or form == "csv":
-        lines = [
-            {**one.place, "method": method, "tau": tau, "rho": rho, "problems": len(one.scores)}
-            for one in found
-            for method, shares in profile(one.scores).to_dict("index").items()
-            for tau, rho in shares.items()
-        ]
-        return raw(lines, form)
-    tables = [profile(one.scores).rename(columns=_head).map("{:.2f}".format) for one in found]
-    return place_tables([(one, table, [_note(one)]) for one, table in zip(found, tables, strict=True)], form)
+        return raw([line for one in found for line in _lines(one, reference)], form)
+    return place_tables([(one, _table(one, reference), _notes(one, reference)) for one in found], form)
+
+
+def _lines(found: Problems, reference: str | None) -> list[dict[str, object]]:
+    """One for each method at each τ."""
+    over = reference_of(found.scores, reference)
+    integrals, quicker = score(found.scores).to_dict(), speed_ups(found.scores, over)
+    shares_of: dict[str, dict[float, float]] = profile(found.scores).to_dict("index")  # type: ignore[assignment]
+    return [
+        {**found.place, "method": method, "tau": tau, "rho": rho, "problems": len(found.scores)}
+        | {"score": integrals[method], "reference": over, "speed_up": quicker[method].mean}
+        | {"speed_up_problems": quicker[method].problems}
+        for method, shares in shares_of.items()
+        for tau, rho in shares.items()
+    ]
+
+
+def _table(found: Problems, reference: str | None) -> pd.DataFrame:
+    """ρ, its integral and speed-ups, in words."""
+    over = reference_of(found.scores, reference)
+    table = profile(found.scores).rename(columns=_head).map("{:.2f}".format)
+    table["score"] = score(found.scores).map("{:.2f}".format)
+    quicker = speed_ups(found.scores, over)
+    table[f"quicker than {labels_of(found.scores.columns)[over]}"] = [
+        speed_up_words(quicker[method], len(found.scores)) for method in table.index
+    ]
+    return table
+
+
+def speed_up_words(found: SpeedUp, problems: int) -> str:
+    """A speed-up, and of how many problems where it is not of all."""
+    if not found.problems:
+        return "–"
+    return f"{found.mean:.2f} ×" + ("" if found.problems == problems else f" on {found.problems} of {problems}")
 
 
 def _head(tau: float) -> str:
     return "ever" if math.isinf(tau) else f"within {tau:g} ×"
 
 
-def _note(found: Problems) -> str:
+def _notes(found: Problems, reference: str | None) -> list[str]:
+    over = labels_of(found.scores.columns)[reference_of(found.scores, reference)]
+    return [
+        f"Share of {counted(found)} where a method reached the target within so many times the quickest method's "
+        "training seconds, or ever (Dolan and Moré 2002).",
+        f"score: the share's mean over 1 to {SCORED_TO:g} times, 1 for a method that is always the quickest. "
+        f"quicker than {over}: geometric mean of its seconds over the method's, where both reached the target.",
+    ]
+
+
+def counted(found: Problems) -> str:
+    """How many problems there are, in words."""
     count = found.scores.index.get_level_values("task").nunique()
-    tasks = "1 task" if count == 1 else f"{count} tasks"
-    return (
-        f"Share of {len(found.scores)} problems, {tasks} at each seed, where a method reached "
-        "the target within so many times the quickest method's training seconds, or ever (Dolan and Moré 2002)."
-    )
-
-
-def draw_profiles(records: Sequence[Record], path: Path) -> None:
-    """Write a plot of ρ over τ, a panel per place, in the form of `path`'s ending.
-
-    Raises:
-        DataError: no task has a target.
-        RbenchError: matplotlib is not installed, or the file cannot be written.
-    """
-    found = timed_problems(records)
-    methods = list(dict.fromkeys(method for one in found for method in profile(one.scores).index))
-    picture = new_plot(1.5 + 5.5 * len(found), 4.5 + 0.2 * len(methods))
-    panels = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]
-    for panel, one, place in zip(panels, found, place_columns(found), strict=True):
-        _draw(panel, one.scores, methods)
-        panel.set_title(plain_label(", ".join(f"{name} {value}" for name, value in place.items())), wrap=True)
-    panels[0].set_ylabel("ρ(τ), share of problems solved")
-    lines = {line.get_label(): line for panel in panels for line in panel.get_lines()}
-    handles = [lines[plain_label(method)] for method in methods]
-    picture.legend(handles=handles, loc="outside lower center", fontsize="small")
-    save_plot(picture, path, dpi=110)
-
-
-def _draw(panel: Any, scores: pd.DataFrame, methods: Sequence[str]) -> None:
-    """The curves of one place; each is thinner than those below it, so that all stay visible where they coincide."""
-    times = ratios(scores)
-    last = 1.1 * times.to_numpy().max(initial=1.8, where=np.isfinite(times.to_numpy()))
-    for index, (method, width) in enumerate(zip(methods, np.linspace(4, 1.5, len(methods)), strict=True)):
-        if method in times:
-            taus = np.sort(times[method][np.isfinite(times[method])])
-            shares = np.arange(len(taus) + 1) / len(times)
-            look = {"color": f"C{index % 10}", "linestyle": ("-", "--", ":", "-.")[index % 4], "linewidth": width}
-            panel.step([1.0, *taus, last], [*shares, shares[-1]], where="post", label=plain_label(method), **look)
-    panel.set_xscale("log", base=2)
-    panel.set(xlim=(1, last), ylim=(-0.02, 1.02), xlabel="τ, seconds over the quickest method's")
-    panel.xaxis.set_major_formatter("{x:g}")
+    return f"{len(found.scores)} problems, {'1 task' if count == 1 else f'{count} tasks'} at each seed,"

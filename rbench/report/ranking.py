@@ -40,11 +40,16 @@ class Ranking:
     critical: float
 
     @property
+    def differ(self) -> bool:
+        """Whether Friedman's test finds that methods differ."""
+        return self.p < 1 - CONFIDENCE
+
+    @property
     def marks(self) -> list[str]:
         """`*` for the best method, `~` for those not shown to differ from it; nothing without a test."""
         if math.isnan(self.p):
             return [""] * len(self.mean)
-        differ = (self.mean - self.mean.iloc[0] >= self.critical) & (self.p < 1 - CONFIDENCE)
+        differ = (self.mean - self.mean.iloc[0] >= self.critical) & self.differ
         return [BEST, *("" if apart else WITHIN_NOISE for apart in differ.iloc[1:])]
 
 
@@ -104,19 +109,25 @@ def _lines(found: Ranking) -> list[dict[str, object]]:
 def _notes(found: Ranking) -> list[str]:
     judges = ", or else ".join(figure.title.removeprefix("test ") for figure in judging(TRAINING))
     what = f"test {judges}" if found.problems.by == "test figure" else "the training seconds to the target"
-    k, n = found.ranks.shape
-    test = f"Friedman's test over {n} tasks: p = {found.p:.2g}"
-    if math.isnan(found.p):
-        verdict = f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. "
-        verdict += "The order may well be chance."
-    elif found.p >= 1 - CONFIDENCE:
-        verdict = f"{test}, no method is shown to differ from another."
-    else:
-        verdict = (
-            f"{test}. ~ is not shown to differ from the best: its mean rank is less than {found.critical:.2f} away, "
+    said = verdict(found)
+    if found.differ:
+        said += (
+            f" ~ is not shown to differ from the best: its mean rank is less than {found.critical:.2f} away, "
             "Nemenyi's critical difference at 5 % (Demšar 2006)."
         )
     ranks = (
         f"Ranks of medians over seeds of {what}; a method that failed on a task, or missed its target, is last there"
     )
-    return [f"{ranks}; ties share the mean of their ranks.", verdict]
+    return [f"{ranks}; ties share the mean of their ranks.", said]
+
+
+def verdict(found: Ranking) -> str:
+    """What Friedman's test says."""
+    k, n = found.ranks.shape
+    if math.isnan(found.p):
+        return (
+            f"No test: {n} tasks and {k} methods; it takes {FEWEST_TASKS} and {FEWEST_METHODS}. The order may well be "
+            "chance."
+        )
+    test = f"Friedman's test over {n} tasks: p = {found.p:.2g}"
+    return f"{test}." if found.differ else f"{test}, no method is shown to differ from another."

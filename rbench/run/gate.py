@@ -23,6 +23,7 @@ class Gate(BaseModel):
         cases: how many were computed.
         misses: those outside of their tolerance, each in words.
         worst: largest relative error of those within it.
+        errors: likewise of each check, with its name.
         seconds: how long they took.
         refused: why the backend is not available, or None.
     """
@@ -34,6 +35,7 @@ class Gate(BaseModel):
     cases: Count = 0
     misses: tuple[str, ...] = ()
     worst: Real | None = None
+    errors: tuple[tuple[str, Real], ...] = ()
     seconds: Real = 0.0
     refused: str | None = None
 

@@ -23,13 +23,18 @@ def check_backend(name: str, dtype: str, device: str | None) -> Gate:
     start = perf_counter()
     backend = get_backend(name, dtype=dtype, device=device)
     results = verify(backend, short_cases())
+    errors: dict[str, float] = {}
+    for result in results:
+        if result.passed:
+            errors[result.case.check] = max(result.error, errors.get(result.case.check, 0.0))
     return Gate(
         backend=name,
         device=backend.device,
         dtype=dtype,
         cases=len(results),
         misses=tuple(str(result) for result in results if not result.passed),
-        worst=max((result.error for result in results if result.passed), default=None),
+        worst=max(errors.values(), default=None),
+        errors=tuple(errors.items()),
         seconds=perf_counter() - start,
     )
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from rbench.bounds import MAX_CELLS, check_at_once, check_count
 from rbench.checked import Checked
 from rbench.errors import DataError, SpecError
-from rbench.experiment import Cell
+from rbench.experiment import AnyCell, Cell
+from rbench.names import shown
 from rbench.plugins import backend_specs, find_backend, plugins
 from rbench.run.suite import Suite
 from rbench.run.tuned import Tuned, read_tuned
@@ -39,6 +40,8 @@ class Request(Checked):
         unofficial_data: take copies of data sets that are not the published ones.
         tuned: a file that `rbench tune` wrote, in place of the suites' own.
         max_cells: how many cells it may make.
+        exact: cells to run as they are, as JSON, in place of all that the suites make; the other fields must then be
+            left out.
     """
 
     suites: tuple[str, ...] = ("quick",)
@@ -58,6 +61,7 @@ class Request(Checked):
     unofficial_data: bool = False
     tuned: str | None = None
     max_cells: int = Field(MAX_CELLS, ge=1)
+    exact: tuple[str, ...] = ()
 
     def cells(self, here: bool = True) -> list[Cell]:
         """All cells, without duplicates, in order of the suites, and within each in its order.
@@ -73,6 +77,8 @@ class Request(Checked):
             BackendError: a backend that cannot run here, or lacks a dtype or device.
             DataError: a file of tuned settings that cannot be read, or has none for this request.
         """
+        if self.exact:
+            return self._exact_cells(here)
         if here:
             check_at_once(self.threads, self.jobs)
         platforms = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
@@ -101,8 +107,21 @@ class Request(Checked):
             raise DataError(f"{self.tuned} has no settings for this request; it has {'; '.join(has) or 'none'}")
         return cells
 
+    def _exact_cells(self, here: bool) -> list[Cell]:
+        """The cells of `exact`."""
+        usual = type(self)(exact=self.exact, jobs=self.jobs, max_cells=self.max_cells)
+        if given := [f"`{name}`" for name in type(self).model_fields if getattr(self, name) != getattr(usual, name)]:
+            raise SpecError(f"`exact` says all of a cell: leave {', '.join(given)} out")
+        cells = list(dict.fromkeys(read_cell(text) for text in self.exact))
+        check_count(len(cells), self.max_cells)
+        for cell in cells:
+            find_backend(cell.backend, cell.dtype, cell.device, here=here)
+        return cells
+
     def tuning(self, cells: Iterable[Cell]) -> dict[str, Tuned]:
         """The searches that found cells' settings, by cell key; not every cell has one."""
+        if self.exact:
+            return {}
         suites = {name: find_suite(name) for name in self.suites}
         found = {cell.key: suites[cell.suite].tuned_by(self, cell) for cell in cells}
         return {key: one for key, one in found.items() if one is not None}
@@ -115,6 +134,23 @@ class Request(Checked):
         """Fields that were given but mean nothing to a suite."""
         usual = {name: field.get_default() for name, field in type(self).model_fields.items()}
         return [name for name in suite.unused if getattr(self, name) != usual[name]]
+
+
+def read_cell(text: str) -> Cell:
+    """The cell that JSON describes, as a record holds it.
+
+    Raises:
+        SpecError: it is no JSON, or describes no cell.
+        PluginError: its experiment is not registered here.
+    """
+    try:
+        return TypeAdapter(AnyCell).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SpecError(
+            f"{shown(text)} is no cell: {f'{place}: ' if place else ''}{first['msg']}; give a record's cell as JSON"
+        ) from None
 
 
 def find_suite(name: str) -> Suite:

@@ -62,6 +62,9 @@ def is_run(words, samples, monkeypatch, tmp_path):
     for word in words:
         if word.startswith("runs/"):
             shutil.copytree(samples / STANDS_FOR.get(word, "quick"), word, dirs_exist_ok=True)
+    for file in without(words, "-o"):
+        if file.endswith(".zip"):
+            assert call("bundle", samples / "quick", "-o", file).exit_code == 0
     done = call(*words[1:])
     assert done.exit_code == 0, done.output
     assert done.output or any(tmp_path.glob("*.*"))
@@ -119,6 +122,9 @@ RULES = {
     "rbench table": is_run,
     "rbench plot": is_run,
     "rbench compare": is_run,
+    "rbench bundle": is_run,
+    "rbench reproduce": is_run,
+    "rbench merge": is_read,  # into a directory that is not there
     "rbench data list": is_run,
     "rbench data": is_read,  # needs a network, and files that only a download brings
     "rbench verify -b numpy --short": is_run,

@@ -1,0 +1,78 @@
+"""The seconds of a step by part, beside the floor that its counted operations set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rbench.cost import COST_FIELDS
+from rbench.errors import DataError
+from rbench.figures import STEP_PARTS
+from rbench.report.cost import cost_rows
+from rbench.report.frame import Row, grouped
+from rbench.report.labels import labels_of
+from rbench.report.pictures import Panel, Picture, Trace
+from rbench.report.table import end_in_words
+from rbench.run.record import Record
+from rbench.spec import parse
+
+PLACE = ("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
+
+PARTS = {figure.name: figure.name.removesuffix("_seconds") for figure in STEP_PARTS}
+
+
+def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
+    """A picture for each backend and place, a panel for each network, a row for each method.
+
+    Raises:
+        DataError: no step here was measured by part.
+    """
+    rows = cost_rows([record for record in records if record.cell.fields == COST_FIELDS])
+    steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
+    measured = [row for row in steps if row[STEP_PARTS[0].name] is not None]
+    if not measured:
+        raise DataError("no breakdown: no step here was measured by part; `step-time` does that")
+    networks = {(row["network"], row["batch_size"]) for row in measured}
+    several = [name for name in PLACE[2:] if len({row.get(name) for row in measured}) > 1]
+    where = grouped(measured, lambda row: tuple(row.get(name) for name in PLACE[2:]))
+    failed = [f"{row['method']} on {row['network']} ({end_in_words(row)})" for row in steps if row["status"] != "ok"]
+    found = []
+    for own in where.values():
+        title = ", ".join(str(own[0][name]) for name in several if own[0].get(name) is not None)
+        panels = grouped(own, lambda row: (row["network"], row["batch_size"])).values()
+        drawn = tuple(_panel(panel, len(networks)) for panel in panels)
+        found.append(Picture("breakdown", title, drawn, across=1, notes=tuple(_notes(failed))))
+    return found
+
+
+def floor_seconds(rows: Sequence[Row]) -> dict[str, float]:
+    """By method the seconds of a step if its products ran as quickly as those of SGD's step; none without an SGD."""
+    sgd = [row for row in rows if parse(row["method"])[0] == "sgd"]
+    if not sgd:
+        return {}
+    base = float(np.median([row["step_seconds"] / row["floor"] for row in sgd if row["floor"]]))
+    return {row["method"]: row["floor"] * base for row in rows if row["floor"]}
+
+
+def _panel(rows: Sequence[Row], networks: int) -> Panel:
+    names = labels_of(row["method"] for row in rows)
+    places = np.arange(len(rows), dtype=float)
+    bars = [
+        Trace(part, 1e3 * np.array([max(0.0, row[name]) for row in rows]), places, shape="bars")
+        for name, part in PARTS.items()
+    ]
+    floors = floor_seconds(rows)
+    known = [place for place, row in enumerate(rows) if row["method"] in floors]
+    at = np.array([1e3 * floors[rows[place]["method"]] for place in known])
+    floor = [Trace("floor", at, places[known], shape="points")] if known else []
+    title = f"{rows[0]['network']}, batch {rows[0]['batch_size']}"
+    labels = tuple(names[row["method"]] for row in rows)
+    return Panel(title if networks else "", "ms per step", "", (*bars, *floor), rows=labels)
+
+
+def _notes(failed: Sequence[str]) -> list[str]:
+    notes = [
+        "Medians of synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: a push added "
+        "to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the step's "
+        "counted multiply-add pairs at the speed of those of SGD's step."
+    ]
+    return [*notes, f"Without figures: {'; '.join(failed)}."] if failed else notes
