@@ -122,6 +122,7 @@ RULES = {
     "rbench table": is_run,
     "rbench plot": is_run,
     "rbench compare": is_run,
+    "rbench report": is_run,
     "rbench bundle": is_run,
     "rbench reproduce": is_run,
     "rbench merge": is_read,  # into a directory that is not there
