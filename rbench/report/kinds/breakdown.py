@@ -31,7 +31,6 @@ def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
     measured = [row for row in steps if row[STEP_PARTS[0].name] is not None]
     if not measured:
         raise DataError("no breakdown: no step here was measured by part; `step-time` does that")
-    networks = {(row["network"], row["batch_size"]) for row in measured}
     several = [name for name in PLACE[2:] if len({row.get(name) for row in measured}) > 1]
     where = grouped(measured, lambda row: tuple(row.get(name) for name in PLACE[2:]))
     failed = [f"{row['method']} on {row['network']} ({end_in_words(row)})" for row in steps if row["status"] != "ok"]
@@ -39,7 +38,7 @@ def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
     for own in where.values():
         title = ", ".join(str(own[0][name]) for name in several if own[0].get(name) is not None)
         panels = grouped(own, lambda row: (row["network"], row["batch_size"])).values()
-        drawn = tuple(_panel(panel, len(networks)) for panel in panels)
+        drawn = tuple(_panel(panel) for panel in panels)
         found.append(Picture("breakdown", title, drawn, across=1, notes=tuple(_notes(failed))))
     return found
 
@@ -53,7 +52,7 @@ def floor_seconds(rows: Sequence[Row]) -> dict[str, float]:
     return {row["method"]: row["floor"] * base for row in rows if row["floor"]}
 
 
-def _panel(rows: Sequence[Row], networks: int) -> Panel:
+def _panel(rows: Sequence[Row]) -> Panel:
     names = labels_of(row["method"] for row in rows)
     places = np.arange(len(rows), dtype=float)
     bars = [
@@ -66,7 +65,7 @@ def _panel(rows: Sequence[Row], networks: int) -> Panel:
     floor = [Trace("floor", at, places[known], shape="points")] if known else []
     title = f"{rows[0]['network']}, batch {rows[0]['batch_size']}"
     labels = tuple(names[row["method"]] for row in rows)
-    return Panel(title if networks else "", "ms per step", "", (*bars, *floor), rows=labels)
+    return Panel(title, "ms per step", "", (*bars, *floor), rows=labels)
 
 
 def _notes(failed: Sequence[str]) -> list[str]:
