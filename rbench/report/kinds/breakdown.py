@@ -17,6 +17,9 @@ from rbench.spec import parse
 
 PLACE = ("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
 
+HALF = 0.45
+"""Half the length of the line that marks a floor, in rows."""
+
 PARTS = {figure.name: figure.name.removesuffix("_seconds") for figure in STEP_PARTS}
 
 
@@ -48,7 +51,7 @@ def floor_seconds(rows: Sequence[Row]) -> dict[str, float]:
     sgd = [row for row in rows if parse(row["method"])[0] == "sgd"]
     if not sgd:
         return {}
-    base = float(np.median([row["step_seconds"] / row["floor"] for row in sgd if row["floor"]]))
+    base = float(np.median([sum(row[name] for name in PARTS) / row["floor"] for row in sgd if row["floor"]]))
     return {row["method"]: row["floor"] * base for row in rows if row["floor"]}
 
 
@@ -60,9 +63,10 @@ def _panel(rows: Sequence[Row]) -> Panel:
         for name, part in PARTS.items()
     ]
     floors = floor_seconds(rows)
-    known = [place for place, row in enumerate(rows) if row["method"] in floors]
-    at = np.array([1e3 * floors[rows[place]["method"]] for place in known])
-    floor = [Trace("floor", at, places[known], shape="points")] if known else []
+    known = [(place, 1e3 * floors[row["method"]]) for place, row in enumerate(rows) if row["method"] in floors]
+    x = np.array([[at, at, np.nan] for _, at in known]).ravel()
+    y = np.array([[place - HALF, place + HALF, np.nan] for place, _ in known]).ravel()
+    floor = [Trace("floor", x, y, shape="rule", figure="thick")] if known else []
     title = f"{rows[0]['network']}, batch {rows[0]['batch_size']}"
     labels = tuple(names[row["method"]] for row in rows)
     return Panel(title, "ms per step", "", (*bars, *floor), rows=labels)
@@ -70,8 +74,8 @@ def _panel(rows: Sequence[Row]) -> Panel:
 
 def _notes(failed: Sequence[str]) -> list[str]:
     notes = [
-        "Medians of synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: a push added "
-        "to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the step's "
+        "The quickest of several synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: "
+        "a push added to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the step's "
         "counted multiply-add pairs at the speed of those of SGD's step."
     ]
     return [*notes, f"Without figures: {'; '.join(failed)}."] if failed else notes
