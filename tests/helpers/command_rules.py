@@ -58,6 +58,8 @@ def without(words, *options):
 def is_run(words, samples, monkeypatch, tmp_path):
     """It ends well, with sample runs in place of the directories that it names."""
     is_read(words)
+    for package in ("itables", "plotly") if words[1] == "report" else ():
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     for word in words:
         if word.startswith("runs/"):
