@@ -48,7 +48,7 @@ _LATEX_MATHS = {
     "λ": r"\lambda", "μ": r"\mu", "ρ": r"\rho", "σ": r"\sigma", "τ": r"\tau", "χ": r"\chi",
     "ᵀ": r"^T", "ᵖ": r"^p",
 }  # fmt: skip
-_LATEX_BEYOND_ASCII = re.compile("[^\x00-\x7f¡-ÿ–—‘’“”…]")
+_LATEX_BEYOND_ASCII = re.compile("[^\x00-\x7f¡-ÿ–—‘’“”…]|[«»ÐÞðþ]")
 """Characters that LaTeX does not know without further packages, unless it reads Unicode fonts, as LuaLaTeX does."""
 
 _LATEX_SPACE = re.compile(r"(\\text(?:backslash|asciitilde|asciicircum) ) ")

@@ -1,4 +1,4 @@
-"""The command line: one command per file."""
+"""The command line: one command per file. Heavy imports wait until a command runs, so that `rbench --help` is quick."""
 
 from rbench.cli.program import app, main
 

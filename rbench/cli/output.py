@@ -36,9 +36,9 @@ def look() -> "Look":
     return "terminal" if sys.stdout.isatty() else "markdown"
 
 
-def show_table(text: str) -> None:
-    """Print a table; what its notes name in backquotes stands for options."""
-    show(with_flags(text) if look() == "terminal" else text)
+def show_table(text: str, form: str) -> None:
+    """Print a table; on a terminal what it names in backquotes stands for options."""
+    show(with_flags(text) if form == "terminal" else text)
 
 
 def end(run: "Run", *, json: bool) -> NoReturn:
@@ -58,9 +58,9 @@ def end(run: "Run", *, json: bool) -> NoReturn:
     if json:
         show(render_tables(records, "json"))
     elif (studied := _studied(records)) is not None:
-        show_table(studied)
+        show_table(studied, look())
     else:
-        show_table(render_tables(records, look()))
+        show_table(render_tables(records, look()), look())
     tell(f"records: {run.directory}")
     raise typer.Exit(OK if run.ok else SOME_FAILED)
 

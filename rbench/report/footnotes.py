@@ -52,7 +52,9 @@ def provenance(records: Sequence[Record]) -> list[str]:
 
 
 def reasons(records: Sequence[Record]) -> list[str]:
-    """The whole reasons of failures that a table shortens, each with its methods."""
+    """Whether all ended `ok`; the whole reasons of failures that a table shortens, each with its methods."""
+    if records and all(record.status == "ok" for record in records):
+        return [f"All {len(records)} cells ended ok." if len(records) > 1 else "The cell ended ok."]
     named = names(record.cell for record in records)
     failed = [
         (f"{record.status}: {record.reason}", _where(named, record))

@@ -14,6 +14,9 @@ Look: TypeAlias = Literal["markdown", "latex", "html", "terminal"]
 """Forms to look at; the others hold raw rows."""
 
 WRITE: dict[Look, Callable[[str], str]] = {"markdown": markdown, "latex": latex, "html": html, "terminal": visible}
+_LATEX_LOOK = r"\small\setlength{\tabcolsep}{4pt}\renewcommand{\arraystretch}{1.25} "
+"""So that a table with intervals fits an article's page, and their ends do not touch."""
+
 BEST = {"latex": "Bold"}
 """What a legend calls the mark of the best, where that is no `*`."""
 
@@ -55,7 +58,8 @@ def _latex(shown: pd.DataFrame, alignment: Sequence[str], title: str) -> str:
     text = str(styled.to_latex(hrules=True, column_format="".join(side[0] for side in alignment)))
     # After the end of a row, LaTeX would read these as a part of it.
     text = re.sub(r"^(?=[*\[])", "{}", text.rstrip(), flags=re.MULTILINE)
-    return rf"\par\noindent\textbf{{{title}}}\par\smallskip\noindent" + f"\n{text}" if title else text
+    above = rf"\textbf{{{title}}}\par\smallskip\noindent" if title else ""
+    return "\n".join([rf"{{\par\medskip\noindent{_LATEX_LOOK}{above}", text, r"\par}"])
 
 
 def written_notes(notes: Sequence[str], form: Look) -> str:

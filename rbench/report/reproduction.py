@@ -6,8 +6,9 @@ import pandas as pd
 
 from rbench.names import shown
 from rbench.report.compare import Change, compare
+from rbench.report.forms import written
 from rbench.report.frame import grouped
-from rbench.report.table import Format, raw, written
+from rbench.report.table import Format, raw
 from rbench.run.record import Record
 
 VERDICTS = {

@@ -37,7 +37,8 @@ def render_tables(records: Sequence[Record], form: Format, view: View = USUAL) -
     if form == "csv":
         return "\n\n".join(texts)
     above = provenance(records) if view.caption else []
-    parts = [caption(" ".join([view.caption, *said, *above]), form)] if view.caption else []
+    first = view.caption if view.caption.endswith((".", "!", "?")) else f"{view.caption}."
+    parts = [caption(" ".join([first, *said, *above]), form)] if view.caption else []
     for (fields, own), text in zip(kinds.items(), texts, strict=True):
         below = [*said, *reasons(own), *names(record.cell for record in own).notes]
         below += KINDS.get(fields, OTHER)[1](own, form)
