@@ -95,3 +95,9 @@ def test_an_example_runs(block, beside_a_run, monkeypatch, capsys):
 def test_the_choices_are_those_that_are_registered(kind, more):
     words = [f"`{item.name}`: {item.summary}" for item in plugins().registered(kind).values()]
     assert f"| {one_of(kind)} | {'; '.join([*words, *more])} |\n" in documentation.read("docs/metrics.md")
+
+
+def test_every_suite_is_in_the_table_of_suites():
+    rows = re.findall(r"^\| (`.*`) \|", documentation.read("docs/running.md"), flags=re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
+    assert sorted(listed) == sorted(plugins().registered("suites"))

@@ -58,6 +58,8 @@ def without(words, *options):
 def is_run(words, samples, monkeypatch, tmp_path):
     """It ends well, with sample runs in place of the directories that it names."""
     is_read(words)
+    for package in ("itables", "plotly") if words[1] == "report" else ():
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     for word in words:
         if word.startswith("runs/"):
@@ -65,6 +67,9 @@ def is_run(words, samples, monkeypatch, tmp_path):
     for file in without(words, "-o"):
         if file.endswith(".zip"):
             assert call("bundle", samples / "quick", "-o", file).exit_code == 0
+    if "README.md" in words:
+        (tmp_path / "README.md").write_text("<!-- rbench table small -->\n<!-- /rbench table small -->\n")
+        assert call("table", samples / "quick", "--update", "README.md", "--marker", "small").exit_code == 0
     done = call(*words[1:])
     assert done.exit_code == 0, done.output
     assert done.output or any(tmp_path.glob("*.*"))

@@ -56,10 +56,9 @@ def _kind(
     cell = owned[0][0].cell
     figures = cell.figures
     names = [run.name for run in runs]
-    looks = {
-        "main": _main(figures, of_training=fields == FIELDS),
-        "words": set(cell.fields) - set(dict(cell)) - set(SHOWN_APART),
-    }
+    main = _main(figures, of_training=fields == FIELDS)
+    words = set(cell.fields) - set(dict(cell)) - set(SHOWN_APART)
+    looks: dict[str, Any] = {"main": main, "words": words}
     kinds = " and ".join(dict.fromkeys(record.cell.name for record, *_ in owned))
     over = sheet(f"Comparison: {kinds}", lines, figures, names, over_seeds=True, marks=marks, notes=notes, **looks)
     if len(over.rows) == len(lines):
