@@ -67,8 +67,8 @@ def _map(one: Study, label: str) -> Panel:
     y = _scaled(others[0], one.points[others[0]])
     wide, high = (np.linspace(values.min(), values.max(), RESOLUTION) for values in (x, y))
     nearest = griddata((x, y), one.medians, tuple(np.meshgrid(wide, high)), method="nearest", rescale=True)
-    best = [int(one.medians.argmin())]
-    points = Trace("", x, y, shape="points"), Trace("best point", x[best], y[best], shape="points")
+    best = np.arange(len(x)) == one.medians.argmin()
+    points = Trace("", x[~best], y[~best], shape="points"), Trace("best point", x[best], y[best], shape="points")
     grid = Grid(wide, high, nearest, LOSS, log=True)
     return Panel(label, _title(across), _title(others[0]), points, grid)
 
