@@ -20,7 +20,7 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 PLUGINS = [block for block in PYTHON if "@hookimpl" in block.text]
 TESTS = [block for block in PYTHON if "rbench.testing" in block.text]
 EXAMPLES = [block for block in PYTHON if block not in PLUGINS + TESTS]
-SMALLER = ("--steps", "40")
+SMALLER = ("--steps", "40", "--no-memory")
 
 
 def test_every_block_is_of_a_language_that_is_run():
@@ -51,8 +51,9 @@ def test_the_command_after_a_plugin_works_with_it(block, tmp_path):
     smaller = SMALLER if command[1] == "run" and "rbench_experiments" not in block.text else ()
     done = run(*command[1:], *smaller, cwd=tmp_path, env=env)
     assert done.code == 0, done.out + done.err
-    names = re.findall(r'name(?:, \w+)* = "([\w-]+)"|name="([\w-]+)"|BackendPlugin\("([\w-]+)"', block.text)
-    assert any(name in done.out + done.err for name in filter(None, (one for found in names for one in found)))
+    records = [path.read_text() for path in tmp_path.glob("runs/*/cells/*.json")]
+    (name, *_) = re.findall(r'(?:name(?:, \w+)* ?= ?|BackendPlugin\()"([\w-]+)"', block.text)
+    assert name in "\n".join([done.out, *records])
 
 
 @pytest.mark.parametrize("hook", ["rbench_methods", "rbench_tasks", "rbench_backends"])
@@ -76,7 +77,7 @@ def test_the_test_of_a_backend_is_short_and_passes(tmp_path):
 def beside_a_run(tmp_path_factory):
     """A folder that holds the run of the quickstart, made smaller."""
     folder = tmp_path_factory.mktemp("beside")
-    done = run("run", "quick", "-m", "sgd", *SMALLER, "--no-memory", "-o", "runs/quick", cwd=folder)
+    done = run("run", "quick", "-m", "sgd", *SMALLER, "-o", "runs/quick", cwd=folder)
     assert done.code == 0, done.err
     yield folder
     shutil.rmtree(folder)
@@ -94,3 +95,9 @@ def test_an_example_runs(block, beside_a_run, monkeypatch, capsys):
 def test_the_choices_are_those_that_are_registered(kind, more):
     words = [f"`{item.name}`: {item.summary}" for item in plugins().registered(kind).values()]
     assert f"| {one_of(kind)} | {'; '.join([*words, *more])} |\n" in documentation.read("docs/metrics.md")
+
+
+def test_every_suite_is_in_the_table_of_suites():
+    rows = re.findall(r"^\| (`.*`) \|", documentation.read("docs/running.md"), flags=re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
+    assert sorted(listed) == sorted(plugins().registered("suites"))

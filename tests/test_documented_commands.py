@@ -1,23 +1,14 @@
 """Every command of the pages: parsed by the command line itself, and run where that is cheap; none is left out."""
 
-import configparser
 import re
 import shlex
-import shutil
-import subprocess
-import tomllib
-from contextlib import suppress
 
-import click
 import pytest
-import typer
 
 from helpers import documentation
 from helpers.command import call, run
-from helpers.documentation import PAGES, ROOT
-from rbench.cli import app
-from rbench.plugins import plugins
-from rbench.spec import parse
+from helpers.command_rules import RULES, rule, without
+from helpers.documentation import PAGES
 
 WITH_PLUGINS = {"docs/plugins.md", "docs/experiments.md"}
 """Pages whose commands use the plugins that they show: `test_documented_code.py` runs them."""
@@ -33,12 +24,9 @@ FOUND = {
 SAMPLES = {
     "quick": ("quick", "-m", "sgd", "-m", "adam", "--seeds", 2, "--epochs", 3),
     "action": ("action", "-t", "tanh[metric=none,mass=1]", "-m", "euler"),
-    "sensitivity": ("sensitivity", "-t", "digits[hidden=[4]]", "-m", "sgd", "-m", "adam", "--points", 4, "--epochs", 1),
+    "sensitivity": ("sensitivity", "-t", "digits[hidden=[4]]", "-m", "sgd", "--points", 8, "--epochs", 1),
 }
 """Runs that stand for those of the pages, which take minutes to hours."""
-
-STANDS_FOR = {"runs/theory": "action", "runs/action": "action", "runs/sensitivity": "sensitivity"}
-"""Which one stands for a directory, where it is not `quick`."""
 
 
 @pytest.fixture(scope="module")
@@ -51,148 +39,16 @@ def samples(tmp_path_factory):
     return folder
 
 
-def parsed(words):
-    """The parameters of a command of `rbench`, as its own parser reads them; nothing is run."""
-    command = typer.main.get_command(app)
-    name, *rest = words[1:]
-    context = command.commands[name].make_context(name, list(rest)) if name in command.commands else None
-    assert context is not None, f"rbench has no command {name!r}"
-    return context.params
-
-
-def is_read(words, *_):
-    """The command line takes it."""
-    for spec in as_many(parsed(words).get("backend")):
-        assert parse(spec)[0] in plugins().registered("backends")
-
-
-def as_many(value):
-    """What an option that may be repeated holds, as a list."""
-    return [value] if isinstance(value, str) else list(value or ())
-
-
-def is_planned(words, *_):
-    """Its cells are made and checked, on NumPy in place of other backends; none is run."""
-    is_read(words)
-    here = without(without(words, "--device", "--tuned"), "-b", "--backend")
-    done = call(*here[1:], *(["--dry-run"] if "--dry-run" not in here else []))
-    assert done.exit_code == 0, done.output
-    assert re.search(r"^(cells|trials): [1-9]", done.output, flags=re.MULTILINE)
-
-
-def without(words, *options):
-    """Words without some options and their values."""
-    return [word for word, before in zip(words, ["", *words], strict=False) if not {word, before} & set(options)]
-
-
-def is_run(words, samples, monkeypatch, tmp_path):
-    """It ends well, with sample runs in place of the directories that it names."""
-    is_read(words)
-    monkeypatch.chdir(tmp_path)
-    for word in words:
-        if word.startswith("runs/"):
-            shutil.copytree(samples / STANDS_FOR.get(word, "quick"), word, dirs_exist_ok=True)
-    for file in without(words, "-o"):
-        if file.endswith(".zip"):
-            assert call("bundle", samples / "quick", "-o", file).exit_code == 0
-    if "README.md" in words:
-        (tmp_path / "README.md").write_text("<!-- rbench table small -->\n<!-- /rbench table small -->\n")
-        assert call("table", samples / "quick", "--update", "README.md", "--marker", "small").exit_code == 0
-    done = call(*words[1:])
-    assert done.exit_code == 0, done.output
-    assert done.output or any(tmp_path.glob("*.*"))
-
-
-def are_extras(words, *_):
-    """What is asked of the project are extras that it has; all else is of other projects."""
-    extras = tomllib.loads(documentation.read("pyproject.toml"))["project"]["optional-dependencies"]
-    for word in words[2:]:
-        assert set(re.findall(r"(?:rbench|\.)\[(\w+)\]", word)) <= set(extras)
-        assert word in (".", "-e", "tox") or re.match(r"(rbench|\.)\[", word), word
-
-
-def is_an_environment(words, *_):
-    """The environments of tox that it names are there."""
-    tox = configparser.ConfigParser()
-    tox.read(ROOT / "tox.ini")
-    assert words[1] in ("run-parallel", "-e")
-    assert words[1] != "-e" or f"testenv:{words[2]}" in tox
-
-
-def is_of_dask(words, *_):
-    """Dask's command takes its options."""
-    pytest.importorskip("distributed")
-    from distributed.cli import dask_scheduler, dask_worker
-
-    command = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}[words[1]]
-    assert isinstance(command, click.Command)
-    command.make_context(words[1], list(words[2:]))
-
-
-def is_a_job(words, *_):
-    """What Slurm is asked to run is a command of Dask's, on every node."""
-    wrapped = shlex.split(words[words.index("--wrap") + 1])
-    assert wrapped[0] == "srun"
-    is_of_dask(wrapped[1:])
-
-
-def is_a_script(words, *_):
-    """The script is there and is Python."""
-    path = ROOT / words[1]
-    compile(path.read_text(), path, "exec")
-
-
-def makes_certificates(words, samples, monkeypatch, tmp_path):
-    """The commands of its block, together, make certificates that belong to the authority."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    (block,) = (block for block in documentation.blocks("docs/clusters.md") if "openssl req -x509" in block.text)
-    subprocess.run(["bash", "-e", "-c", block.text], cwd=tmp_path, check=True, capture_output=True)
-    subprocess.run(["openssl", "verify", "-CAfile", "ca.pem", "rbench.pem"], cwd=tmp_path, check=True)
-
-
-RULES = {
-    "rbench list": is_run,
-    "rbench table": is_run,
-    "rbench plot": is_run,
-    "rbench compare": is_run,
-    "rbench bundle": is_run,
-    "rbench reproduce": is_run,
-    "rbench merge": is_read,  # into a directory that is not there
-    "rbench data list": is_run,
-    "rbench data": is_read,  # needs a network, and files that only a download brings
-    "rbench verify -b numpy --short": is_run,
-    "rbench verify": is_read,  # of frameworks and GPUs that have environments of their own
-    "rbench run": is_planned,  # minutes to hours, downloads, clusters: the quickstart's are run below
-    "rbench tune": is_planned,
-    "pip install": are_extras,
-    "pre-commit install": lambda *_: documentation.read(".pre-commit-config.yaml"),
-    "tox": is_an_environment,
-    "dask": is_of_dask,
-    "sbatch": is_a_job,
-    "python benchmarks/": is_a_script,  # minutes, and frameworks
-    "openssl req -x509": makes_certificates,
-    "openssl": lambda *_: None,  # with the one before
-    "chmod 600 ca.key rbench.key": lambda *_: None,
-}
-"""What is asked of a command, by its beginning; of several the longest counts."""
-
-
-def rules_of(words):
-    """The beginnings that a command has."""
-    return [beginning for beginning in RULES if shlex.join(words).startswith(beginning)]
-
-
 def test_every_command_has_a_rule_and_every_rule_a_command():
-    assert [key for key, command in FOUND.items() if not rules_of(command)] == []
-    used = {max(rules_of(command), key=len) for command in FOUND.values()}
-    assert used == set(RULES)
+    rules = {key: rule(command) for key, command in FOUND.items()}
+    assert [key for key, found in rules.items() if found is None] == []
+    assert set(rules.values()) == set(RULES)
 
 
 @pytest.mark.parametrize(("page", "line"), [pytest.param(*key, id=" ".join(key)) for key in FOUND])
 def test_a_command_is_what_its_rule_asks(page, line, samples, monkeypatch, tmp_path):
     words = FOUND[page, line]
-    RULES[max(rules_of(words), key=len)](words, samples, monkeypatch, tmp_path)
+    RULES[rule(words)](words, samples, monkeypatch, tmp_path)
 
 
 SPANS = {
@@ -205,32 +61,30 @@ SPANS = {
 
 @pytest.mark.parametrize(("page", "span"), sorted(SPANS))
 def test_a_command_in_a_sentence_exists_with_its_options(page, span):
-    if span.endswith("--help"):
-        with pytest.raises(click.exceptions.Exit) as ended:
-            parsed(shlex.split(span))
-        assert ended.value.exit_code == 0
-        return
-    with suppress(click.exceptions.MissingParameter):  # a sentence leaves out what the reader fills in
-        parsed(shlex.split(span))
+    done = call(*shlex.split(span)[1:], "--help")  # a sentence leaves out what the reader fills in
+    assert done.exit_code == 0, done.output
 
 
 SMALLER = ("--steps", "2", "--no-memory")
 
 
-@pytest.mark.parametrize("line", [line for page, line in FOUND if page == "docs/quickstart.md" and " run" in line])
-def test_the_runs_of_the_quickstart_end_well(line, tmp_path):
-    words = without(FOUND["docs/quickstart.md", line], "--epochs", "-b")
-    done = run(*words[1:], *SMALLER, *(() if "-o" in words else ("-o", "runs/new")), cwd=tmp_path)
+def quickstart(command):
+    """The quickstart's commands of a kind, without what makes them long or asks for a framework."""
+    found = [words for (page, _), words in FOUND.items() if page == "docs/quickstart.md" and words[1] == command]
+    return [without(words, "--epochs", "--seeds", "--trials", "-b") for words in found]
+
+
+@pytest.mark.parametrize("words", quickstart("run"), ids=shlex.join)
+def test_the_runs_of_the_quickstart_end_well(words, tmp_path):
+    done = run(*words[1:], *SMALLER, cwd=tmp_path)
     assert done.code == 0, done.err
     assert "records: runs/" in done.out + done.err
 
 
 def test_the_tune_of_the_quickstart_ends_well(tmp_path):
     pytest.importorskip("optuna")
-    ((_, words),) = [
-        (key, words) for key, words in FOUND.items() if key[0] == "docs/quickstart.md" and words[1] == "tune"
-    ]
+    (words,) = quickstart("tune")
     few = ("--trials", 2, "--seeds", 1, "--finalists", 1, "--confirmations", 0, "--steps", 2)
-    done = run(*without(words, "--trials", "--seeds")[1:], *few, cwd=tmp_path)
+    done = run(*words[1:], *few, cwd=tmp_path)
     assert done.code == 0, done.err
     assert (tmp_path / "runs/tune/tuned.json").is_file()

@@ -1,4 +1,4 @@
-"""Links of the pages lead somewhere: to files of the project and to headings in them; the README stays short."""
+"""Links of the pages lead somewhere: to files of the project and to headings in them."""
 
 import re
 from urllib.parse import urlsplit
@@ -52,7 +52,3 @@ def test_every_page_is_in_the_navigation():
 def test_every_picture_is_on_a_page():
     shown = {target.rpartition("/")[2] for _, target in INSIDE}
     assert {path.name for path in (ROOT / "results").glob("*.png")} <= shown
-
-
-def test_the_readme_has_at_most_600_words():
-    assert len(read("README.md").split()) <= 600
