@@ -122,7 +122,7 @@ def test_a_run_says_how_it_goes_on_and_ends_with_the_table(measured):
     assert [word.strip() for word in head.split("|")[1:-1]] == titles
     assert sgd.split("|")[9].strip() == "1.00"
     assert float(kfac.split("|")[9]) > 1
-    assert "Threads: 1." in notes
+    assert "- Threads: 1." in notes
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "json"])
