@@ -131,7 +131,7 @@ def test_every_form_of_the_table(call, measured, form):
     assert done.exit_code == 0
     assert done.stderr == ""
     for words in ("16-8-4", "sgd[lr=0.1]", "kfac[lr=0.01,damping=0.1,refresh=3]", "numpy", "float32"):
-        assert words in done.stdout
+        assert words in done.stdout.replace(r"\allowbreak{}", "")
 
 
 def test_the_rows_hold_ordered_quartiles(call, measured):
