@@ -337,7 +337,7 @@ def test_the_command_prints_ranks(call):
     head, _, first, second, _, *notes = done.stdout.splitlines()
     assert head.split("|")[2].strip() == "mean rank by seconds to target"
     assert [line.split("|")[1].strip() for line in (first, second)] == ["a", "b"]
-    assert notes[-1].startswith("No test: 2 tasks and 2 methods")
+    assert notes[-1].startswith("- No test: 2 tasks and 2 methods")
 
 
 def test_the_command_prints_and_draws_a_profile(call, tmp_path):

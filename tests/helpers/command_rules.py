@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import typer
@@ -67,9 +68,10 @@ def is_run(words, samples, monkeypatch, tmp_path):
     for file in without(words, "-o"):
         if file.endswith(".zip"):
             assert call("bundle", samples / "quick", "-o", file).exit_code == 0
-    if "README.md" in words:
-        (tmp_path / "README.md").write_text("<!-- rbench table small -->\n<!-- /rbench table small -->\n")
-        assert call("table", samples / "quick", "--update", "README.md", "--marker", "small").exit_code == 0
+    if "paper.md" in words:
+        shutil.copytree(samples / "quick", "runs/mnist", dirs_exist_ok=True)
+        Path("paper.md").write_text("<!-- rbench table NAME -->\n<!-- /rbench table NAME -->\n")
+        assert call("table", "runs/mnist", "--update", "paper.md", "--marker", "NAME").exit_code == 0
     done = call(*words[1:])
     assert done.exit_code == 0, done.output
     assert done.output or any(tmp_path.glob("*.*"))
