@@ -10,7 +10,7 @@ from helpers.browser import browser
 pytest.importorskip("playwright")
 pytest.importorskip("plotly")
 pytest.importorskip("itables")
-from rbench.report.page import render_page  # noqa: E402
+from rbench.report.page import render_page
 
 ROWS = "details.sheet[open] table.dataTable tbody tr"
 WIDE, PHONE = {"width": 1600, "height": 1000}, {"width": 360, "height": 740}
@@ -46,12 +46,15 @@ def opened(chromium, files):
     def open_page(name="usual", size=WIDE, scheme="light"):
         context = chromium.new_context(viewport=size, color_scheme=scheme, permissions=["clipboard-write"])
         contexts.append(context)
+        context.set_default_timeout(180_000)  # machines that test may be busy
         page = context.new_page()
         page.on("console", lambda message: noise.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: noise.append(str(error)))
         page.on("dialog", lambda dialog: (noise.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         own = (files / f"{name}.html").as_uri()
-        page.on("request", lambda ask: None if ask.url.split("#")[0] == own or ask.url[:5] in ("blob:", "data:") else noise.append(ask.url))
+        page.on(
+            "request", lambda ask: noise.extend([ask.url] if not ask.url.startswith((own, "blob:", "data:")) else [])
+        )
         page.goto(own)
         page.wait_for_selector(ROWS)
         return page
