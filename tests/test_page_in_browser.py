@@ -151,6 +151,7 @@ class TestPlots:
     def test_a_point_says_what_it_is(self, opened):
         page = opened()
         box = drawn(page).locator(".scatterlayer .point").first.bounding_box()
+        page.mouse.move(box["x"], box["y"])
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_selector(".hoverlayer .hovertext")
         assert "sgd" in page.locator(".hoverlayer").first.text_content()

@@ -164,7 +164,7 @@ def _axis(title: str, log: bool, along: Any) -> dict[str, Any]:
     named = along is not None and len(along) > 0 and isinstance(along[0], str)
     kind = "category" if named else "log" if log else "linear"
     axis = {"title": {"text": literal(title)}, "type": kind, "automargin": True, "hoverformat": ".4g"}
-    return axis | ({"exponentformat": "power", "minor": {"ticks": "inside"}} if kind == "log" else {})
+    return axis | ({"exponentformat": "power", "nticks": 6, "minor": {"ticks": "inside"}} if kind == "log" else {})
 
 
 def _numbers(values: Any) -> list[float | None]:
