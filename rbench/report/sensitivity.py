@@ -8,6 +8,7 @@ import pandas as pd
 
 from rbench.figures import significant
 from rbench.report.forms import written, written_notes
+from rbench.report.labels import labels
 from rbench.report.noise import WITHIN_NOISE
 from rbench.report.studies import GOOD, NEAR, Study, studies
 from rbench.report.table import Format, raw
@@ -33,9 +34,12 @@ def render_sensitivity(records: Sequence[Record], form: Format) -> str:
     places = pd.DataFrame([one.place for one in found])
     several = [name for name in places if name == "task" or places[name].nunique(dropna=False) > 1]
     text = places[several].fillna("").astype(str)
-    table = text.join(pd.DataFrame([_words(one) for one in found]).fillna("–"))
+    short = labels((str(one.place["task"]), one.method) for one in found)
+    rows = [{**_words(one), "method": short[str(one.place["task"]), one.method]} for one in found]
+    table = text.join(pd.DataFrame(rows).fillna("–"))
     figures = set(table.columns) - {*several, "method"}
-    return "\n\n".join([written(table, form, figures), written_notes(_notes(found), form)])
+    specs = dict.fromkeys(f"{label}: {spec}" for (_, spec), label in short.items() if label != spec)
+    return "\n\n".join([written(table, form, figures), written_notes([*specs, *_notes(found)], form)])
 
 
 def _line(one: Study) -> dict[str, Any]:
