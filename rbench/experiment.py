@@ -174,6 +174,14 @@ class Cell(Checked):
         """The cell's settings and figures in a row of the table, by field."""
         return {**figures, **dict(self), "device": figures.get("device", self.device)}
 
+    @classmethod
+    def settings_in(cls, row: Mapping[str, str]) -> dict[str, Any]:
+        """The settings in a row as text, by field, to make the cell of; `row` gives the row of it again.
+
+        The device is not among them: that of a row may be the one that the backend chose.
+        """
+        return {name: row[name] for name in cls.model_fields if name in row and name != "device"}
+
     def words(self, figures: Mapping[str, Any]) -> str:
         """The result in a few words, for the line that reports the cell's end; empty for none."""
         return ""

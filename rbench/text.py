@@ -42,6 +42,15 @@ _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash ", "~": r"\textasciitilde ", "^": r"\textasciicircum "}
 )
+_LATEX_MATHS = {
+    "−": "-", "≤": r"\le", "≥": r"\ge", "≈": r"\approx", "∞": r"\infty", "→": r"\to", "√": r"\surd",
+    "Σ": r"\Sigma", "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon",
+    "λ": r"\lambda", "μ": r"\mu", "ρ": r"\rho", "σ": r"\sigma", "τ": r"\tau", "χ": r"\chi",
+    "ᵀ": r"^T", "ᵖ": r"^p",
+}  # fmt: skip
+_LATEX_BEYOND_ASCII = re.compile("[^\x00-\x7f¡-ÿ–—‘’“”…]|[«»ÐÞðþ]")
+"""Characters that LaTeX does not know without further packages, unless it reads Unicode fonts, as LuaLaTeX does."""
+
 _LATEX_SPACE = re.compile(r"(\\text(?:backslash|asciitilde|asciicircum) ) ")
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -72,8 +81,9 @@ def paragraph(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """Text of a LaTeX document."""
-    return _LATEX_SPACE.sub(r"\1\\space ", visible(text).translate(_LATEX))
+    """Text of a LaTeX document; a character that pdfLaTeX has no glyph for is there written as a Python escape."""
+    escaped = _LATEX_SPACE.sub(r"\1\\space ", visible(text).translate(_LATEX))
+    return _LATEX_BEYOND_ASCII.sub(_latex, escaped)
 
 
 def html(text: str) -> str:
@@ -82,10 +92,24 @@ def html(text: str) -> str:
 
 
 def csv(value: Any) -> Any:
-    """A cell of CSV; text is changed so that no spreadsheet takes it for a formula, other values stay."""
+    """A cell of CSV; text is changed so that no spreadsheet takes it for a formula, other values stay.
+
+    A formula gets a quotation mark before it, and so does what begins with such marks and then a formula, so that
+    `from_csv` can take it away again.
+    """
     if not isinstance(value, str):
         return value
-    return f"'{visible(value, lines=True)}" if value.lstrip().startswith(FORMULA) else visible(value, lines=True)
+    return f"'{visible(value, lines=True)}" if _is_formula(value) else visible(value, lines=True)
+
+
+def from_csv(text: str) -> str:
+    """The text that `csv` wrote, with escapes in place of what is not seen."""
+    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Whether text is a formula to a spreadsheet, or would be without the quotation marks that it begins with."""
+    return text.lstrip("'").lstrip().startswith(FORMULA) or text.lstrip().startswith(FORMULA)
 
 
 def json_text(value: Any) -> str:
@@ -99,6 +123,14 @@ def _characters(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_characters(key): _characters(item) for key, item in value.items()}
     return [_characters(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _latex(found: re.Match[str]) -> str:
+    sign = found.group()
+    if sign in _LATEX_MATHS:
+        return rf"\ensuremath{{{_LATEX_MATHS[sign]}}}"
+    escape = _escape(found).replace("\\", r"\textbackslash ")
+    return rf"\ifdefined\Umathchar {sign}\else {escape}\fi{{}}"
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -1,6 +1,8 @@
 """Fixtures: backends, a table of networks and losses, a plugin of faults, and a bench for tunes."""
 
 import importlib.util
+import os
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,12 +19,17 @@ from rbench.testing._examples import Example
 def pytest_addoption(parser):
     words = "a package that must be installed: without it the run fails, where its tests would be skipped"
     parser.addoption("--require", action="append", default=[], metavar="PACKAGE", help=words)
+    words = "likewise a program, such as pdflatex, where the environment variable CI is set"
+    parser.addoption("--require-program", action="append", default=[], metavar="PROGRAM", help=words)
 
 
 def pytest_configure(config):
     for name in config.getoption("--require"):
         if importlib.util.find_spec(name) is None:
             raise pytest.UsageError(f"--require {name}: the package is not installed")
+    for name in config.getoption("--require-program") if os.environ.get("CI") else ():
+        if shutil.which(name) is None:
+            raise pytest.UsageError(f"--require-program {name}: it is not installed; .ci/run installs it on Debian")
 
 
 NETWORKS = {

@@ -49,6 +49,7 @@ RANKS = {
     "theory": 13,
     "sensitivity": 13,
     "tune": 13,
+    "bundle": 13,
     "report": 14,
     "cli": 15,
 }

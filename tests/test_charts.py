@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from itertools import product
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ from rbench.experiment import Cell
 from rbench.figures import Figure, fields
 from rbench.plugins import plugins
 from rbench.report import charts
+from rbench.report.kinds import pictures
+from rbench.report.looks import dashes, looks
 from rbench.report.other import comparison, render_other
 from rbench.report.tables import render_tables
 from rbench.run import Budget, Record, Training
@@ -51,19 +54,6 @@ def record(size, cost, bound=None, method="a", seed=0, task="t", status="ok", **
 
 def cubes(**others):
     return [record(size, 2.0 * size**3, size**2, **others) for size in (10, 20, 40, 80)]
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    pytest.importorskip("matplotlib")
-    pictures = []
-    monkeypatch.setattr(charts, "save_plot", lambda picture, path, dpi: pictures.append(picture))
-
-    def draw(records, kind="cost"):
-        charts.draw_chart(records, kind, None)
-        return pictures[-1]
-
-    return draw
 
 
 def test_a_line_is_the_median_over_seeds_with_their_range():
@@ -105,19 +95,18 @@ def test_exponents_are_fitted_for_every_line():
     assert charts.exponents(cubes()[:2]).empty
 
 
-def test_a_plot_has_a_panel_for_each_task_and_a_colour_for_each_method(drawn):
+def test_a_plot_has_a_panel_for_each_task_and_a_dash_for_each_figure():
     runs = [*cubes(), *cubes(method="b"), *cubes(task="u_1$"), *cubes(task="v")]
-    picture = drawn(runs)
-    assert [panel.get_title(loc="left") for panel in picture.axes] == ["t", r"u_1\$", "v"]
-    first = picture.axes[0].get_lines()
-    assert [line.get_color() for line in first] == ["C0", "C0", "C1", "C1"]
-    assert [line.get_linestyle() for line in first] == ["-", "--", "-", "--"]
-    np.testing.assert_array_equal(first[0].get_ydata(), [2000, 16000, 128000, 1024000])
-    assert [text.get_text() for text in picture.legends[0].get_texts()] == [
-        "a: cost", "a: bound", "b: cost", "b: bound",
-    ]  # fmt: skip
-    assert picture.axes[0].get_yscale() == "log"
-    assert drawn(runs, "plain").axes[0].get_yscale() == "linear"
+    (picture,) = pictures("cost", runs)
+    assert [panel.title for panel in picture.panels] == ["t", "u_1$", "v"]
+    first = picture.panels[0].traces
+    assert [(trace.label, trace.figure) for trace in first] == list(product("ab", ("cost", "bound")))
+    np.testing.assert_array_equal(first[0].y, [2000, 16000, 128000, 1024000])
+    assert list(looks([picture])) == ["a", "b"]
+    assert dashes([picture]) == {"cost": "solid", "bound": "dash"}
+    assert picture.panels[0].log == "xy"
+    (plain,) = pictures("plain", runs)
+    assert (plain.panels[0].log, dashes([plain])) == ("", {})
 
 
 def test_a_backend_tells_lines_apart_where_there_are_two():
@@ -127,10 +116,12 @@ def test_a_backend_tells_lines_apart_where_there_are_two():
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(DataError, match="no kind of plot is called 'bars'; there are: cost, plain"):
-        charts.draw_chart(cubes(), "bars", None)
-    with pytest.raises(DataError, match="nothing to plot: no cell that ended ok has cost or bound"):
-        charts.draw_chart([record(10, None, status="crashed", reason="no")], "cost", None)
+    with pytest.raises(DataError, match=r"no kind of plot is called 'bars'; there are: curves, .*, cost, plain"):
+        pictures("bars", cubes())
+    with pytest.raises(DataError, match=r"no cell that ended ok has cost or bound; of these .* drawn: nothing"):
+        pictures("cost", [record(10, None, status="crashed", reason="no")])
+    with pytest.raises(DataError, match=r"no curves: .* of these records can be drawn: cost, plain"):
+        pictures("curves", cubes())
 
 
 def test_its_table_has_a_line_for_all_seeds():

@@ -7,6 +7,7 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 
 from helpers import command
 from helpers.plugin_folder import install, source
+from helpers.registered import registered
+from helpers.toy_experiment import PartialSum, Sums
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,16 @@ def rbench(tmp_path_factory):
     env = install(folder, "rbench_sums", source("toy_experiment"))
     run, start = partial(command.run, env=env), partial(command.start, env=env)
     return SimpleNamespace(run=run, start=start, folder=folder, env=env)
+
+
+@pytest.fixture(scope="module")
+def sums(rbench, tmp_path_factory):
+    """The directory of a run."""
+    (rbench.folder / "go").touch()
+    directory = tmp_path_factory.mktemp("runs") / "sums"
+    assert rbench.run("run", "sums", "-o", directory).code == 1
+    (rbench.folder / "go").unlink()
+    return directory
 
 
 def rows(rbench, directory):
@@ -51,40 +64,42 @@ def test_it_is_killed_and_goes_on_like_any_other(rbench, tmp_path):
     assert (by_terms[0]["status"], by_terms[0]["total"]) == ("crashed", None)
 
 
-def test_a_damaged_record_is_set_aside_and_made_again(rbench, tmp_path):
-    (rbench.folder / "go").touch()
-    words = ("run", "sums", "-o", tmp_path)
-    assert rbench.run(*words).code == 1
-    (path,) = (tmp_path / "cells").glob("partial-sum--100--*.json")
+def test_a_damaged_record_is_set_aside_and_made_again(rbench, sums, tmp_path):
+    directory = copytree(sums, tmp_path / "run")
+    (path,) = (directory / "cells").glob("partial-sum--100--*.json")
     path.write_text(path.read_text().replace('"terms": 100', '"terms": 101'))
-    done = rbench.run(*words)
+    done = rbench.run("run", "sums", "-o", directory)
     assert "is damaged: it is now" in done.err
     assert "cells from an earlier run: 2; to run: 2" in done.err
 
 
+@pytest.fixture
+def here():
+    """The plugin in this process, too."""
+    with registered(experiments=[PartialSum], suites=[Sums()]):
+        yield
+
+
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "json"])
-def test_every_form_of_its_table(rbench, tmp_path_factory, form):
-    (rbench.folder / "go").touch()
-    directory = tmp_path_factory.getbasetemp() / "sums"
-    if not directory.exists():
-        rbench.run("run", "sums", "-o", directory)
-    done = rbench.run("table", directory, "--format", form)
-    assert (done.code, done.err) == (0, "")
+def test_every_form_of_its_table(sums, form):
+    done = command.call("table", sums, "--format", form)
+    assert (done.exit_code, done.stderr) == (0, "")
     for words in ("terms", "total", "1.6", "crashed"):
-        assert words in done.out
+        assert words in done.stdout
 
 
-def test_two_runs_of_it_are_compared(rbench, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("here")
+def test_two_runs_of_it_are_compared(rbench, sums, tmp_path, monkeypatch):
     (rbench.folder / "go").touch()
-    for name, factor in (("a", "1"), ("b", "2")):
-        monkeypatch.setitem(rbench.env, "SUMS_FACTOR", factor)
-        rbench.run("run", "sums", "-o", tmp_path / name)
-    same = rbench.run("compare", tmp_path / "a", tmp_path / "a")
-    assert (same.code, "Nothing is worse." in same.out) == (0, True), same.err
-    worse = rbench.run("compare", tmp_path / "a", tmp_path / "b")
-    assert worse.code == 1
-    assert worse.out.count("WORSE") == 3
-    assert "total 2.00" in worse.out
+    monkeypatch.setitem(rbench.env, "SUMS_FACTOR", "2")
+    rbench.run("run", "sums", "-o", tmp_path / "twice")
+    same = command.call("compare", sums, sums)
+    assert (same.exit_code, "Nothing is worse." in same.stdout) == (0, True), same.stderr
+    worse = command.call("compare", sums, tmp_path / "twice")
+    assert worse.exit_code == 1
+    assert worse.stdout.count("WORSE") == 3
+    assert "total 2.00" in worse.stdout
 
 
 def test_the_experiment_of_the_documentation_is_run(tmp_path):
@@ -99,22 +114,22 @@ def test_the_experiment_of_the_documentation_is_run(tmp_path):
     assert any(row["relative_error"] > 0 for row in rows)  # float32
 
 
-def test_records_of_an_experiment_that_is_not_installed_are_left_as_they_are(rbench, tmp_path):
-    (rbench.folder / "go").touch()
-    rbench.run("run", "sums", "-o", tmp_path)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
-    for words in (("table", tmp_path), ("run", "-t", "digits", "-m", "sgd", "--steps", "1", "-o", tmp_path)):
+def test_records_of_an_experiment_that_is_not_installed_are_left_as_they_are(sums, tmp_path):
+    directory = copytree(sums, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (directory / "cells").iterdir()}
+    for words in (("table", directory), ("run", "-t", "digits", "-m", "sgd", "--steps", "1", "-o", directory)):
         done = command.run(*words)
         assert "no experiment is called 'partial-sum'" in done.err
         assert "Traceback" not in done.err
-    assert {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (directory / "cells").iterdir()} == before
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [(("-m", "sgd"), "has no use for"), (("-t", "digits"), "has no use for"), (("-b", "nope"), "no backend is called")],
 )
-def test_options_that_mean_nothing_to_it_are_refused(rbench, tmp_path, words, message):
-    done = rbench.run("run", "sums", *words, "-o", tmp_path / "run")
-    assert done.code == 2
-    assert message in done.err
+@pytest.mark.usefixtures("here")
+def test_options_that_mean_nothing_to_it_are_refused(tmp_path, words, message):
+    done = command.call("run", "sums", *words, "-o", tmp_path / "run")
+    assert done.exit_code == 2
+    assert message in done.stderr

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
@@ -152,13 +153,19 @@ def rbench_backends():
     ]
 """
 TESTS = """
-from rbench.testing import equivalence_tests
+from rbench.testing import equivalence, equivalence_tests, short_cases
 
+equivalence.cases = short_cases
 test_right = equivalence_tests("numpy", dtypes=("float32",))
 test_wrong = equivalence_tests("wrong")
 test_absent = equivalence_tests("absent")
 test_no_device = equivalence_tests("numpy", device="tpu", dtypes=("float32",))
 """
+
+
+def test_equivalence_tests_are_the_whole_gate_in_every_dtype():
+    (mark,) = equivalence_tests("numpy").pytestmark
+    assert [one.values for one in mark.args[1]] == list(product(("float32", "float64"), cases()))
 
 
 def test_equivalence_tests(tmp_path):
@@ -167,9 +174,9 @@ def test_equivalence_tests(tmp_path):
     words = ["-q", "-rfs", "-p", "no:cacheprovider", "--rootdir", tmp_path, "test_it.py"]
     done = run(*words, module="pytest", cwd=tmp_path, env=environment)
     assert done.code == 1, done.out + done.err
-    wrong = [case for case in cases() if not verify(NoErf("float64"), [case])[0].passed]
-    count = len(cases())
-    assert f"{len(wrong)} failed, {2 * count - len(wrong)} passed, 3 skipped" in done.out
+    wrong = [result for result in verify(NoErf("float64"), short_cases()) if not result.passed]
+    assert 0 < len(wrong) < len(short_cases())
+    assert f"{len(wrong)} failed, {2 * len(short_cases()) - len(wrong)} passed, 3 skipped" in done.out
     assert "erf: from -4 to 4, and far out on wrong (cpu, float64): relative error inf, tolerance 1e-10" in done.out
     assert "ValueError: no erf" in done.out
     assert "test_it.py::test_wrong[float64-erf: from -4 to 4, and far out]" in done.out

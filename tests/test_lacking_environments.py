@@ -56,16 +56,17 @@ class TestWithoutAHome:
 
 
 class TestData:
-    @pytest.mark.parametrize("words", [("list",), ("check", "mnist"), ("fetch", "mnist")])
     @pytest.mark.parametrize(
-        ("value", "why"),
+        ("words", "value", "why"),
         [
-            ("~nouser-of-rbench/x", "there is no such home directory"),
-            ("file", "Not a directory"),
-            ("x" * 5000, "File name too long"),
+            (("list",), "~nouser-of-rbench/x", "there is no such home directory"),
+            (("list",), "file", "Not a directory"),
+            (("list",), "x" * 5000, "File name too long"),
+            (("check", "mnist"), "file", "Not a directory"),
+            (("fetch", "mnist"), "file", "Not a directory"),
         ],
     )
-    def test_a_value_that_is_no_folder_is_refused(self, value, why, words, tmp_path):
+    def test_a_value_that_is_no_folder_is_refused(self, words, value, why, tmp_path):
         (tmp_path / "file").touch()
         code, said = call("data", *words, cwd=tmp_path, RBENCH_DATA=value)
         assert (code, why in said) == (2, True), said

@@ -149,8 +149,8 @@ def test_an_unknown_module_is_refused():
 
 
 def test_rounding_changes_no_draw_and_no_branch(monkeypatch):
-    """Samples are numbers below a threshold, and ReLU has a kink: float32 must fall on the same side of both."""
-    distances, relu = [], networks._POINTWISE[ReLU]
+    """Float32 falls on the same side of samples' thresholds and of ReLU's kink, and sees the same largest pixels."""
+    distances, gaps, relu, largest = [], [], networks._POINTWISE[ReLU], networks._largest
 
     def watched(loss, z, rank, seed, step=0):
         random, (batch, d) = generator(seed, "samples", step), z.shape
@@ -165,13 +165,19 @@ def test_rounding_changes_no_draw_and_no_branch(monkeypatch):
         distances.append(np.abs(x.real).min())
         return relu(x)
 
+    def compared(cut):
+        gaps.append(np.diff(np.sort(cut.real.reshape(*cut.shape[:-2], -1))[..., -2:]).min())
+        return largest(cut)
+
     drawn = oracle.drawn
     monkeypatch.setattr(oracle, "drawn", watched)
+    monkeypatch.setattr(networks, "_largest", compared)
     monkeypatch.setitem(networks._POINTWISE, ReLU, kinked)
     for case in cases():
         case.expect()
     assert len(distances) > 100
-    assert min(distances) > 1e-4
+    assert len(gaps) > 10
+    assert min(distances + gaps) > 1e-4
 
 
 DESCENT = {"lr": 0.2, "momentum": 0.3, "weight_decay": 0.2, "schedule": "linear"}

@@ -173,4 +173,9 @@ def test_a_full_device_is_said(place, words):
         assert done.code == 2
         assert done.err.startswith("rbench: cannot write the output: No space left on device")
         assert len(done.err.splitlines()) == 1
-        assert run(*words.split(), stdout=device, stderr=device).code == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+def test_where_nothing_can_be_said_the_status_says_it():
+    with open("/dev/full", "w") as device:
+        assert run("list", stdout=device, stderr=device).code == 2

@@ -1,15 +1,14 @@
 """An output metric and a loss of a plugin, those of docs/plugins.md: run, listed, and judged by the gate."""
 
 import json
-import re
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 import rbench
+from helpers import documentation
 from helpers.command import run
 from helpers.plugin_folder import install
 from helpers.registered import get_or_skip
@@ -22,8 +21,11 @@ from rbench.testing import _examples as examples
 from rbench.testing import verify
 from rbench.testing._registered_cases import registered_cases
 
-PAGE = Path(__file__).parents[1] / "docs/plugins.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+BLOCKS = [
+    block.text
+    for block in documentation.blocks("docs/plugins.md")
+    if "rbench_output_metrics" in block.text or "rbench_losses" in block.text
+]
 CHECKS = ["loss scaled_error", "samples of scaled_error", "metric diagonal_ggn"]
 TASK = """
 from rbench.hookspecs import hookimpl as task_hook

@@ -15,8 +15,11 @@ from helpers import command
 from helpers.faults import write_run
 from rbench.cost import StepTime
 from rbench.errors import DataError, RbenchError
+from rbench.report.drawing import save_pictures
+from rbench.report.kinds import pictures
+from rbench.report.kinds.ranks import groups
 from rbench.report.problems import problems, untuned
-from rbench.report.profile import draw_profiles, profile, ratios, render_profiles, timed_problems
+from rbench.report.profile import profile, ratios, reference_of, render_profiles, score, speed_ups, timed_problems
 from rbench.report.ranking import ranking, render_ranking
 from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
@@ -225,6 +228,60 @@ def test_a_profile_rises_and_knows_no_unit_and_no_order(rng):
     assert dict(found[INF]) == pytest.approx(dict(np.isfinite(times).mean()))
 
 
+def test_the_score_is_the_profiles_integral_from_1_to_4(rng):
+    times = pd.DataFrame(np.exp(rng.normal(size=(20, 3))), columns=list("abc")).mask(rng.random((20, 3)) < 0.2, INF)
+    taus = np.linspace(1, 4, 30001)
+    integral = np.trapezoid(profile(times, taus).to_numpy(), taus, axis=1) / 3
+    found = score(times)
+    np.testing.assert_allclose(found[profile(times, taus).index], integral, atol=1e-3)
+    assert score(SECONDS[["a"]].dropna().head(3)).item() == 1  # alone it is the quickest everywhere
+
+
+def test_a_speed_up_is_the_geometric_mean_over_problems_that_both_solved():
+    found = speed_ups(SECONDS, "a")
+    assert found["a"] == (pytest.approx(1), 3)
+    assert found["b"] == (pytest.approx((1 / 2 * 2 / 2 * 4 / 1) ** (1 / 3)), 3)
+    assert found["c"] == (pytest.approx(1 / 3), 1)
+    assert math.isnan(speed_ups(pd.DataFrame({"a": [1.0], "b": [INF]}), "a")["b"].mean)
+
+
+def test_the_reference_is_the_one_asked_for_or_sgd_or_one_that_solved_most():
+    scores = pd.DataFrame([[1.0, 2.0, INF]], columns=["kfac[lr=1]", "adam[lr=1]", "sgd"])
+    assert reference_of(scores, "adam") == reference_of(scores, "adam[lr=1]") == "adam[lr=1]"
+    assert reference_of(scores) == "sgd"
+    assert reference_of(scores[["kfac[lr=1]", "adam[lr=1]"]]) == "kfac[lr=1]"
+    with pytest.raises(DataError, match=r"no method that was run on every task is called 'adm' \(did you mean 'adam'"):
+        reference_of(scores, "adm")
+
+
+def test_the_table_states_score_and_speed_up():
+    records = [one for m, s in (("sgd", 4.0), ("kfac", 2.0)) for one in timed("t", m, s, s)]
+    head, _, kfac, sgd, *_ = render_profiles(records, "markdown").splitlines()
+    assert [cell.strip() for cell in head.split("|")[-3:-1]] == ["score", "quicker than sgd"]
+    assert [cell.strip() for cell in kfac.split("|")[-3:-1]] == ["1.00", "2.00 ×"]
+    assert [cell.strip() for cell in sgd.split("|")[-3:-1]] == ["0.67", "1.00 ×"]
+    (line, *_) = json.loads(render_profiles(records, "json", "kfac"))
+    assert (line["reference"], line["speed_up"], line["speed_up_problems"]) == ("kfac", 1, 2)
+    (trace, _) = pictures("profile", records)[0].panels[0].traces
+    assert (trace.label, trace.note) == ("kfac", "1.00; 2.00 ×")
+
+
+def test_groups_of_ranks_are_the_largest_that_nemenyis_test_does_not_tell_apart(rng):
+    for _ in range(20):
+        scores = rng.normal(size=(12, 6)) + rng.uniform(0, 2) * np.arange(6)
+        found = by_test_figure(
+            [
+                record(f"t{i}", m, test_loss=9 + v)
+                for i, row in enumerate(scores)
+                for m, v in zip("abcdef", row, strict=True)
+            ]
+        )
+        mean = found.mean.to_numpy()
+        every = [(n, m) for n in range(6) for m in range(n + 1, 6) if mean[m] - mean[n] < found.critical]
+        largest = [one for one in every if not any(o[0] <= one[0] and one[1] <= o[1] for o in every if o != one)]
+        assert groups(found) == (largest if found.p < 0.05 else [])
+
+
 def test_a_target_met_from_the_start_takes_no_time():
     assert ratios(pd.DataFrame({"a": [0.0], "b": [1.0], "c": [0.0]})).to_numpy().tolist() == [[1, INF, 1]]
 
@@ -250,17 +307,17 @@ def test_the_plot(tmp_path):
     pytest.importorskip("matplotlib")
     records = [*timed("t", "a", 1, 2), *timed("t", "b", 2, INF)]
     path = tmp_path / "profile.png"
-    draw_profiles(records, path)
+    save_pictures(pictures("profile", records), path)
     assert path.read_bytes().startswith(b"\x89PNG")
     for wrong in (tmp_path / "profile.xyz", tmp_path / "nowhere" / "profile.png"):
         with pytest.raises(RbenchError, match=f"cannot write the plot to {wrong}"):
-            draw_profiles(records, wrong)
+            save_pictures(pictures("profile", records), wrong)
 
 
 def test_without_matplotlib_the_plot_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(RbenchError, match=r"pip install 'rbench\[report\]'"):
-        draw_profiles(timed("t", "a", 1, 2), tmp_path / "profile.png")
+        save_pictures(pictures("profile", timed("t", "a", 1, 2)), tmp_path / "profile.png")
 
 
 @pytest.fixture

@@ -1,72 +1,64 @@
-"""The README's examples run as they stand, each plugin installed where only its own run looks."""
+"""The README is short, and its table is what the published records say."""
 
-import re
-from pathlib import Path
+import csv
+from collections import defaultdict
+from statistics import median
 
 import pytest
 
-from helpers.command import call, run
-from helpers.plugin_folder import install
-from rbench.plugins import one_of, plugins
+from helpers.documentation import ROOT, read
+from rbench.figures import TRAINING
+from rbench.spec import parse
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-PLUGINS = {re.search(r"def rbench_(\w+)", block).group(1): block for block in BLOCKS if "hookimpl" in block}
-USES = {
-    "methods": ("-m", "sign-sgd[lr=0.01]"),
-    "tasks": ("-t", "parity", "-m", "adam[lr=0.03]"),
-    "backends": ("-b", "numpy-scipy", "-m", "kfac"),
-}
-
-
-def test_each_kind_of_plugin_has_an_example():
-    assert sorted(PLUGINS) == sorted(USES)
+README = read("README.md")
+MOST_WORDS = 600
+TASKS = {"mnist": "test_accuracy", "mnist-autoencoder": "test_squared_error"}
+OTHERS = ("step_ratio_to_sgd", "seconds_to_target")
+UNITS = {figure.name: figure.unit for figure in TRAINING}
+LINES = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("| `")
+]
 
 
-@pytest.mark.parametrize(("kind", "more"), [("losses", ()), ("output_metrics", ("your matrix",))])
-def test_the_choices_are_those_that_are_registered(kind, more):
-    words = [f"`{item.name}`: {item.summary}" for item in plugins().registered(kind).values()]
-    assert f"| {one_of(kind)} | {'; '.join([*words, *more])} |\n" in README
+def name(spec):
+    """What the README calls a method of the suite `reference`; None where it leaves it out."""
+    method, settings = parse(spec)
+    if method == "riemannian" and settings.get("mass") == "kronecker":
+        at_hand = settings.get("rows") is not False or "metric_batch" in settings
+        return None if at_hand else "`kfac[fit=layers]`"  # the same method
+    if method == "riemannian":
+        return "`riemannian`, `ggn_mc`" if settings["output_metric"] == "ggn_mc" else None
+    return f"`{method}[fit={settings['fit']}]`" if "fit" in settings else f"`{method}`"
 
 
-def installed(kind, folder):
-    """Install a plugin example as the module that the README's entry point names; the environment to use it."""
-    (entry,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    (module,) = re.findall(r'mine = "(\w+)"', entry)
-    return install(folder, module, PLUGINS[kind])
+@pytest.fixture(scope="module")
+def published():
+    """Figures over seeds, by task, name of the method and figure."""
+    found = defaultdict(list)
+    with (ROOT / "results/reference.csv").open() as file:
+        for row in csv.DictReader(file):
+            for figure in (TASKS.get(row["task"]), *OTHERS):
+                if figure is not None:
+                    found[row["task"], name(row["method"]), figure].append(float(row[figure]))
+    return found
 
 
-@pytest.mark.parametrize("kind", USES)
-def test_a_plugin_example_is_short_and_runs(kind, tmp_path):
-    code = [line for line in PLUGINS[kind].splitlines() if line.strip()]
-    assert len(code) < 20
-    asked = (*USES[kind], *(() if kind == "tasks" else ("-t", "digits[hidden=[8]]")))
-    done = run("run", *asked, "--steps", 40, "-o", tmp_path / "run", env=installed(kind, tmp_path))
-    assert done.code == 0, done.out + done.err
-    assert USES[kind][-1] in done.out
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line[0])
+def test_a_line_has_the_medians_of_the_records(line, published):
+    wanted = [(task, figure) for task, first in TASKS.items() for figure in (first, *OTHERS)]
+    assert all(len(published[task, line[0], figure]) == 3 for task, figure in wanted)
+    medians = [UNITS[figure].write(median(published[task, line[0], figure])) for task, figure in wanted]
+    assert line[1:] == medians
 
 
-def test_the_test_of_a_backend_is_short_and_passes(tmp_path):
-    (block,) = (block for block in BLOCKS if "equivalence_tests" in block)
-    assert len(block.split("\n\n")) == 2
-    (tmp_path / "test_mine.py").write_text(block)
-    env = installed("backends", tmp_path)
-    done = run("-q", "-p", "no:cacheprovider", tmp_path, module="pytest", env=env)
-    assert done.code == 0, done.out + done.err
-    assert re.search(r"^\d{3,4} passed", done.out, flags=re.MULTILINE)
+def test_every_method_of_both_tasks_has_a_line(published):
+    named = {method for task, method, _ in published if task in TASKS and method is not None}
+    assert {line[0] for line in LINES} == named
 
 
-def test_the_python_example_runs():
-    (block,) = (block for block in BLOCKS if "riemannian_gradient" in block)
-    names = {}
-    exec(block, names)
-    shapes = [{key: array.shape for key, array in part.items()} for part in names["direction"]]
-    assert shapes == [{"weight": (16, 20), "bias": (16,)}, {"weight": (5, 16), "bias": (5,)}]
+def test_it_has_at_most_600_words():
+    assert len(README.split()) <= MOST_WORDS
 
 
-def test_the_commands_exist():
-    blocks = re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("rbench ")]
-    assert len(lines) > 5
-    for line in lines:
-        assert call(line.split()[1], "--help").exit_code == 0, line
+def test_it_begins_with_the_two_commands():
+    assert README.index("pip install . && rbench run\n") < README.index("pip install tox && tox run-parallel\n")

@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from rbench.report import comparison, footnotes, render, rows, summary
+from rbench.report import comparison, footnotes, render, rows, summary, written_notes
+from rbench.report.footnotes import reasons
 from rbench.run import FIELDS, Budget, Record, Training
 
 FORMS = ["markdown", "latex", "csv", "json", "html"]
@@ -98,7 +99,7 @@ def test_methods_are_marked_among_those_of_their_task():
 
 
 def test_every_form_shows_the_marks():
-    for form, mark in {"markdown": "~1.10", "html": "~1.10", "latex": r"\textasciitilde 1.10"}.items():
+    for form, mark in {"markdown": "~1.10", "html": "~1.10", "latex": r"\textasciitilde $1.10"}.items():
         assert mark in render(losses(), form)
 
 
@@ -159,7 +160,7 @@ def test_runs_of_another_budget_are_not_taken_for_seeds():
 
 def test_columns_that_say_nothing_are_left_out():
     shown = comparison([record("sgd", test_loss=1.0, step_seconds=0.002), record("adam", test_loss=2.0)])
-    assert list(shown.columns) == ["task", "method", "test loss", "step ms", "status"]
+    assert list(shown.columns) == ["task", "method", "test loss", "step ms"]
     assert list(shown["step ms"]) == ["2.00", "–"]
 
 
@@ -209,20 +210,20 @@ class TestForms:
 
     def test_markdown(self):
         """One line a row and one bar between two cells, whatever a reason holds."""
-        lines = render(AWKWARD, "markdown").splitlines()
-        assert len(lines) == 2 + 3
+        title, _, *lines = render(AWKWARD, "markdown").splitlines()
+        assert (title, len(lines)) == ("**digits**", 2 + 3)
         parts = [text.replace("\\|", "").strip("|").split("|") for text in lines]
         assert len({len(part) for part in parts}) == 1
-        assert [part[1].strip() for part in parts[2:]] == ["sgd[lr=0.3]", "sgd", "kfac"]
-        assert "50%" in lines[-1]
-        assert "more" in lines[-1]
+        assert [part[0].strip() for part in parts[2:]] == ["sgd[lr=0.3]", "sgd", "kfac"]
+        assert "crashed: ValueError: a \\| b & c_d <e>…" in lines[-1].replace("\\<", "<").replace("&lt;", "<")
+        assert AWKWARD[2].reason in reasons(AWKWARD)[0]
 
     def test_latex(self):
         text = render(AWKWARD, "latex")
         body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0].strip().removesuffix(r"\\").split(r"\\")
         assert [row.replace(r"\&", "").count("&") for row in body] == [body[0].count("&")] * 3
         assert r"c\_d" in text
-        assert r"50\%" in text
+        assert r"50\%" in written_notes(reasons(AWKWARD), "latex")
         assert r"accuracy \%" in text
         assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 

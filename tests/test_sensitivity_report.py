@@ -9,7 +9,7 @@ import pytest
 from helpers.command import call
 from helpers.faults import write_run
 from rbench.errors import DataError
-from rbench.report import sensitivity_plot
+from rbench.report.kinds import pictures
 from rbench.report.sensitivity import render_sensitivity
 from rbench.report.studies import studies
 from rbench.run import Budget, Record, Training
@@ -144,36 +144,32 @@ def test_records_that_are_no_study(records, words):
         studies(records)
 
 
-def test_the_picture_has_the_curves_and_a_map_for_each_method(monkeypatch):
-    pytest.importorskip("matplotlib")
-    drawn = []
-    monkeypatch.setattr(sensitivity_plot, "save_plot", lambda picture, path, dpi: drawn.append(picture))
+def test_the_picture_has_the_curves_and_a_map_for_each_method():
     rng = np.random.default_rng(0)
     points = 10 ** rng.uniform(-3, 0, (8, 2))
     runs = [record(f"sgd[lr={x:.3g},momentum={1 - y:.3f}]", 0.1 + x, seed) for x, y in points for seed in (1000, 1001)]
     runs += [record(f"kfac[lr={x * y:.3g},damping={y:.3g}]", 0.1 + y, seed) for x, y in points for seed in (1000, 1001)]
-    sensitivity_plot.draw_sensitivity(runs, None)
-    curves, sgd, kfac, *_ = drawn[0].axes
-    lines = [line for line in curves.get_lines() if len(line.get_xdata()) == 8]
-    assert [line.get_label() for line in lines] == ["sgd", "kfac"]
-    np.testing.assert_allclose(lines[0].get_ydata()[-1], 0.1 + points[:, 0].min(), rtol=1e-2)
-    assert len(curves.collections) == 2
-    assert [panel.get_title() for panel in (sgd, kfac)] == ["sgd", "kfac"]
-    assert (sgd.get_ylabel(), kfac.get_ylabel()) == ("log₁₀ (1 − momentum)", "log₁₀ mass")
-    star = kfac.get_lines()[-1]
-    assert star.get_ydata()[0] == pytest.approx(np.log10(points[:, 1].min()), abs=0.01)
+    (picture,) = pictures("heatmap", runs)
+    curves, sgd, kfac = picture.panels
+    *lines, near = curves.traces
+    assert [line.label for line in lines] == ["sgd", "kfac"]
+    np.testing.assert_allclose(lines[0].y[-1], 0.1 + points[:, 0].min(), rtol=1e-2)
+    assert near.shape == "rule"
+    assert [panel.title for panel in (sgd, kfac)] == ["sgd", "kfac"]
+    assert (sgd.y_title, kfac.y_title) == ("log₁₀ (1 − momentum)", "log₁₀ mass")
+    every, best = kfac.traces
+    assert len(every.x) == 8
+    assert best.y[0] == pytest.approx(np.log10(points[:, 1].min()), abs=0.01)
+    assert np.nanmin(kfac.grid.values) == pytest.approx(0.1 + points[:, 1].min(), rel=1e-2)
 
 
-def test_the_picture_of_a_single_setting_has_the_losses_over_it(monkeypatch):
-    pytest.importorskip("matplotlib")
-    drawn = []
-    monkeypatch.setattr(sensitivity_plot, "save_plot", lambda picture, path, dpi: drawn.append(picture))
-    sensitivity_plot.draw_sensitivity(of_rates(LOSSES), None)
-    panel = drawn[0].axes[1]
-    (points,) = panel.get_lines()
-    np.testing.assert_allclose(points.get_xdata(), np.linspace(-3, 1, 8), atol=1e-3)
-    np.testing.assert_allclose(points.get_ydata(), LOSSES)
-    assert (panel.get_xlabel(), panel.get_yscale()) == ("log₁₀ rate", "log")
+def test_the_picture_of_a_single_setting_has_the_losses_over_it():
+    (picture,) = pictures("heatmap", of_rates(LOSSES))
+    panel = picture.panels[1]
+    (points,) = panel.traces
+    np.testing.assert_allclose(points.x, np.linspace(-3, 1, 8), atol=1e-3)
+    np.testing.assert_allclose(points.y, LOSSES)
+    assert (panel.x_title, panel.log) == ("log₁₀ rate", "y")
 
 
 def test_the_command_prints_and_draws(tmp_path):

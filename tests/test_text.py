@@ -14,12 +14,12 @@ from rich.console import Console
 from helpers.command import call
 from rbench import text
 from rbench.report import footnotes, render, render_history, written_notes
-from rbench.report.display import display, print_table
+from rbench.report.display import display
 from rbench.report.ranking import render_ranking
 from rbench.run import Budget, Record, Training
 from rbench.run.record import write_record
 
-LOOKS = ["markdown", "latex", "html"]
+LOOKS = ["markdown", "latex", "html", "terminal"]
 UNSEEN = {
     "colour": "\x1b[31mred\x1b[0m",
     "title of the window": "\x1b]0;mine\x07",
@@ -86,8 +86,7 @@ def test_what_is_not_seen_is_written_out_on_a_terminal(words, terminal):
     with display(console) as shown:
         shown.warn(words)
         shown.end(record(f"[bold]{words}"))
-    print_table(console, [record(f"[bold]{words}")])
-    found = console.file.getvalue()
+    found = console.file.getvalue() + render([record(f"[bold]{words}")], "terminal")
     assert FORBIDDEN.findall(re.sub("\x1b\\[[0-9;]*m", "", found)) == []
     assert "[bold]" in found
 
@@ -129,7 +128,7 @@ class TestCode:
 
     def test_html_shows_it_as_it_is(self, words):
         page = Seen(render([record(words)], "html") + written_notes(footnotes([record(words)]), "html"))
-        assert {*page.tags} == {"table", "thead", "tbody", "tr", "th", "td", "p"}
+        assert {*page.tags} == {"table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "li"}
         assert words in page.data
 
     def test_latex_has_no_command_of_it(self, words):
@@ -163,11 +162,12 @@ def test_the_marks_read_as_they_are_in_markdown():
         for method, value in (("a", 1.0), ("b", 1.001), ("c", 9.0)) for seed in range(3)
     ]  # fmt: skip
     page = Seen(MARKDOWN.render(render(records, "markdown") + "\n\n" + written_notes(footnotes(records), "markdown")))
-    assert {*page.tags} == {"table", "thead", "tbody", "tr", "th", "td", "p"}
+    assert {*page.tags} == {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "li"}
     assert "*1.10 (1.00–1.20)" in page.data
     assert "\n* is the best of its task; ~ is not shown to differ" in page.data
-    for form in ("latex", "html"):
-        assert "is the best of its task" in written_notes(footnotes(records), form)
+    for form in LOOKS:
+        best = "Bold" if form == "latex" else r"\*" if form == "markdown" else "*"
+        assert f"{best} is the best of its task" in written_notes(footnotes(records, form), form)
 
 
 @pytest.mark.parametrize("words", UNSEEN.values(), ids=UNSEEN)

@@ -3,6 +3,11 @@
 from rbench.cli.program import app, main
 
 # A command registers itself on the app when its file is imported; the help shows commands in this order.
-from rbench.cli import run, tune, list, verify, table, plot, report, compare, data, sys_info  # isort: skip
+from rbench.cli import (  # isort: skip
+    run, tune, list, verify, table, plot, report, compare, bundle, reproduce, merge, data, sys_info,
+)  # fmt: skip
 
-__all__ = ["app", "compare", "data", "list", "main", "plot", "report", "run", "sys_info", "table", "tune", "verify"]
+__all__ = [
+    "app", "bundle", "compare", "data", "list", "main", "merge", "plot", "report", "reproduce", "run", "sys_info",
+    "table", "tune", "verify",
+]  # fmt: skip

@@ -4,9 +4,9 @@ import re
 
 FLAGS = {
     "backends": "--backend", "batch_size": "--batch-size", "budget": "--steps, --epochs, --seconds",
-    "ca": "--tls-ca", "cert": "--tls-cert", "devices": "--device", "directory": "directory with -o",
-    "dtypes": "--dtype", "epochs": "--epochs", "evaluations": "--evaluations", "exact": "--cell",
-    "finalists": "--finalists",
+    "ca": "--tls-ca", "cert": "--tls-cert", "columns": "--columns", "devices": "--device",
+    "directory": "directory with -o", "dtypes": "--dtype", "epochs": "--epochs", "evaluations": "--evaluations",
+    "exact": "--cell", "finalists": "--finalists",
     "fixed": "--fix", "force": "--force", "jobs": "--jobs", "key": "--tls-key", "max_cells": "--max-cells",
     "methods": "--method", "points": "--points", "scheduler": "--scheduler", "seconds": "--seconds",
     "seeds": "--seeds", "steps": "--steps", "tasks": "--task", "threads": "--threads", "trials": "--trials",

@@ -1,5 +1,6 @@
 """Where commands put what they run, and how they show it."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from rbench.cli.flags import with_flags
 from rbench.cli.program import OK, SOME_FAILED, show, tell
 
 if TYPE_CHECKING:
+    from rbench.report.forms import Look
     from rbench.run import Record, Run
 
 
@@ -28,18 +31,23 @@ def tell_broken_plugins() -> None:
         tell(f"rbench: plugin {failure.name!r} failed to load: {failure.error}")
 
 
+def look() -> "Look":
+    """The form of a table that is asked for no other: a terminal's, or Markdown where the output is none."""
+    return "terminal" if sys.stdout.isatty() else "markdown"
+
+
+def show_table(text: str, form: str) -> None:
+    """Print a table; on a terminal what it names in backquotes stands for options."""
+    show(with_flags(text) if form == "terminal" else text)
+
+
 def end(run: "Run", *, json: bool) -> NoReturn:
     """Print a run's table with footnotes, or its rows as JSON, and end with its exit status."""
-    from rich.console import Console
-
     from rbench.errors import RbenchError
     from rbench.report import render_tables
-    from rbench.report.display import print_table
     from rbench.report.drawing import save_pictures
     from rbench.report.kinds import kinds_of, pictures
-    from rbench.run import Training
 
-    console = Console()
     records = run.records
     if "scaling" in kinds_of([record for record in records if record.cell.series is not None]):
         try:
@@ -50,11 +58,9 @@ def end(run: "Run", *, json: bool) -> NoReturn:
     if json:
         show(render_tables(records, "json"))
     elif (studied := _studied(records)) is not None:
-        show(studied)
-    elif console.is_terminal and all(isinstance(record.cell, Training) for record in records):
-        print_table(console, records)
+        show_table(studied, look())
     else:
-        show(render_tables(records, "markdown"))
+        show_table(render_tables(records, look()), look())
     tell(f"records: {run.directory}")
     raise typer.Exit(OK if run.ok else SOME_FAILED)
 
@@ -69,7 +75,7 @@ def _studied(records: "Sequence[Record]") -> str | None:
     if not all(isinstance(find_suite(record.cell.suite), SensitivitySuite) for record in records):
         return None
     try:
-        return render_sensitivity(records, "markdown")
+        return render_sensitivity(records, look())
     except DataError as error:
         tell(f"rbench: {error}")
         return None

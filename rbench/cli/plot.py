@@ -12,7 +12,9 @@ from rbench.text import visible
 
 @app.command()
 def plot(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, bundles, or .csv files of rows.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture: .pdf, .svg or .png.")],
     kind: Annotated[
         str | None,

@@ -10,6 +10,8 @@ from rbench.cli.program import app, errors, show, stoppable
 from rbench.text import json_text, visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rbench.run import Cell
 
 
@@ -89,6 +91,8 @@ def run(
             cells = request.cells(here=runs.here)
             check(cells, here=runs.here)
             _print_cells(cells, json)
+            if not json:
+                _tell_estimate(cells, output, force, jobs)
             return
         folder = output or new_folder("cell" if cell else "-".join(request.suites))
         way_on = f"the same command with -o {folder}, without --force, goes on where it stopped"
@@ -104,3 +108,31 @@ def _print_cells(cells: "list[Cell]", as_json: bool) -> None:
     for cell in cells:
         show(visible(f"{cell.suite} {cell.title}"))
     show(f"cells: {len(cells)}")
+
+
+def _tell_estimate(cells: "list[Cell]", output: "Path | None", force: bool, jobs: int) -> None:
+    """Say how long the cells will take that are to run, where similar ones have run below `runs/` or in the output."""
+    from pathlib import Path
+
+    from rbench.run.estimate import estimate, records_below
+    from rbench.run.record import FINAL, read_record
+
+    kept = [read_record(output, cell) for cell in cells] if output is not None and not force else []
+    done = {record.cell for record in kept if record is not None and record.status in FINAL}
+    todo = [cell for cell in cells if cell not in done]
+    if done:
+        show(f"cells with records: {len(done)}; to run: {len(todo)}")
+    found = estimate(todo, records_below([Path("runs"), *([output] if output is not None else [])]))
+    if found.known:
+        low, middle, high = (_in_words(seconds / jobs) for seconds in (found.low, found.middle, found.high))
+        width = "" if found.alone == found.known else f", {low} to {high}"
+        alone = f"; of {found.alone} one similar cell is known, which tells no width" if found.alone else ""
+        show(f"time of {found.known} of {found.cells} cells: about {middle}{width}, by similar cells{alone}")
+
+
+def _in_words(seconds: float) -> str:
+    """Seconds, minutes or hours, with two digits."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g} {unit}" if seconds < 100 * size else f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.2g} s"

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbench.cli.program import app, errors, fail, show, tell
+from rbench.cli.blocks import check_blocks, fill_block, refill_blocks
+from rbench.cli.output import look, show_table
+from rbench.cli.program import app, errors, fail, tell
 
 if TYPE_CHECKING:
     from rbench.report import Format
@@ -20,14 +22,53 @@ class TableFormat(StrEnum):
     csv = "csv"
     html = "html"
     json = "json"
+    terminal = "terminal"
+
+
+class Grouped(StrEnum):
+    """What tables are made of one each."""
+
+    task = "task"
+    backend = "backend"
+    none = "none"
 
 
 @app.command()
 def table(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
-    format: Annotated[
-        TableFormat | None, typer.Option("--format", help="Form of the table; default markdown, or csv for a history.")
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR...", help="Directories of runs, bundles, .csv files of rows; of --check, files."),
     ] = None,
+    format: Annotated[
+        TableFormat | None,
+        typer.Option("--format", help="Form of the table; default markdown, terminal on one, or csv for a history."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Columns to show besides task and method, by commas; or all. E.g. spec."),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-m", metavar="TEXT", help="Only methods with this in their SPEC.")
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", "-t", metavar="TEXT", help="Only tasks with this in their SPEC.")
+    ] = None,
+    group: Annotated[Grouped, typer.Option(help="A table for each task or backend, or one for all.")] = Grouped.task,
+    sort: Annotated[
+        str, typer.Option(metavar="NAME", help="Column to sort by, the best first; default the figure that judges.")
+    ] = "",
+    caption: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="A caption; seeds, tuning, data, device and versions are added."),
+    ] = "",
+    transpose: Annotated[bool, typer.Option("--transpose", help="Figures as rows, methods as columns.")] = False,
+    update: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table into a block of FILE; without DIR all blocks.")
+    ] = None,
+    marker: Annotated[str, typer.Option(metavar="NAME", help="The block of FILE.")] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Make the tables in files again, and end with status 1 where one differs.")
+    ] = False,
     history: Annotated[
         bool, typer.Option("--history", help="Print every evaluation instead, one per row, as csv or json.")
     ] = False,
@@ -44,17 +85,43 @@ def table(
         Path | None, typer.Option(metavar="FILE", help="Also plot test error against seconds and against steps.")
     ] = None,
 ) -> None:
-    """Print the comparison table of one or more runs; csv and json hold the raw rows, one per cell."""
+    """Print the comparison table of one or more runs; csv and json hold the raw rows, one per cell.
+
+    Exit status: 0 done; 1 a checked table differs from what its command makes; 2 the request is wrong.
+    """
+    if check:
+        check_blocks(directories or [])
+    if update is not None and not directories:
+        refill_blocks(update)
+        return
+    if not directories:
+        fail("name the directories of runs, DIR...")
+    if (update is None) != (not marker):
+        fail("--update FILE and --marker NAME go together; give both")
     others = {"--history": history, "--ranking": ranking, "--profile": profile is not None}
     others |= {"--sensitivity": sensitivity is not None}
     if sum(others.values()) > 1:
         fail("give one of --history, --ranking, --profile and --sensitivity")
     if history and format not in (None, TableFormat.csv, TableFormat.json):
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
+    laid = {"--columns": columns or [], "--group": [group.value] if group is not Grouped.task else []}
+    laid |= {"--sort": [sort] if sort else [], "--caption": [caption] if caption else []}
+    asked = [*(name for name, values in laid.items() if values), *(["--transpose"] if transpose else [])]
+    if asked and (format in (TableFormat.csv, TableFormat.json) or any(others.values())):
+        fail(f"{asked[0]} lays out the comparison; raw rows, ranks, profiles and studies have a form of their own")
+    if update is not None:
+        if history or profile or sensitivity or curves:
+            fail("--update takes the comparison or --ranking; leave the others out")
+        laid |= {"--format": [format.value] if format else [], "--method": method or [], "--task": task or []}
+        words = [word for name, values in laid.items() for value in values for word in (name, value)]
+        flags = {"--transpose": transpose, "--ranking": ranking}
+        fill_block(update, marker, directories, [*words, *(name for name, given in flags.items() if given)])
+        return
     with errors():
-        from rbench.report import render_history, render_tables
+        from rbench.report import render_history, render_tables, written_notes
         from rbench.report.drawing import save_pictures
         from rbench.report.kinds import pictures
+        from rbench.report.layout import View, filtered
         from rbench.report.load import load
         from rbench.report.plot import check_plot
         from rbench.report.profile import render_profiles
@@ -65,31 +132,37 @@ def table(
         for path in (profile, sensitivity, curves):
             if path is not None:
                 check_plot(path)
-        form: Format = (format or TableFormat.markdown).value
-        directories = once(directories)
-        records, warnings = load(directories)
+        form: Format = format.value if format else look()
+        records, warnings = load(once(directories))
         of_training = any(others.values()) or curves is not None
         if of_training and (strange := {record.cell.name for record in records} - {Training.name}):
             kinds = "history, ranks, profile, sensitivity and curves"
             fail(f"{kinds} are of training, and these are of {', '.join(sorted(strange))}")
         for warning in warnings:
             tell(f"rbench: {warning}")
+        names = tuple(name.strip() for part in columns or () for name in part.split(",") if name.strip())
+        view = View(names, tuple(method or ()), tuple(task or ()), group.value, sort, caption, transpose)
+        chosen, said = filtered(records, view)
         if curves is not None:
-            save_pictures(pictures("curves", records), curves)
+            save_pictures(pictures("curves", chosen), curves)
         if history:
-            show(render_history(records, "json" if format is TableFormat.json else "csv"))
+            text = render_history(chosen, "json" if format is TableFormat.json else "csv")
         elif ranking:
-            show(render_ranking(records, form))
+            text = render_ranking(chosen, form)
         elif profile is not None:
-            shown = render_profiles(records, form)
-            save_pictures(pictures("profile", records), profile)
-            show(shown)
+            text = render_profiles(chosen, form)
+            save_pictures(pictures("profile", chosen), profile)
         elif sensitivity is not None:
-            shown = render_sensitivity(records, form)
-            save_pictures(pictures("heatmap", records), sensitivity)
-            show(shown)
+            text = render_sensitivity(chosen, form)
+            save_pictures(pictures("heatmap", chosen), sensitivity)
         else:
-            show(render_tables(records, form))
+            text = render_tables(records, form, view)
+        if history or form == "csv" or form == "json":
+            for sentence in said:
+                tell(f"rbench: {sentence}")
+        elif any(others.values()) and said:
+            text += f"\n\n{written_notes(said, form)}"
+        show_table(text, form)
 
 
 def once(directories: list[Path]) -> list[Path]:

@@ -20,11 +20,12 @@ BUDGET, FEWEST, MOST = 1.0, 5, 50
 
 
 def breakdown(stepper: Stepper, params: Params, total: int) -> dict[str, float]:
-    """Median seconds of the parts of a step, which add up to the step's.
+    """Seconds of the parts of a step, which add up to the step's.
 
     A step cannot be stopped in the middle without changing it, least of all where a backend compiles it whole. So what
     it begins with is timed on its own, longer and longer, in turn with the whole step, each until its results are
-    ready; a part is the difference of two medians, and may be negative by the noise of the clock:
+    ready. Each counts by its quickest call: on a shared machine short calls between long ones are interrupted, which
+    only adds. A part is a difference, and may be negative by the noise of the clock:
 
     - `forward` the loss;
     - `pullback` the loss's cotangents pulled back to the layers, or the gradient where a method takes that;
@@ -39,7 +40,7 @@ def breakdown(stepper: Stepper, params: Params, total: int) -> dict[str, float]:
     """
     seconds = np.zeros(len(STEP_PARTS))
     for index, share in stepper.variants(total).items():
-        forward, pullback, *metric, step, apply = _medians(stepper, _beginnings(stepper, params, index, total))
+        forward, pullback, *metric, step, apply = _quickest(stepper, _beginnings(stepper, params, index, total))
         rows = metric[0] - pullback if metric else 0.0
         seconds += share * np.array([forward, pullback - forward, rows, step - pullback - rows - apply, apply])
     return {figure.name: float(value) for figure, value in zip(STEP_PARTS, seconds, strict=True)}
@@ -80,8 +81,8 @@ def _beginnings(stepper: Stepper, params: Params, index: int, total: int) -> lis
     return [*calls, whole, partial(apply, params)]
 
 
-def _medians(stepper: Stepper, calls: list[Callable[[], Any]]) -> list[float]:
-    """Median seconds of synchronised calls, made in turn after one of each to warm up."""
+def _quickest(stepper: Stepper, calls: list[Callable[[], Any]]) -> list[float]:
+    """Seconds of the quickest of several synchronised calls of each, made in turn after one of each to warm up."""
     backend = stepper.problem.backend
     for call in calls:
         timed(backend, call)
@@ -89,4 +90,4 @@ def _medians(stepper: Stepper, calls: list[Callable[[], Any]]) -> list[float]:
     start = perf_counter()
     while len(seconds) < MOST and (len(seconds) < FEWEST or perf_counter() - start < BUDGET):
         seconds.append([timed(backend, call)[0] for call in calls])
-    return [float(value) for value in np.median(seconds, axis=0)]
+    return [float(value) for value in np.min(seconds, axis=0)]

@@ -20,7 +20,7 @@ class Loss(ABC):
 
     Attributes:
         name: the name by which users choose the loss.
-        summary: its formula, for `rbench list` and the README.
+        summary: its formula, for `rbench list` and the documentation.
         dense: an independent definition, with which the equivalence gate compares the loss.
         integer_targets: whether the targets y are class labels (batch,), or real numbers (batch, d).
         bounds: where real targets must lie.

@@ -41,7 +41,7 @@ class OutputMetric(ABC):
 
     Attributes:
         name: the name by which users choose the metric.
-        summary: what it is in a few words, for `rbench list` and the README.
+        summary: what it is in a few words, for `rbench list` and the documentation.
         samples: how many samples it draws per datum; 0 where it draws none.
         rescales: whether its rows are rescaled loss cotangents.
     """

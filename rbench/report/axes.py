@@ -28,6 +28,12 @@ MARGIN = 0.5
 HEIGHT = 1.6
 """Inches of a panel's height."""
 
+SHARE = 0.4
+"""The most of a panel's width that the names of its rows take; longer ones are in several lines."""
+
+BAR, SMALLEST = 0.8, 3.5
+"""Inches of a scale of colours, and the smallest print within cells, in points; what would be smaller is left out."""
+
 FEW = 8
 """Most places along an axis of which each has its label."""
 
@@ -54,10 +60,11 @@ def draw_panel(
     Returns:
         What the colours of its heat map belong to, for a colour bar; None without one.
     """
-    axes.set_title(wrapped(panel.title, width - MARGIN), loc="left")
+    beside = max([MARGIN, *(_names_width(names, width) for names in (panel.rows, panel.grid.y if panel.grid else ()))])
+    axes.set_title(wrapped(panel.title, width - beside), loc="left")
     axes.set(xlabel=wrapped(panel.x_title, width), ylabel=wrapped(panel.y_title, HEIGHT))
     axes.set(**{f"{axis}scale": "log" for axis in panel.log})
-    drawn = None if panel.grid is None else _draw_grid(axes, panel.grid, colors)
+    drawn = None if panel.grid is None else _draw_grid(axes, panel.grid, colors, width)
     if panel.grid is None:
         axes.grid(visible=True, which="major", linewidth=0.4, color="0.85")
     ends: dict[float, float] = {}
@@ -74,7 +81,7 @@ def draw_panel(
     axes.set_axisbelow(True)
     if panel.rows:
         axes.set(ylim=(len(panel.rows) - 0.5, min(-0.5, *axes.get_ylim())))
-        axes.set_yticks(range(len(panel.rows)), list(map(plain_label, panel.rows)))
+        axes.set_yticks(range(len(panel.rows)), [wrapped(name, SHARE * width) for name in panel.rows])
     _label_axes(axes, panel, width)
     return drawn
 
@@ -127,7 +134,7 @@ def _errors(middle: Numbers, low: Numbers | None, high: Numbers | None) -> Any:
     return None if low is None or high is None else np.array([middle - low, high - middle])
 
 
-def _draw_grid(axes: "Axes", grid: Grid, colors: Any) -> Any:
+def _draw_grid(axes: "Axes", grid: Grid, colors: Any, width: float) -> Any:
     """The cells, with their words."""
     named = [len(names) > 0 and isinstance(names[0], str) for names in (grid.x, grid.y)]
     x, y = (np.arange(len(names)) if own else names for names, own in zip((grid.x, grid.y), named, strict=True))
@@ -136,14 +143,24 @@ def _draw_grid(axes: "Axes", grid: Grid, colors: Any) -> Any:
     if named[0]:
         axes.set_xticks(x, [plain_label(str(name)) for name in grid.x], rotation=30, ha="right", rotation_mode="anchor")
     if named[1]:
-        axes.set_yticks(y, [plain_label(str(name)) for name in grid.y])
+        axes.set_yticks(y, [wrapped(str(name), SHARE * width) for name in grid.y])
         axes.invert_yaxis()
+    cell = (width - _names_width(grid.y, width) - BAR) / max(1, len(grid.x))
     for row, words in enumerate(grid.words):
         for column, word in enumerate(words):
             value = grid.values[row, column]
             dark = bool(np.isfinite(value)) and float(colors(value)) > 0.5
-            axes.text(column, row, plain_label(word), ha="center", va="center", color="white" if dark else "black")
+            size = min(7.0, 7 * cell / (CHARACTER * len(word) or 1))
+            if size >= SMALLEST:
+                look = {"color": "white" if dark else "black", "fontsize": size}
+                axes.text(column, row, plain_label(word), ha="center", va="center", **look)
     return drawn
+
+
+def _names_width(names: Any, width: float) -> float:
+    """Inches that the names of rows take; 0 for numbers."""
+    texts = [str(name) for name in names] if len(names) and isinstance(names[0], str) else []
+    return min(SHARE * width, CHARACTER * max(map(len, texts), default=0))
 
 
 def _label_axes(axes: "Axes", panel: Panel, width: float) -> None:

@@ -9,9 +9,11 @@ import pandas as pd
 
 from rbench.figures import compared, significant
 from rbench.report.compare import Change
+from rbench.report.forms import written
 from rbench.report.frame import grouped, name_of
 from rbench.report.noise import WITHIN_NOISE
-from rbench.report.table import Format, raw, with_interval, written
+from rbench.report.table import Format, raw
+from rbench.report.value import Value
 from rbench.run.record import Record
 
 ALWAYS = ("task", "network", "method", "part")
@@ -31,6 +33,7 @@ def render_changes(changes: Sequence[Change], form: Format) -> str:
     shown = []
     for group in grouped(changes, lambda change: tuple(change.row.values())).values():
         by_figure = {change.figure: change for change in group}
+        line: dict[str, Value | str]
         line = {name: "" if group[0].row.get(name) is None else str(group[0].row[name]) for name in names}
         line |= {title: _ratio(by_figure[name]) if name in by_figure else "–" for name, title in titles.items()}
         shown.append(line | {"status": f"{WORSE}{by_figure['status'].reason}" if "status" in by_figure else "ok"})
@@ -91,14 +94,14 @@ def _tells(name: str, changes: Sequence[Change]) -> bool:
     return len(values) > 1 or (name in ALWAYS and values != {None})
 
 
-def _ratio(change: Change) -> str:
+def _ratio(change: Change) -> Value | str:
     middle, low, high, _ = change.ratio
     mark = WORSE if change.fails else ""
     if math.isnan(low):
         return f"{mark}{_number(middle)} (n/a)"
     if change.verdict == "noise" and low < high:
         mark = WITHIN_NOISE
-    return mark + with_interval(middle, low, high, _number)
+    return Value.of(middle, low, high, _number).marked(mark)
 
 
 def _number(value: float) -> str:
@@ -109,7 +112,7 @@ def _words(change: Change) -> str:
     known = {name: value for name, value in change.row.items() if value and name != "suite"}
     alone = {name for name, value in known.items() if isinstance(value, str) and name != "fixed"}
     where = " ".join(value if name in alone else f"{name} {value}" for name, value in known.items())
-    return f"{where}: " + (change.reason or f"{_titles([change])[change.figure]} {_ratio(change).lstrip(WORSE)}")
+    return f"{where}: " + (change.reason or f"{_titles([change])[change.figure]} {str(_ratio(change)).lstrip(WORSE)}")
 
 
 def _flat(value: Any, name: str = "") -> Iterable[tuple[str, str]]:

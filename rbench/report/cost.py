@@ -1,30 +1,39 @@
 """The tables of runs that measure costs: a row for each method's step, and one for each part of a step."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import itemgetter
 
 import pandas as pd
 
 from rbench.cost import COST_FIELDS
 from rbench.figures import PEAK_HOST, RATIO, STEP_COST, STEP_SECONDS, Figure, columns, significant
-from rbench.report.environments import environment_notes, letter, told_apart
+from rbench.report.environments import IN_WORDS, environment_notes, letter, told_apart
 from rbench.report.footnotes import machines
+from rbench.report.forms import Look, written
 from rbench.report.frame import Row, grouped
+from rbench.report.labels import labels
+from rbench.report.layout import SPEC, USUAL, Table, View
 from rbench.report.scaling import crossover_table, exponent_table, series_of, with_names
-from rbench.report.table import Format, csv_text, end_in_words, raw, with_interval, written
+from rbench.report.table import Format, csv_text, end_briefly, end_in_words, raw, render_table
+from rbench.report.value import Value
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
 WHERE = {"backend": "backend", "device": "device", "dtype": "dtype"}
 STEP = {"network": "network", "batch_size": "batch", "method": "method", **WHERE}
 PART = {"part": "part of a step", "sizes": "sizes", **WHERE}
-_OVER_SGD = [figure for figure in STEP_COST if figure.measures == "memory" and figure.compared != "never"]
+_OVER_SGD = {
+    figure: replace(figure, name=f"{figure.name}_above_sgd", title=f"{figure.title} above sgd")
+    for figure in STEP_COST
+    if figure.measures == "memory" and figure.compared != "never"
+}
 """Figures that a table also shows as differences from SGD's."""
 
-RIGHT = {
-    "batch", "ms", "pairs / ns", *(figure.head for figure in STEP_COST),
-    *(f"{figure.title} above sgd {figure.unit.symbol}" for figure in _OVER_SGD),
-}  # fmt: skip
+_PAIRS = Figure("pairs_per_nanosecond", "size", "pairs / ns", better="higher")
+_STEP_MS = replace(STEP_SECONDS, title="")
+FIGURES = {figure.head: figure for figure in (*STEP_COST, *_OVER_SGD.values(), _PAIRS, _STEP_MS)}
+RIGHT = {"batch", *FIGURES}
 
 
 def cost_rows(records: Sequence[Record]) -> list[Row]:
@@ -38,7 +47,9 @@ def cost_rows(records: Sequence[Record]) -> list[Row]:
 
 def _facts(record: Record) -> dict[str, str]:
     """The facts of an environment; with the threads for a series, whose table does not show them."""
-    return record.environment | ({"threads": str(record.cell.threads)} if record.cell.series is not None else {})
+    if record.cell.series is None or IN_WORDS in record.environment:  # words of a row have the threads already
+        return record.environment
+    return record.environment | {"threads": str(record.cell.threads)}
 
 
 def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
@@ -49,7 +60,12 @@ def _lettered(rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
     return lettered, {label: words for words, label in letters.items()}
 
 
-def render_costs(rows: list[Row], form: Format) -> str:
+def render_cost_records(records: Sequence[Record], form: Format, view: View = USUAL) -> str:
+    """The tables of records, as `render_costs`."""
+    return render_costs(cost_rows(records), form, view)
+
+
+def render_costs(rows: list[Row], form: Format, view: View = USUAL) -> str:
     """The tables as text: `markdown`, `latex` and `html` of steps, then parts; `csv` and `json` the raw rows."""
     if form == "json":
         return raw(rows, form)
@@ -58,14 +74,16 @@ def render_costs(rows: list[Row], form: Format) -> str:
     rows, _ = _lettered(rows)
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
-    shown = [_shown(steps, STEP, _step_figures(steps)), _shown(parts, PART, list(map(_part_figures, parts)))]
+    tables = [_table(steps, STEP, _step_figures(steps)), _table(parts, PART, list(map(_part_figures, parts)))]
+    texts = [render_table(table, form, view) for table in tables if len(table.cells)]
     if swept:
         series = series_of(swept)
-        shown += [*sweep_tables(swept), exponent_table(series), crossover_table(series)]
-    return "\n\n".join(written(table, form, RIGHT) for table in shown if len(table))
+        shown = [*sweep_tables(swept), exponent_table(series), crossover_table(series)]
+        texts += [written(table, form, RIGHT) for table in shown if len(table)]
+    return "\n\n".join(texts)
 
 
-def cost_footnotes(records: Sequence[Record]) -> list[str]:
+def cost_footnotes(records: Sequence[Record], form: Look = "markdown") -> list[str]:
     """Sentences on timing, threads, machine and versions."""
     rows, words = _lettered(cost_rows(records))
     threads = sorted({record.cell.threads for record in records})
@@ -129,56 +147,59 @@ def endings(rows: Sequence[Row]) -> list[str]:
     return list(ends.values())
 
 
-def _shown(rows: list[Row], names: dict[str, str], figures: list[dict[str, str]]) -> pd.DataFrame:
-    """Text only; threads and endings where they differ; no figure that no row has."""
-    failed = any(row["status"] != "ok" for row in rows)
-    if len({row["threads"] for row in rows}) > 1:
-        names = names | {"threads": "threads"}
-    if any(row["environment"] for row in rows):
-        names = names | {"environment": "environment"}
-    lines = [
-        {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
-        | own
-        | ({"status": end_in_words(row)} if failed else {})
-        for row, own in zip(rows, figures, strict=True)
-    ]
-    table = pd.DataFrame(lines)
-    return table[[name for name in table.columns if (table[name] != "–").any()]]
+def _table(rows: list[Row], names: dict[str, str], figures: list[dict[str, Value | str]]) -> Table:
+    """Usual are threads, environment and endings where they differ; no figure that no row has."""
+    names = names | {"threads": "threads", "environment": "environment"}
+    named = labels(("", row["method"]) for row in rows if row["method"] is not None)
+    lines = []
+    for row, own in zip(rows, figures, strict=True):
+        line = {title: "" if row[name] is None else str(row[name]) for name, title in names.items()}
+        spec = row["method"]
+        whole = {} if spec is None else {"method": named["", spec], SPEC: spec}
+        lines.append({**line, **whole, **own, "status": end_briefly(row)})
+    cells = pd.DataFrame(lines, dtype=object)
+    hidden = {SPEC}
+    hidden |= set() if len({row["threads"] for row in rows}) > 1 else {"threads"}
+    hidden |= set() if any(row["environment"] for row in rows) else {"environment"}
+    hidden |= set() if any(row["status"] != "ok" for row in rows) else {"status"}
+    known = {name: FIGURES[name] for name in map(str, cells) if name in FIGURES and (cells[name] != "–").any()}
+    usual = [str(name) for name in cells if name not in hidden and (name in known or name not in FIGURES)]
+    return Table(cells, usual, known)
 
 
-def _step_figures(rows: list[Row]) -> list[dict[str, str]]:
+def _step_figures(rows: list[Row]) -> list[dict[str, Value | str]]:
     """Each step's figures as text, with memory compared to SGD's."""
     place = itemgetter("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
     timed = any(row["step_ratio_to_sgd"] is not None for row in rows)
     sgd = {place(row): row for row in rows if parse(row["method"])[0] == "sgd"}
     lines = []
     for row in rows:
-        line = {}
+        line: dict[str, Value | str] = {}
         for figure in columns(STEP_COST):
             if timed or figure.measures == "memory":
                 line[figure.head] = _written(row, figure)
             if figure in _OVER_SGD:
                 own, others = (one.get(figure.name) for one in (row, sgd.get(place(row), {})))
-                above = "–" if own is None or others is None else figure.unit.write(own - others)
-                line[f"{figure.title} above sgd {figure.unit.symbol}"] = above
+                above = "–" if own is None or others is None else Value(figure.unit.write(own - others))
+                line[_OVER_SGD[figure].head] = above
         lines.append(line)
     return lines
 
 
-def _part_figures(row: Row) -> dict[str, str]:
+def _part_figures(row: Row) -> dict[str, Value | str]:
     rate = row["operations"] / row["step_seconds"] / 1e9 if row["operations"] and row["step_seconds"] else None
     return {
-        STEP_SECONDS.unit.symbol: _written(row, STEP_SECONDS),
-        "pairs / ns": "–" if rate is None else significant(rate),
+        _STEP_MS.head: _written(row, STEP_SECONDS),
+        _PAIRS.head: "–" if rate is None else Value(significant(rate)),
     }
 
 
-def _written(row: Row, figure: Figure) -> str:
+def _written(row: Row, figure: Figure) -> Value | str:
     """A figure, with quartiles if it is a ratio."""
     if row[figure.name] is None:
         return "–"
     low, high = figure.quartiles if figure.unit == RATIO and figure.quartiles else (figure.name, figure.name)
-    return with_interval(row[figure.name], row[low], row[high], figure.unit.write)
+    return Value.of(row[figure.name], row[low], row[high], figure.unit.write)
 
 
 def _cell(row: Row) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,11 +14,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from rbench.experiment import Cell
-from rbench.report.footnotes import footnotes
-from rbench.report.table import comparison
 from rbench.run.display import Display
 from rbench.run.gate import Gate
 from rbench.run.record import Record
@@ -92,22 +88,6 @@ def display(console: Console) -> Iterator[RunDisplay]:
         yield RunDisplay(console, progress)
     finally:
         progress.stop()
-
-
-def print_table(console: Console, records: list[Record]) -> None:
-    """The comparison on a terminal, a table for each task, with footnotes."""
-    shown = comparison(records)
-    for task, part in shown.groupby("task", sort=False):
-        table = Table(title=escape(visible(str(task))), title_justify="left")
-        rest = part.drop(columns="task")
-        for name in rest.columns:
-            words = name in ("method", "status", "backend", "suite", "device", "dtype", "fixed", "environment", "data")
-            table.add_column(name, justify="left" if words else "right", overflow="fold")
-        for values in rest.to_numpy():
-            table.add_row(*(escape(visible(str(value))) for value in values))
-        console.print(table)
-    for note in footnotes(records):
-        say(console, note)
 
 
 def say(console: Console, text: str) -> None:

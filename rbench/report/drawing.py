@@ -34,6 +34,9 @@ NARROWEST, USUAL = 1.6, 2.2
 LINE = 0.15
 """Inches of a line of the legend, or of a row of a panel."""
 
+HANDLE = 0.5
+"""Inches of what a legend draws beside a text."""
+
 Entries = dict[str, Any]
 """What a legend draws beside each of its texts."""
 
@@ -118,7 +121,7 @@ def _entries(named: Sequence[Picture], pictures: Sequence[Picture]) -> Entries:
     first = {trace.label: trace for trace in reversed(traces)}
     found: Entries = {}
     for label, notes in legend(named).items():
-        text = plain_label(label + (f" ({'; '.join(notes)})" if notes else ""))
+        text = label + (f" ({'; '.join(notes)})" if notes else "")
         if label not in seen:
             found[text] = Line2D([], [], color="black", **rule_look(first[label].figure))
         elif first[label].shape == "bars":
@@ -130,24 +133,26 @@ def _entries(named: Sequence[Picture], pictures: Sequence[Picture]) -> Entries:
     for figure, dash in strokes.items():
         if figure in own:
             look = line_look(Look("black", MARKS[0], dash), dash) | {"marker": ""}
-            found[plain_label(figure)] = Line2D([], [], **look)
+            found[figure] = Line2D([], [], **look)
     return found
 
 
 def _columns(entries: Entries, width: float) -> int:
     longest = max(map(len, entries), default=0)
-    return max(1, min(len(entries), int(width / (CHARACTER * 0.9 * longest + 0.5))))
+    return max(1, min(len(entries), int(width / (0.85 * CHARACTER * longest + HANDLE))))
 
 
 def _legend_height(entries: Entries, width: float) -> float:
-    return LINE * ceil(len(entries) / _columns(entries, width)) + 0.1 if entries else 0.0
+    lines = sum(1 + wrapped(text, width - HANDLE).count("\n") for text in entries)
+    return LINE * ceil(lines / _columns(entries, width)) + 0.1 if entries else 0.0
 
 
 def _add_legend(part: Any, entries: Entries, width: float) -> None:
     """Below the panels, in columns."""
     if entries:
         where = {"loc": "outside lower center", "ncols": _columns(entries, width), "frameon": False}
-        part.legend(entries.values(), entries.keys(), **where, handlelength=2.6, columnspacing=1.2, labelspacing=0.3)
+        texts = [wrapped(text, width - HANDLE) for text in entries]
+        part.legend(entries.values(), texts, **where, handlelength=2.6, columnspacing=1.2, labelspacing=0.3)
 
 
 def _height(picture: Picture, width: float) -> float:

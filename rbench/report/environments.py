@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from rbench.run.record import Record
 
+IN_WORDS = ""
+"""The fact of an environment that is known only from the words of a row, which are its value."""
+
 
 class Environments(NamedTuple):
     """Several environments.
@@ -58,7 +61,7 @@ def told_apart(known: Sequence[Mapping[str, str]]) -> Environments:
         return Environments([None] * len(known), {})
     names = dict.fromkeys(name for one in found for name in one)
     differ = [name for name in names if len({one[name] for one in found if name in one}) > 1]
-    words = [", ".join(f"{name} {one[name]}" for name in differ if name in one) for one in found]
+    words = [", ".join(f"{name} {one[name]}".strip() for name in differ if name in one) for one in found]
     labels = [letter(place) for place in range(len(found))]
     return Environments([labels[places[key]] for key in keys], dict(zip(labels, words, strict=True)))
 

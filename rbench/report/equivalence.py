@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from rbench.report.table import raw, written
+from rbench.report.forms import written
+from rbench.report.table import raw
 from rbench.testing import TOLERANCE, Result
 
 

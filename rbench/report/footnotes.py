@@ -8,37 +8,81 @@ from rbench.errors import PluginError, SpecError
 from rbench.figures import significant
 from rbench.plugins import plugins
 from rbench.report.environments import environment_notes, environments
+from rbench.report.forms import BEST, Look
 from rbench.report.frame import grouped, name_of
+from rbench.report.labels import Names, names
 from rbench.report.noise import ALL_RANGE
-from rbench.run import Budget, Record, TrainingSuite, Tuned
+from rbench.report.value import shortened
+from rbench.run import Budget, Record, Training, TrainingSuite, Tuned
 from rbench.run.tuned import judged
 from rbench.train.cell import configured
 
 
-def footnotes(records: Sequence[Record]) -> list[str]:
-    """Sentences on seeds, timing, budget, tuning, data, machine and versions."""
+def footnotes(records: Sequence[Record], form: Look = "markdown") -> list[str]:
+    """Sentences on marks in a form, seeds, timing, budget, tuning, data, machine and versions."""
     if not records:
         return ["No records."]
     cells = [record.training for record in records]
-    budgets = {str(cell.budget) for cell in cells}
-    threads = sorted({cell.threads for cell in cells})
-    places = environments(records)
     return [
-        *_seeds(len({cell.seed for cell in cells})),
+        *_seeds(len({cell.seed for cell in cells}), form),
         *(["fixed: random sources that are the same at every seed."] if any(cell.fixed for cell in cells) else []),
         "step / SGD: median ratio to a step of sgd with its default settings, timed in turn in the same process. "
         "to target: training time and steps at the first evaluation that met the task's target.",
-        f"Budget: {', '.join(sorted(budgets))}. Threads: {', '.join(map(str, threads))}.",
-        *_searches(records),
-        *_settings(records),
-        *_data(records),
         *_memory(records),
+        *provenance(records),
+    ]
+
+
+def provenance(records: Sequence[Record]) -> list[str]:
+    """Sentences on where figures come from: seeds, budget, threads, tuning, data, machine and versions."""
+    trained = [record for record in records if isinstance(record.cell, Training)]
+    budgets = sorted({str(record.training.budget) for record in trained})
+    seeds = sorted({getattr(record.cell, "seed", 0) for record in records})
+    threads = sorted({record.cell.threads for record in records})
+    places = environments(records)
+    budget = f"Budget: {', '.join(budgets)}. " if budgets else ""
+    return [
+        f"{budget}Threads: {', '.join(map(str, threads))}. Seeds: {_runs(seeds)}.",
+        *_searches(trained),
+        *_settings(trained),
+        *_data(trained),
         *environment_notes(places.words),
         *machines(records, places.labels),
     ]
 
 
-def _seeds(count: int) -> list[str]:
+def reasons(records: Sequence[Record]) -> list[str]:
+    """Whether all ended `ok`; the whole reasons of failures that a table shortens, each with its methods."""
+    if records and all(record.status == "ok" for record in records):
+        return [f"All {len(records)} cells ended ok." if len(records) > 1 else "The cell ended ok."]
+    named = names(record.cell for record in records)
+    failed = [
+        (f"{record.status}: {record.reason}", _where(named, record))
+        for record in records
+        if record.status != "ok" and record.reason and shortened(record.reason) != record.reason
+    ]
+    found = grouped(dict.fromkeys(failed), itemgetter(0))
+    return [f"{'; '.join(where for _, where in own)}: {words}" for words, own in found.items()]
+
+
+def _where(named: Names, record: Record) -> str:
+    """A record's method and task, or the network where it has no task."""
+    place = named.task(record.cell) or str(getattr(record.cell, "network", ""))
+    return " on ".join(filter(None, (named.method(record.cell), place)))
+
+
+def _runs(seeds: Sequence[int]) -> str:
+    """Seeds as text, such as `0–2, 7`."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in parts)
+
+
+def _seeds(count: int, form: Look) -> list[str]:
     """What the intervals and marks are."""
     if count == 1:
         return ["One seed: it shows no noise, so no difference is marked."]
@@ -46,10 +90,13 @@ def _seeds(count: int) -> list[str]:
     if count <= ALL_RANGE:
         chance = f"{100 * (1 - 2 ** (1 - count)):.3g} %"
         interval += f": of {count} seeds their range, which holds the true median with probability {chance}"
+    if form == "latex":
+        interval += "; ±, or sub- and superscripts where its ends are not as far, are the distances to them"
     return [
         f"Figures are medians over {count} seeds ({interval}).",
-        "* is the best of its task; ~ is not shown to differ from it: paired t-test of logarithms over the seeds that "
-        "both have. Of the figures without a mark at most 5 % should be so by chance (Benjamini and Hochberg).",
+        f"{BEST.get(form, '*')} is the best of its task; ~ is not shown to differ from it: paired t-test of logarithms "
+        "over the seeds that both have. Of the figures without a mark at most 5 % should be so by chance "
+        "(Benjamini and Hochberg).",
     ]
 
 
@@ -94,6 +141,7 @@ def _what_found(tuned: Tuned) -> str:
 def _settings(records: Sequence[Record]) -> list[str]:
     """How the settings were found: a suite's own, or given by the user."""
     notes = []
+    named = names(record.cell for record in records)
     for name in dict.fromkeys(record.cell.suite for record in records):
         mine = [r for r in records if r.cell.suite == name and not _searched(r)]
         here = {(r.training.task, r.training.method, str(r.training.budget.length)) for r in mine}
@@ -113,7 +161,12 @@ def _settings(records: Sequence[Record]) -> list[str]:
         if suite.tuning and here & own:
             notes.append(f"Settings of suite {name}: {suite.tuning}.")
         if here - own:
-            others = sorted({f"{method} on {task}, {budget}" for task, method, budget in here - own})
+            others = sorted(
+                {
+                    f"{named.methods[task, method]} on {named.tasks[task]}, {budget}"
+                    for task, method, budget in here - own
+                }
+            )
             notes.append(f"Not tuned for this task, method and budget: {'; '.join(others)}.")
     return notes
 
@@ -135,7 +188,8 @@ def _data(records: Sequence[Record]) -> list[str]:
 
 def _memory(records: Sequence[Record]) -> list[str]:
     """Why peak memory is missing where it could not be measured, each reason with its methods."""
-    cells = [(r.memory_reason, f"{r.training.method} on {r.training.task}") for r in records if r.memory_reason]
+    named = names(record.cell for record in records)
+    cells = [(r.memory_reason, _where(named, r)) for r in records if r.memory_reason]
     found = grouped(dict.fromkeys(cells), itemgetter(0))
     return [f"No peak memory of {'; '.join(cell for _, cell in own)}: {reason}." for reason, own in found.items()]
 

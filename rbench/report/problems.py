@@ -11,8 +11,9 @@ from rbench.errors import DataError, PluginError, SpecError
 from rbench.figures import SECONDS_TO_TARGET, TRAINING, judging
 from rbench.plugins import plugins
 from rbench.report.environments import environments
+from rbench.report.forms import Look, written, written_notes
 from rbench.report.frame import located, rows, several_data
-from rbench.report.table import Look, written, written_notes
+from rbench.report.labels import labels
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
@@ -127,8 +128,11 @@ def place_tables(found: Sequence[tuple[Problems, pd.DataFrame, list[str]]], form
     """
     parts = []
     for (one, table, said), place in zip(found, place_columns([one for one, *_ in found]), strict=True):
-        lines = [{**place, "method": method, **row} for method, row in table.to_dict("index").items()]
+        short = labels(("", str(method)) for method in (*table.index, *one.left_out))
+        lines = [{**place, "method": short["", str(method)], **row} for method, row in table.to_dict("index").items()]
         if one.left_out:
-            said = [*said, f"Left out, as they were not run on every task: {', '.join(one.left_out)}."]
+            left = ", ".join(short["", method] for method in one.left_out)
+            said = [*said, f"Left out, as they were not run on every task: {left}."]
+        said = [*said, *(f"{label}: {spec}" for (_, spec), label in short.items() if label != spec)]
         parts += [written(pd.DataFrame(lines), form, set(table.columns)), written_notes(said, form)]
     return "\n\n".join(parts)

@@ -12,6 +12,7 @@ from rbench.figures import TRAINING, judging
 from rbench.report.noise import BEST, CONFIDENCE, WITHIN_NOISE
 from rbench.report.problems import By, Problems, place_tables, problems
 from rbench.report.table import Format, raw
+from rbench.report.value import Value
 from rbench.run.record import Record
 
 FEWEST_TASKS, FEWEST_METHODS = 5, 3
@@ -90,7 +91,7 @@ def render_ranking(records: Sequence[Record], form: Format) -> str:
 def _table(found: Ranking) -> pd.DataFrame:
     """Mean ranks with their marks, and the rank on each task, in words."""
     table = found.ranks.map("{:g}".format)
-    means = [f"{mark}{mean:.2f}" for mark, mean in zip(found.marks, found.mean, strict=True)]
+    means = [Value(f"{mean:.2f}", mark=mark) for mark, mean in zip(found.marks, found.mean, strict=True)]
     table.insert(0, f"mean rank by {found.problems.by}", means)
     return table
 

@@ -7,9 +7,12 @@ from typing import Any
 import pandas as pd
 
 from rbench.figures import significant
+from rbench.report.forms import written, written_notes
+from rbench.report.labels import labels
 from rbench.report.noise import WITHIN_NOISE
 from rbench.report.studies import GOOD, NEAR, Study, studies
-from rbench.report.table import Format, raw, with_interval, written, written_notes
+from rbench.report.table import Format, raw
+from rbench.report.value import Value
 from rbench.run import Record
 from rbench.sensitivity import DIMENSIONS
 from rbench.sensitivity.statistics import BINS
@@ -31,9 +34,12 @@ def render_sensitivity(records: Sequence[Record], form: Format) -> str:
     places = pd.DataFrame([one.place for one in found])
     several = [name for name in places if name == "task" or places[name].nunique(dropna=False) > 1]
     text = places[several].fillna("").astype(str)
-    table = text.join(pd.DataFrame([_words(one) for one in found]).fillna("–"))
+    short = labels((str(one.place["task"]), one.method) for one in found)
+    rows = [{**_words(one), "method": short[str(one.place["task"]), one.method]} for one in found]
+    table = text.join(pd.DataFrame(rows).fillna("–"))
     figures = set(table.columns) - {*several, "method"}
-    return "\n\n".join([written(table, form, figures), written_notes(_notes(found), form)])
+    specs = dict.fromkeys(f"{label}: {spec}" for (_, spec), label in short.items() if label != spec)
+    return "\n\n".join([written(table, form, figures), written_notes([*specs, *_notes(found)], form)])
 
 
 def _line(one: Study) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def _line(one: Study) -> dict[str, Any]:
     return line | {"good_decades": one.decades(), **{f"share_of_{name}": shares.get(name) for name in DIMENSIONS}}
 
 
-def _words(one: Study) -> dict[str, str]:
+def _words(one: Study) -> dict[str, Value | str]:
     """A row of the table to look at."""
     null = one.null()
     shares = one.shares()
@@ -62,15 +68,13 @@ def _words(one: Study) -> dict[str, str]:
         "method": one.method,
         "no better than its start": f"{one.unimproved} of {len(one.medians)}",
         "best": significant(one.medians.min()),
-        **{
-            f"expected of {k}": with_interval(*one.expected(k), significant) for k in DRAWN if 4 * k <= len(one.medians)
-        },
-        f"points to {NEAR:g} × the best": with_interval(*one.needed(), _whole),
-        f"within {GOOD:g} × own best %": with_interval(*one.within(one.medians.min()), _percent),
-        f"within {GOOD:g} × the best %": with_interval(*one.within(one.best), _percent),
+        **{f"expected of {k}": Value.of(*one.expected(k), significant) for k in DRAWN if 4 * k <= len(one.medians)},
+        f"points to {NEAR:g} × the best": Value.of(*one.needed(), _whole),
+        f"within {GOOD:g} × own best %": Value.of(*one.within(one.medians.min()), _percent),
+        f"within {GOOD:g} × the best %": Value.of(*one.within(one.best), _percent),
         "good decades of rate": "–" if math.isnan(one.decades()) else f"{one.decades():.1f}",
         **{f"{name} %": _share(shares[name], null.high) if name in shares else "–" for name in DIMENSIONS},
-        "no effect %": with_interval(*null, _percent),
+        "no effect %": Value.of(*null, _percent),
     }
 
 

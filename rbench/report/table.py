@@ -1,60 +1,108 @@
-"""The comparison table as text: which columns it shows, and how it writes figures."""
+"""The comparison table: which columns it has, and its text in every form."""
 
 import math
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from rbench.figures import TRAINING, Figure, columns
+from rbench.figures import MEMORY, SECONDS_TO_TARGET, STEP_RATIO, TRAIN_SECONDS, TRAINING, Figure, columns, judging
 from rbench.report.environments import environments
+from rbench.report.forms import Look, written
 from rbench.report.frame import history, raw_rows, rows, several_data, summary
+from rbench.report.labels import names
+from rbench.report.layout import SPEC, USUAL, Table, View, laid_out
+from rbench.report.terminal import console_tables
+from rbench.report.value import Value, shortened
 from rbench.run.record import Record, plain
-from rbench.text import csv, html, json_text, latex, markdown, paragraph
+from rbench.text import csv, json_text
 
-Format: TypeAlias = Literal["markdown", "latex", "csv", "html", "json"]
-Look: TypeAlias = Literal["markdown", "latex", "html"]
-"""Forms to look at; the others hold raw rows."""
+Format: TypeAlias = Literal["markdown", "latex", "html", "terminal", "csv", "json"]
 
-WRITE: dict[Look, Callable[[str], str]] = {"markdown": markdown, "latex": latex, "html": html}
 SUM = 8
 """Digits of a sum that a table shows."""
 
+ANSWERS = (SECONDS_TO_TARGET, STEP_RATIO, *MEMORY, TRAIN_SECONDS)
+"""The figures that a table shows first after those that judge a task; others where there is room, or on request."""
+
+PLACES = ("suite", "backend", "device", "dtype", "threads", "budget", "dataset_official", "environment")
+
 
 def comparison(records: Sequence[Record]) -> pd.DataFrame:
-    """The table to look at: text only, a row per method, medians over seeds with intervals and marks.
+    """The table as text: a row per method, medians over seeds with intervals and marks.
 
-    Columns that are the same or empty in every row are left out, except task, method and status.
+    Columns that are the same or empty in every row are left out, except task and method, and so is the status where all
+    ended `ok`.
     """
-    table = summary(rows(records))
-    shown = pd.DataFrame({"task": table["task"], "method": table["method"]})
-    for name in ("suite", "backend", "device", "dtype", "threads", "budget", "dataset_official", "environment"):
-        if table[name].nunique(dropna=False) > 1:
-            shown[name] = table[name].fillna("").astype(str)
-    if several_data(table):
-        shown["data"] = [str(sha or "")[:SUM] for sha in table["dataset_sha256"]]
-    if table["fixed"].notna().any():
-        shown["fixed"] = table["fixed"].fillna("")
-    if table["seeds"].nunique() > 1:
-        shown["seeds"] = table["seeds"].astype(str)
-    lines = table.to_dict("records")
-    for figure in columns(TRAINING):
-        if table[figure.name].notna().any():
-            shown[figure.head] = [_figure(line, figure) for line in lines]
-    shown["status"] = [end_in_words(line) for line in lines]
-    return shown
+    table = comparison_table(records)
+    shown = [*(name for name in table.usual if name != "status"), *table.spare]
+    return table.cells[[*shown, *(["status"] if "status" in table.usual else [])]].map(str)
 
 
-def render(records: Sequence[Record], form: Format) -> str:
-    """The table as text: `markdown`, `latex` and `html` are the comparison, `csv` and `json` the raw rows."""
+def comparison_table(records: Sequence[Record]) -> Table:
+    """The table with all columns; usual are those that differ between rows, and figures that answer its question."""
+    found = summary(rows(records))
+    named = names(record.cell for record in records)
+    pairs = list(zip(found["task"], found["method"], strict=True))
+    cells: dict[str, list[Any]] = {
+        "task": [named.tasks[task] for task, _ in pairs],
+        "method": [named.methods[pair] for pair in pairs],
+        SPEC: [spec for _, spec in pairs],
+    }
+    usual = ["task", "method"]
+    for name in PLACES:
+        cells[name] = found[name].fillna("").astype(str).tolist()
+        usual += [name] if found[name].nunique(dropna=False) > 1 else []
+    cells["data"] = [str(sha or "")[:SUM] for sha in found["dataset_sha256"]]
+    cells["fixed"] = found["fixed"].fillna("").tolist()
+    cells["seeds"] = found["seeds"].astype(str).tolist()
+    usual += ["data"] if several_data(found) else []
+    usual += ["fixed"] if found["fixed"].notna().any() else []
+    usual += ["seeds"] if found["seeds"].nunique() > 1 else []
+    lines = found.to_dict("records")
+    figures = [figure for figure in _ordered(found) if found[figure.name].notna().any()]
+    for figure in figures:
+        cells[figure.head] = [_value(line, figure) for line in lines]
+    cells["status"] = [end_briefly(line) for line in lines]
+    answers = [figure.head for figure in figures if figure in (*_judges(found), *ANSWERS)]
+    spare = [figure.head for figure in figures if figure.head not in answers]
+    failed = ["status"] if any(line["status"] != "ok" for line in lines) else []
+    frame = pd.DataFrame({name: pd.Series(own, dtype=object) for name, own in cells.items()})
+    return Table(frame, [*usual, *answers, *failed], {figure.head: figure for figure in figures}, spare)
+
+
+def _judges(found: pd.DataFrame) -> list[Figure]:
+    """The figures that judge the tasks of a table."""
+    tasks = [own for _, own in found.groupby("task", sort=False)]
+    first = [next((one for one in judging(TRAINING) if own[one.name].notna().any()), None) for own in tasks]
+    return [figure for figure in judging(TRAINING) if figure in first]
+
+
+def _ordered(found: pd.DataFrame) -> list[Figure]:
+    """The figures of a table: those that judge, those that answer what it costs, the others."""
+    return list(dict.fromkeys([*_judges(found), *(one for one in ANSWERS if one.title), *columns(TRAINING)]))
+
+
+def render(records: Sequence[Record], form: Format, view: View = USUAL) -> str:
+    """The table as text: forms to look at are the comparison, `csv` and `json` the raw rows."""
     if form == "json":
         return raw(raw_rows(records), form)
     if form == "csv":
         frame = rows(records)
         words = environments(records).words
         return csv_text(frame.replace({"environment": words}) if words else frame.drop(columns="environment"))
-    return written(comparison(records), form, {figure.head for figure in columns(TRAINING)})
+    return render_table(comparison_table(records), form, view)
+
+
+def render_table(table: Table, form: Look, view: View) -> str:
+    """A table as text, laid out as asked."""
+    parts = laid_out(table, view, roomy=form == "terminal")
+    numbers = set(table.figures)
+    if view.transposed:
+        numbers = {str(name) for part in parts for name in part.cells} - {"figure"}
+    if form == "terminal":
+        return console_tables([(part.title, part.cells) for part in parts], numbers)
+    return "\n\n".join(written(part.cells, form, numbers, part.title) for part in parts)
 
 
 def render_history(records: list[Record], form: Literal["csv", "json"]) -> str:
@@ -75,40 +123,11 @@ def csv_text(frame: pd.DataFrame) -> str:
     return str(safe.rename(columns=csv).to_csv(index=False)).rstrip()
 
 
-def written(shown: pd.DataFrame, form: Look, figures: Collection[str]) -> str:
-    """A table of text in a form to look at.
-
-    Args:
-        shown: text only.
-        form: the form.
-        figures: titles of the columns to align to the right.
-    """
-    alignment = ["right" if name in figures else "left" for name in shown.columns]
-    shown = shown.map(WRITE[form]).rename(columns=WRITE[form])
-    if form == "latex":
-        text = str(shown.style.hide(axis="index").to_latex(hrules=True, column_format="".join(s[0] for s in alignment)))
-        # After the end of a row, LaTeX would read these as a part of it.
-        return re.sub(r"^(?=[*\[])", "{}", text.rstrip(), flags=re.MULTILINE)
-    if form == "html":
-        with pd.option_context("display.max_colwidth", None):
-            return str(shown.to_html(index=False, border=0, escape=False))
-    return str(shown.to_markdown(index=False, disable_numparse=True, colalign=alignment))
-
-
-def written_notes(notes: Sequence[str], form: Look) -> str:
-    """Notes below a table: lines of Markdown, small print of LaTeX, paragraphs of HTML."""
-    if form == "markdown":
-        return "\n".join(paragraph(note) for note in notes)
-    if form == "html":
-        return "\n".join(f"<p>{html(note)}</p>" for note in notes)
-    return "\n".join([r"{\footnotesize", *(rf"\par\noindent {latex(note)}" for note in notes), r"\par}"])
-
-
-def _figure(line: dict[Any, Any], figure: Figure) -> str:
+def _value(line: Mapping[Any, Any], figure: Figure) -> Value | str:
     middle, low, high = (line[f"{figure.name}{end}"] for end in ("", "_low", "_high"))
     if math.isnan(middle):
         return "–"
-    return f"{line[f'{figure.name}_mark']}{with_interval(middle, low, high, figure.unit.write)}"
+    return Value.of(middle, low, high, figure.unit.write).marked(line[f"{figure.name}_mark"])
 
 
 def end_in_words(row: Mapping[Any, Any]) -> str:
@@ -116,7 +135,6 @@ def end_in_words(row: Mapping[Any, Any]) -> str:
     return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
 
 
-def with_interval(middle: float, low: float, high: float, write: Callable[[float], str]) -> str:
-    """A number as text, with its interval in brackets where the ends are written differently."""
-    ends = write(low), write(high)
-    return write(middle) if ends[0] == ends[1] else f"{write(middle)} ({ends[0]}–{ends[1]})"
+def end_briefly(row: Mapping[Any, Any]) -> str:
+    """How a row's cells ended, and the first words of why."""
+    return f"{row['status']}: {shortened(row['reason'])}" if row["reason"] else str(row["status"])

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from pydantic import BaseModel
 
@@ -94,7 +95,8 @@ class Machine:
         passed = self.gate(cell, stop)
         if not passed.passed:
             return refused(cell, f"not timed: {passed}", passed, environment(cell))
-        return run_isolated(
+        began = monotonic()
+        record = run_isolated(
             cell,
             passed,
             folder,
@@ -105,6 +107,7 @@ class Machine:
             progress=progress,
             stop=stop,
         )
+        return record.model_copy(update={"wall_seconds": monotonic() - began})
 
     def measure_memory(self, record: Record, stop: threading.Event) -> Record:
         """The record with its cell's peak memory, as `with_memory` says."""

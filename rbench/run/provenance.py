@@ -3,11 +3,12 @@
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ EVERYWHERE = ("numpy", "scipy", "array-api-compat", "memray")
 OTHERS = ("pandas", "pydantic", "optuna", "pytest-benchmark")
 """Libraries besides those and the backends' that runs use."""
 
-NO_FIGURES = ("cli", "report", "tune")
+NO_FIGURES = ("bundle", "cli", "report", "tune")
 """Parts of rbench that no figure depends on."""
 
 
@@ -59,6 +60,19 @@ def provenance() -> dict[str, Any]:
         "blas": blas,
         "system": platform.platform(),
     }
+
+
+def installed() -> dict[str, str]:
+    """Versions of the libraries of `provenance` and of all that these and rbench require, by name, in its order."""
+    waiting = ["rbench", *provenance()["libraries"]]
+    found: dict[str, str] = {}
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name not in found and (at := _version(name)):
+            found[name] = at
+            own = [one for one in requires(name) or () if "extra ==" not in one]
+            waiting += [match[0] for one in own if (match := re.match(r"[\w.-]+", one))]
+    return dict(sorted((name, at) for name, at in found.items() if name != "rbench"))
 
 
 def environment(cell: "Cell") -> dict[str, str]:

@@ -17,7 +17,7 @@ from rbench.experiment import AnyCell, Cell
 from rbench.run.child_process import Started
 from rbench.run.declared import Figures, History, Provenance
 from rbench.run.gate import Gate
-from rbench.run.reading import DamagedError, NewerError, parsed, read_bytes
+from rbench.run.reading import DamagedError, NewerError, Real, parsed, read_bytes
 from rbench.run.tuned import Tuned
 from rbench.train.cell import Training
 
@@ -61,6 +61,8 @@ class Record(BaseModel):
         memory_status: how the memory pass ended; None where none was requested.
         memory_reason: why it did not end `ok`.
         started: whether the cell's process was forked from a server or started afresh; None where there was no process.
+        wall_seconds: from the start of its process to its record, the memory pass included; None where there was no
+            process, and in records of versions that did not note it.
     """
 
     cell: AnyCell
@@ -76,6 +78,7 @@ class Record(BaseModel):
     memory_status: Status | None = None
     memory_reason: str | None = None
     started: Started | None = None
+    wall_seconds: float | None = None
 
     @property
     def training(self) -> Training:
@@ -103,6 +106,7 @@ class _Stored(Record):
     figures: Figures = {}
     history: History = []
     provenance: Provenance = {}
+    wall_seconds: Real | None = None
 
 
 _HEAD = re.compile(rb'\{\n "sha256": "[0-9a-f]{64}",\n "text_sha256": "([0-9a-f]{64})",\n')
@@ -221,7 +225,16 @@ def _read(path: Path) -> Record:
         DamagedError: it is not JSON or no record, or does not match its sums.
         NewerError: a newer version wrote it.
     """
-    text = read_bytes(path)
+    return parse_record(read_bytes(path), path)
+
+
+def parse_record(text: bytes, path: Path) -> Record:
+    """The record of a file's content; `path` is for messages.
+
+    Raises:
+        DamagedError: it is not JSON or no record, or does not match its sums.
+        NewerError: a newer version wrote it.
+    """
     head = _HEAD.match(text)
     if head is None or hashlib.sha256(memoryview(text)[head.end() :]).hexdigest() != head[1].decode():
         _check_content(text, path)

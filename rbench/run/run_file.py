@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from rbench.run.provenance import provenance
+from rbench.run.provenance import installed, provenance
 from rbench.run.reading import DamagedError, read_file, read_object, set_aside
 from rbench.run.record import write_json
 
@@ -18,7 +18,8 @@ class Planned(BaseModel):
 
     Attributes:
         request: the request.
-        provenance: software and hardware of the process that received it.
+        provenance: software and hardware of the process that received it; `installed` has the versions of its libraries
+            and of all that these require.
         cells: keys of the cells, in order.
     """
 
@@ -106,5 +107,6 @@ def write_run_file(
         done.update(left)
         if left:
             earlier.append(Planned(request=plan.request, provenance=plan.provenance, cells=tuple(left)))
-    content = RunFile(request=request, provenance=provenance(), cells=tuple(cells), earlier=tuple(earlier))
+    made = provenance() | {"installed": installed()}
+    content = RunFile(request=request, provenance=made, cells=tuple(cells), earlier=tuple(earlier))
     write_json(directory / NAME, content.model_dump(exclude=None if earlier else {"earlier"}))

@@ -154,7 +154,7 @@ def run_cells(
         finally:
             if any(record.attachment for record in records.values()):
                 with writing_into(directory):
-                    _publish(directory, cells)
+                    publish(directory, cells)
         return [records[key] for key in keys]
 
 
@@ -172,7 +172,7 @@ def check(cells: Sequence[Cell], *, here: bool = True) -> None:
         kind.check(own, here=here)
 
 
-def _publish(directory: Path, cells: Sequence[Cell]) -> None:
+def publish(directory: Path, cells: Sequence[Cell]) -> None:
     """Write the files for other tools, for each experiment of some cells, from all stored records."""
     found = find(directory).records
     for kind in dict.fromkeys(type(cell) for cell in cells):

@@ -1,7 +1,8 @@
 """Suites: what `rbench run NAME` runs unless its options say otherwise."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from rbench.experiment import Cell
@@ -21,6 +22,8 @@ class Suite(ABC):
         name: the registered name.
         summary: one line for `rbench list`.
         threads: of the numerical libraries for each cell; all cores if None.
+        labels: what tables call methods that have all the settings of a SPEC, by that SPEC; of several that fit, that
+            with the most settings counts.
         unused: fields of a request that mean nothing to it, and are refused.
     """
 
@@ -28,6 +31,7 @@ class Suite(ABC):
     name: str
     summary: str
     threads: int | None = None
+    labels: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def count(self, request: "Request") -> int:

@@ -1,7 +1,7 @@
 """Suites that train: tasks, the methods that are compared on each, and a budget."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,10 @@ class TrainingSuite(Suite):
         tuning: how the methods' settings were found, for the table's footnotes.
         tuned: a file that `rbench tune` wrote; its settings replace the entries' own, per task and method.
         dtype: of all cells, whatever a request says, for tasks that one dtype alone suits.
+        labels: as `Suite.labels`.
+
+    Raises:
+        SpecError: a SPEC among the labels cannot be read.
     """
 
     name: str
@@ -56,6 +60,11 @@ class TrainingSuite(Suite):
     tuning: str = ""
     tuned: Path | None = None
     dtype: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for spec in self.labels:
+            parse(spec)
 
     def count(self, request: "Request") -> int:
         """How many cells a request makes per platform, without making them; methods that a tune adds do not count."""

@@ -37,8 +37,8 @@ from rbench.testing._examples import BATCH, FIXED, LOSSES, SEED, Example, draw_t
 from rbench.testing.case import Arrays, Case, native, native_targets, on_host
 from rbench.testing.reference import trajectory
 
-STEPS, FEW = 50, 5
-"""Steps of a trajectory, and of one for the short gate."""
+STEPS, FEW = 26, 5
+"""Steps of a trajectory, more than the 20 after which running averages have their usual decay; and of a short one."""
 
 _RANK = 2
 _SPLITS: tuple[Literal["pi", "eigen"], ...] = ("pi", "eigen")
@@ -248,19 +248,22 @@ class Training:
         x = self.given.drawn(rng, self.steps)
         return x, draw_targets((self.steps, BATCH), rng, self.given.d)[self.loss]
 
+    @cached_property
+    def noise(self) -> Numbers:
+        """What the method's samples are made of at every step, (steps, batch, samples, …)."""
+        draw, samples = get_loss(self.loss).noise, self.method.samples
+        steps = [generator(SEED, "samples", t) for t in range(self.steps)]
+        return np.stack([draw(random, BATCH, samples, self.given.d) for random in steps])
+
     def case(self, check: str = "", name: str = "", in_one_call: bool = False) -> Case:
         """The case of these steps, `trajectory …` of the method if no check is named."""
         compute = self.in_one_call if in_one_call else self.step_by_step
         return Case(check or f"trajectory {self.method.name}", name or str(self), compute, self.expected)
 
     def batch(self, problem: Problem, place: int | slice, samples: int) -> Batch:
-        """The batch of a step, or of several with a leading axis of steps."""
+        """The batch of a step, or of several with a leading axis of steps; with noise if there are samples to draw."""
         x, y = self.data
-        noise = None
-        if samples:
-            steps = [generator(SEED, "samples", t) for t in range(self.steps)]
-            noise = np.stack([problem.loss.noise(random, BATCH, samples, self.given.d) for random in steps])
-            noise = problem.backend.asarray(noise[place])
+        noise = problem.backend.asarray(self.noise[place]) if samples else None
         wires = tuple(problem.backend.asarray(wire[place]) for wire in x)
         targets = native_targets(problem.backend, problem.loss, y[place])
         return Batch(wires if len(wires) > 1 else wires[0], targets, noise)

@@ -29,7 +29,8 @@ class Budget(Checked):
 
     def __str__(self) -> str:
         """Such as `3 epochs` or `3 epochs, 1 evaluations`."""
-        return ", ".join(f"{value:g} {name}" for name, value in self.model_dump(exclude_none=True).items())
+        given = self.model_dump(exclude_none=True).items()
+        return ", ".join(f"{str(value).removesuffix('.0')} {name}" for name, value in given)
 
     def model_post_init(self, context: Any) -> None:
         """Check that exactly one length is set."""

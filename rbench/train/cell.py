@@ -125,7 +125,17 @@ class Training(MemoryCell):
         own |= {"budget": str(self.budget), "fixed": ", ".join(self.fixed) or None}
         if (seconds := own.get("seconds_to_target")) is not None:
             at_target = (point.get("step") for point in history if point.get("seconds") == seconds)
-            own["steps_to_target"] = next(at_target, None)
+            own["steps_to_target"] = next(at_target, own.get("steps_to_target"))
+        return own
+
+    @classmethod
+    def settings_in(cls, row: Mapping[str, str]) -> dict[str, Any]:
+        own = super().settings_in(row)
+        if "budget" in own:
+            parts = (part.partition(" ") for part in own["budget"].split(", "))
+            own["budget"] = {name: value for value, _, name in parts}
+        if "fixed" in own:
+            own["fixed"] = own["fixed"].split(", ")
         return own
 
 

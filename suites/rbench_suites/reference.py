@@ -28,4 +28,10 @@ REFERENCE = TrainingSuite(
     ),
     seeds=3,
     tuned=tuned("reference"),
+    labels={
+        "kfac[fit=scalar]": "kfac, fit of two numbers",
+        "riemannian[mass=kronecker,fit=layers,rows=false]": "K-FAC's direction, fit per layer",
+        "riemannian[mass=kronecker,fit=layers,rows=false,metric_batch=0.25]": "K-FAC's direction, fit to ¼ batch",
+        "riemannian[mass=kronecker,fit=layers]": "riemannian, fit per layer",
+    },
 )

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.command import run
+from helpers.command import call, run
 from helpers.faults import SPIRALS
 from helpers.plugin_folder import install
+from helpers.registered import registered
 from rbench.run import read_records
 from rbench.testing import cases, short_cases
 
@@ -136,24 +137,35 @@ def test_a_resumed_run_judges_only_what_it_runs(rbench, first):
     assert [path.stat().st_mtime_ns for path in paths] == before
 
 
-def test_verify_marks_a_miss(rbench):
-    done = rbench("verify", "-b", "toy-wrong", "-b", "toy-right", "--dtype", "float64", "--short")
-    assert done.code == 1, done.err
-    table = [[part.strip() for part in line.split("|")[1:-1]] for line in done.out.splitlines() if "|" in line]
+@pytest.fixture
+def toys():
+    """The plugin in this process, which has the oracle's results already."""
+    namespace = {}
+    exec(PLUGIN, namespace)
+    with registered(backends=namespace["rbench_backends"]()):
+        yield
+
+
+@pytest.mark.usefixtures("toys")
+def test_verify_marks_a_miss():
+    done = call("verify", "-b", "toy-wrong", "-b", "toy-right", "--dtype", "float64", "--short")
+    assert done.exit_code == 1, done.stderr
+    table = [[part.strip() for part in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
     rows = {row[0]: row[1:] for row in table}
     assert rows["check"] == ["cases", "toy-wrong cpu float64", "toy-right cpu float64"]
     assert "MISSED" in rows["solve_triangular"][1]
     assert "MISSED" not in rows["erf"][1]
     assert all("MISSED" not in row[2] for row in rows.values())
-    misses = [line for line in done.out.splitlines() if line.startswith("MISSED ")]
+    misses = [line for line in done.stdout.splitlines() if line.startswith("MISSED ")]
     assert any(f"{MISS}, 3 right-hand sides on toy-wrong (cpu, float64)" in line for line in misses)
-    assert done.out.splitlines()[-1] == f"{len(misses)} of {2 * len(short_cases())} missed."
+    assert done.stdout.splitlines()[-1] == f"{len(misses)} of {2 * len(short_cases())} missed."
 
 
-def test_verify_prints_every_case_as_json(rbench):
-    done = rbench("verify", "-b", "toy-wrong", "--json")
-    assert done.code == 1, done.err
-    rows = json.loads(done.out, parse_constant=pytest.fail)
+@pytest.mark.usefixtures("toys")
+def test_verify_prints_every_case_as_json():
+    done = call("verify", "-b", "toy-wrong", "--json")
+    assert done.exit_code == 1, done.stderr
+    rows = json.loads(done.stdout, parse_constant=pytest.fail)
     assert len(rows) == 2 * len(cases())
     assert {(row["check"], row["case"]) for row in rows} == {(case.check, case.name) for case in cases()}
     assert {row["dtype"] for row in rows} == {"float32", "float64"}
@@ -180,23 +192,31 @@ test_equivalence = equivalence_tests("{name}")
 def plugin_test(rbench, tmp_path):
     """Runs the three lines with pytest; what it printed, and its last line."""
 
-    def run(name):
+    def run(name, *words):
         (tmp_path / "test_mine.py").write_text(TEST.format(name=name).lstrip())
-        done = rbench("-q", "-p", "no:cacheprovider", "-W", "error", "test_mine.py", module="pytest", cwd=tmp_path)
+        words = ("-q", "-p", "no:cacheprovider", "-W", "error", *words, "test_mine.py")
+        done = rbench(*words, module="pytest", cwd=tmp_path)
         return done, done.out.splitlines()[-1]
 
     return run
 
 
+FUNCTIONS = ("-k", "erf or inverse or solve_triangular")
+"""Some cases of every dtype."""
+
+
 def test_three_lines_of_pytest_are_the_whole_gate(plugin_test):
-    done, last = plugin_test("toy-right")
+    done, last = plugin_test("toy-right", "--collect-only")
     assert done.code == 0, done.out
-    assert last.startswith(f"{2 * len(cases())} passed in ")
+    assert last.startswith(f"{2 * len(cases())} tests collected in ")
+    done, last = plugin_test("toy-right", *FUNCTIONS)
+    assert done.code == 0, done.out
+    assert re.fullmatch(r"\d+ passed, \d+ deselected in .*", last)
 
 
 def test_three_lines_of_pytest_name_the_case_that_misses(plugin_test):
-    done, last = plugin_test("toy-wrong")
+    done, last = plugin_test("toy-wrong", *FUNCTIONS)
     assert done.code == 1, done.out
-    assert re.fullmatch(r"[1-9]\d* failed, [1-9]\d* passed in .*", last)
+    assert re.fullmatch(r"[1-9]\d* failed, [1-9]\d* passed, \d+ deselected in .*", last)
     for dtype in ("float32", "float64"):
         assert f"{MISS}, 3 right-hand sides on toy-wrong (cpu, {dtype}): relative error " in done.out

@@ -176,7 +176,7 @@ class Library:
     """What an oracle is made of: `transforms` has vmap, vjp, grad, jacrev and hessian.
 
     Functions are of one datum; those of pools take a kernel too, and `convolve` a weight, a stride and a padding.
-    `join` puts arrays one below another.
+    `join` puts arrays one below another; `repeat` applies a function again and again, a number of times.
     """
 
     name: str
@@ -186,6 +186,7 @@ class Library:
     functions: dict[type, Callable[..., Any]]
     convolve: Callable[[Any, Any, int, int], Any]
     join: Callable[[Any], Any]
+    repeat: Callable[[Callable[[Any], Any], Any, int], Any]
     losses: dict[str, Callable[[Any, Any], Any]]
 
     def run(self, function, *arguments):
@@ -208,7 +209,11 @@ def torch_library():
     def convolve(x, weight, stride, padding):
         return f.conv2d(x[None], weight, stride=stride, padding=padding)[0]
 
-    return Library("torch", torch.tensor, lambda function: function, torch.func, functions, convolve, torch.cat, losses)
+    def repeat(function, z, count):
+        return functools.reduce(lambda z, _: function(z), range(count), z)
+
+    whole = (torch.tensor, lambda function: function, torch.func)
+    return Library("torch", *whole, functions, convolve, torch.cat, repeat, losses)
 
 
 @functools.cache
@@ -231,7 +236,12 @@ def jax_library():
         "squared_error": lambda z, y: ((z - y) ** 2).sum() / 2,
         "binary_cross_entropy": lambda z, y: (nn.softplus(z) - y * z).sum(),
     }
-    return Library("jax", jax.numpy.asarray, jax.jit, jax, functions, convolve, jax.numpy.concatenate, losses)
+
+    def repeat(function, z, count):
+        return jax.lax.fori_loop(0, count, lambda _, z: function(z), z)  # compiled once, not as often as it is applied
+
+    whole = (jax.numpy.asarray, jax.jit, jax)
+    return Library("jax", *whole, functions, convolve, jax.numpy.concatenate, repeat, losses)
 
 
 def each(function, tree):
@@ -268,11 +278,12 @@ def evaluate(library, module, vectors, wires):
             return (vector[: n * m].reshape(m, n) @ x + (vector[n * m :] if bias else 0),)
         case Equilibrium(n, m, bias, feedback):
             vector, x, cut = next(vectors), next(wires), m * (m + n)
-            weight, z = vector[:cut].reshape(m, m + n), 0 * vector[:m]
-            for _ in range(STEPS_TO_EQUILIBRIUM):
-                inputs = library.join([feedback * z, x])
-                z = library.functions[Tanh](weight @ inputs + (vector[cut:] if bias else 0))
-            return (z,)
+            weight, offset = vector[:cut].reshape(m, m + n), vector[cut:] if bias else 0
+
+            def nearer(z):
+                return library.functions[Tanh](weight @ library.join([feedback * z, x]) + offset)
+
+            return (library.repeat(nearer, 0 * vector[:m], STEPS_TO_EQUILIBRIUM),)
         case Dot():
             return ((next(wires) * next(wires)).sum().reshape(1),)
         case Split(size):

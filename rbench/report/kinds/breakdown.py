@@ -17,6 +17,9 @@ from rbench.spec import parse
 
 PLACE = ("network", "batch_size", "backend", "device", "dtype", "threads", "environment")
 
+HALF = 0.45
+"""Half the length of the line that marks a floor, in rows."""
+
 PARTS = {figure.name: figure.name.removesuffix("_seconds") for figure in STEP_PARTS}
 
 
@@ -31,7 +34,6 @@ def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
     measured = [row for row in steps if row[STEP_PARTS[0].name] is not None]
     if not measured:
         raise DataError("no breakdown: no step here was measured by part; `step-time` does that")
-    networks = {(row["network"], row["batch_size"]) for row in measured}
     several = [name for name in PLACE[2:] if len({row.get(name) for row in measured}) > 1]
     where = grouped(measured, lambda row: tuple(row.get(name) for name in PLACE[2:]))
     failed = [f"{row['method']} on {row['network']} ({end_in_words(row)})" for row in steps if row["status"] != "ok"]
@@ -39,7 +41,7 @@ def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
     for own in where.values():
         title = ", ".join(str(own[0][name]) for name in several if own[0].get(name) is not None)
         panels = grouped(own, lambda row: (row["network"], row["batch_size"])).values()
-        drawn = tuple(_panel(panel, len(networks)) for panel in panels)
+        drawn = tuple(_panel(panel) for panel in panels)
         found.append(Picture("breakdown", title, drawn, across=1, notes=tuple(_notes(failed))))
     return found
 
@@ -49,11 +51,11 @@ def floor_seconds(rows: Sequence[Row]) -> dict[str, float]:
     sgd = [row for row in rows if parse(row["method"])[0] == "sgd"]
     if not sgd:
         return {}
-    base = float(np.median([row["step_seconds"] / row["floor"] for row in sgd if row["floor"]]))
+    base = float(np.median([sum(row[name] for name in PARTS) / row["floor"] for row in sgd if row["floor"]]))
     return {row["method"]: row["floor"] * base for row in rows if row["floor"]}
 
 
-def _panel(rows: Sequence[Row], networks: int) -> Panel:
+def _panel(rows: Sequence[Row]) -> Panel:
     names = labels_of(row["method"] for row in rows)
     places = np.arange(len(rows), dtype=float)
     bars = [
@@ -61,18 +63,19 @@ def _panel(rows: Sequence[Row], networks: int) -> Panel:
         for name, part in PARTS.items()
     ]
     floors = floor_seconds(rows)
-    known = [place for place, row in enumerate(rows) if row["method"] in floors]
-    at = np.array([1e3 * floors[rows[place]["method"]] for place in known])
-    floor = [Trace("floor", at, places[known], shape="points")] if known else []
+    known = [(place, 1e3 * floors[row["method"]]) for place, row in enumerate(rows) if row["method"] in floors]
+    x = np.array([[at, at, np.nan] for _, at in known]).ravel()
+    y = np.array([[place - HALF, place + HALF, np.nan] for place, _ in known]).ravel()
+    floor = [Trace("floor", x, y, shape="rule", figure="thick")] if known else []
     title = f"{rows[0]['network']}, batch {rows[0]['batch_size']}"
     labels = tuple(names[row["method"]] for row in rows)
-    return Panel(title if networks else "", "ms per step", "", (*bars, *floor), rows=labels)
+    return Panel(title, "ms per step", "", (*bars, *floor), rows=labels)
 
 
 def _notes(failed: Sequence[str]) -> list[str]:
     notes = [
-        "Medians of synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: a push added "
-        "to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the step's "
-        "counted multiply-add pairs at the speed of those of SGD's step."
+        "The quickest of several synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: "
+        "a push added to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the "
+        "step's counted multiply-add pairs at the speed of those of SGD's step."
     ]
     return [*notes, f"Without figures: {'; '.join(failed)}."] if failed else notes

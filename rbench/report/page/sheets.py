@@ -10,7 +10,8 @@ from rbench.figures import Figure, columns, significant
 from rbench.report.frame import Row, ends, grouped, with_misses
 from rbench.report.labels import labels
 from rbench.report.noise import median_interval
-from rbench.report.table import end_in_words, with_interval
+from rbench.report.table import end_in_words
+from rbench.report.value import Value
 from rbench.run.record import plain
 from rbench.text import visible
 
@@ -169,7 +170,7 @@ def _figure(figure: Figure, group: list[Line], mark: str) -> Cell:
     middle = median(values)
     low, high = median_interval(values) if len(values) > 1 else _quartiles(figure, rows[0], middle)
     number = None if math.isinf(middle) else middle
-    return [mark + with_interval(middle, low, high, figure.unit.write), number]
+    return [str(Value.of(middle, low, high, figure.unit.write).marked(mark)), number]
 
 
 def _quartiles(figure: Figure, row: Row, middle: float) -> tuple[float, float]:

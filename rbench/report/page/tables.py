@@ -52,7 +52,7 @@ def _kind(
             marks |= {(own[place][1], name): mark for (place, name), mark in stand.marks.items()}
             own_lines = _ordered(own_lines, stand.ranks)
         lines += own_lines
-        said[runs[run].name] = notes_on(records)
+        said[runs[run].name] = notes_on(records, "html")
     notes = _shared(said)
     cell = owned[0][0].cell
     figures = cell.figures

@@ -53,7 +53,7 @@ class StatementCell(TheoryCell):
     def row(self, figures: Mapping[str, Any], history: Any) -> dict[str, Any]:
         own = super().row(figures, history)
         if (error := figures.get("error")) is not None:
-            control = figures["control"]
+            control = figures.get("control")
             told_apart = control is None or Found(control, figures["predicted"]).error > figures["allowed"]
             own["holds"] = "yes" if error <= figures["allowed"] and told_apart else "no"
         return own

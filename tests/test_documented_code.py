@@ -1,0 +1,103 @@
+"""Every block of code of the pages is run: Python as it stands, plugins installed where only their own run looks."""
+
+import re
+import shutil
+import tomllib
+
+import pytest
+
+from helpers import documentation
+from helpers.command import run
+from helpers.documentation import PAGES
+from helpers.plugin_folder import install
+from rbench.plugins import NEEDED, one_of, plugins
+
+LANGUAGES = {"", "python", "toml"}
+"""`test_documented_commands.py` has those without a language."""
+
+BLOCKS = [block for page in PAGES for block in documentation.blocks(page)]
+PYTHON = [block for block in BLOCKS if block.language == "python"]
+PLUGINS = [block for block in PYTHON if "@hookimpl" in block.text]
+TESTS = [block for block in PYTHON if "rbench.testing" in block.text]
+EXAMPLES = [block for block in PYTHON if block not in PLUGINS + TESTS]
+SMALLER = ("--steps", "40", "--no-memory")
+
+
+def test_every_block_is_of_a_language_that_is_run():
+    assert {block.language for block in BLOCKS} == LANGUAGES
+
+
+def test_each_kind_of_plugin_has_an_example():
+    hooks = {name for block in PLUGINS for name in re.findall(r"def (rbench_\w+)", block.text)}
+    assert hooks == {f"rbench_{kind}" for kind in NEEDED}
+
+
+def entry_point():
+    """The module that the pages name as a plugin's entry point."""
+    (entry,) = (tomllib.loads(block.text) for block in BLOCKS if block.language == "toml")
+    return entry["project"]["entry-points"]["rbench"]["mine"]
+
+
+def next_block(block):
+    """The block after another on its page."""
+    own = documentation.blocks(block.page)
+    return own[own.index(block) + 1]
+
+
+@pytest.mark.parametrize("block", PLUGINS, ids=str)
+def test_the_command_after_a_plugin_works_with_it(block, tmp_path):
+    env = install(tmp_path, entry_point(), block.text)
+    (command,) = documentation.commands(next_block(block).text)
+    smaller = SMALLER if command[1] == "run" and "rbench_experiments" not in block.text else ()
+    done = run(*command[1:], *smaller, cwd=tmp_path, env=env)
+    assert done.code == 0, done.out + done.err
+    records = [path.read_text() for path in tmp_path.glob("runs/*/cells/*.json")]
+    (name, *_) = re.findall(r'(?:name(?:, \w+)* ?= ?|BackendPlugin\()"([\w-]+)"', block.text)
+    assert name in "\n".join([done.out, *records])
+
+
+@pytest.mark.parametrize("hook", ["rbench_methods", "rbench_tasks", "rbench_backends"])
+def test_a_plugin_is_short(hook):
+    (block,) = (block for block in PLUGINS if hook in block.text)
+    assert len([line for line in block.text.splitlines() if line.strip()]) < 20
+
+
+def test_the_test_of_a_backend_is_short_and_passes(tmp_path):
+    (block,) = TESTS
+    (backend,) = (block for block in PLUGINS if "rbench_backends" in block.text)
+    assert len([line for line in block.text.splitlines() if line]) == 2
+    (tmp_path / "test_mine.py").write_text(block.text)
+    env = install(tmp_path, entry_point(), backend.text)
+    done = run("-q", "-p", "no:cacheprovider", tmp_path, module="pytest", env=env)
+    assert done.code == 0, done.out + done.err
+    assert re.search(r"^\d{3,4} passed", done.out, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def beside_a_run(tmp_path_factory):
+    """A folder that holds the run of the quickstart, made smaller."""
+    folder = tmp_path_factory.mktemp("beside")
+    done = run("run", "quick", "-m", "sgd", *SMALLER, "-o", "runs/quick", cwd=folder)
+    assert done.code == 0, done.err
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("block", EXAMPLES, ids=str)
+def test_an_example_runs(block, beside_a_run, monkeypatch, capsys):
+    monkeypatch.chdir(beside_a_run)
+    names = {}
+    exec(compile(block.text, str(block), "exec"), names)
+    assert capsys.readouterr().out or "direction" in names
+
+
+@pytest.mark.parametrize(("kind", "more"), [("losses", ()), ("output_metrics", ("your matrix",))])
+def test_the_choices_are_those_that_are_registered(kind, more):
+    words = [f"`{item.name}`: {item.summary}" for item in plugins().registered(kind).values()]
+    assert f"| {one_of(kind)} | {'; '.join([*words, *more])} |\n" in documentation.read("docs/metrics.md")
+
+
+def test_every_suite_is_in_the_table_of_suites():
+    rows = re.findall(r"^\| (`.*`) \|", documentation.read("docs/running.md"), flags=re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
+    assert sorted(listed) == sorted(plugins().registered("suites"))
