@@ -154,7 +154,12 @@ class TestPlots:
         page.mouse.move(box["x"], box["y"])
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_selector(".hoverlayer .hovertext")
-        assert "sgd" in page.locator(".hoverlayer").first.text_content()
+        words = page.locator(".hoverlayer").first.text_content()
+        labels = (
+            page.locator(".picture").first.locator(".entry").evaluate_all("all => all.map((one) => one.dataset.label)")
+        )
+        assert any(label in words for label in labels)
+        assert re.search(r"\(\d", words)
 
     def test_the_switch_of_an_axis_is_for_all_panels_of_a_picture(self, opened):
         page = opened()
