@@ -150,6 +150,7 @@ def test_a_heat_map_has_ratios_to_the_best_and_says_what_failed():
 def test_a_breakdown_adds_up_beside_the_floor():
     (picture,) = pictures("breakdown", STEPS)
     (panel,) = picture.panels
+    assert "Parts add up to 100% to 100% of the median step" in " ".join(picture.notes)
     bars = [trace for trace in panel.traces if trace.shape == "bars"]
     assert panel.rows == ("sgd", "kfac")
     assert [trace.label for trace in bars] == ["forward", "pullback", "metric", "solve", "apply"]

@@ -78,7 +78,7 @@ def _notes(rows: Sequence[Row], failed: Sequence[str]) -> list[str]:
         "The quickest of several synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: "
         "a push added to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the "
         "step's counted multiply-add pairs at the speed of those of SGD's step.",
-        f"Parts add up to {shares[0]:.0%} to {shares[-1]:.0%} of the median step; where that is far from 100%, the "
-        "machine had other work.",
+        f"Parts add up to {shares[0]:.0%} to {shares[-1]:.0%} of the median step: if that is far from 100%, other "
+        "work on the machine interrupted long calls, and solve is too long.",
     ]
     return [*notes, f"Without figures: {'; '.join(failed)}."] if failed else notes
