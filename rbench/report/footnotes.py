@@ -55,7 +55,10 @@ def reasons(records: Sequence[Record]) -> list[str]:
     failed = [
         (f"{record.status}: {record.reason}", _where(named, record))
         for record in records
-        if record.status != "ok" and record.reason and shortened(record.reason) != record.reason
+        if record.status != "ok"
+        and record.reason
+        and shortened(record.reason) != record.reason
+        and getattr(record.cell, "series", None) is None  # where a series ends is said with its table
     ]
     found = grouped(dict.fromkeys(failed), itemgetter(0))
     return [f"{'; '.join(where for _, where in own)}: {words}" for words, own in found.items()]

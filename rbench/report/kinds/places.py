@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from rbench.report.frame import ends, grouped, lines_of, located, raw_rows
-from rbench.report.labels import labels
+from rbench.report.labels import labels, suite_labels
 from rbench.report.problems import PLACE, check_data, named
 from rbench.report.table import end_in_words
 from rbench.run import Record, Training
@@ -28,7 +28,8 @@ def labelled(records: Sequence[Record]) -> pd.DataFrame:
     check_data(frame)
     tasks = labels(("", task) for task in frame["task"])
     short = named(frame.assign(task=[tasks["", task] for task in frame["task"]]))
-    methods = labels(zip(short["task"], short["method"], strict=True))
+    own = suite_labels(zip(short["suite"], short["task"], short["method"], strict=True))
+    methods = labels(zip(short["task"], short["method"], strict=True), own)
     return short.assign(method=[methods[pair] for pair in zip(short["task"], short["method"], strict=True)])
 
 
