@@ -40,6 +40,7 @@ _BLOCK = re.compile(r"[-+*\#>=\[]|\d+(?=[.)])")
 
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"<": r"\textless ", ">": r"\textgreater ", "|": r"\textbar "}
     | {"\\": r"\textbackslash ", "~": r"\textasciitilde ", "^": r"\textasciicircum "}
 )
 _LATEX_MATHS = {
@@ -51,7 +52,7 @@ _LATEX_MATHS = {
 _LATEX_BEYOND_ASCII = re.compile("[^\x00-\x7f¡-ÿ–—‘’“”…]|[«»ÐÞðþ]")
 """Characters that LaTeX does not know without further packages, unless it reads Unicode fonts, as LuaLaTeX does."""
 
-_LATEX_SPACE = re.compile(r"(\\text(?:backslash|asciitilde|asciicircum) ) ")
+_LATEX_SPACE = re.compile(r"(\\text(?:backslash|asciitilde|asciicircum|less|greater|bar) ) ")
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Characters that a spreadsheet takes for the beginning of a formula."""
@@ -83,7 +84,7 @@ def paragraph(text: str) -> str:
 def latex(text: str) -> str:
     """Text of a LaTeX document; a character that pdfLaTeX has no glyph for is there written as a Python escape."""
     escaped = _LATEX_SPACE.sub(r"\1\\space ", visible(text).translate(_LATEX))
-    return _LATEX_BEYOND_ASCII.sub(_latex, escaped)
+    return _LATEX_BEYOND_ASCII.sub(_latex, re.sub("(?<=-)-", "{}-", escaped))  # two would become a dash
 
 
 def html(text: str) -> str:

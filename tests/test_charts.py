@@ -116,11 +116,11 @@ def test_a_backend_tells_lines_apart_where_there_are_two():
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(DataError, match="no kind of plot is called 'bars'; there are: curves, .*, cost, plain"):
+    with pytest.raises(DataError, match=r"no kind of plot is called 'bars'; there are: curves, .*, cost, plain"):
         pictures("bars", cubes())
-    with pytest.raises(DataError, match="no cell that ended ok has cost or bound; of these .* drawn: nothing"):
+    with pytest.raises(DataError, match=r"no cell that ended ok has cost or bound; of these .* drawn: nothing"):
         pictures("cost", [record(10, None, status="crashed", reason="no")])
-    with pytest.raises(DataError, match="no curves: .* of these records can be drawn: cost, plain"):
+    with pytest.raises(DataError, match=r"no curves: .* of these records can be drawn: cost, plain"):
         pictures("curves", cubes())
 
 

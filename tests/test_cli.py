@@ -38,7 +38,7 @@ def directory(tmp_path_factory):
     for text in (done.out, done.err):
         assert "\x1b" not in text
         assert "\r" not in text
-    assert done.out.startswith("| task ")
+    assert done.out.startswith("**two-spirals**")
     gate, *lines = done.err.splitlines()
     assert re.fullmatch(r"equivalence gate, numpy float32 on cpu: \d+ cases passed, worst relative error \S+", gate)
     assert lines == [

@@ -122,7 +122,7 @@ def test_a_run_says_how_it_goes_on_and_ends_with_the_table(measured):
     assert [word.strip() for word in head.split("|")[1:-1]] == titles
     assert sgd.split("|")[9].strip() == "1.00"
     assert float(kfac.split("|")[9]) > 1
-    assert "Threads: 1." in notes
+    assert "- Threads: 1." in notes
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "json"])
@@ -131,7 +131,7 @@ def test_every_form_of_the_table(call, measured, form):
     assert done.exit_code == 0
     assert done.stderr == ""
     for words in ("16-8-4", "sgd[lr=0.1]", "kfac[lr=0.01,damping=0.1,refresh=3]", "numpy", "float32"):
-        assert words in done.stdout
+        assert words in done.stdout.replace(r"\allowbreak{}", "")
 
 
 def test_the_rows_hold_ordered_quartiles(call, measured):

@@ -84,7 +84,7 @@ def test_the_runs_of_the_quickstart_end_well(words, tmp_path):
 def test_the_tune_of_the_quickstart_ends_well(tmp_path):
     pytest.importorskip("optuna")
     (words,) = quickstart("tune")
-    few = ("--trials", 2, "--seeds", 1, "--finalists", 1, "--confirmations", 0, "--steps", 2)
+    few = ("--trials", 2, "--seeds", 1, "--confirmations", 0, "--steps", 2)
     done = run(*words[1:], *few, cwd=tmp_path)
     assert done.code == 0, done.err
     assert (tmp_path / "runs/tune/tuned.json").is_file()

@@ -68,7 +68,7 @@ class TestSuites:
         ],
     )
     def test_a_suite_names_methods_that_have_a_specs_settings(self, specs, expected):
-        with registered(suites={"own": OWN}):
+        with registered(suites=[OWN]):
             assert list(names(map(cell, specs)).methods.values()) == expected
 
     def test_of_a_suite_that_is_not_installed_the_rule_names_them(self):

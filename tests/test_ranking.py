@@ -279,10 +279,14 @@ def test_groups_of_ranks_are_the_largest_that_nemenyis_test_does_not_tell_apart(
     for _ in range(20):
         scores = rng.normal(size=(12, 6)) + rng.uniform(0, 2) * np.arange(6)
         found = by_test_figure(
-            [record(f"t{i}", m, test_loss=9 + v) for i, row in enumerate(scores) for m, v in zip("abcdef", row)]
+            [
+                record(f"t{i}", m, test_loss=9 + v)
+                for i, row in enumerate(scores)
+                for m, v in zip("abcdef", row, strict=True)
+            ]
         )
-        alike = lambda n, m: abs(found.mean.iloc[n] - found.mean.iloc[m]) < found.critical  # noqa: E731
-        every = [(n, m) for n in range(6) for m in range(n + 1, 6) if alike(n, m)]
+        mean = found.mean.to_numpy()
+        every = [(n, m) for n in range(6) for m in range(n + 1, 6) if mean[m] - mean[n] < found.critical]
         largest = [one for one in every if not any(o[0] <= one[0] and one[1] <= o[1] for o in every if o != one)]
         assert groups(found) == (largest if found.p < 0.05 else [])
 
@@ -342,7 +346,7 @@ def test_the_command_prints_ranks(call):
     head, _, first, second, _, *notes = done.stdout.splitlines()
     assert head.split("|")[2].strip() == "mean rank by seconds to target"
     assert [line.split("|")[1].strip() for line in (first, second)] == ["a", "b"]
-    assert notes[-1].startswith("No test: 2 tasks and 2 methods")
+    assert notes[-1].startswith("- No test: 2 tasks and 2 methods")
 
 
 def test_the_command_prints_and_draws_a_profile(call, tmp_path):

@@ -157,8 +157,8 @@ def test_the_picture_has_the_curves_and_a_map_for_each_method():
     assert near.shape == "rule"
     assert [panel.title for panel in (sgd, kfac)] == ["sgd", "kfac"]
     assert (sgd.y_title, kfac.y_title) == ("log₁₀ (1 − momentum)", "log₁₀ mass")
-    every, best = kfac.traces
-    assert len(every.x) == 8
+    others, best = kfac.traces
+    assert len(others.x) == 7
     assert best.y[0] == pytest.approx(np.log10(points[:, 1].min()), abs=0.01)
     assert np.nanmin(kfac.grid.values) == pytest.approx(0.1 + points[:, 1].min(), rel=1e-2)
 

@@ -14,7 +14,7 @@ Look: TypeAlias = Literal["markdown", "latex", "html", "terminal"]
 """Forms to look at; the others hold raw rows."""
 
 WRITE: dict[Look, Callable[[str], str]] = {"markdown": markdown, "latex": latex, "html": html, "terminal": visible}
-_LATEX_LOOK = r"\small\setlength{\tabcolsep}{4pt}\renewcommand{\arraystretch}{1.25} "
+_LATEX_LOOK = r"\footnotesize\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.25} "
 """So that a table with intervals fits an article's page, and their ends do not touch."""
 
 BEST = {"latex": "Bold"}
@@ -70,7 +70,8 @@ def written_notes(notes: Sequence[str], form: Look) -> str:
         return "\n".join(f"- {paragraph(note)}" for note in notes)
     if form == "html":
         return "\n".join(["<ul>", *(f"<li>{html(note)}</li>" for note in notes), "</ul>"])
-    return "\n".join([r"{\footnotesize", *(rf"\par\noindent {latex(note)}" for note in notes), r"\par}"])
+    broken = (re.sub(r",(?=\S)", r",\\allowbreak{}", latex(note)) for note in notes)  # within SPECs
+    return "\n".join([r"{\footnotesize\raggedright", *(rf"\par\noindent {note}" for note in broken), r"\par}"])
 
 
 def caption(text: str, form: Look) -> str:

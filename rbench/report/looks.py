@@ -31,9 +31,12 @@ class Look(NamedTuple):
 
 
 def looks(pictures: Iterable[Picture]) -> dict[str, Look]:
-    """The look of each label of pictures that are seen together, in order of their first traces; rules have none."""
-    found = dict.fromkeys(trace.label for trace in _traces(pictures) if trace.shape != "rule")
-    return {
+    """The look of each label of pictures that are seen together, in order of their first traces; rules have none.
+
+    Traces without a label, which no legend names, are black circles.
+    """
+    found = dict.fromkeys(trace.label for trace in _traces(pictures) if trace.label and trace.shape != "rule")
+    return {"": Look("#000000", "circle", "solid")} | {
         label: Look(COLORS[n % len(COLORS)], MARKS[n % len(MARKS)], DASHES[n % len(DASHES)])
         for n, label in enumerate(found)
     }

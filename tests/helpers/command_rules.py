@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import typer
@@ -67,9 +68,10 @@ def is_run(words, samples, monkeypatch, tmp_path):
     for file in without(words, "-o"):
         if file.endswith(".zip"):
             assert call("bundle", samples / "quick", "-o", file).exit_code == 0
-    if "README.md" in words:
-        (tmp_path / "README.md").write_text("<!-- rbench table small -->\n<!-- /rbench table small -->\n")
-        assert call("table", samples / "quick", "--update", "README.md", "--marker", "small").exit_code == 0
+    if "paper.md" in words:
+        shutil.copytree(samples / "quick", "runs/mnist", dirs_exist_ok=True)
+        Path("paper.md").write_text("<!-- rbench table NAME -->\n<!-- /rbench table NAME -->\n")
+        assert call("table", "runs/mnist", "--update", "paper.md", "--marker", "NAME").exit_code == 0
     done = call(*words[1:])
     assert done.exit_code == 0, done.output
     assert done.output or any(tmp_path.glob("*.*"))
@@ -91,20 +93,24 @@ def is_an_environment(words, *_):
     assert words[1] != "-e" or f"testenv:{words[2]}" in tox
 
 
-def is_of_dask(words, *_):
-    """Dask's command takes its options."""
+def is_of_dask(words, samples, monkeypatch, tmp_path):
+    """Dask's command takes its options, beside the files that they name."""
     pytest.importorskip("distributed")
     from distributed.cli import dask_scheduler, dask_worker
 
+    monkeypatch.chdir(tmp_path)
+    for word in words:
+        if word.endswith((".pem", ".key")):
+            Path(word).touch()
     command = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}[words[1]]
     command.make_context(words[1], list(words[2:]))
 
 
-def is_a_job(words, *_):
+def is_a_job(words, *others):
     """What Slurm is asked to run is a command of Dask's, on every node."""
     wrapped = shlex.split(words[words.index("--wrap") + 1])
     assert wrapped[0] == "srun"
-    is_of_dask(wrapped[1:])
+    is_of_dask(wrapped[1:], *others)
 
 
 def is_a_script(words, *_):

@@ -60,14 +60,19 @@ def kinds_of(records: Sequence[Record]) -> list[str]:
     return [kind for kind, maker in _makers(records, None).items() if _drawn(maker, records)]
 
 
+def every_picture(records: Sequence[Record]) -> list[Picture]:
+    """The pictures of all kinds that can be drawn of records, in order."""
+    return [picture for maker in _makers(records, None).values() for picture in _drawn(maker, records)]
+
+
 def _makers(records: Sequence[Record], reference: str | None) -> dict[str, Maker]:
     """Every kind's maker; a chart that is called as another kind takes its place for the records that declare it."""
     charts = {kind: partial(chart_pictures, kind=kind) for kind in charts_of(records)}
     return KINDS | {"profile": partial(profile_pictures, reference=reference)} | charts
 
 
-def _drawn(maker: Maker, records: Sequence[Record]) -> bool:
+def _drawn(maker: Maker, records: Sequence[Record]) -> list[Picture]:
     try:
-        return bool(maker(records))
+        return maker(records)
     except DataError:
-        return False
+        return []

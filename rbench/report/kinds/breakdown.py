@@ -75,7 +75,7 @@ def _panel(rows: Sequence[Row]) -> Panel:
 def _notes(failed: Sequence[str]) -> list[str]:
     notes = [
         "The quickest of several synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: "
-        "a push added to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the step's "
-        "counted multiply-add pairs at the speed of those of SGD's step."
+        "a push added to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the "
+        "step's counted multiply-add pairs at the speed of those of SGD's step."
     ]
     return [*notes, f"Without figures: {'; '.join(failed)}."] if failed else notes

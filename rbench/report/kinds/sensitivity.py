@@ -44,7 +44,7 @@ def _picture(title: str, group: Sequence[Study]) -> Picture:
     first = Panel("", "points tried", "expected best loss", (*traces, near), log="xy")
     notes = (
         "Curves: the expected best loss of so many points, median over seeds with their range. Maps: the loss of the "
-        "nearest point, median over seeds; circles are points, the larger one is the best.",
+        "nearest point, median over seeds; circles are points.",
     )
     maps = [_map(one, names[one.method]) for one in group]
     return Picture("heatmap", title, (first, *maps), across=min(3, 1 + len(maps)), notes=notes)
@@ -67,8 +67,8 @@ def _map(one: Study, label: str) -> Panel:
     y = _scaled(others[0], one.points[others[0]])
     wide, high = (np.linspace(values.min(), values.max(), RESOLUTION) for values in (x, y))
     nearest = griddata((x, y), one.medians, tuple(np.meshgrid(wide, high)), method="nearest", rescale=True)
-    best = [int(one.medians.argmin())]
-    points = Trace("", x, y, shape="points"), Trace("", x[best], y[best], shape="points", figure="best")
+    best = np.arange(len(x)) == one.medians.argmin()
+    points = Trace("", x[~best], y[~best], shape="points"), Trace("best point", x[best], y[best], shape="points")
     grid = Grid(wide, high, nearest, LOSS, log=True)
     return Panel(label, _title(across), _title(others[0]), points, grid)
 

@@ -16,6 +16,9 @@ from rbench.text import visible
 INK = "#000000"
 """The colour that stands for that of text, which the page replaces in a dark theme."""
 
+RULES = {"thick": 4, "thin": 1}
+"""How wide a rule of each figure is, in pixels."""
+
 BAND = 0.15
 """How opaque a band is."""
 
@@ -70,14 +73,13 @@ def _traces(trace: Trace, look: Look | None, dash: str | None) -> list[dict[str,
         bars = {"error_y": _error(trace.y, trace.low, trace.high), "error_x": _error(trace.x, trace.left, trace.right)}
         mark |= {"size": 10, "maxdisplayed": 0}
         return [base | _points(trace) | {"mode": "markers", "marker": mark, **{k: v for k, v in bars.items() if v}}]
-    line = {
-        "color": color,
-        "dash": dash or (look.dash if look else "solid"),
-        "width": 2,
-        "shape": "hv" if trace.shape == "step" else "linear",
-    }
-    mode = "lines" if trace.shape == "rule" else "lines+markers"
-    return [*_band(trace, color), base | _points(trace) | {"mode": mode, "line": line, "marker": mark}]
+    if trace.shape == "rule":
+        width = RULES.get(trace.figure, 2)
+        line = {"color": color, "dash": "solid" if trace.figure else "dot", "width": width}
+        return [base | _points(trace) | {"mode": "lines", "line": line}]
+    shape = "hv" if trace.shape == "step" else "linear"
+    line = {"color": color, "dash": dash or (look.dash if look else "solid"), "width": 2, "shape": shape}
+    return [*_band(trace, color), base | _points(trace) | {"mode": "lines+markers", "line": line, "marker": mark}]
 
 
 def _points(trace: Trace) -> dict[str, Any]:
@@ -162,7 +164,7 @@ def _axis(title: str, log: bool, along: Any) -> dict[str, Any]:
     named = along is not None and len(along) > 0 and isinstance(along[0], str)
     kind = "category" if named else "log" if log else "linear"
     axis = {"title": {"text": literal(title)}, "type": kind, "automargin": True, "hoverformat": ".4g"}
-    return axis | ({"exponentformat": "power", "minor": {"ticks": "inside"}} if kind == "log" else {})
+    return axis | ({"exponentformat": "power", "nticks": 6, "minor": {"ticks": "inside"}} if kind == "log" else {})
 
 
 def _numbers(values: Any) -> list[float | None]:

@@ -47,12 +47,14 @@ async function fill(details) {
     if (type !== "display") return words;
     return place === link ? `<button type="button" class="open">${escaped(words)}</button>` : escaped(words);
   };
+  const heads = make("tr", "", ...columns.map((column) => make("th", column.title)));
+  find("table", details).append(make("thead", "", heads));
   const table = new DataTable(find("table", details), {
-    data: rows, deferRender: true, autoWidth: false, order: [], pageLength: 25,
+    data: rows, deferRender: true, autoWidth: false, order: [], ordering: { indicators: false }, pageLength: 25,
     lengthMenu: [10, 25, 50, 100, { label: "all", value: -1 }],
     layout: { topStart: "search", topEnd: { buttons: [{ extend: "colvis", text: "columns" }] }, bottomStart: ["pageLength", "info"] },
     columns: columns.map((column, place) => ({
-      title: escaped(column.title), visible: column.shown, type: column.number ? "num" : "string",
+      visible: column.shown, type: column.number ? "num" : "string",
       className: column.number ? "number" : "", data: null, render: cell(column, place),
       columnControl: ["order", [column.number ? "searchNumber" : "searchText"]],
     })),
@@ -152,7 +154,7 @@ async function draw(figure) {
     hoverlabel: { bgcolor: color("panel"), bordercolor: color("line"), font: { color: color("ink") } },
     modebar: { color: color("faint"), activecolor: color("accent"), bgcolor: "rgba(0,0,0,0)" },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-  }, { responsive: true, displaylogo: false });
+  }, { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] });
   figure.dataset.drawn = "yes";
 }
 const redraw = (within) => all("figure[data-drawn]", within).forEach(draw);

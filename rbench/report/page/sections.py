@@ -1,6 +1,6 @@
 """Which pictures a page has, and in which order; what has no data is left out."""
 
-from rbench.report.kinds import kinds_of, pictures
+from rbench.report.kinds import every_picture
 from rbench.report.page.gate import gate_pictures
 from rbench.report.page.runs import ReportedRun
 from rbench.report.page.trials import trial_pictures
@@ -29,5 +29,4 @@ def title_of(kind: str) -> str:
 
 def pictures_of(run: ReportedRun) -> list[Picture]:
     """The pictures of a run, in the order of a page's sections."""
-    drawn = [picture for kind in kinds_of(run.records) for picture in pictures(kind, run.records)]
-    return [*drawn, *trial_pictures(run.trials), *gate_pictures(run.records or run.trials)]
+    return [*every_picture(run.records), *trial_pictures(run.trials), *gate_pictures(run.records or run.trials)]

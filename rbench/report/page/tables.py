@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rbench.figures import SECONDS_TO_TARGET, Figure
@@ -58,12 +59,12 @@ def _kind(
     names = [run.name for run in runs]
     main = _main(figures, of_training=fields == FIELDS)
     words = set(cell.fields) - set(dict(cell)) - set(SHOWN_APART)
-    looks: dict[str, Any] = {"main": main, "words": words}
     kinds = " and ".join(dict.fromkeys(record.cell.name for record, *_ in owned))
-    over = sheet(f"Comparison: {kinds}", lines, figures, names, over_seeds=True, marks=marks, notes=notes, **looks)
+    made = partial(sheet, lines=lines, figures=figures, names=names, main=main, words=words)
+    over = made(f"Comparison: {kinds}", over_seeds=True, marks=marks, notes=notes)
     if len(over.rows) == len(lines):
         return [over]
-    return [over, sheet(f"Every cell: {kinds}", lines, figures, names, over_seeds=False, **looks)]
+    return [over, made(f"Every cell: {kinds}", over_seeds=False)]
 
 
 def _shared(said: Mapping[str, Sequence[str]]) -> list[str]:
