@@ -66,6 +66,7 @@ def table(
     across: Annotated[
         str, typer.Option(metavar="NAME", help="Column whose values stand beside each other. E.g. backend.")
     ] = "",
+    no_intervals: Annotated[bool, typer.Option("--no-intervals", help="Leave out the intervals of figures.")] = False,
     no_notes: Annotated[bool, typer.Option("--no-notes", help="Leave out the notes below the tables.")] = False,
     update: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table into a block of FILE; without DIR all blocks.")
@@ -112,7 +113,7 @@ def table(
     laid = {"--columns": columns or [], "--group": [group.value] if group is not Grouped.task else []}
     laid |= {"--sort": [sort] if sort else [], "--caption": [caption] if caption else []}
     laid |= {"--across": [across] if across else []}
-    alone = {"--transpose": transpose, "--no-notes": no_notes}
+    alone = {"--transpose": transpose, "--no-intervals": no_intervals, "--no-notes": no_notes}
     asked = [*(name for name, values in laid.items() if values), *(name for name, given in alone.items() if given)]
     if asked and (format in (TableFormat.csv, TableFormat.json) or any(others.values())):
         fail(f"{asked[0]} lays out the comparison; raw rows, ranks, profiles and studies have a form of their own")
@@ -150,7 +151,7 @@ def table(
             tell(f"rbench: {warning}")
         names = tuple(name.strip() for part in columns or () for name in part.split(",") if name.strip())
         chosen_rows = (tuple(method or ()), tuple(task or ()))
-        view = View(names, *chosen_rows, group.value, sort, caption, transpose, across, not no_notes)
+        view = View(names, *chosen_rows, group.value, sort, caption, transpose, across, not no_intervals, not no_notes)
         chosen, said = filtered(records, view)
         if curves is not None:
             save_pictures(pictures("curves", chosen), curves)

@@ -37,6 +37,7 @@ class View:
         caption: a sentence above, to which the provenance is added; none if empty.
         transposed: whether figures are rows and methods columns.
         across: the column whose values stand beside each other, each with its figures; none if empty.
+        intervals: whether figures have them.
         notes: whether sentences on what the figures are stand below.
     """
 
@@ -48,6 +49,7 @@ class View:
     caption: str = ""
     transposed: bool = False
     across: str = ""
+    intervals: bool = True
     notes: bool = True
 
 
@@ -117,6 +119,8 @@ def laid_out(table: Table, view: View, *, roomy: bool) -> list[Part]:
     """
     chosen = _chosen(table, view, roomy)
     cells = _sorted(table, view.sort)
+    if not view.intervals:
+        cells = cells.map(lambda cell: cell.alone() if isinstance(cell, Value) else cell)
     key = view.group if view.group in cells and len(cells) else ""
     several = bool(key) and (key in table.usual or cells[key].nunique() > 1)
     same = _same(table, cells, view, key) if key == "task" or several else []

@@ -20,22 +20,27 @@ OTHERS = ("status", "spec")
 def across(cells: pd.DataFrame, figures: Collection[str], name: str) -> pd.DataFrame:
     """One row for those that differ in a column alone: each value's figures beside each other, once where all agree.
 
+    What the value itself says, such as a task its budget, is left out, and so are figures that no row has.
+
     Raises:
         RbenchError: the column is none of those that name a row; or two rows are alike but for it.
     """
     names = [str(one) for one in cells if one not in figures and one not in OTHERS]
     if name not in names:
         raise RbenchError(f"values of {shown(name)} cannot stand beside each other; choose of: {', '.join(names)}")
-    keys = [one for one in names if one != name]
+    by_value = cells.groupby(name, sort=False)
+    told = [one for one in names if cells[one].nunique() > 1 and by_value[one].nunique().max() == 1]
+    keys = [one for one in names if one != name and one not in told]
     rest = [str(one) for one in cells if one not in names]
-    if not keys or cells.duplicated(names).any():
+    if not keys or cells.duplicated([*keys, name]).any():
         raise RbenchError(f"rows differ in more than {shown(name)} and {', '.join(keys)}; show another column")
-    frames = {str(value): own.set_index(keys)[rest] for value, own in cells.groupby(name, sort=False)}
+    frames = {str(value): own.set_index(keys)[rest] for value, own in by_value}
     wide = pd.concat(frames, axis=1).fillna(EMPTY[0])
     first = next(iter(frames))
     once = [one for one in rest if all(wide[value, one].equals(wide[first, one]) for value in frames)]
     columns = {f"{value} {one}": wide[value, one] for value in frames for one in rest if one not in once}
-    return pd.DataFrame(columns | {one: wide[first, one] for one in once}).reset_index()
+    turned = pd.DataFrame(columns | {one: wide[first, one] for one in once})
+    return turned.loc[:, ~turned.isin(EMPTY).all()].reset_index()
 
 
 def transposed(cells: pd.DataFrame, figures: Collection[str]) -> pd.DataFrame:
