@@ -91,7 +91,7 @@ class TestAsked:
         assert shown(records=both, group="none").count("\n|:--") == 1
         text = shown(records=both, group="backend")
         assert text.count("\n|:--") == 2
-        assert "**torch**" in text
+        assert "**torch, seeds 1**" in text
         assert heads(text)[:2] == ["task", "method"]
 
     def test_figures_as_rows(self):
@@ -108,18 +108,26 @@ class TestAsked:
         assert "budget" in heads(shown(records=found, columns=("budget", "test_accuracy")))
 
     def test_values_of_a_column_stand_beside_each_other(self):
-        both = [*RECORDS, *(replaced(one, "backend", "torch") for one in RECORDS[:-3])]
-        text = shown(records=both, across="backend", columns=("test_accuracy", "step_ratio_to_sgd"), tasks=("digits",))
-        assert heads(text) == ["method", *(f"{name} test accuracy %" for name in ("numpy", "torch")), "step / SGD"]
-        assert len(first_column(text)) == 1 + len(METHODS)
-        apart = shown(records=both, columns=("test_accuracy",), tasks=("digits",), group="backend", sort="method")
-        beside = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
-        for line in (line for line in apart.splitlines() if line.startswith(("| kfac", "| sgd"))):
-            _, name, figure, *_ = (part.strip() for part in line.split("|"))
-            assert beside[name].count(figure.lstrip("\\*~")) >= 1
+        both = [*RECORDS, record("kfac[lr=0.3,damping=1]", backend="torch", test_accuracy=0.5)]
+        names = ("test_accuracy", "step_ratio_to_sgd")
+        text = shown(records=both, across="backend", columns=names, tasks=("digits",), intervals=False)
+        figures = [f"{name} {figure}" for name in ("numpy", "torch") for figure in ("test accuracy %", "step / SGD")]
+        assert heads(text) == ["method", *figures, "numpy status", "torch status"]
+        (line,) = (line for line in text.splitlines() if line.startswith("| kfac"))
+        assert [part.strip(" \\*~") for part in line.strip("|").split("|")] == [
+            "kfac", "96.00", "2.00", "50.00", "2.00", "ok", "ok",
+        ]  # fmt: skip
+        assert len(first_column(text)) == 2 + len(METHODS)
+
+    def test_a_figure_that_is_the_same_for_all_values_stands_once(self):
+        both = [*RECORDS[:-3], *(replaced(one, "backend", "torch") for one in RECORDS[:-3])]
+        text = shown(records=both, across="backend", columns=("test_accuracy",))
+        assert heads(text) == ["method", "test accuracy %"]
 
     def test_a_table_across_tasks_has_no_column_that_a_task_settles(self):
-        text = shown(group="none", across="task", columns=("test_accuracy",), methods=("kfac", "sgd"))
+        found = [one for one in RECORDS[:-3] if one.training.task != "mnist"]
+        found += [record(method, task="mnist", test_accuracy=0.5) for method in METHODS]
+        text = shown(records=found, group="none", across="task", columns=("test_accuracy",), methods=("kfac", "sgd"))
         assert heads(text) == ["method", "digits test accuracy %", "mnist test accuracy %"]
 
     @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ def across(cells: pd.DataFrame, figures: Collection[str], name: str) -> pd.DataF
     once = [one for one in rest if all(wide[value, one].equals(wide[first, one]) for value in frames)]
     columns = {f"{value} {one}": wide[value, one] for value in frames for one in rest if one not in once}
     turned = pd.DataFrame(columns | {one: wide[first, one] for one in once})
-    return turned.loc[:, ~turned.isin(EMPTY).all()].reset_index()
+    heads = sorted(turned.columns[~turned.isin(EMPTY).all()], key=lambda head: head.endswith(OTHERS))
+    return turned[heads].reset_index()
 
 
 def transposed(cells: pd.DataFrame, figures: Collection[str]) -> pd.DataFrame:
