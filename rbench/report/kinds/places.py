@@ -43,6 +43,13 @@ def by_place(frame: pd.DataFrame, by: Sequence[str] = ("task",)) -> Iterator[tup
         yield ", ".join(str(value) for value in values if value is not None and value == value), own
 
 
+def seeds_in_words(cells: pd.DataFrame) -> str:
+    """How many seeds a method has, such as `3 seeds`, or `1 to 3 seeds` where some have fewer."""
+    counts = cells.groupby("method")["seed"].nunique()
+    least, most = counts.min(), counts.max()
+    return f"{least} to {most} seeds" if least < most else f"{most} seed{'' if most == 1 else 's'}"
+
+
 def failures(cells: pd.DataFrame) -> list[str]:
     """How the runs of each method ended that did not end `ok`, in words."""
     rows = grouped(lines_of(cells), lambda row: str(row["method"]))

@@ -8,7 +8,7 @@ from rbench.errors import DataError
 from rbench.report.kinds.places import of_training
 from rbench.report.pictures import Numbers, Panel, Picture, Trace
 from rbench.report.problems import place_columns, problems
-from rbench.report.ranking import CRITERIA, Ranking, ranking, verdict
+from rbench.report.ranking import CRITERIA, Ranking, explained, ranking, verdict
 from rbench.run.record import Record
 
 STEP, TICK = 0.5, 0.15
@@ -49,7 +49,7 @@ def groups(found: Ranking) -> list[tuple[int, int]]:
 
 def _picture(title: str, found: Sequence[Ranking]) -> Picture:
     left_out = dict.fromkeys(one.problems.labels[method] for one in found for method in one.problems.left_out)
-    notes = [f"By {one.problems.by}: {verdict(one)}" for one in found]
+    notes = [f"By {one.problems.by}: {verdict(one)} {explained(one)}" for one in found]
     if any(one.differ for one in found):
         notes.append("The critical difference is Nemenyi's at 5 %: methods whose mean ranks are closer are joined.")
     if left_out:
