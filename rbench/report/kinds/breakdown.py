@@ -44,7 +44,7 @@ def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
         title = ", ".join(str(own[0][name]) for name in several if own[0].get(name) is not None)
         panels = grouped(own, lambda row: (row["network"], row["batch_size"])).values()
         drawn = tuple(_panel(panel, names) for panel in panels)
-        found.append(Picture("breakdown", title, drawn, across=1, notes=tuple(_notes(failed))))
+        found.append(Picture("breakdown", title, drawn, across=1, notes=tuple(_notes(own, failed))))
     return found
 
 
@@ -73,10 +73,13 @@ def _panel(rows: Sequence[Row], names: Mapping[str, str]) -> Panel:
     return Panel(title, "ms per step", "", (*bars, *floor), rows=labels)
 
 
-def _notes(failed: Sequence[str]) -> list[str]:
+def _notes(rows: Sequence[Row], failed: Sequence[str]) -> list[str]:
+    shares = sorted(sum(row[name] for name in PARTS) / row["step_seconds"] for row in rows)
     notes = [
         "The quickest of several synchronised calls. metric: samples drawn, and the metric's rows pulled back; apply: "
         "a push added to the weights; solve: all else of the step, such as factoring, solving and momentum. floor: the "
-        "step's counted multiply-add pairs at the speed of those of SGD's step."
+        "step's counted multiply-add pairs at the speed of those of SGD's step.",
+        f"Parts add up to {shares[0]:.0%} to {shares[-1]:.0%} of the median step; where that is far from 100%, the "
+        "machine had other work.",
     ]
     return [*notes, f"Without figures: {'; '.join(failed)}."] if failed else notes
