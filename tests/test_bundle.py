@@ -237,6 +237,8 @@ def test_merged_halves_are_the_whole(ran, tmp_path):
     assert load([tmp_path / "whole"]) == (records, [])
     tables = [call("table", source).stdout for source in (ran, tmp_path / "whole")]
     assert tables[0] == tables[1]
+    bundle(tmp_path / "b", tmp_path / "b.zip")
+    assert merge([tmp_path / "a", tmp_path / "b.zip"], tmp_path / "zipped").records == records
     merged = read_run_file(tmp_path / "whole")
     assert [(part.request["merged from"], len(part.cells)) for part in merged.earlier] == [
         (str(tmp_path / "b"), 2), (str(tmp_path / "a"), 2),
@@ -275,3 +277,13 @@ def test_what_cannot_be_merged_is_refused(tmp_path):
             merge([tmp_path / name for name in sources], tmp_path / target)
         assert words in str(caught.value)
     assert not Path(tmp_path / "new").exists()
+
+
+def test_planned_cells_without_a_record_are_told_before_cells_run(tmp_path):
+    write_run(tmp_path / "a", [record(0)], request={"suites": ["quick"]})
+    plan = json.loads((tmp_path / "a" / "run.json").read_text())
+    (tmp_path / "a" / "run.json").write_text(json.dumps(plan | {"cells": [*plan["cells"], record(1).cell.key]}))
+    bundle(tmp_path / "a", tmp_path / "a.zip")
+    done = call("reproduce", tmp_path / "a.zip", "--dry-run")
+    assert (done.exit_code, "cells: 1" in done.stdout) == (0, True)
+    assert "planned cells without a record in the bundle, which are not run: 1" in done.stderr

@@ -10,10 +10,16 @@ from rbench.errors import RbenchError
 from rbench.report import render_tables
 from rbench.report.layout import View
 from rbench.report.value import Value, aligned, shortened
+from rbench.run import Budget
 
 
 def shown(form="markdown", records=RECORDS, **asked):
     return render_tables(records, form, View(**asked))
+
+
+def replaced(one, name, value):
+    """A record whose cell has another value."""
+    return one.model_copy(update={"cell": one.cell.model_copy(update={name: value})})
 
 
 def heads(text):
@@ -85,7 +91,7 @@ class TestAsked:
         assert shown(records=both, group="none").count("\n|:--") == 1
         text = shown(records=both, group="backend")
         assert text.count("\n|:--") == 2
-        assert "**torch**" in text
+        assert "**torch, seeds 1**" in text
         assert heads(text)[:2] == ["task", "method"]
 
     def test_figures_as_rows(self):
@@ -93,6 +99,54 @@ class TestAsked:
         assert heads(text)[0] == "figure"
         assert {"kfac", "sgd"} < {*heads(text)}
         assert "test accuracy %" in first_column(text)
+
+    def test_what_is_the_same_in_each_part_is_in_its_title(self):
+        found = [replaced(one, "budget", Budget(epochs=9)) if one.training.task == "mnist" else one for one in RECORDS]
+        text = shown(records=found)
+        assert "**mnist, budget 9 epochs**" in text
+        assert "budget" not in heads(text)
+        assert "budget" in heads(shown(records=found, columns=("budget", "test_accuracy")))
+
+    def test_values_of_a_column_stand_beside_each_other(self):
+        both = [*RECORDS, record("kfac[lr=0.3,damping=1]", backend="torch", test_accuracy=0.5)]
+        names = ("test_accuracy", "step_ratio_to_sgd")
+        text = shown(records=both, across="backend", columns=names, tasks=("digits",), intervals=False)
+        figures = [f"{name} {figure}" for name in ("numpy", "torch") for figure in ("test accuracy %", "step / SGD")]
+        assert heads(text) == ["method", *figures, "numpy status", "torch status"]
+        (line,) = (line for line in text.splitlines() if line.startswith("| kfac"))
+        assert [part.strip(" \\*~") for part in line.strip("|").split("|")] == [
+            "kfac", "96.00", "2.00", "50.00", "2.00", "ok", "ok",
+        ]  # fmt: skip
+        assert len(first_column(text)) == 2 + len(METHODS)
+
+    def test_a_figure_that_is_the_same_for_all_values_stands_once(self):
+        both = [*RECORDS[:-3], *(replaced(one, "backend", "torch") for one in RECORDS[:-3])]
+        text = shown(records=both, across="backend", columns=("test_accuracy",))
+        assert heads(text) == ["method", "test accuracy %"]
+
+    def test_a_table_across_tasks_has_no_column_that_a_task_settles(self):
+        found = [one for one in RECORDS[:-3] if one.training.task != "mnist"]
+        found += [record(method, task="mnist", test_accuracy=0.5) for method in METHODS]
+        text = shown(records=found, group="none", across="task", columns=("test_accuracy",), methods=("kfac", "sgd"))
+        assert heads(text) == ["method", "digits test accuracy %", "mnist test accuracy %"]
+
+    @pytest.mark.parametrize(
+        ("asked", "message"),
+        [
+            ({"across": "bakend"}, "did you mean 'backend'"),
+            ({"across": "test_accuracy"}, "values of 'test accuracy %' cannot stand beside each other; choose of: "),
+        ],
+    )
+    def test_what_cannot_stand_beside_is_refused(self, asked, message):
+        with pytest.raises(RbenchError, match=message):
+            shown(**asked)
+
+    def test_figures_without_intervals_and_tables_without_notes(self):
+        full, bare = shown(tasks=("digits",)), shown(tasks=("digits",), intervals=False, notes=False)
+        assert "–0." in full or "–9" in full
+        assert not any("–" in line.replace("| –", "").replace(" –", "") for line in bare.splitlines())
+        assert bare.splitlines()[-1].startswith("|")
+        assert "*" in bare.partition("|")[2]
 
     @pytest.mark.parametrize("form", ["markdown", "html", "latex", "terminal"])
     def test_a_caption_has_its_provenance_once(self, form):

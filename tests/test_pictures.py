@@ -98,7 +98,9 @@ def test_labels_are_told_apart_without_colour_and_alike_in_all_pictures():
     assert looks([picture, picture]) == found
 
 
-@pytest.mark.parametrize(("count", "inches", "expected"), [(6, 7, 3), (6, 3.3, 1), (4, 7, 4), (4, 3.3, 2), (0, 7, 3)])
+@pytest.mark.parametrize(
+    ("count", "inches", "expected"), [(6, 7, 3), (6, 3.3, 2), (3, 3.3, 1), (4, 7, 4), (4, 3.3, 2), (0, 7, 3)]
+)
 def test_as_many_panels_stand_in_a_row_as_are_wide_enough(count, inches, expected):
     panels = tuple(Panel("", "", "") for _ in range(6))
     assert across(Picture("k", "", panels, across=count), inches) == expected

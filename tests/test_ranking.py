@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,7 @@ from rbench.errors import DataError, RbenchError
 from rbench.report.drawing import save_pictures
 from rbench.report.kinds import pictures
 from rbench.report.kinds.ranks import groups
-from rbench.report.problems import problems, untuned
+from rbench.report.problems import Problems, problems, untuned
 from rbench.report.profile import profile, ratios, reference_of, render_profiles, score, speed_ups, timed_problems
 from rbench.report.ranking import ranking, render_ranking
 from rbench.run import Budget, Record, Training
@@ -247,11 +248,19 @@ def test_a_speed_up_is_the_geometric_mean_over_problems_that_both_solved():
 
 def test_the_reference_is_the_one_asked_for_or_sgd_or_one_that_solved_most():
     scores = pd.DataFrame([[1.0, 2.0, INF]], columns=["kfac[lr=1]", "adam[lr=1]", "sgd"])
-    assert reference_of(scores, "adam") == reference_of(scores, "adam[lr=1]") == "adam[lr=1]"
-    assert reference_of(scores) == "sgd"
-    assert reference_of(scores[["kfac[lr=1]", "adam[lr=1]"]]) == "kfac[lr=1]"
+    found = Problems({}, "seconds to target", scores, ())
+    assert reference_of(found, "adam") == reference_of(found, "adam[lr=1]") == "adam[lr=1]"
+    assert reference_of(found) == "sgd"
+    assert reference_of(replace(found, scores=scores[["kfac[lr=1]", "adam[lr=1]"]])) == "kfac[lr=1]"
     with pytest.raises(DataError, match=r"no method that was run on every task is called 'adm' \(did you mean 'adam'"):
-        reference_of(scores, "adm")
+        reference_of(found, "adm")
+
+
+def test_methods_have_the_labels_of_the_suite_that_ran_them():
+    spec = "kfac[refresh=10,fit=scalar]"
+    found = Problems({}, "test figure", pd.DataFrame([[1.0, 2.0]], columns=[spec, "sgd"]), ())
+    assert found.labels == {spec: "kfac", "sgd": "sgd"}
+    assert replace(found, suites=("reference",)).labels == {spec: "kfac, fit of two numbers", "sgd": "sgd"}
 
 
 def test_the_table_states_score_and_speed_up():

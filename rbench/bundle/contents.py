@@ -1,7 +1,7 @@
 """What a bundle holds: records and request as they are, environments, versions, and a page that explains them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,12 +73,30 @@ def read_bundle(path: Path) -> Bundle:
         DataError: it is no bundle, or a member is missing, was changed or is not rbench's; the message names it.
         NewerError: a newer version wrote it.
     """
-    content = unpacked(path)
+    return _read_members(unpacked(path), path)
+
+
+def read_files(source: Path) -> tuple[Bundle, dict[str, bytes]]:
+    """The run of a directory or a bundle, and the files of its records as they are, by name.
+
+    Raises:
+        DataError: as `read_run` and `read_bundle`.
+    """
+    if not source.is_file():
+        return read_run(source), {path.name: read_bytes(path) for path in record_files(source)}
+    content = unpacked(source)
+    return _read_members(content, source), {Path(name).name: content[name] for name in _cells(content)}
+
+
+def _read_members(content: Mapping[str, bytes], path: Path) -> Bundle:
     if NAME not in content:
         raise DataError(f"{path} holds no {NAME}; give a file of `rbench bundle`")
     plan = parsed(content[NAME], RunFile, path / NAME)
-    records = [parse_record(content[name], path / name) for name in sorted(content) if name.startswith("cells/")]
-    return Bundle(plan, in_order(plan.cells, records))
+    return Bundle(plan, in_order(plan.cells, [parse_record(content[name], path / name) for name in _cells(content)]))
+
+
+def _cells(content: Iterable[str]) -> list[str]:
+    return sorted(name for name in content if name.startswith("cells/"))
 
 
 def read_run(directory: Path) -> Bundle:

@@ -4,43 +4,43 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from rbench.bundle.contents import Bundle, read_run
+from rbench.bundle.contents import Bundle, read_files, read_run
 from rbench.errors import RbenchError
 from rbench.run.directory import WAY_OUT, check_directory, writing_into
 from rbench.run.lock import locked
 from rbench.run.provenance import provenance
-from rbench.run.reading import read_bytes
-from rbench.run.record import Record, cells_folder, record_files, write_json, write_text
+from rbench.run.record import Record, cells_folder, write_json, write_text
 from rbench.run.run_file import NAME, Planned, RunFile
 from rbench.run.session import publish
 
 
-def merge(directories: Sequence[Path], target: Path) -> Bundle:
+def merge(sources: Sequence[Path], target: Path) -> Bundle:
     """Write the records of several runs into one directory, as they are.
 
     Its `run.json` plans all of their cells; under `earlier` it has each run's own request, provenance and cells, those
     of the run given last first. Running into it goes on only where all records were made as they would be now.
 
     Args:
-        directories: of the runs, at least two.
+        sources: directories or bundles of the runs, at least two.
         target: a directory that is new or empty.
 
     Raises:
-        DataError: one holds no run, or a record that is damaged or of a newer version.
+        DataError: a source holds no run, or a record that is damaged or of a newer version.
         RbenchError: two hold different records of one cell, the target is not empty, or it cannot be written.
     """
-    if len({directory.resolve() for directory in directories}) < 2:
-        raise RbenchError("give at least two different directories to merge")
+    if len({source.resolve() for source in sources}) < 2:
+        raise RbenchError("give at least two different directories or bundles to merge")
     check_directory(target, "run")
     if target.exists() and any(target.iterdir()):
         raise RbenchError(f"{target} is not empty; {WAY_OUT}")
-    runs = {directory: read_run(directory) for directory in directories}
+    read = {source: read_files(source) for source in sources}
+    runs = {source: run for source, (run, _) in read.items()}
     _check_same(runs)
-    files = {path.name: path for directory in directories for path in record_files(directory)}
+    files = {name: content for _, own in read.values() for name, content in own.items()}
     with locked(target), writing_into(target):
         cells_folder(target).mkdir(exist_ok=True)
-        for name, path in files.items():
-            write_text(cells_folder(target) / name, read_bytes(path).decode())
+        for name, content in files.items():
+            write_text(cells_folder(target) / name, content.decode())
         plan = _plan(runs)
         write_json(target / NAME, plan.model_dump())
         merged = read_run(target)
@@ -54,14 +54,14 @@ def _plan(runs: dict[Path, Bundle]) -> RunFile:
     records = (record.cell.key for run in runs.values() for record in run.records)
     parts = [
         Planned(
-            request={"merged from": str(directory), **run.plan.request},
+            request={"merged from": str(source), **run.plan.request},
             provenance=run.plan.provenance,
             cells=tuple(dict.fromkeys([*run.plan.cells, *(record.cell.key for record in run.records)])),
         )
-        for directory, run in runs.items()
+        for source, run in runs.items()
     ]
     return RunFile(
-        request={"merged": [str(directory) for directory in runs]},
+        request={"merged": [str(source) for source in runs]},
         provenance=provenance(),
         cells=tuple(dict.fromkeys([*(key for plan in plans for key in plan.cells), *records])),
         earlier=tuple(reversed(parts)),

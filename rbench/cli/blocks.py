@@ -18,7 +18,7 @@ STALE = 1
 
 OPTIONS = (
     "--format", "--columns", "--method", "-m", "--task", "-t", "--group", "--sort", "--caption", "--transpose",
-    "--ranking",
+    "--across", "--no-intervals", "--no-notes", "--ranking",
 )  # fmt: skip
 """What a block's command may hold: it reads runs, and writes nothing."""
 

@@ -11,7 +11,7 @@ from rbench.cli.table import once
 
 @app.command()
 def merge(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, or bundles.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A new directory for all records.")],
 ) -> None:
     """Put the records of several runs into one directory, each with its own software and hardware."""

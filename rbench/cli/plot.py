@@ -55,6 +55,8 @@ def plot(
             if len(kinds) > 1:
                 fail(f"several plots can be drawn of these runs; give one: --kind {' or --kind '.join(kinds)}")
             (kind,) = kinds
+        if reference is not None and kind != "profile":
+            fail(f"--reference is of --kind profile, and this is {kind}; leave it out")
         drawn = pictures(kind, records, reference)
         save_pictures(drawn, output, width or WIDTHS[columns or 2])
         show("\n".join(dict.fromkeys(visible(note) for picture in drawn for note in picture.notes)))

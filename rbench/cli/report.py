@@ -11,7 +11,10 @@ from rbench.cli.table import once
 
 @app.command()
 def report(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs and tunes.")],
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Directories of runs and tunes, bundles, or .csv files of rows."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page: .html.")],
 ) -> None:
     """Write a page on one or more runs: tables, plots and all records in one file that needs no network."""

@@ -47,7 +47,10 @@ def reproduce(
         from rbench.run.machine import CellLimits
 
         tell_broken_plugins()
-        found = runnable(read_bundle(file))
+        source = read_bundle(file)
+        found = runnable(source)
+        if source.missing:
+            tell(f"rbench: planned cells without a record in the bundle, which are not run: {source.missing}")
         _tell_what_differs(found)
         if dry_run:
             for cell in found.cells:

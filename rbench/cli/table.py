@@ -30,6 +30,7 @@ class Grouped(StrEnum):
 
     task = "task"
     backend = "backend"
+    network = "network"
     none = "none"
 
 
@@ -53,7 +54,7 @@ def table(
     task: Annotated[
         list[str] | None, typer.Option("--task", "-t", metavar="TEXT", help="Only tasks with this in their SPEC.")
     ] = None,
-    group: Annotated[Grouped, typer.Option(help="A table for each task or backend, or one for all.")] = Grouped.task,
+    group: Annotated[Grouped, typer.Option(help="A table for each, or one for all.")] = Grouped.task,
     sort: Annotated[
         str, typer.Option(metavar="NAME", help="Column to sort by, the best first; default the figure that judges.")
     ] = "",
@@ -62,6 +63,11 @@ def table(
         typer.Option(metavar="TEXT", help="A caption; seeds, tuning, data, device and versions are added."),
     ] = "",
     transpose: Annotated[bool, typer.Option("--transpose", help="Figures as rows, methods as columns.")] = False,
+    across: Annotated[
+        str, typer.Option(metavar="NAME", help="Column whose values stand beside each other. E.g. backend.")
+    ] = "",
+    no_intervals: Annotated[bool, typer.Option("--no-intervals", help="Leave out the intervals of figures.")] = False,
+    no_notes: Annotated[bool, typer.Option("--no-notes", help="Leave out the notes below the tables.")] = False,
     update: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table into a block of FILE; without DIR all blocks.")
     ] = None,
@@ -106,7 +112,9 @@ def table(
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
     laid = {"--columns": columns or [], "--group": [group.value] if group is not Grouped.task else []}
     laid |= {"--sort": [sort] if sort else [], "--caption": [caption] if caption else []}
-    asked = [*(name for name, values in laid.items() if values), *(["--transpose"] if transpose else [])]
+    laid |= {"--across": [across] if across else []}
+    alone = {"--transpose": transpose, "--no-intervals": no_intervals, "--no-notes": no_notes}
+    asked = [*(name for name, values in laid.items() if values), *(name for name, given in alone.items() if given)]
     if asked and (format in (TableFormat.csv, TableFormat.json) or any(others.values())):
         fail(f"{asked[0]} lays out the comparison; raw rows, ranks, profiles and studies have a form of their own")
     if update is not None:
@@ -114,18 +122,19 @@ def table(
             fail("--update takes the comparison or --ranking; leave the others out")
         laid |= {"--format": [format.value] if format else [], "--method": method or [], "--task": task or []}
         words = [word for name, values in laid.items() for value in values for word in (name, value)]
-        flags = {"--transpose": transpose, "--ranking": ranking}
+        flags = alone | {"--ranking": ranking}
         fill_block(update, marker, directories, [*words, *(name for name, given in flags.items() if given)])
         return
     with errors():
         from rbench.report import render_history, render_tables, written_notes
         from rbench.report.drawing import save_pictures
         from rbench.report.kinds import pictures
-        from rbench.report.layout import View, filtered
+        from rbench.report.layout import View
         from rbench.report.load import load
         from rbench.report.plot import check_plot
         from rbench.report.profile import render_profiles
         from rbench.report.ranking import render_ranking
+        from rbench.report.selection import filtered
         from rbench.report.sensitivity import render_sensitivity
         from rbench.run import Training
 
@@ -141,7 +150,8 @@ def table(
         for warning in warnings:
             tell(f"rbench: {warning}")
         names = tuple(name.strip() for part in columns or () for name in part.split(",") if name.strip())
-        view = View(names, tuple(method or ()), tuple(task or ()), group.value, sort, caption, transpose)
+        chosen_rows = (tuple(method or ()), tuple(task or ()))
+        view = View(names, *chosen_rows, group.value, sort, caption, transpose, across, not no_intervals, not no_notes)
         chosen, said = filtered(records, view)
         if curves is not None:
             save_pictures(pictures("curves", chosen), curves)

@@ -98,7 +98,8 @@ def bar_look(look: Look, place: int) -> dict[str, Any]:
 
 def line_look(look: Look, dash: str) -> dict[str, Any]:
     """How lines are drawn, with their marks."""
-    mark = {"marker": MARKERS[look.mark], "markersize": 3.6, "markeredgecolor": "white", "markeredgewidth": 0.4}
+    size = 3.6 if look.mark != "star" else 6.0  # whose points are thin
+    mark = {"marker": MARKERS[look.mark], "markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.4}
     return {"color": look.color, "linestyle": STYLES[dash], "linewidth": 1.1, **mark}
 
 
@@ -117,7 +118,7 @@ def _draw_trace(axes: "Axes", trace: Trace, look: dict[str, Any], place: int) ->
     """A line with its band, a staircase, or points with error bars."""
     if trace.shape == "points":
         errors = (_errors(trace.x, trace.left, trace.right), _errors(trace.y, trace.low, trace.high))
-        shown = look | {"linestyle": "", "markersize": 5}
+        shown = look | {"linestyle": "", "markersize": 1.4 * look["markersize"]}
         axes.errorbar(trace.x, trace.y, xerr=errors[0], yerr=errors[1], elinewidth=0.6, **shown)
         return
     if trace.shape == "step":

@@ -75,7 +75,9 @@ def render_costs(rows: list[Row], form: Format, view: View = USUAL) -> str:
     parts, swept = ([row for row in rows if row[name] is not None] for name in ("part", "sweep"))
     steps = [row for row in rows if row["method"] is not None and row["sweep"] is None]
     tables = [_table(steps, STEP, _step_figures(steps)), _table(parts, PART, list(map(_part_figures, parts)))]
-    texts = [render_table(table, form, view) for table in tables if len(table.cells)]
+    tables = [table for table in tables if len(table.cells)]
+    asked = [table for table in tables if table.has(view.columns)]
+    texts = [render_table(table, form, view) for table in asked or tables]
     if swept:
         series = series_of(swept)
         shown = [*sweep_tables(swept), exponent_table(series), crossover_table(series)]

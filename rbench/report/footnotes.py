@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from rbench.errors import PluginError, SpecError
-from rbench.figures import significant
-from rbench.plugins import plugins
 from rbench.report.environments import environment_notes, environments
 from rbench.report.forms import BEST, Look
 from rbench.report.frame import grouped, name_of
 from rbench.report.labels import Names, names
 from rbench.report.noise import ALL_RANGE
+from rbench.report.tuning import searches, settings
 from rbench.report.value import shortened
-from rbench.run import Budget, Record, Training, TrainingSuite, Tuned
-from rbench.run.tuned import judged
-from rbench.train.cell import configured
+from rbench.run import Record, Training
 
 
 def footnotes(records: Sequence[Record], form: Look = "markdown") -> list[str]:
@@ -43,8 +39,8 @@ def provenance(records: Sequence[Record]) -> list[str]:
     budget = f"Budget: {', '.join(budgets)}. " if budgets else ""
     return [
         f"{budget}Threads: {', '.join(map(str, threads))}. Seeds: {_runs(seeds)}.",
-        *_searches(trained),
-        *_settings(trained),
+        *searches(trained),
+        *settings(trained),
         *_data(trained),
         *environment_notes(places.words),
         *machines(records, places.labels),
@@ -59,7 +55,10 @@ def reasons(records: Sequence[Record]) -> list[str]:
     failed = [
         (f"{record.status}: {record.reason}", _where(named, record))
         for record in records
-        if record.status != "ok" and record.reason and shortened(record.reason) != record.reason
+        if record.status != "ok"
+        and record.reason
+        and shortened(record.reason) != record.reason
+        and getattr(record.cell, "series", None) is None  # where a series ends is said with its table
     ]
     found = grouped(dict.fromkeys(failed), itemgetter(0))
     return [f"{'; '.join(where for _, where in own)}: {words}" for words, own in found.items()]
@@ -98,82 +97,6 @@ def _seeds(count: int, form: Look) -> list[str]:
         "over the seeds that both have. Of the figures without a mark at most 5 % should be so by chance "
         "(Benjamini and Hochberg).",
     ]
-
-
-def _searches(records: Sequence[Record]) -> list[str]:
-    """A sentence on each way in which `rbench tune` searched, with what it found for each method."""
-    distinct = {record.tuning.model_dump_json(): record.tuning for record in records if record.tuning is not None}
-    searches = grouped(distinct.values(), _how_searched)
-    notes = [f"{how} {'; '.join(map(_what_found, found))}." for how, found in searches.items()]
-    tried = {(r.training.seed, seed) for r in records if r.tuning for seed in (r.tuning.seed, *r.tuning.confirming)}
-    if seen := sorted(own for own, seed in tried if own == seed):
-        notes.append(f"Seed {seen[0]} is also that of the trials.")
-    return notes
-
-
-def _how_searched(tuned: Tuned) -> str:
-    """How settings were searched, and the best of the trials confirmed."""
-    judged_by = tuned.figure.replace("_", " ")
-    place = f"{tuned.backend} {tuned.dtype}" + (f" on {tuned.device}" if tuned.device else "")
-    confirmed = ""
-    if tuned.confirmed:
-        seeds = ", ".join(map(str, tuned.confirming))
-        confirmed = f", the best {tuned.confirmed} run again on seeds {seeds} and chosen among by the mean"
-    return (
-        f"Tuned by rbench tune on {tuned.task}, {tuned.trials} trials per method, the best {judged_by} on a validation "
-        f"split after {tuned.budget}, {place}, Sobol points and training with seed {tuned.seed}"
-        f"{confirmed}:"
-    )
-
-
-def _what_found(tuned: Tuned) -> str:
-    """A method, its search space, failures, seconds and best figure."""
-    space = ", ".join(f"{key} {words}" for key, words in tuned.space.items())
-    failed = ", ".join(f"{count} {status}" for status, count in tuned.failures.items()) or "none failed"
-    if tuned.score is None:
-        reached = "nothing found"
-    else:
-        figure = judged(tuned.figure)
-        reached = f"{figure.unit.write(figure.minimised(tuned.score))} {figure.unit.symbol}".rstrip()
-    return f"{tuned.method} ({space}): {failed}, {significant(tuned.seconds)} s, {reached}"
-
-
-def _settings(records: Sequence[Record]) -> list[str]:
-    """How the settings were found: a suite's own, or given by the user."""
-    notes = []
-    named = names(record.cell for record in records)
-    for name in dict.fromkeys(record.cell.suite for record in records):
-        mine = [r for r in records if r.cell.suite == name and not _searched(r)]
-        here = {(r.training.task, r.training.method, str(r.training.budget.length)) for r in mine}
-        try:
-            suite = plugins().find("suites", name)
-            if not isinstance(suite, TrainingSuite):
-                continue
-            own = {
-                (task.spec, method.spec, str(Budget(epochs=entry.epochs or task.epochs)))
-                for entry in suite.entries
-                for task in configured("tasks", entry.task)
-                for spec in entry.methods
-                for method in configured("methods", spec)
-            }
-        except (PluginError, SpecError):  # a plugin that the suite needs is not installed here
-            continue
-        if suite.tuning and here & own:
-            notes.append(f"Settings of suite {name}: {suite.tuning}.")
-        if here - own:
-            others = sorted(
-                {
-                    f"{named.methods[task, method]} on {named.tasks[task]}, {budget}"
-                    for task, method, budget in here - own
-                }
-            )
-            notes.append(f"Not tuned for this task, method and budget: {'; '.join(others)}.")
-    return notes
-
-
-def _searched(record: Record) -> bool:
-    """Whether the settings were searched for the cell's budget; the search is always for its task."""
-    return record.tuning is not None and record.tuning.budget == record.training.budget.length
 
 
 def _data(records: Sequence[Record]) -> list[str]:

@@ -118,9 +118,11 @@ def labels(pairs: Iterable[Pair], own: Mapping[Pair, str] | None = None) -> dict
     return named
 
 
-def labels_of(specs: Iterable[str]) -> dict[str, str]:
-    """A label for each of several SPECs that stand beside each other."""
-    return {spec: label for (_, spec), label in labels(("", spec) for spec in specs).items()}
+def labels_of(specs: Iterable[str], suites: Iterable[str] = ()) -> dict[str, str]:
+    """A label for each of several SPECs that stand beside each other, the suites' own where they have one."""
+    pairs = [("", spec) for spec in specs]
+    own = suite_labels((suite, *pair) for suite in suites for pair in pairs)
+    return {spec: label for (_, spec), label in labels(pairs, own).items()}
 
 
 def _read(spec: str) -> tuple[str, dict[str, Any]]:

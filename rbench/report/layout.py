@@ -1,24 +1,25 @@
 """How a table is laid out: which columns and rows it has, in which order, in how many parts."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import pandas as pd
 
 from rbench.errors import RbenchError
 from rbench.figures import Figure
 from rbench.names import unknown
-from rbench.report.labels import names
+from rbench.report.turned import EMPTY, FIGURE, across, transposed
 from rbench.report.value import Value
-from rbench.run.record import Record
 
-Grouping: TypeAlias = Literal["task", "backend", "none"]
+Grouping: TypeAlias = Literal["task", "backend", "network", "none"]
 ALL = "all"
 """Stands for every column."""
 
-EMPTY = ("–", "")
+OFFICIAL = "dataset_official"
+"""The column that notes say in words."""
+
 SPEC = "spec"
 """The column of whole SPECs, shown on request."""
 
@@ -31,10 +32,13 @@ class View:
         columns: names of columns as csv has them, or their headings; `all` for every one; the usual ones if empty.
         methods: only methods with one of these texts in their SPEC or label.
         tasks: only tasks with one of these texts in theirs.
-        group: a table for each task or backend, or one for all.
+        group: a table for each task, backend or network, or one for all.
         sort: the column to sort rows by, the best first; the usual order if empty.
         caption: a sentence above, to which the provenance is added; none if empty.
         transposed: whether figures are rows and methods columns.
+        across: the column whose values stand beside each other, each with its figures; none if empty.
+        intervals: whether figures have them.
+        notes: whether sentences on what the figures are stand below.
     """
 
     columns: tuple[str, ...] = ()
@@ -44,6 +48,9 @@ class View:
     sort: str = ""
     caption: str = ""
     transposed: bool = False
+    across: str = ""
+    intervals: bool = True
+    notes: bool = True
 
 
 USUAL = View()
@@ -74,50 +81,29 @@ class Table:
         Raises:
             RbenchError: there is no such column.
         """
-        heads = [str(one) for one in self.cells]
-        csv = {head: self.figures[head].name if head in self.figures else head for head in heads}
-        known = {_letters(one): head for head in heads for one in (head, csv[head])}
-        if _letters(name) not in known:
-            raise RbenchError(unknown("column", name, [ALL, *csv.values()]))
-        return known[_letters(name)]
+        if _letters(name) not in self._known:
+            raise RbenchError(unknown("column", name, [ALL, *map(self._csv, map(str, self.cells))]))
+        return self._known[_letters(name)]
+
+    def has(self, names: Collection[str]) -> bool:
+        """Whether there are columns of all these names."""
+        return all(name == ALL or _letters(name) in self._known for name in names)
+
+    @property
+    def _known(self) -> dict[str, str]:
+        return {_letters(one): head for head in map(str, self.cells) for one in (head, self._csv(head))}
+
+    def _csv(self, head: str) -> str:
+        return self.figures[head].name if head in self.figures else head
 
 
 @dataclass(frozen=True)
 class Part:
-    """A table as it is shown: its title and its cells."""
+    """A table as it is shown: its title, its cells, and the columns that hold numbers."""
 
     title: str
     cells: pd.DataFrame
-
-
-def filtered(records: Sequence[Record], view: View) -> tuple[list[Record], list[str]]:
-    """The records that a view asks for, and sentences on what it leaves out.
-
-    Raises:
-        RbenchError: a text is in no method or task.
-    """
-    kept, notes = list(records), []
-    for kind, texts in (("method", view.methods), ("task", view.tasks)):
-        if texts:
-            found, said = _matching(kept, kind, texts)
-            kept = found
-            notes.append(said)
-    return kept, notes
-
-
-def _matching(records: list[Record], kind: str, texts: Sequence[str]) -> tuple[list[Record], str]:
-    named = names(record.cell for record in records)
-    label: Callable[[Any], str] = named.method if kind == "method" else named.task
-    spec = {record.cell.key: str(getattr(record.cell, kind, "")) for record in records}
-    own = {record.cell.key: f"{spec[record.cell.key]}\n{label(record.cell)}".casefold() for record in records}
-    for text in texts:
-        if not any(text.casefold() in words for words in own.values()):
-            raise RbenchError(unknown(kind, text, sorted({label(record.cell) for record in records})))
-    kept = [one for one in records if any(text.casefold() in own[one.cell.key] for text in texts)]
-    counts = [len({spec[one.cell.key] for one in some}) for some in (kept, records)]
-    return kept, (
-        f"Only {kind}s with {' or '.join(texts)}: {counts[0]} of {counts[1]}. Marks are among those that are shown."
-    )
+    numbers: frozenset[str]
 
 
 def laid_out(table: Table, view: View, *, roomy: bool) -> list[Part]:
@@ -133,16 +119,40 @@ def laid_out(table: Table, view: View, *, roomy: bool) -> list[Part]:
     """
     chosen = _chosen(table, view, roomy)
     cells = _sorted(table, view.sort)
+    if not view.intervals:
+        cells = cells.map(lambda cell: cell.alone() if isinstance(cell, Value) else cell)
     key = view.group if view.group in cells and len(cells) else ""
     several = bool(key) and (key in table.usual or cells[key].nunique() > 1)
+    same = _same(table, cells, view, key) if key == "task" or several else []
     parts = []
     for title, own in cells.groupby(key, sort=False) if key else [("", cells)]:
-        shown = own[[name for name in chosen if name != key]]
-        if not view.columns:
-            shown = shown[[name for name in shown if name not in table.figures or not shown[name].isin(EMPTY).all()]]
-        named = str(title) if key == "task" or several else ""
-        parts.append(Part(named, _transposed(shown, table) if view.transposed else shown))
+        shown = own[[name for name in chosen if name != key and name not in same]]
+        silent = [name for name in shown if name in table.figures and shown[name].isin(EMPTY).all()]
+        shown = shown.drop(columns=[name for name in silent if not view.columns or several])
+        words = [f"{name} {own[name].iloc[0]}" for name in same if name != OFFICIAL and own[name].iloc[0] not in EMPTY]
+        named = ", ".join([str(title), *words]) if key == "task" or several else ""
+        parts.append(_turned(named, shown, table, view))
     return parts
+
+
+def _same(table: Table, cells: pd.DataFrame, view: View, key: str) -> list[str]:
+    """The columns that are the same in all rows of each part, and so go into its title, unless they are asked for."""
+    asked = [str(name) for name in cells] if ALL in view.columns else [table.column(name) for name in view.columns]
+    names = [name for name in table.usual if name not in (*asked, *table.figures, key, "task", "method", "status")]
+    most = cells.groupby(key, sort=False)[names].nunique().max()
+    return [name for name in names if most[name] <= 1]
+
+
+def _turned(title: str, cells: pd.DataFrame, table: Table, view: View) -> Part:
+    """A part, with values of a column beside each other, or figures as rows, if that is asked for."""
+    if view.across:
+        measured = [name for name, one in table.figures.items() if one.measures != "size" or one.better is not None]
+        cells = across(cells, measured, table.column(view.across))
+    if view.transposed:
+        cells = transposed(cells, table.figures)
+        return Part(title, cells, frozenset(map(str, cells)) - {FIGURE})
+    heads = [str(name) for name in cells]
+    return Part(title, cells, frozenset(name for name in heads if name.endswith(tuple(table.figures))))
 
 
 def _chosen(table: Table, view: View, roomy: bool) -> list[str]:
@@ -169,16 +179,6 @@ def _sorted(table: Table, name: str) -> pd.DataFrame:
     sign = -1 if figure.better == "higher" else 1
     order = table.cells[head].map(lambda cell: sign * cell.number if isinstance(cell, Value) else math.nan)
     return table.cells.loc[order.sort_values(kind="stable", na_position="last").index]
-
-
-def _transposed(cells: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Figures as rows, and a column for each row, which is called by its words."""
-    keys = [name for name in cells if name not in table.figures and name not in ("status", SPEC)]
-    heads = cells[keys].map(str).agg(", ".join, axis=1)
-    turned = cells.drop(columns=keys).T
-    turned.columns = pd.Index(list(heads))
-    turned.insert(0, "figure", list(turned.index), allow_duplicates=True)
-    return turned.reset_index(drop=True)
 
 
 def _letters(name: object) -> str:

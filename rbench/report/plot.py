@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rbench.errors import RbenchError
+from rbench.report.output_file import check_output, refusal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,20 +65,7 @@ def check_plot(path: Path) -> None:
             otherwise no file; its folder does not exist; or it cannot be written.
     """
     known = new_plot(1, 1).canvas.get_supported_filetypes()
-    try:
-        if path.is_dir():
-            raise _refusal(path, f"it is a folder; name a file, such as {path / 'plot.png'}")
-        if path.exists() and not path.is_file():
-            raise _refusal(path, "it is no file but a device or a pipe; name a file, such as plot.png")
-        if _form(path) not in known:
-            raise _refusal(path, f"its ending {path.suffix!r} is none of {', '.join(f'.{name}' for name in known)}")
-        folder = path.resolve().parent
-        if not folder.is_dir():
-            raise _refusal(path, f"there is no folder {folder}; make it, or name a file in another")
-        if not os.access(path if path.exists() else folder, os.W_OK) or not os.access(folder, os.W_OK):
-            raise _refusal(path, "it cannot be written; change its permissions, or name another file")
-    except (OSError, ValueError) as error:  # such as a name that is too long; refusals are neither
-        raise _refusal(path, str(error)) from None
+    check_output(path, [f".{name}" for name in sorted(known, key=lambda name: name != "png")], "plot")
 
 
 def save_plot(figure: "Figure", path: Path) -> None:
@@ -95,14 +83,10 @@ def save_plot(figure: "Figure", path: Path) -> None:
         temporary.write_bytes(drawn.getbuffer())
         temporary.replace(target)
     except (OSError, RuntimeError, ValueError) as error:  # forms such as .pgf need programs that may be missing
-        raise _refusal(path, str(error)) from None
+        raise refusal(path, "plot", str(error)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _form(path: Path) -> str:
     return path.suffix[1:].lower()
-
-
-def _refusal(path: Path, why: str) -> RbenchError:
-    return RbenchError(f"cannot write the plot to {path}: {why}")

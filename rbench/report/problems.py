@@ -13,7 +13,7 @@ from rbench.plugins import plugins
 from rbench.report.environments import environments
 from rbench.report.forms import Look, written, written_notes
 from rbench.report.frame import located, rows, several_data
-from rbench.report.labels import labels
+from rbench.report.labels import labels_of
 from rbench.run.record import Record, plain
 from rbench.spec import parse
 
@@ -34,12 +34,19 @@ class Problems:
         scores: a row per problem (task, seed), a column per method. Less is better; infinite where a method failed or
             missed the target.
         left_out: methods that were not run on every task.
+        suites: that the tasks are of.
     """
 
     place: dict[str, Any]
     by: By
     scores: pd.DataFrame
     left_out: tuple[str, ...]
+    suites: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What tables and plots call the methods, by SPEC."""
+        return labels_of(map(str, (*self.scores, *self.left_out)), self.suites)
 
 
 def problems(records: Sequence[Record], by: By) -> list[Problems]:
@@ -70,7 +77,7 @@ def problems(records: Sequence[Record], by: By) -> list[Problems]:
         scores = matrix.loc[:, everywhere].dropna()
         if scores.size:
             names = plain(here[place].astype(object).iloc[0].to_dict())
-            found.append(Problems(names, by, scores, tuple(matrix.columns[~everywhere])))
+            found.append(Problems(names, by, scores, tuple(matrix.columns[~everywhere]), tuple(here["suite"].unique())))
     return found
 
 
@@ -126,13 +133,15 @@ def place_tables(found: Sequence[tuple[Problems, pd.DataFrame, list[str]]], form
         found: of each place its problems, a table of text with a row per method, and sentences on it.
         form: how to write them.
     """
-    parts = []
+    parts, known = [], set[str]()
     for (one, table, said), place in zip(found, place_columns([one for one, *_ in found]), strict=True):
-        short = labels(("", str(method)) for method in (*table.index, *one.left_out))
-        lines = [{**place, "method": short["", str(method)], **row} for method, row in table.to_dict("index").items()]
+        short = one.labels
+        lines = [{**place, "method": short[str(method)], **row} for method, row in table.to_dict("index").items()]
         if one.left_out:
-            left = ", ".join(short["", method] for method in one.left_out)
+            left = "; ".join(short[method] for method in one.left_out)
             said = [*said, f"Left out, as they were not run on every task: {left}."]
-        said = [*said, *(f"{label}: {spec}" for (_, spec), label in short.items() if label != spec)]
+        whole = [f"{label}: {spec}" for spec, label in short.items() if label != spec]
+        said = [*said, *(line for line in whole if line not in known)]
+        known |= set(whole)
         parts += [written(pd.DataFrame(lines), form, set(table.columns)), written_notes(said, form)]
     return "\n\n".join(parts)

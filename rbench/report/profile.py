@@ -9,7 +9,6 @@ import pandas as pd
 
 from rbench.errors import DataError
 from rbench.names import unknown
-from rbench.report.labels import labels_of
 from rbench.report.problems import Problems, place_tables, problems
 from rbench.report.table import Format, raw
 from rbench.run.record import Record
@@ -77,7 +76,7 @@ class SpeedUp(NamedTuple):
     problems: int
 
 
-def reference_of(scores: pd.DataFrame, wanted: str | None = None) -> str:
+def reference_of(found: Problems, wanted: str | None = None) -> str:
     """The column over which speed-ups are stated.
 
     It is the one asked for, by SPEC or label; else `sgd`; else the first that reached most targets.
@@ -85,9 +84,8 @@ def reference_of(scores: pd.DataFrame, wanted: str | None = None) -> str:
     Raises:
         DataError: no method has the name that is asked for.
     """
-    named = {label: spec for spec, label in labels_of(scores.columns).items()} | {
-        str(spec): str(spec) for spec in scores
-    }
+    scores = found.scores
+    named = {found.labels[str(spec)]: str(spec) for spec in scores} | {str(spec): str(spec) for spec in scores}
     if wanted is not None and wanted not in named:
         raise DataError(unknown("method that was run on every task", wanted, named))
     return named.get(wanted or "sgd") or str(np.isfinite(scores).sum().idxmax())
@@ -118,7 +116,7 @@ def render_profiles(records: Sequence[Record], form: Format, reference: str | No
 
 def _lines(found: Problems, reference: str | None) -> list[dict[str, object]]:
     """One for each method at each τ."""
-    over = reference_of(found.scores, reference)
+    over = reference_of(found, reference)
     integrals, quicker = score(found.scores).to_dict(), speed_ups(found.scores, over)
     shares_of: dict[str, dict[float, float]] = profile(found.scores).to_dict("index")  # type: ignore[assignment]
     return [
@@ -132,11 +130,11 @@ def _lines(found: Problems, reference: str | None) -> list[dict[str, object]]:
 
 def _table(found: Problems, reference: str | None) -> pd.DataFrame:
     """ρ, its integral and speed-ups, in words."""
-    over = reference_of(found.scores, reference)
+    over = reference_of(found, reference)
     table = profile(found.scores).rename(columns=_head).map("{:.2f}".format)
     table["score"] = score(found.scores).map("{:.2f}".format)
     quicker = speed_ups(found.scores, over)
-    table[f"quicker than {labels_of(found.scores.columns)[over]}"] = [
+    table[f"quicker than {found.labels[over]}"] = [
         speed_up_words(quicker[method], len(found.scores)) for method in table.index
     ]
     return table
@@ -154,7 +152,7 @@ def _head(tau: float) -> str:
 
 
 def _notes(found: Problems, reference: str | None) -> list[str]:
-    over = labels_of(found.scores.columns)[reference_of(found.scores, reference)]
+    over = found.labels[reference_of(found, reference)]
     return [
         f"Share of {counted(found)} where a method reached the target within so many times the quickest method's "
         "training seconds, or ever (Dolan and Moré 2002).",

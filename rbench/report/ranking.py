@@ -107,19 +107,24 @@ def _lines(found: Ranking) -> list[dict[str, object]]:
     ]
 
 
-def _notes(found: Ranking) -> list[str]:
+def explained(found: Ranking) -> str:
+    """What is ranked, in words."""
     judges = ", or else ".join(figure.title.removeprefix("test ") for figure in judging(TRAINING))
     what = f"test {judges}" if found.problems.by == "test figure" else "the training seconds to the target"
+    ranks = (
+        f"Ranks of medians over seeds of {what}; a method that failed on a task, or missed its target, is last there"
+    )
+    return f"{ranks}; ties share the mean of their ranks."
+
+
+def _notes(found: Ranking) -> list[str]:
     said = verdict(found)
     if found.differ:
         said += (
             f" ~ is not shown to differ from the best: its mean rank is less than {found.critical:.2f} away, "
             "Nemenyi's critical difference at 5 % (Demšar 2006)."
         )
-    ranks = (
-        f"Ranks of medians over seeds of {what}; a method that failed on a task, or missed its target, is last there"
-    )
-    return [f"{ranks}; ties share the mean of their ranks.", said]
+    return [explained(found), said]
 
 
 def verdict(found: Ranking) -> str:

@@ -97,9 +97,7 @@ def render(records: Sequence[Record], form: Format, view: View = USUAL) -> str:
 def render_table(table: Table, form: Look, view: View) -> str:
     """A table as text, laid out as asked."""
     parts = laid_out(table, view, roomy=form == "terminal")
-    numbers = set(table.figures)
-    if view.transposed:
-        numbers = {str(name) for part in parts for name in part.cells} - {"figure"}
+    numbers = {name for part in parts for name in part.numbers}
     if form == "terminal":
         return console_tables([(part.title, part.cells) for part in parts], numbers)
     return "\n\n".join(written(part.cells, form, numbers, part.title) for part in parts)

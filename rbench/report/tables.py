@@ -10,8 +10,9 @@ from rbench.report.footnotes import footnotes, provenance, reasons
 from rbench.report.forms import Look, caption, written_notes
 from rbench.report.frame import grouped
 from rbench.report.labels import names
-from rbench.report.layout import USUAL, View, filtered
+from rbench.report.layout import USUAL, View
 from rbench.report.other import other_notes, render_other
+from rbench.report.selection import filtered
 from rbench.report.table import Format, render
 from rbench.run.record import Record
 from rbench.text import json_text
@@ -42,7 +43,10 @@ def render_tables(records: Sequence[Record], form: Format, view: View = USUAL) -
     for (fields, own), text in zip(kinds.items(), texts, strict=True):
         below = [*said, *reasons(own), *names(record.cell for record in own).notes]
         below += KINDS.get(fields, OTHER)[1](own, form)
-        parts += [text, written_notes([note for note in below if not (view.caption and note in (*said, *above))], form)]
+        parts.append(text)
+        if view.notes:
+            own_notes = [note for note in below if not (view.caption and note in (*said, *above))]
+            parts.append(written_notes(own_notes, form))
     return "\n\n".join(parts)
 
 

@@ -37,6 +37,10 @@ class Value:
         """The same with a mark."""
         return replace(self, mark=mark)
 
+    def alone(self) -> Self:
+        """The same without its interval."""
+        return replace(self, low="", high="")
+
     def __str__(self) -> str:
         interval = f" ({self.low}–{self.high})" if self.low else ""
         return f"{self.mark}{self.middle}{interval}"

@@ -26,4 +26,11 @@ PINN = TrainingSuite(
     "3 of adam, 4 of kfac together, with a line search and with a fit, 5 of riemannian with a fit, 7 of the energy "
     "natural gradient (riemannian with a line search and no momentum) and 8 of it with SPRING's momentum",
     dtype="float64",
+    labels={
+        "kfac[line_search=10]": "kfac, line search",
+        "kfac[fit=scalar]": "kfac, fit of two numbers",
+        "riemannian[coupling=network,fit=scalar]": "natural gradient, fit of two numbers",
+        "riemannian[coupling=network,line_search=10]": "energy natural gradient",
+        "riemannian[coupling=network,line_search=10,spring=true]": "energy natural gradient, SPRING's momentum",
+    },
 )

@@ -119,6 +119,11 @@ def is_a_script(words, *_):
     compile(path.read_text(), path, "exec")
 
 
+def is_a_page(words, *_):
+    """The script has commands for the page."""
+    assert words[2] in tomllib.loads(documentation.read("results/remake.toml"))
+
+
 def makes_certificates(words, samples, monkeypatch, tmp_path):
     """The commands of its block, together, make certificates that belong to the authority."""
     if shutil.which("openssl") is None:
@@ -148,6 +153,7 @@ RULES = {
     "tox": is_an_environment,
     "dask": is_of_dask,
     "sbatch": is_a_job,
+    "python results/remake.py": is_a_page,
     "python benchmarks/": is_a_script,  # minutes, and frameworks
     "openssl req -x509": makes_certificates,
     "openssl": lambda *_: None,  # with the one before

@@ -50,9 +50,10 @@ def pictures(kind: str, records: Sequence[Record], reference: str | None = None)
     try:
         return makers[kind](records)
     except DataError as error:
-        raise DataError(
-            f"{error}; of these records can be drawn: {', '.join(kinds_of(records)) or 'nothing'}"
-        ) from None
+        drawable = kinds_of(records)
+        if kind in drawable:  # what is wrong is the reference
+            raise
+        raise DataError(f"{error}; of these records can be drawn: {', '.join(drawable) or 'nothing'}") from None
 
 
 def kinds_of(records: Sequence[Record]) -> list[str]:

@@ -1,6 +1,6 @@
 """The seconds of a step by part, beside the floor that its counted operations set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -34,14 +34,16 @@ def breakdown_pictures(records: Sequence[Record]) -> list[Picture]:
     measured = [row for row in steps if row[STEP_PARTS[0].name] is not None]
     if not measured:
         raise DataError("no breakdown: no step here was measured by part; `step-time` does that")
+    names = labels_of(row["method"] for row in steps)
     several = [name for name in PLACE[2:] if len({row.get(name) for row in measured}) > 1]
     where = grouped(measured, lambda row: tuple(row.get(name) for name in PLACE[2:]))
-    failed = [f"{row['method']} on {row['network']} ({end_in_words(row)})" for row in steps if row["status"] != "ok"]
+    ended = [row for row in steps if row["status"] != "ok"]
+    failed = [f"{names[row['method']]} on {row['network']} ({end_in_words(row)})" for row in ended]
     found = []
     for own in where.values():
         title = ", ".join(str(own[0][name]) for name in several if own[0].get(name) is not None)
         panels = grouped(own, lambda row: (row["network"], row["batch_size"])).values()
-        drawn = tuple(_panel(panel) for panel in panels)
+        drawn = tuple(_panel(panel, names) for panel in panels)
         found.append(Picture("breakdown", title, drawn, across=1, notes=tuple(_notes(own, failed))))
     return found
 
@@ -55,8 +57,7 @@ def floor_seconds(rows: Sequence[Row]) -> dict[str, float]:
     return {row["method"]: row["floor"] * base for row in rows if row["floor"]}
 
 
-def _panel(rows: Sequence[Row]) -> Panel:
-    names = labels_of(row["method"] for row in rows)
+def _panel(rows: Sequence[Row], names: Mapping[str, str]) -> Panel:
     places = np.arange(len(rows), dtype=float)
     bars = [
         Trace(part, 1e3 * np.array([max(0.0, row[name]) for row in rows]), places, shape="bars")

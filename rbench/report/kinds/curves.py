@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import DataError
-from rbench.report.kinds.places import by_place, failures, labelled, of_training
+from rbench.report.kinds.places import by_place, failures, labelled, of_training, seeds_in_words
 from rbench.report.pictures import Panel, Picture, Trace
 from rbench.run import Record
 
@@ -55,8 +55,8 @@ def _picture(title: str, cells: pd.DataFrame, own: pd.DataFrame) -> Picture:
         for x in AXES
         for name, words in figures.items()
     )
-    seeds = cells["seed"].nunique()
-    notes = [f"Lines are medians over {seeds} seeds, bands their range." if seeds > 1 else "One seed."]
+    several = cells["seed"].nunique() > 1
+    notes = [f"Lines are medians over {seeds_in_words(cells)}, bands their range." if several else "One seed."]
     if failed := failures(cells):
         notes.append(f"From where a run failed it counts as worse than all others: {'; '.join(failed)}.")
     if any((own[name] > FAR * own.loc[own["evaluation"] == 0, name].median()).any() for name in figures):

@@ -61,8 +61,8 @@ def _picture(title: str, own: pd.DataFrame) -> Picture:
     )
     judges = ", or else ".join(figure.title.removeprefix("test ") for figure in judging(TRAINING))
     notes = (
-        f"Ratios to the task's best of medians over seeds of test {judges}; of an accuracy the share missed. In order "
-        "of their geometric mean.",
+        f"Ratios to the task's best of medians over seeds of test {judges}; of an accuracy the share missed. Methods "
+        "that were measured on most tasks first, then by the geometric mean of their ratios.",
     )
     return Picture("heatmap", title, (Panel("", "", "", grid=grid),), notes=notes)
 

@@ -7,13 +7,15 @@ import pandas as pd
 
 from rbench.errors import DataError
 from rbench.figures import TRAINING, Figure, judging
-from rbench.report.kinds.places import by_place, failures, labelled, of_training
+from rbench.report.kinds.places import by_place, failures, labelled, of_training, seeds_in_words
 from rbench.report.noise import median_interval
 from rbench.report.pictures import Numbers, Panel, Picture, Trace
 from rbench.run import Record
 
 COSTS = {"train_seconds": "seconds of training", "peak_host_bytes": "peak MiB", "peak_device_bytes": "peak device MiB"}
 """What is plotted against the test figure, and what its axis is called."""
+
+INTERVAL = "95 % percentile bootstrap intervals of the median (of up to 5 seeds their range)"
 
 FRONT = "none is better in both"
 
@@ -50,8 +52,8 @@ def _picture(title: str, cells: pd.DataFrame) -> Picture | None:
     if figure is None:
         return None
     panels = [_panel(ok, name, title, figure) for name, title in COSTS.items() if ok[name].notna().any()]
-    seeds = cells["seed"].nunique()
-    notes = [f"Medians over {seeds} seeds with their intervals." if seeds > 1 else "One seed."]
+    several = cells["seed"].nunique() > 1
+    notes = [f"Medians over {seeds_in_words(cells)}, with {INTERVAL}." if several else "One seed."]
     notes.append("Less is better along both axes; the dotted line joins the methods that no other beats in both.")
     if ended := failures(cells):
         notes.append(f"Runs that failed are left out: {'; '.join(ended)}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from rbench.report.frame import ends, grouped, lines_of, located, raw_rows
-from rbench.report.labels import labels
+from rbench.report.labels import labels, suite_labels
 from rbench.report.problems import PLACE, check_data, named
 from rbench.report.table import end_in_words
 from rbench.run import Record, Training
@@ -28,7 +28,8 @@ def labelled(records: Sequence[Record]) -> pd.DataFrame:
     check_data(frame)
     tasks = labels(("", task) for task in frame["task"])
     short = named(frame.assign(task=[tasks["", task] for task in frame["task"]]))
-    methods = labels(zip(short["task"], short["method"], strict=True))
+    own = suite_labels(zip(short["suite"], short["task"], short["method"], strict=True))
+    methods = labels(zip(short["task"], short["method"], strict=True), own)
     return short.assign(method=[methods[pair] for pair in zip(short["task"], short["method"], strict=True)])
 
 
@@ -40,6 +41,13 @@ def by_place(frame: pd.DataFrame, by: Sequence[str] = ("task",)) -> Iterator[tup
         return
     for values, own in frame.groupby(names, sort=False, dropna=False):
         yield ", ".join(str(value) for value in values if value is not None and value == value), own
+
+
+def seeds_in_words(cells: pd.DataFrame) -> str:
+    """How many seeds a method has, such as `3 seeds`, or `1 to 3 seeds` where some have fewer."""
+    counts = cells.groupby("method")["seed"].nunique()
+    least, most = counts.min(), counts.max()
+    return f"{least} to {most} seeds" if least < most else f"{most} seed{'' if most == 1 else 's'}"
 
 
 def failures(cells: pd.DataFrame) -> list[str]:

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from rbench.report.kinds.places import of_training
-from rbench.report.labels import labels_of
 from rbench.report.pictures import Panel, Picture, Trace
 from rbench.report.problems import Problems, place_columns
 from rbench.report.profile import (
@@ -37,7 +36,7 @@ def profile_pictures(records: Sequence[Record], reference: str | None = None) ->
 
 
 def _picture(found: Problems, title: str, reference: str | None) -> Picture:
-    over, names = reference_of(found.scores, reference), labels_of(found.scores.columns)
+    over, names = reference_of(found, reference), found.labels
     integrals, quicker, times = score(found.scores), speed_ups(found.scores, over), ratios(found.scores)
     last = 1.1 * times.to_numpy().max(initial=SCORED_TO, where=np.isfinite(times.to_numpy()))
     traces = tuple(
@@ -55,7 +54,8 @@ def _picture(found: Problems, title: str, reference: str | None) -> Picture:
         f"speed-ups over {names[over]}, where both reached the target.",
     ]
     if found.left_out:
-        notes.append(f"Left out, as they were not run on every task: {', '.join(found.left_out)}.")
+        left_out = "; ".join(found.labels[method] for method in found.left_out)
+        notes.append(f"Left out, as they were not run on every task: {left_out}.")
     panel = Panel("", "τ, seconds over the quickest method's", "ρ(τ), share of problems solved", traces, log="x")
     return Picture("profile", title, (panel,), notes=tuple(notes))
 

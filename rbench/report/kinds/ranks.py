@@ -6,10 +6,9 @@ import numpy as np
 
 from rbench.errors import DataError
 from rbench.report.kinds.places import of_training
-from rbench.report.labels import labels_of
 from rbench.report.pictures import Numbers, Panel, Picture, Trace
 from rbench.report.problems import place_columns, problems
-from rbench.report.ranking import CRITERIA, Ranking, ranking, verdict
+from rbench.report.ranking import CRITERIA, Ranking, explained, ranking, verdict
 from rbench.run.record import Record
 
 STEP, TICK = 0.5, 0.15
@@ -49,18 +48,18 @@ def groups(found: Ranking) -> list[tuple[int, int]]:
 
 
 def _picture(title: str, found: Sequence[Ranking]) -> Picture:
-    left_out = dict.fromkeys(method for one in found for method in one.problems.left_out)
-    notes = [f"By {one.problems.by}: {verdict(one)}" for one in found]
+    left_out = dict.fromkeys(one.problems.labels[method] for one in found for method in one.problems.left_out)
+    notes = [f"By {one.problems.by}: {verdict(one)} {explained(one)}" for one in found]
     if any(one.differ for one in found):
         notes.append("The critical difference is Nemenyi's at 5 %: methods whose mean ranks are closer are joined.")
     if left_out:
-        notes.append(f"Left out, as they were not run on every task: {', '.join(left_out)}.")
+        notes.append(f"Left out, as they were not run on every task: {'; '.join(left_out)}.")
     return Picture("ranks", title, tuple(map(_panel, found)), notes=tuple(notes))
 
 
 def _panel(found: Ranking) -> Panel:
     """Methods in rows, best first; above them the groups, and the critical difference as a length."""
-    names = labels_of(found.mean.index)
+    names = found.problems.labels
     rows = tuple(names[method] for method in found.mean.index)
     ranks: Numbers = np.asarray(found.mean, dtype=np.float64)
     together = groups(found)

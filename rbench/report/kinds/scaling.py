@@ -1,6 +1,7 @@
 """Time and memory of a step as a size grows, with fitted exponents."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rbench.cost import COST_FIELDS
 from rbench.errors import DataError
@@ -28,10 +29,11 @@ def scaling_pictures(records: Sequence[Record]) -> list[Picture]:
     if not found:
         raise DataError("no scaling: no cell of a sweep ended ok")
     several = len({series.backend for series in found}) > 1
-    return [
-        _picture(sweep, own, [row for row in rows if row["sweep"] == sweep], several)
-        for sweep, own in grouped(found, lambda series: series.sweep).items()
+    by_sweep = grouped(found, lambda series: series.sweep)
+    pictures = [
+        _picture(sweep, own, [row for row in rows if row["sweep"] == sweep], several) for sweep, own in by_sweep.items()
     ]
+    return [replace(one, title=one.panels[0].x_title) for one in pictures] if len(pictures) > 1 else pictures
 
 
 def _picture(sweep: str, found: Sequence[Series], rows: list[dict[str, object]], several: bool) -> Picture:

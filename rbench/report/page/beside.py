@@ -1,6 +1,6 @@
 """Pictures of several runs as one: what can share axes does, and what cannot stands beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -33,7 +33,8 @@ def beside(pictures: Sequence[Sequence[Picture]], names: Sequence[str]) -> list[
     """The pictures of each run, one for those of the same kind and title.
 
     Panels without grid or rows that have the same titles become one. A label that several runs have is followed by the
-    name of the run; so is the title of a panel that several runs have and that cannot be shared.
+    name of the run; so is the title of a panel that several runs have and that cannot be shared. A note that is not on
+    all of them follows the names of its runs.
 
     Args:
         pictures: of each run.
@@ -41,6 +42,13 @@ def beside(pictures: Sequence[Sequence[Picture]], names: Sequence[str]) -> list[
     """
     owned = [(picture, run) for run, own in enumerate(pictures) for picture in own]
     return [_joined(alike, names) for alike in grouped(owned, lambda pair: (pair[0].kind, pair[0].title)).values()]
+
+
+def shared_notes(said: Mapping[str, Sequence[str]]) -> list[str]:
+    """The notes on each run, by its name; those that are not on all runs, after the names of theirs."""
+    runs = grouped(((note, name) for name, notes in said.items() for note in notes), lambda pair: pair[0])
+    owners = {note: list(dict.fromkeys(name for _, name in pairs)) for note, pairs in runs.items()}
+    return [note if len(names) == len(said) else f"{', '.join(names)}: {note}" for note, names in owners.items()]
 
 
 def _joined(alike: list[tuple[Picture, int]], names: Sequence[str]) -> Joined:
@@ -55,8 +63,10 @@ def _joined(alike: list[tuple[Picture, int]], names: Sequence[str]) -> Joined:
         for own in grouped(panels, lambda pair: (pair[0].title, pair[0].x_title, pair[0].y_title)).values()
         for one in (_apart(own, names) if any(panel.grid or panel.rows for panel, _ in own) else [_together(own)])
     ]
-    notes = tuple(dict.fromkeys(note for picture, _ in alike for note in picture.notes))
-    picture = replace(alike[0][0], panels=tuple(one.panel for one in shown), notes=notes)
+    notes: dict[str, list[str]] = {name: [] for name in dict.fromkeys(names[run] for _, run in alike)}
+    for one, run in alike:
+        notes[names[run]] += one.notes
+    picture = replace(alike[0][0], panels=tuple(one.panel for one in shown), notes=tuple(shared_notes(notes)))
     return Joined(picture, tuple(shown))
 
 

@@ -42,7 +42,7 @@ def drawn(
     panel = shown.panel
     data = [_grid(panel.grid, scale) | {"meta": {"run": shown.grid_run}}] if panel.grid is not None else []
     for trace, run in zip(panel.traces, shown.runs, strict=True):
-        meta = {"label": trace.label, "run": run}
+        meta = {"label": visible(trace.label), "run": run}
         data += [one | {"meta": meta} for one in _traces(trace, looks.get(trace.label), dashes.get(trace.figure))]
     return {"data": data, "layout": {"xaxis": _x_axis(panel), "yaxis": _y_axis(panel)}}
 

@@ -31,10 +31,10 @@ class ReportedRun:
 
 
 def read_runs(directories: Sequence[Path]) -> list[ReportedRun]:
-    """The runs of directories.
+    """The runs of directories, bundles and files of rows.
 
     Raises:
-        DataError: a directory holds no run, or there is no record in any.
+        DataError: as `load`, or there is no record in any.
     """
     runs = [_read(directory, name) for directory, name in zip(directories, _names(directories), strict=True)]
     if not any(run.records or run.trials for run in runs):
@@ -47,11 +47,11 @@ def read_runs(directories: Sequence[Path]) -> list[ReportedRun]:
 
 def _read(directory: Path, name: str) -> ReportedRun:
     folder = directory / STAGES[0]
-    tried = bool(record_files(folder))
+    tried = not directory.is_file() and bool(record_files(folder))
     # A tune may be under way: its trials are there before any record of its own.
-    records, warnings = load([directory]) if record_files(directory) or not tried else ([], [])
+    records, warnings = load([directory]) if not tried or record_files(directory) else ([], [])
     trials, more = load([folder]) if tried else ([], [])
-    files = [*record_files(directory), *record_files(folder)]
+    files = [] if directory.is_file() else [*record_files(directory), *record_files(folder)]
     newest = max((path.stat().st_mtime for path in files if path.is_file()), default=None)
     written = None if newest is None else datetime.fromtimestamp(newest, UTC)
     return ReportedRun(name, records, trials, [*warnings, *more], written)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rbench.figures import Figure, columns, significant
 from rbench.report.frame import Row, ends, grouped, with_misses
-from rbench.report.labels import labels
+from rbench.report.labels import Names
 from rbench.report.noise import median_interval
 from rbench.report.table import end_in_words
 from rbench.report.value import Value
@@ -73,6 +73,7 @@ def sheet(
     lines: Sequence[Line],
     figures: Sequence[Figure],
     names: Sequence[str],
+    labels: Names,
     *,
     over_seeds: bool,
     marks: Mapping[tuple[int, str], str] | None = None,
@@ -87,6 +88,7 @@ def sheet(
         lines: the records' rows.
         figures: fields that are measured.
         names: of the page's runs.
+        labels: of the records' methods and tasks.
         over_seeds: whether a row is of all seeds of a setting, with medians and intervals; else it is of one record.
         marks: by the place of a row's first record and a figure's name, what precedes the figure.
         notes: sentences below it.
@@ -99,7 +101,7 @@ def sheet(
     keys = [name for name in settings if name != "seed"] if over_seeds else settings
     groups = list(grouped(lines, lambda line: (line.run, *(str(line.row.get(n)) for n in keys))).values())
     groups = groups if over_seeds else [[line] for line in lines]
-    made = list(_columns(groups, keys, figures, names, marks or {}, main, words))
+    made = list(_columns(groups, keys, figures, names, labels, marks or {}, main, words))
     by_row = zip(*(cells for _, cells in made), strict=True)
     rows = [
         {"cells": list(own), "records": [line.place for line in group], "run": group[0].run}
@@ -113,6 +115,7 @@ def _columns(
     keys: Sequence[str],
     figures: Sequence[Figure],
     names: Sequence[str],
+    labels: Names,
     marks: Mapping[tuple[int, str], str],
     main: Collection[str],
     words: Collection[str],
@@ -121,7 +124,7 @@ def _columns(
     first = [group[0].row for group in groups]
     if len(names) > 1:
         yield Column("run"), [_text(names[group[0].run]) for group in groups]
-    yield from _methods(first)
+    yield from _methods(first, labels)
     for name in keys:
         values = [row.get(name) for row in first]
         if name not in LABELLED and any(value is not None for value in values):
@@ -136,17 +139,16 @@ def _columns(
         yield Column("seeds", number=True), [_number(len({line.row.get("seed") for line in g})) for g in groups]
 
 
-def _methods(rows: Sequence[Row]) -> Iterable[tuple[Column, list[Cell]]]:
+def _methods(rows: Sequence[Row], labels: Names) -> Iterable[tuple[Column, list[Cell]]]:
     """Methods and tasks by their labels, and by their whole SPECs where these are longer."""
-    tasks = [str(row.get("task") or "") for row in rows]
-    places = [task or str(row.get("network") or "") for task, row in zip(tasks, rows, strict=True)]
-    methods = [str(row.get("method") or "") for row in rows]
-    for name, specs, beside in (("method", methods, places), ("task", tasks, [""] * len(tasks))):
+    tasks, methods = ([str(row.get(name) or "") for row in rows] for name in ("task", "method"))
+    called = [labels.methods.get(pair, "–") for pair in zip(tasks, methods, strict=True)]
+    for name, specs, short in (
+        ("method", methods, called),
+        ("task", tasks, [labels.tasks.get(task, "–") for task in tasks]),
+    ):
         if not any(specs):
             continue
-        pairs = list(zip(beside, specs, strict=True))
-        known = labels(pair for pair in pairs if pair[1])
-        short = [known.get(pair, "–") for pair in pairs]
         yield Column(name), [_text(words) for words in short]
         if short != specs:
             yield Column(f"whole {name}", shown=False), [_text(spec) for spec in specs]

@@ -1,12 +1,14 @@
 """The tables of a page: one for each kind of record, over seeds and cell by cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from rbench.figures import SECONDS_TO_TARGET, Figure
 from rbench.report.frame import grouped, raw_rows
+from rbench.report.labels import names
+from rbench.report.page.beside import shared_notes
 from rbench.report.page.runs import ReportedRun
 from rbench.report.page.sheets import Line, Sheet, sheet
 from rbench.report.page.standings import standings
@@ -53,25 +55,25 @@ def _kind(
             own_lines = _ordered(own_lines, stand.ranks)
         lines += own_lines
         said[runs[run].name] = notes_on(records, "html")
-    notes = _shared(said)
+    notes = shared_notes(said)
     cell = owned[0][0].cell
     figures = cell.figures
-    names = [run.name for run in runs]
     main = _main(figures, of_training=fields == FIELDS)
     words = set(cell.fields) - set(dict(cell)) - set(SHOWN_APART)
     kinds = " and ".join(dict.fromkeys(record.cell.name for record, *_ in owned))
-    made = partial(sheet, lines=lines, figures=figures, names=names, main=main, words=words)
+    made = partial(
+        sheet,
+        lines=lines,
+        figures=figures,
+        names=[run.name for run in runs],
+        labels=names(record.cell for record, *_ in owned),
+        main=main,
+        words=words,
+    )
     over = made(f"Comparison: {kinds}", over_seeds=True, marks=marks, notes=notes)
     if len(over.rows) == len(lines):
         return [over]
     return [over, made(f"Every cell: {kinds}", over_seeds=False)]
-
-
-def _shared(said: Mapping[str, Sequence[str]]) -> list[str]:
-    """The notes on each run; those that are not on all of them, after the names of theirs."""
-    runs = grouped(((note, name) for name, notes in said.items() for note in notes), lambda pair: pair[0])
-    owners = {note: list(dict.fromkeys(name for _, name in pairs)) for note, pairs in runs.items()}
-    return [note if len(names) == len(said) else f"{', '.join(names)}: {note}" for note, names in owners.items()]
 
 
 def _main(figures: Sequence[Figure], *, of_training: bool) -> set[str]:

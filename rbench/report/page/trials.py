@@ -9,8 +9,10 @@ import numpy as np
 
 from rbench.errors import SpecError
 from rbench.figures import TRAINING, Figure, judging
-from rbench.report.frame import grouped, name_of
+from rbench.report.frame import grouped
+from rbench.report.labels import labels_of
 from rbench.report.pictures import Panel, Picture, Trace
+from rbench.report.problems import untuned
 from rbench.run.record import Record
 from rbench.spec import parse
 
@@ -22,23 +24,26 @@ def trial_pictures(trials: Sequence[Record]) -> list[Picture]:
     tasks = {task: own for task, own in grouped(trials, lambda one: one.training.task).items() if _judge(own)}
     if not tasks:
         return []
-    notes = _failures(trials)
+    methods = labels_of(untuned(one.training.method) for one in trials)
+    notes = _failures(trials, methods)
     about = "Each mark is a trial, judged on a validation split; of the line each point is the best trial so far."
-    tuning = Picture("tuning", "", _panels(tasks, _in_turn, "trial", ""), notes=(about, *notes))
-    rates = _panels(tasks, _over_rate, "learning rate", "x")
+    tuning = Picture("tuning", "", _panels(tasks, methods, _in_turn, "trial", ""), notes=(about, *notes))
+    rates = _panels(tasks, methods, _over_rate, "learning rate", "x")
     about = "Each mark is a trial of `rbench tune`; its other searched settings differ too."
     over = Picture("rate", "", rates, notes=(about, *notes))
     return [tuning, *([over] if any(panel.traces for panel in rates) else [])]
 
 
-def _panels(tasks: Mapping[str, list[Record]], draw: Any, x_title: str, log: str) -> tuple[Panel, ...]:
-    panels = []
+def _panels(
+    tasks: Mapping[str, list[Record]], methods: Mapping[str, str], draw: Any, x_title: str, log: str
+) -> tuple[Panel, ...]:
+    panels, titles = [], labels_of(tasks)
     for task, own in tasks.items():
         figure = _judge(own)
         assert figure is not None
-        methods = grouped(own, lambda one: name_of(one.training.method))
-        traces = [trace for name, found in methods.items() for trace in draw(name, found, figure)]
-        panels.append(Panel(name_of(task), x_title, _title(figure), tuple(traces), log=log + "y"))
+        by_method = grouped(own, lambda one: methods[untuned(one.training.method)])
+        traces = [trace for name, found in by_method.items() for trace in draw(name, found, figure)]
+        panels.append(Panel(titles[task], x_title, _title(figure), tuple(traces), log=log + "y"))
     return tuple(panels)
 
 
@@ -93,9 +98,9 @@ def _words(trial: Record) -> str:
     return f"{trial.training.method}: {trial.status}" + (f", {trial.reason}" if trial.reason else "")
 
 
-def _failures(trials: Sequence[Record]) -> list[str]:
+def _failures(trials: Sequence[Record], methods: Mapping[str, str]) -> list[str]:
     """A sentence on the trials that have no mark."""
-    failed = Counter((name_of(one.training.method), one.status) for one in trials if one.status != "ok")
+    failed = Counter((methods[untuned(one.training.method)], one.status) for one in trials if one.status != "ok")
     if not failed:
         return []
     known = ", ".join(f"{count} of {name} {status}" for (name, status), count in failed.items())
