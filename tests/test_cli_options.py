@@ -76,7 +76,7 @@ USAGE = {
     "compare a b --threshold much": "'--threshold': 'much': Input should be a valid number",
     "run --executor \u202e": r"'--executor': '\\u202e' is not one of 'local', 'dask'",
     "table --format jsn .": "'--format': 'jsn' is not one of 'markdown'",
-    "table": "Missing argument 'DIR...'",
+    "table": "name the directories of runs, DIR...",
 }
 SIZES = [
     "regression[n_train=1e11]", "regression[n_test=99999999999]", "regression[features=1000000]",

@@ -87,7 +87,7 @@ def test_two_failures_are_said_and_stand_for_no_other_seed(passes, fails, status
     assert peaks == {}
     assert lacks_memory(record)
     (note,) = [note for note in footnotes([record]) if "peak memory" in note]
-    assert note == f"No peak memory of {cell().method} on {cell().task}: {why}."
+    assert note == f"No peak memory of sgd on two-spirals: {why}."
     passes(FOUND)
     assert with_memory(made(seed=1), peaks).figures["peak_host_bytes"] == 1000
 

@@ -214,8 +214,8 @@ class TestForms:
         assert (title, len(lines)) == ("**digits**", 2 + 3)
         parts = [text.replace("\\|", "").strip("|").split("|") for text in lines]
         assert len({len(part) for part in parts}) == 1
-        assert [part[0].strip() for part in parts[2:]] == ["sgd[lr=0.3]", "sgd", "kfac"]
-        assert "crashed: ValueError: a \\| b & c_d <e>…" in lines[-1].replace("\\<", "<").replace("&lt;", "<")
+        assert [part[0].strip() for part in parts[2:]] == ["sgd, lr=0.3", "sgd", "kfac"]
+        assert "crashed: ValueError: a \\| b & c_d <e> 50%…" in lines[-1].replace("\\<", "<").replace("&lt;", "<")
         assert AWKWARD[2].reason in reasons(AWKWARD)[0]
 
     def test_latex(self):

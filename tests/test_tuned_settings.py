@@ -184,13 +184,13 @@ class TestRecords:
 
     def test_the_table_says_how_each_method_was_tuned(self, done):
         lines = done.result.stdout.splitlines()
-        (note,) = [line for line in lines if line.startswith("Tuned")]
+        (note,) = [line for line in lines if line.startswith("- Tuned")]
         assert note.startswith(
-            f"Tuned by rbench tune on {TASK}, 4 trials per method, the best accuracy on a validation split after 3 "
+            f"- Tuned by rbench tune on {TASK}, 4 trials per method, the best accuracy on a validation split after 3 "
             "epochs, numpy float32, Sobol points and training with seed 1000: sgd[schedule=linear] (lr log 0.001..1): "
             "none failed, 12.0 s, 87.50 %; riemannian[output_metric=ggn] (lr log 0.001..1, mass log 0.001..10): "
         )
-        assert "Settings of suite hand: by hand." in lines
+        assert "- Settings of suite hand: by hand." in lines
         assert not any("Not tuned" in line for line in lines)
 
 
@@ -226,5 +226,5 @@ class TestFootnotes:
     def test_another_budget_is_told(self, suites, epochs, told):
         one = record(SGD, epochs=epochs)
         one = one.model_copy(update={"cell": one.cell.model_copy(update={"suite": "hand"})})
-        words = f"Not tuned for this task, method and budget: {SGD.settings} on {TASK}, {epochs} epochs."
+        words = f"Not tuned for this task, method and budget: sgd on digits, {epochs} epochs."
         assert (words in footnotes([one])) == told

@@ -156,9 +156,9 @@ def test_verify_marks_a_miss():
     assert "MISSED" in rows["solve_triangular"][1]
     assert "MISSED" not in rows["erf"][1]
     assert all("MISSED" not in row[2] for row in rows.values())
-    misses = [line for line in done.stdout.splitlines() if line.startswith("MISSED ")]
+    misses = [line for line in done.stdout.splitlines() if line.startswith("- MISSED ")]
     assert any(f"{MISS}, 3 right-hand sides on toy-wrong (cpu, float64)" in line for line in misses)
-    assert done.stdout.splitlines()[-1] == f"{len(misses)} of {2 * len(short_cases())} missed."
+    assert done.stdout.splitlines()[-1] == f"- {len(misses)} of {2 * len(short_cases())} missed."
 
 
 @pytest.mark.usefixtures("toys")
@@ -177,7 +177,7 @@ def test_verify_prints_every_case_as_json():
 def test_verify_passes_what_is_right(rbench):
     done = rbench("verify", "-b", "toy-right", "--dtype", "float64", "--short")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[-1] == f"All {len(short_cases())} passed."
+    assert done.out.splitlines()[-1] == f"- All {len(short_cases())} passed."
     assert "MISSED" not in done.out
 
 
