@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.command import call
-from helpers.faults import SPIRALS, Shown, by_method, cell, finish, made, path_of, words
+from helpers.faults import SPIRALS, Shown, by_method, finish, made, path_of, words
 from rbench.report import footnotes
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
