@@ -183,6 +183,6 @@ def label_plainly(axis: "Axis", few: Sequence[int]) -> None:
     low, high = axis.get_view_interval()
     if axis.get_scale() != "log" or high > 1000 * low:
         return
-    axis.set_major_locator(MaxNLocator(4) if high < 3 * low else LogLocator(subs=few if high > 10 * low else (1, 2, 5)))
+    axis.set_major_locator(MaxNLocator(4) if high < 3 * low else LogLocator(subs=few if high > 30 * low else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
