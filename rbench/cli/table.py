@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,10 @@ from rbench.cli.output import look, show_table
 from rbench.cli.program import app, errors, fail, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from rbench.report import Format
+    from rbench.report.layout import View
 
 
 class TableFormat(StrEnum):
@@ -104,75 +107,85 @@ def table(
         fail("name the directories of runs, DIR...")
     if (update is None) != (not marker):
         fail("--update FILE and --marker NAME go together; give both")
-    others = {"--history": history, "--ranking": ranking, "--profile": profile is not None}
-    others |= {"--sensitivity": sensitivity is not None}
-    if sum(others.values()) > 1:
+    plots = {"profile": profile, "sensitivity": sensitivity, "curves": curves}
+    whole = {"history": history, "ranking": ranking, "profile": profile, "sensitivity": sensitivity}
+    kinds = [name for name, given in whole.items() if given]
+    if len(kinds) > 1:
         fail("give one of --history, --ranking, --profile and --sensitivity")
     if history and format not in (None, TableFormat.csv, TableFormat.json):
         fail(f"--history has no form {format.value}: it prints csv or json; leave --format out, or name one of them")
-    laid = {"--columns": columns or [], "--group": [group.value] if group is not Grouped.task else []}
-    laid |= {"--sort": [sort] if sort else [], "--caption": [caption] if caption else []}
-    laid |= {"--across": [across] if across else []}
-    alone = {"--transpose": transpose, "--no-intervals": no_intervals, "--no-notes": no_notes}
-    asked = [*(name for name, values in laid.items() if values), *(name for name, given in alone.items() if given)]
-    if asked and (format in (TableFormat.csv, TableFormat.json) or any(others.values())):
-        fail(f"{asked[0]} lays out the comparison; raw rows, ranks, profiles and studies have a form of their own")
+    laid: dict[str, Any] = {
+        "--columns": columns,
+        "--group": None if group is Grouped.task else group.value,
+        "--sort": sort,
+    }
+    laid |= {"--caption": caption, "--across": across, "--transpose": transpose}
+    laid |= {"--no-intervals": no_intervals, "--no-notes": no_notes}
+    if kinds or format in (TableFormat.csv, TableFormat.json):
+        for option in (option for option, given in laid.items() if given):
+            fail(f"{option} lays out the comparison; raw rows, ranks, profiles and studies have a form of their own")
     if update is not None:
-        if history or profile or sensitivity or curves:
+        if history or any(plots.values()):
             fail("--update takes the comparison or --ranking; leave the others out")
-        laid |= {"--format": [format.value] if format else [], "--method": method or [], "--task": task or []}
-        words = [word for name, values in laid.items() for value in values for word in (name, value)]
-        flags = alone | {"--ranking": ranking}
-        fill_block(update, marker, directories, [*words, *(name for name, given in flags.items() if given)])
+        more = {"--format": format and format.value, "--method": method, "--task": task, "--ranking": ranking}
+        fill_block(update, marker, directories, _words(laid | more))
         return
     with errors():
-        from rbench.report import render_history, render_tables, written_notes
-        from rbench.report.drawing import save_pictures
-        from rbench.report.kinds import pictures
         from rbench.report.layout import View
-        from rbench.report.load import load
         from rbench.report.plot import check_plot
-        from rbench.report.profile import render_profiles
-        from rbench.report.ranking import render_ranking
-        from rbench.report.selection import filtered
-        from rbench.report.sensitivity import render_sensitivity
-        from rbench.run import Training
 
-        for path in (profile, sensitivity, curves):
-            if path is not None:
-                check_plot(path)
-        form: Format = format.value if format else look()
-        records, warnings = load(once(directories))
-        of_training = any(others.values()) or curves is not None
-        if of_training and (strange := {record.cell.name for record in records} - {Training.name}):
-            kinds = "history, ranks, profile, sensitivity and curves"
-            fail(f"{kinds} are of training, and these are of {', '.join(sorted(strange))}")
-        for warning in warnings:
-            tell(f"rbench: {warning}")
+        for path in filter(None, plots.values()):
+            check_plot(path)
         names = tuple(name.strip() for part in columns or () for name in part.split(",") if name.strip())
-        chosen_rows = (tuple(method or ()), tuple(task or ()))
-        view = View(names, *chosen_rows, group.value, sort, caption, transpose, across, not no_intervals, not no_notes)
-        chosen, said = filtered(records, view)
-        if curves is not None:
-            save_pictures(pictures("curves", chosen), curves)
-        if history:
-            text = render_history(chosen, "json" if format is TableFormat.json else "csv")
-        elif ranking:
-            text = render_ranking(chosen, form)
-        elif profile is not None:
-            text = render_profiles(chosen, form)
-            save_pictures(pictures("profile", chosen), profile)
-        elif sensitivity is not None:
-            text = render_sensitivity(chosen, form)
-            save_pictures(pictures("heatmap", chosen), sensitivity)
-        else:
-            text = render_tables(records, form, view)
-        if history or form == "csv" or form == "json":
-            for sentence in said:
-                tell(f"rbench: {sentence}")
-        elif any(others.values()) and said:
-            text += f"\n\n{written_notes(said, form)}"
-        show_table(text, form)
+        rows = tuple(method or ()), tuple(task or ())
+        view = View(names, *rows, group.value, sort, caption, transpose, across, not no_intervals, not no_notes)
+        form: Format = format.value if format else "csv" if history else look()
+        show_table(_text(once(directories), kinds[0] if kinds else "", plots, form, view), form)
+
+
+def _words(options: "Mapping[str, Any]") -> list[str]:
+    """Options as words of a command: flags alone, and others before each of their values."""
+    words: list[str] = []
+    for name, value in options.items():
+        if value is True:
+            words.append(name)
+        elif value:
+            words += [word for one in ([value] if isinstance(value, str) else value) for word in (name, one)]
+    return words
+
+
+def _text(directories: list[Path], kind: str, plots: "Mapping[str, Path | None]", form: "Format", view: "View") -> str:
+    """What is printed of some runs: the comparison, or a kind of analysis; plots that are asked for are written."""
+    from rbench.report import render_history, render_tables, written_notes
+    from rbench.report.drawing import save_pictures
+    from rbench.report.kinds import pictures
+    from rbench.report.load import load
+    from rbench.report.profile import render_profiles
+    from rbench.report.ranking import render_ranking
+    from rbench.report.selection import filtered
+    from rbench.report.sensitivity import render_sensitivity
+    from rbench.run import Training
+
+    records, warnings = load(directories)
+    asked = {name: path for name, path in plots.items() if path is not None}
+    if (kind or asked) and (strange := {record.cell.name for record in records} - {Training.name}):
+        what = "history, ranks, profile, sensitivity and curves"
+        fail(f"{what} are of training, and these are of {', '.join(sorted(strange))}")
+    for warning in warnings:
+        tell(f"rbench: {warning}")
+    chosen, said = filtered(records, view)
+    analyses: dict[str, Callable[..., str]] = {
+        "history": render_history, "ranking": render_ranking, "profile": render_profiles,
+        "sensitivity": render_sensitivity,
+    }  # fmt: skip
+    text = analyses[kind](chosen, form) if kind else render_tables(records, form, view)
+    for name, path in asked.items():
+        save_pictures(pictures("heatmap" if name == "sensitivity" else name, chosen), path)
+    if form == "csv" or form == "json":
+        for sentence in said:
+            tell(f"rbench: {sentence}")
+        return text
+    return f"{text}\n\n{written_notes(said, form)}" if kind and said else text
 
 
 def once(directories: list[Path]) -> list[Path]:
