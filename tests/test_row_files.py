@@ -26,7 +26,9 @@ from rbench.theory.mms import Mms
 from rbench.theory.stability import Stability
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = sorted(path for path in (ROOT / "results").glob("*.csv") if "status" in path.open().readline().split(","))
+PUBLISHED = sorted(
+    path for path in (ROOT / "results").glob("*.csv") if "status" in path.read_text().partition("\n")[0].split(",")
+)
 WHERE = {"backend": "numpy", "threads": 2}
 HERE = {"cpu": "One, with a comma", "source of rbench": "ab", "source of rbench_numpy": "cd"}
 THERE = HERE | {"cpu": "Two", "source of rbench": "ef"}
