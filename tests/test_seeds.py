@@ -241,6 +241,6 @@ def test_a_run_with_fixed_sources_from_the_command_to_the_table(tmp_path):
     assert one[0] == two[0]
     assert one[1]["train_loss"] != two[1]["train_loss"]
     table = call("table", tmp_path)
-    assert table.stdout.splitlines()[0].split("|")[3].strip() == "fixed"
+    assert table.stdout.splitlines()[0] == "**two-spirals, fixed weights**"
     again = call(*words, "--fix", "weights", "-o", tmp_path)
     assert "cells from an earlier run: 2; to run: 0" in again.stderr

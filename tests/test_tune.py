@@ -217,8 +217,8 @@ class TestCommand:
     def test_it_ends_with_the_table_and_how_it_was_tuned(self, bench, tmp_path):
         done = self.call("toy", "-t", "two-spirals", "-m", "sgd", "--trials", 4, "-o", tmp_path, "--threads", 1)
         assert done.exit_code == 0, done.output
-        assert done.stdout.startswith("| task ")
-        (note,) = [line for line in done.stdout.splitlines() if line.startswith("Tuned by rbench tune")]
+        assert done.stdout.startswith("**two-spirals**")
+        (note,) = [line for line in done.stdout.splitlines() if line.startswith("- Tuned by rbench tune")]
         assert f"on {SPIRALS}, 4 trials per method, the best accuracy on a validation split after 2 epochs" in note
         assert (
             "seed 1000, the best 3 run again on seeds 1001, 1002 and chosen among by the mean: sgd[schedule=lin" in note
