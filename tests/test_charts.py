@@ -17,8 +17,8 @@ from rbench.figures import Figure, fields
 from rbench.plugins import plugins
 from rbench.report import charts
 from rbench.report.kinds import pictures
-from rbench.report.looks import dashes, looks
 from rbench.report.other import comparison, render_other
+from rbench.report.styles import dashes, styles
 from rbench.report.tables import render_tables
 from rbench.run import Budget, Record, Training
 
@@ -102,7 +102,7 @@ def test_a_plot_has_a_panel_for_each_task_and_a_dash_for_each_figure():
     first = picture.panels[0].traces
     assert [(trace.label, trace.figure) for trace in first] == list(product("ab", ("cost", "bound")))
     np.testing.assert_array_equal(first[0].y, [2000, 16000, 128000, 1024000])
-    assert list(looks([picture])) == ["", "a", "b"]
+    assert list(styles([picture])) == ["", "a", "b"]
     assert dashes([picture]) == {"cost": "solid", "bound": "dash"}
     assert picture.panels[0].log == "xy"
     (plain,) = pictures("plain", runs)

@@ -13,9 +13,9 @@ import pytest
 from helpers import pages
 from helpers.command import call
 from rbench.errors import RbenchError
-from rbench.report.looks import looks
 from rbench.report.page import beside, drawing, embedding, records, swatches, thinning
 from rbench.report.pictures import Grid, Panel, Picture, Trace
+from rbench.report.styles import styles
 from rbench.run.record import write_record
 from rbench.run.request import read_cell
 
@@ -152,7 +152,7 @@ class TestHarmless:
         trace = Trace(text, np.array([1.0]), np.array([1.0]), shape="points", hover=[text])
         grid = Grid([text], [text], np.array([[1.0]]), text, words=[[text]])
         panel = Panel(text, text, text, (trace,), grid, rows=(text,))
-        found = drawing.drawn(beside.Shown(panel, (0,)), looks([Picture("k", "", (panel,))]), {}, (1.0, 1.0))
+        found = drawing.drawn(beside.Shown(panel, (0,)), styles([Picture("k", "", (panel,))]), {}, (1.0, 1.0))
         for one in found["data"]:
             one.pop("meta")  # which is compared with, not shown
         for key in ("hovertemplate", "texttemplate"):
@@ -182,7 +182,7 @@ class TestDrawing:
 
     def test_every_look_has_its_own_swatch(self):
         labels = [Trace(f"{n}", ONE.x, ONE.y) for n in range(70)]
-        found = looks([Picture("k", "", (Panel("", "", "", tuple(labels)),))])
+        found = styles([Picture("k", "", (Panel("", "", "", tuple(labels)),))])
         assert len({swatches.swatch(look) for look in found.values()}) == 70
 
 

@@ -11,8 +11,8 @@ from rbench.figures import STEP_PARTS
 from rbench.report.drawing import WIDTHS, across, draw, save_pictures
 from rbench.report.kinds import KINDS, kinds_of, pictures
 from rbench.report.kinds.pareto import front
-from rbench.report.looks import COLORS, MARKS, looks
 from rbench.report.pictures import Panel, Picture, Trace
+from rbench.report.styles import COLORS, MARKS, styles
 from rbench.run import Budget, Record, Training
 
 HOSTILE = "<script>alert($x_1$)</script>\x1b[31m\n=cmd_$"
@@ -93,9 +93,9 @@ def test_every_kind_is_drawn_in_every_form_whatever_its_labels(kind, tmp_path):
 def test_labels_are_told_apart_without_colour_and_alike_in_all_pictures():
     one = [Trace(f"m{n}", np.ones(1), np.ones(1)) for n in range(len(COLORS) * len(MARKS))]
     picture = Picture("k", "", (Panel("", "", "", tuple(one)),))
-    found = looks([picture])
+    found = styles([picture])
     assert len({(look.color, look.mark) for look in found.values()}) == len(one)
-    assert looks([picture, picture]) == found
+    assert styles([picture, picture]) == found
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rbench.report.looks import DASHES, MARKS, Look
 from rbench.report.pictures import Grid, Numbers, Panel, Trace
+from rbench.report.styles import DASHES, MARKS, Style
 from rbench.text import visible
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ RULES = {"thick": {"linewidth": 2.2, "linestyle": "-"}, "thin": {"linewidth": 0.
 
 
 def draw_panel(
-    axes: "Axes", panel: Panel, looks: Mapping[str, Look], dashes: Mapping[str, str], colors: Any, width: float
+    axes: "Axes", panel: Panel, styles: Mapping[str, Style], dashes: Mapping[str, str], colors: Any, width: float
 ) -> Any:
     """Draw a panel.
 
     Args:
         axes: empty.
         panel: what to draw.
-        looks: of every label that is no rule.
+        styles: of every label that is no rule.
         dashes: of every figure.
         colors: matplotlib's norm for the colours of the heat map.
         width: inches of the panel.
@@ -69,15 +69,17 @@ def draw_panel(
         axes.grid(visible=True, which="major", linewidth=0.4, color="0.85")
     ends: dict[float, float] = {}
     for place, trace in enumerate(panel.traces):
-        look = looks.get(trace.label)
-        if look is None or trace.shape == "rule":
-            axes.plot(trace.x, trace.y, color="black", **rule_look(trace.figure))
+        style = styles.get(trace.label)
+        if style is None or trace.shape == "rule":
+            axes.plot(trace.x, trace.y, color="black", **rule_style(trace.figure))
         elif trace.shape == "bars":
             left = [ends.get(y, 0.0) for y in trace.y]
-            axes.barh(trace.y, trace.x, left=left, height=0.7, **bar_look(look, list(looks).index(trace.label)))
+            axes.barh(trace.y, trace.x, left=left, height=0.7, **bar_style(style, list(styles).index(trace.label)))
             ends |= {y: start + x for y, start, x in zip(trace.y, left, trace.x, strict=True)}
         else:
-            _draw_trace(axes, trace, line_look(look, dashes.get(trace.figure, "solid" if dashes else look.dash)), place)
+            _draw_trace(
+                axes, trace, line_style(style, dashes.get(trace.figure, "solid" if dashes else style.dash)), place
+            )
     axes.set_axisbelow(True)
     if panel.rows:
         axes.set(ylim=(len(panel.rows) - 0.5, min(-0.5, *axes.get_ylim())))
@@ -86,21 +88,21 @@ def draw_panel(
     return drawn
 
 
-def rule_look(figure: str) -> dict[str, Any]:
+def rule_style(figure: str) -> dict[str, Any]:
     """How rules are drawn."""
     return RULES.get(figure, {"linewidth": 0.8, "linestyle": (0, (1, 1.5))})
 
 
-def bar_look(look: Look, place: int) -> dict[str, Any]:
+def bar_style(style: Style, place: int) -> dict[str, Any]:
     """How bars are filled."""
-    return {"facecolor": look.color, "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white", "linewidth": 0.4}
+    return {"facecolor": style.color, "hatch": HATCHES[place % len(HATCHES)], "edgecolor": "white", "linewidth": 0.4}
 
 
-def line_look(look: Look, dash: str) -> dict[str, Any]:
+def line_style(style: Style, dash: str) -> dict[str, Any]:
     """How lines are drawn, with their marks."""
-    size = 3.6 if look.mark != "star" else 6.0  # whose points are thin
-    mark = {"marker": MARKERS[look.mark], "markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.4}
-    return {"color": look.color, "linestyle": STYLES[dash], "linewidth": 1.1, **mark}
+    size = 3.6 if style.mark != "star" else 6.0  # whose points are thin
+    mark = {"marker": MARKERS[style.mark], "markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.4}
+    return {"color": style.color, "linestyle": STYLES[dash], "linewidth": 1.1, **mark}
 
 
 def wrapped(text: str, width: float) -> str:
@@ -114,21 +116,21 @@ def plain_label(text: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def _draw_trace(axes: "Axes", trace: Trace, look: dict[str, Any], place: int) -> None:
+def _draw_trace(axes: "Axes", trace: Trace, style: dict[str, Any], place: int) -> None:
     """A line with its band, a staircase, or points with error bars."""
     if trace.shape == "points":
         errors = (_errors(trace.x, trace.left, trace.right), _errors(trace.y, trace.low, trace.high))
-        shown = look | {"linestyle": "", "markersize": 1.4 * look["markersize"]}
+        shown = style | {"linestyle": "", "markersize": 1.4 * style["markersize"]}
         axes.errorbar(trace.x, trace.y, xerr=errors[0], yerr=errors[1], elinewidth=0.6, **shown)
         return
     if trace.shape == "step":
         # Each is thinner than those below it, so that all stay visible where they coincide.
-        axes.plot(trace.x, trace.y, drawstyle="steps-post", **look | {"linewidth": max(1.0, 2.2 - 0.2 * place)})
+        axes.plot(trace.x, trace.y, drawstyle="steps-post", **style | {"linewidth": max(1.0, 2.2 - 0.2 * place)})
         return
     every = max(1, round(len(trace.x) / MOST_MARKS))
-    axes.plot(trace.x, trace.y, markevery=(place % every, every), **look)
+    axes.plot(trace.x, trace.y, markevery=(place % every, every), **style)
     if trace.low is not None and trace.high is not None and np.any(trace.low < trace.high):
-        axes.fill_between(trace.x, trace.low, trace.high, color=look["color"], alpha=0.15, linewidth=0)
+        axes.fill_between(trace.x, trace.low, trace.high, color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _errors(middle: Numbers, low: Numbers | None, high: Numbers | None) -> Any:
@@ -139,8 +141,8 @@ def _draw_grid(axes: "Axes", grid: Grid, colors: Any, width: float) -> Any:
     """The cells, with their words."""
     named = [len(names) > 0 and isinstance(names[0], str) for names in (grid.x, grid.y)]
     x, y = (np.arange(len(names)) if own else names for names, own in zip((grid.x, grid.y), named, strict=True))
-    look = {"cmap": "viridis_r", "norm": colors, "rasterized": not all(named)}
-    drawn = axes.pcolormesh(x, y, np.ma.masked_invalid(grid.values), shading="nearest", **look)
+    style = {"cmap": "viridis_r", "norm": colors, "rasterized": not all(named)}
+    drawn = axes.pcolormesh(x, y, np.ma.masked_invalid(grid.values), shading="nearest", **style)
     if named[0]:
         axes.set_xticks(x, [plain_label(str(name)) for name in grid.x], rotation=30, ha="right", rotation_mode="anchor")
     if named[1]:
@@ -153,8 +155,8 @@ def _draw_grid(axes: "Axes", grid: Grid, colors: Any, width: float) -> Any:
             dark = bool(np.isfinite(value)) and float(colors(value)) > 0.5
             size = min(7.0, 7 * cell / (CHARACTER * len(word) or 1))
             if size >= SMALLEST:
-                look = {"color": "white" if dark else "black", "fontsize": size}
-                axes.text(column, row, plain_label(word), ha="center", va="center", **look)
+                style = {"color": "white" if dark else "black", "fontsize": size}
+                axes.text(column, row, plain_label(word), ha="center", va="center", **style)
     return drawn
 
 

@@ -10,17 +10,17 @@ import numpy as np
 from rbench.report.axes import (
     CHARACTER,
     HEIGHT,
-    bar_look,
+    bar_style,
     draw_panel,
     label_plainly,
-    line_look,
+    line_style,
     plain_label,
-    rule_look,
+    rule_style,
     wrapped,
 )
-from rbench.report.looks import MARKS, Look, dashes, legend, looks
 from rbench.report.pictures import Panel, Picture
 from rbench.report.plot import new_plot, save_plot, style
+from rbench.report.styles import MARKS, Style, dashes, legend, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +87,7 @@ def _draw(part: Any, picture: Picture, pictures: Sequence[Picture], width: float
     ratios = [max(map(_panel_height, picture.panels[n * columns : (n + 1) * columns])) for n in range(rows)]
     axes = list(part.subplots(rows, columns, squeeze=False, height_ratios=ratios).flat)
     colors = _colors(picture)
-    seen, strokes = looks(pictures), dashes(pictures)
+    seen, strokes = styles(pictures), dashes(pictures)
     maps = []
     for one, panel in zip(axes, picture.panels, strict=False):
         if (drawn := draw_panel(one, panel, seen, strokes, colors, width / columns)) is not None:
@@ -116,24 +116,24 @@ def _entries(named: Sequence[Picture], pictures: Sequence[Picture]) -> Entries:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    seen, strokes = looks(pictures), dashes(pictures)
+    seen, strokes = styles(pictures), dashes(pictures)
     traces = [trace for picture in named for panel in picture.panels for trace in panel.traces]
     first = {trace.label: trace for trace in reversed(traces)}
     found: Entries = {}
     for label, notes in legend(named).items():
         text = label + (f" ({'; '.join(notes)})" if notes else "")
         if label not in seen:
-            found[text] = Line2D([], [], color="black", **rule_look(first[label].figure))
+            found[text] = Line2D([], [], color="black", **rule_style(first[label].figure))
         elif first[label].shape == "bars":
-            found[text] = Patch(**bar_look(seen[label], list(seen).index(label)))
+            found[text] = Patch(**bar_style(seen[label], list(seen).index(label)))
         else:
             points = {"linestyle": ""} if first[label].shape == "points" else {}
-            found[text] = Line2D([], [], **line_look(seen[label], "solid" if strokes else seen[label].dash) | points)
+            found[text] = Line2D([], [], **line_style(seen[label], "solid" if strokes else seen[label].dash) | points)
     own = {trace.figure for trace in traces if trace.shape != "rule"}
     for figure, dash in strokes.items():
         if figure in own:
-            look = line_look(Look("black", MARKS[0], dash), dash) | {"marker": ""}
-            found[figure] = Line2D([], [], **look)
+            style = line_style(Style("black", MARKS[0], dash), dash) | {"marker": ""}
+            found[figure] = Line2D([], [], **style)
     return found
 
 

@@ -102,10 +102,10 @@ def labels(pairs: Iterable[Pair], own: Mapping[Pair, str] | None = None) -> dict
     found = list(dict.fromkeys(pairs))
     read = {spec: _read(spec) for _, spec in found}
     words = {
-        name: _telling([(place, _worded(read[spec][1])) for place, spec in own])
-        for name, own in grouped(found, lambda pair: read[pair[1]][0]).items()
+        name: _telling([(place, _worded(read[spec][1])) for place, spec in alike])
+        for name, alike in grouped(found, lambda pair: read[pair[1]][0]).items()
     }
-    named: dict[tuple[str, str], str] = {}
+    named: dict[Pair, str] = {}
     for place, here in grouped(found, lambda pair: pair[0]).items():
         specs = [spec for _, spec in here]
         first = {

@@ -1,4 +1,4 @@
-"""`sceptics`: exact second order, K-FAC and its like, and first-order methods, equally tuned on the same tasks."""
+"""`sceptics`: exact second order, K-FAC and its like, and first-order methods on the same tasks, to be tuned alike."""
 
 from rbench.run import Entry, TrainingSuite
 from rbench_suites.settings import tuned
@@ -19,7 +19,7 @@ SAMPLED = ("riemannian[output_metric=ggn_mc,schedule=linear]", "natural-gradient
 METHODS = (*FIRST_ORDER, *KRONECKER, *EXACT, *SAMPLED)
 SCEPTICS = TrainingSuite(
     name="sceptics",
-    summary="exact second order, K-FAC and its like, and first-order methods, equally tuned",
+    summary="exact second order, K-FAC and its like, and first-order methods, to be tuned first by rbench tune",
     entries=(Entry("digits", METHODS), Entry("teacher-student", METHODS)),
     seeds=3,
     tuned=tuned("sceptics"),

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 import rbench
 from rbench.report.frame import grouped
-from rbench.report.looks import Look, dashes, legend, looks
 from rbench.report.page import embedding
 from rbench.report.page.beside import Joined, beside
 from rbench.report.page.drawing import colour_scale, drawn
@@ -21,6 +20,7 @@ from rbench.report.page.sections import pictures_of, title_of
 from rbench.report.page.swatches import dash_swatch, swatch
 from rbench.report.page.tables import tables_of
 from rbench.report.pictures import Panel
+from rbench.report.styles import Style, dashes, legend, styles
 from rbench.text import visible
 
 FILES = Path(__file__).parent
@@ -67,14 +67,14 @@ def _sections(pictures: Sequence[Joined], panels: list[dict[str, Any]]) -> list[
 
     A label looks the same in all of them.
     """
-    known = looks([joined.picture for joined in pictures])
+    known = styles([joined.picture for joined in pictures])
     return [
         {"title": title_of(kind), "pictures": [_picture(joined, known, panels) for joined in own]}
         for kind, own in grouped(pictures, lambda joined: joined.picture.kind).items()
     ]
 
 
-def _picture(joined: Joined, known: Mapping[str, Look], panels: list[dict[str, Any]]) -> dict[str, Any]:
+def _picture(joined: Joined, known: Mapping[str, Style], panels: list[dict[str, Any]]) -> dict[str, Any]:
     picture = joined.picture
     dashed = dashes([picture])
     scale = colour_scale([shown.panel.grid for shown in joined.panels if shown.panel.grid is not None])

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from rbench.figures import significant
-from rbench.report.looks import Look
 from rbench.report.page.beside import Shown
 from rbench.report.page.thinning import kept
 from rbench.report.pictures import Grid, Numbers, Panel, Trace
+from rbench.report.styles import Style
 from rbench.text import visible
 
 INK = "#000000"
@@ -27,7 +27,7 @@ MOST_MARKS = 12
 
 
 def drawn(
-    shown: Shown, looks: Mapping[str, Look], dashes: Mapping[str, str], scale: tuple[float, float] | None
+    shown: Shown, styles: Mapping[str, Style], dashes: Mapping[str, str], scale: tuple[float, float] | None
 ) -> dict[str, Any]:
     """A panel as `data` and `layout` of Plotly.
 
@@ -35,7 +35,7 @@ def drawn(
 
     Args:
         shown: the panel.
-        looks: of each label.
+        styles: of each label.
         dashes: of each figure.
         scale: the range of the colours of grids.
     """
@@ -43,7 +43,7 @@ def drawn(
     data = [_grid(panel.grid, scale) | {"meta": {"run": shown.grid_run}}] if panel.grid is not None else []
     for trace, run in zip(panel.traces, shown.runs, strict=True):
         meta = {"label": visible(trace.label), "run": run}
-        data += [one | {"meta": meta} for one in _traces(trace, looks.get(trace.label), dashes.get(trace.figure))]
+        data += [one | {"meta": meta} for one in _traces(trace, styles.get(trace.label), dashes.get(trace.figure))]
     return {"data": data, "layout": {"xaxis": _x_axis(panel), "yaxis": _y_axis(panel)}}
 
 
@@ -59,8 +59,8 @@ def colour_scale(grids: Sequence[Grid]) -> tuple[float, float] | None:
     return (float(known.min()), float(known.max())) if len(known) else None
 
 
-def _traces(trace: Trace, look: Look | None, dash: str | None) -> list[dict[str, Any]]:
-    color = INK if look is None or trace.shape == "rule" else look.color
+def _traces(trace: Trace, style: Style | None, dash: str | None) -> list[dict[str, Any]]:
+    color = INK if style is None or trace.shape == "rule" else style.color
     base = {"type": "scatter", "name": literal(trace.label), "hoverlabel": {"namelength": -1}}
     if trace.hover:
         base |= {"text": [literal(words) for words in trace.hover], "hoverinfo": "text+name"}
@@ -68,7 +68,7 @@ def _traces(trace: Trace, look: Look | None, dash: str | None) -> list[dict[str,
         marker = {"color": color, "line": {"width": 1}}
         places = {"x": _numbers(trace.x), "y": _numbers(trace.y)}
         return [base | places | {"type": "bar", "orientation": "h", "marker": marker}]
-    mark = {"color": color, "symbol": look.mark if look else "circle", "size": 7, "maxdisplayed": MOST_MARKS}
+    mark = {"color": color, "symbol": style.mark if style else "circle", "size": 7, "maxdisplayed": MOST_MARKS}
     if trace.shape == "points":
         bars = {"error_y": _error(trace.y, trace.low, trace.high), "error_x": _error(trace.x, trace.left, trace.right)}
         mark |= {"size": 10, "maxdisplayed": 0}
@@ -78,7 +78,7 @@ def _traces(trace: Trace, look: Look | None, dash: str | None) -> list[dict[str,
         line = {"color": color, "dash": "solid" if trace.figure else "dot", "width": width}
         return [base | _points(trace) | {"mode": "lines", "line": line}]
     shape = "hv" if trace.shape == "step" else "linear"
-    line = {"color": color, "dash": dash or (look.dash if look else "solid"), "width": 2, "shape": shape}
+    line = {"color": color, "dash": dash or (style.dash if style else "solid"), "width": 2, "shape": shape}
     return [*_band(trace, color), base | _points(trace) | {"mode": "lines+markers", "line": line, "marker": mark}]
 
 

@@ -16,7 +16,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 """Plotly's names."""
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """How the traces of a label look.
 
     Attributes:
@@ -30,14 +30,14 @@ class Look(NamedTuple):
     dash: str
 
 
-def looks(pictures: Iterable[Picture]) -> dict[str, Look]:
-    """The look of each label of pictures that are seen together, in order of their first traces; rules have none.
+def styles(pictures: Iterable[Picture]) -> dict[str, Style]:
+    """The style of each label of pictures that are seen together, in order of their first traces; rules have none.
 
     Traces without a label, which no legend names, are black circles.
     """
     found = dict.fromkeys(trace.label for trace in _traces(pictures) if trace.label and trace.shape != "rule")
-    return {"": Look("#000000", "circle", "solid")} | {
-        label: Look(COLORS[n % len(COLORS)], MARKS[n % len(MARKS)], DASHES[n % len(DASHES)])
+    return {"": Style("#000000", "circle", "solid")} | {
+        label: Style(COLORS[n % len(COLORS)], MARKS[n % len(MARKS)], DASHES[n % len(DASHES)])
         for n, label in enumerate(found)
     }
 
