@@ -98,6 +98,23 @@ def test_labels_are_told_apart_without_colour_and_alike_in_all_pictures():
     assert styles([picture, picture]) == found
 
 
+def test_a_label_is_drawn_alike_in_all_panels_and_another_differently():
+    pytest.importorskip("matplotlib")
+    a, b = (Trace(label, np.arange(1.0, 4), np.arange(1.0, 4)) for label in "ab")
+    figure = draw(
+        [
+            Picture("k", "", (Panel("", "", "", (a, b)), Panel("", "", "", (b,)))),
+            Picture("k", "", (Panel("", "", "", (b, a)),)),
+        ]
+    )
+    first, second, third = (
+        [(line.get_color(), line.get_marker()) for line in axes.lines] for part in figure.subfigs for axes in part.axes
+    )
+    assert first[0] != first[1]
+    assert second == [first[1]]
+    assert third == [first[1], first[0]]
+
+
 @pytest.mark.parametrize(
     ("count", "inches", "expected"), [(6, 7, 3), (6, 3.3, 2), (3, 3.3, 1), (4, 7, 4), (4, 3.3, 2), (0, 7, 3)]
 )

@@ -69,17 +69,17 @@ def draw_panel(
         axes.grid(visible=True, which="major", linewidth=0.4, color="0.85")
     ends: dict[float, float] = {}
     for place, trace in enumerate(panel.traces):
-        style = styles.get(trace.label)
-        if style is None or trace.shape == "rule":
+        if trace.shape == "rule":
             axes.plot(trace.x, trace.y, color="black", **rule_style(trace.figure))
-        elif trace.shape == "bars":
+            continue
+        style = styles[trace.label]
+        if trace.shape == "bars":
             left = [ends.get(y, 0.0) for y in trace.y]
             axes.barh(trace.y, trace.x, left=left, height=0.7, **bar_style(style, list(styles).index(trace.label)))
             ends |= {y: start + x for y, start, x in zip(trace.y, left, trace.x, strict=True)}
         else:
-            _draw_trace(
-                axes, trace, line_style(style, dashes.get(trace.figure, "solid" if dashes else style.dash)), place
-            )
+            dash = dashes.get(trace.figure, "solid" if dashes else style.dash)
+            _draw_trace(axes, trace, line_style(style, dash), place)
     axes.set_axisbelow(True)
     if panel.rows:
         axes.set(ylim=(len(panel.rows) - 0.5, min(-0.5, *axes.get_ylim())))

@@ -145,13 +145,12 @@ def _telling(several: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """As few keys as tell settings in the same place apart, as far as any do."""
     keys = list(dict.fromkeys(key for _, settings in several for key in settings))
     keys.sort(key=lambda key: (key != METRIC, key == SCHEDULE))
-    most = len({(place, _values(settings, keys)) for place, settings in several})
     chosen: list[str] = []
     for key in keys:
         apart, now = (
             len({(place, _values(settings, some)) for place, settings in several}) for some in (chosen, [*chosen, key])
         )
-        if now > apart and apart < most:
+        if now > apart:
             chosen.append(key)
     return chosen
 
