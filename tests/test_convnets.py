@@ -59,9 +59,9 @@ class TestNetworks:
     @pytest.mark.parametrize("side", [5, 28, 32, 33])
     @pytest.mark.parametrize("network", [cnn, resnet8])
     def test_other_sides_fit(self, network, side):
-        assert network(1, side).out_space(((1, side, side),)) == ((10,),)
+        assert network(1, side, 10).out_space(((1, side, side),)) == ((10,),)
         with pytest.raises(ShapeError):
-            network(1, side).out_space(((2, side, side),))
+            network(1, side, 10).out_space(((2, side, side),))
 
     @pytest.mark.parametrize(
         ("spec", "variance"),
@@ -94,7 +94,7 @@ class TestNetworks:
 
     def test_mnist_has_images_for_convolutional_networks_only(self, monkeypatch):
         x, y = np.arange(4 * 784.0).reshape(4, 784), np.arange(4)
-        monkeypatch.setattr("rbench.tasks.mnist.load_mnist", lambda allow: Dataset(x, y, x[:2], y[:2], "sum", True))
+        monkeypatch.setattr("rbench.tasks.mnist.load_idx", lambda name, allow: Dataset(x, y, x[:2], y[:2], "sum", True))
         flat, images = Mnist(batch_size=1).dataset(), Mnist(batch_size=1, network="cnn").dataset()
         assert (flat.x_train.shape, flat.x_test.shape) == ((4, 784), (2, 784))
         assert (images.x_train.shape, images.x_test.shape) == ((4, 1, 28, 28), (2, 1, 28, 28))

@@ -19,7 +19,8 @@ import requests
 from rbench.errors import DataError
 from rbench.tasks import datasets, files
 from rbench.tasks.files import File, FileSet
-from rbench.tasks.mnist import Mnist, parse_idx
+from rbench.tasks.idx import parse_idx
+from rbench.tasks.mnist import FashionMnist, Mnist
 
 CONTENT = {"one": b"first content " * 40, "two": b"second content " * 4000}
 
@@ -135,6 +136,14 @@ class TestFinding:
         for place in places:
             put(place, **CONTENT)
             assert {state.path.parent for state in files.status(toy)} == {place}
+
+    def test_files_that_two_data_sets_have_are_looked_for_by_folder(self, tmp_path, monkeypatch, toy):
+        monkeypatch.setenv("RBENCH_DATA", str(tmp_path / "data"))
+        put(tmp_path / "data", **CONTENT)
+        alone = replace(toy, own_folder=True)
+        assert [state.path for state in files.status(alone)] == [None, None]
+        put(tmp_path / "data/toy", **CONTENT)
+        assert {state.path.parent for state in files.status(alone)} == {tmp_path / "data/toy"}
 
     def test_an_empty_variable_is_no_folder(self, monkeypatch, cache, toy):
         monkeypatch.setenv("RBENCH_DATA", "")
@@ -348,10 +357,27 @@ class TestMnistFiles:
     def test_one_unofficial_file_makes_the_data_unofficial(self, write, parts, monkeypatch):
         write(parts)
         own = tuple(as_file(f.name, idx_bytes(part)) for f, part in zip(datasets.MNIST.files, parts, strict=True))
-        monkeypatch.setattr(datasets, "MNIST", replace(datasets.MNIST, files=own))
+        monkeypatch.setitem(datasets.DATASETS, "mnist", replace(datasets.MNIST, files=own))
         assert Mnist(batch_size=1).dataset().official is True
         write([*parts[:3], np.array([9, 0, 4])])
         assert Mnist(batch_size=1).dataset(allow_unofficial=True).official is False
+
+    def test_fashion_mnist_is_read_from_its_own_files(self, write, parts, tmp_path, monkeypatch):
+        monkeypatch.setattr(files, "TIMEOUT_SECONDS", 0.001)
+        monkeypatch.setitem(
+            datasets.DATASETS, "fashion-mnist", replace(datasets.FASHION_MNIST, address="http://[::1]:9/")
+        )
+        write(parts)
+        with pytest.raises(DataError, match=r"fashion-mnist: train-images-idx3-ubyte\.gz is absent"):
+            FashionMnist().load(allow_unofficial=True)
+        names = [file.name for file in datasets.FASHION_MNIST.files]
+        others = [255 - parts[0], parts[1][::-1], 255 - parts[2], parts[3]]
+        put(tmp_path / "data/fashion-mnist", **{n: idx_bytes(p) for n, p in zip(names, others, strict=True)})
+        data = FashionMnist(batch_size=1, network="cnn").dataset(allow_unofficial=True)
+        np.testing.assert_array_equal(np.rint(data.x_train * 255), others[0][:, None])
+        np.testing.assert_array_equal(data.y_train, others[1])
+        with pytest.raises(DataError, match=r"is not the published train-images-idx3-ubyte: .*c59f468a2f672dc8"):
+            FashionMnist().load(allow_unofficial=False)
 
     def test_they_are_refused_by_default(self, write, parts):
         write(parts)

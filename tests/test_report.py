@@ -241,7 +241,7 @@ class TestForms:
 
 @pytest.mark.parametrize(
     ("official", "words"),
-    [(False, "NOT the official data"), (True, "official"), (None, "made, or shipped with a library")],
+    [(False, "NOT the official data"), (True, "official"), (None, "made, shipped with a library, or a user's own")],
 )
 def test_footnotes_tell_what_the_data_are(official, words):
     machine = {"cpu": "Abacus", "rbench": "9.9", "libraries": {"numpy": "2.0"}}

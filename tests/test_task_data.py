@@ -172,7 +172,7 @@ def test_numbers_beyond_float32_are_taken_in_float64(given):
 
 def test_validation_needs_data_to_hold_out(given, monkeypatch):
     task = given(x_train=X[:5], y_train=Y[:5]).changed(validation=True)
-    with pytest.raises(DataError, match="validation holds out a sixth of the training data, and there are 5"):
+    with pytest.raises(DataError, match="a sixth of the training data is held out, and there are 5"):
         task.dataset()
 
 

@@ -8,8 +8,8 @@ from rbench.modules import Module
 from rbench.names import did_you_mean, shown
 
 CONVNETS = ("cnn", "resnet8")
-IMAGES = (3, 32, 32)
-"""Channels, height and width of a convolutional network's inputs, as in CIFAR-10."""
+IMAGES, CLASSES = (3, 32, 32), 10
+"""Channels, height and width of a convolutional network's inputs, and its outputs, as for CIFAR-10."""
 
 
 @lru_cache(maxsize=64)
@@ -24,10 +24,9 @@ def network(name: str) -> tuple[Module, tuple[int, ...]]:
         SpecError: it is neither.
     """
     if name in CONVNETS:
-        from rbench.tasks import convnets
+        from rbench.tasks.convnets import cnn, resnet8
 
-        net: Module = getattr(convnets, name)(*IMAGES[:2])
-        return net, IMAGES
+        return {"cnn": cnn, "resnet8": resnet8}[name](*IMAGES[:2], CLASSES), IMAGES
     size = r"[1-9]\d{0,17}(x[1-9]\d{0,17})?"
     if re.fullmatch(f"{size}(-{size})+", name, re.ASCII):
         from rbench.tasks.networks import MOST_LAYERS, mlp

@@ -100,7 +100,7 @@ def _seeds(count: int, form: Look) -> list[str]:
 
 
 def _data(records: Sequence[Record]) -> list[str]:
-    what = {True: "official", False: "NOT the official data", None: "made, or shipped with a library"}
+    what = {True: "official", False: "NOT the official data", None: "made, shipped with a library, or a user's own"}
     found: dict[tuple[str, str], Any] = {
         (name_of(r.training.task), r.figures["dataset_sha256"]): r.figures.get("dataset_official")
         for r in records

@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rbench.errors import RbenchError
+from rbench.errors import RbenchError, SpecError
 from rbench.plugins import one_of, plugins, version_of
 from rbench.probe import cuda_device
 from rbench.spec import parse
@@ -136,7 +137,8 @@ def _with_parts(asked: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         if kind == "methods" and isinstance(metric := settings.get("output_metric"), str):
             yield "output_metrics", metric
         if kind == "tasks" and (task := plugins().registered(kind).get(name)):
-            yield "losses", task.loss
+            with suppress(SpecError):  # of a record whose settings a newer version refuses
+                yield "losses", task.expand(settings)[0].loss
 
 
 @cache

@@ -9,7 +9,7 @@ from rbench.modules import Module, Params
 from rbench.modules.module import Scheme
 from rbench.tasks.base import BatchSize, Target, Task
 from rbench.tasks.dataset import Dataset
-from rbench.tasks.mnist import N_DATA, SIDE, load_mnist
+from rbench.tasks.mnist import N_DATA, SIDE, load_idx
 from rbench.tasks.networks import Activation, Widths, mlp
 
 
@@ -47,5 +47,5 @@ class MnistAutoencoder(Task):
         return N_DATA * SIDE * SIDE * 4
 
     def load(self, allow_unofficial: bool) -> Dataset:
-        data = load_mnist(allow_unofficial)
+        data = load_idx("mnist", allow_unofficial)
         return replace(data, y_train=data.x_train, y_test=data.x_test)

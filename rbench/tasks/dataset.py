@@ -73,13 +73,28 @@ def checked(data: Dataset, name: str, net: Module, loss: Loss, dtype: str, *, va
     except (DtypeError, RangeError, ShapeError) as error:
         raise DataError(f"{name}: {error}; so the task's load must give other data") from None
     if validation:
-        data = _held_out(data, name)
+        data = held_out(data, name)
     return replace(
         data,
         sha256=data.sha256 if isinstance(data.sha256, str) and data.sha256 else fingerprint(*data.arrays),
         official=None if data.official is None else bool(data.official),
         augment=bool(data.augment),
     )
+
+
+def held_out(data: Dataset, name: str) -> Dataset:
+    """Five sixths of the training data, with the others as the test set, drawn once and for all.
+
+    Raises:
+        DataError: there are fewer than six; the message names the task.
+    """
+    order = generator(0, "split").permutation(len(data.x_train))
+    held = int(len(order) * VALIDATION_FRACTION)
+    if not held:
+        raise DataError(f"{name}: a sixth of the training data is held out, and there are {len(order)} in all")
+    test, train = np.sort(order[:held]), np.sort(order[held:])
+    x, y = data.x_train, data.y_train
+    return replace(data, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
 
 
 def checksum(data: Dataset) -> str:
@@ -121,14 +136,3 @@ def _pair(
     check_host_targets(targets, y_name, loss, len(inputs), d, dtype)
     laid = laid_out(targets)
     return laid_out(inputs), laid.astype(np.int64, copy=False) if loss.integer_targets else laid
-
-
-def _held_out(data: Dataset, name: str) -> Dataset:
-    """Five sixths of the training data, with the others as the test set."""
-    order = generator(0, "split").permutation(len(data.x_train))
-    held = int(len(order) * VALIDATION_FRACTION)
-    if not held:
-        raise DataError(f"{name}: validation holds out a sixth of the training data, and there are {len(order)} in all")
-    test, train = np.sort(order[:held]), np.sort(order[held:])
-    x, y = data.x_train, data.y_train
-    return replace(data, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])

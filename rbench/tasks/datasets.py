@@ -32,6 +32,35 @@ MNIST = FileSet(
 )
 """Handwritten digits (LeCun, Bottou, Bengio and Haffner 1998): training images and labels, test images and labels."""
 
+FASHION_MNIST = FileSet(
+    name="fashion-mnist",
+    address="https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    files=(
+        File(
+            name="train-images-idx3-ubyte",
+            archive_sha256="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            content_sha256="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        ),
+        File(
+            name="train-labels-idx1-ubyte",
+            archive_sha256="a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            content_sha256="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        ),
+        File(
+            name="t10k-images-idx3-ubyte",
+            archive_sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            content_sha256="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        ),
+        File(
+            name="t10k-labels-idx1-ubyte",
+            archive_sha256="67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            content_sha256="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+    ),
+    own_folder=True,
+)
+"""Articles of clothing (Xiao, Rasul and Vollgraf 2017), in files that are called as MNIST's are."""
+
 # Checksums of the unpacked files; Krizhevsky publishes that of the archive only.
 _CIFAR10_SHA256 = {
     "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
@@ -57,7 +86,7 @@ CIFAR10 = FileSet(
 )
 """Small photographs (Krizhevsky 2009), the binary version: five files of training data, one of test data."""
 
-DATASETS: dict[str, FileSet] = {dataset.name: dataset for dataset in (MNIST, CIFAR10)}
+DATASETS: dict[str, FileSet] = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, CIFAR10)}
 
 
 def find(name: str) -> FileSet:

@@ -1,7 +1,8 @@
 """Files of public data sets: found on this machine or fetched, and their content checked.
 
 A file is looked for in `$RBENCH_DATA/<data set>/`, `$RBENCH_DATA/` and the user's cache, in this order, as `name.gz` or
-`name`; where an archive holds several files, in the folder that it unpacks to as well.
+`name`; where an archive holds several files, in the folder that it unpacks to as well. Data sets whose files are called
+like another's are not looked for in `$RBENCH_DATA/` itself.
 """
 
 import gzip
@@ -44,6 +45,8 @@ class FileSet:
         files: in the order in which their reader wants them.
         archive: name of the tar archive that holds all files; empty if each is published by itself, as `name.gz`.
         folder: folder that the archive unpacks to.
+        own_folder: whether files are looked for in folders of the data set's name only, since another data set has
+            files of the same names.
     """
 
     name: str
@@ -51,6 +54,7 @@ class FileSet:
     files: tuple[File, ...]
     archive: str = ""
     folder: str = ""
+    own_folder: bool = False
 
     @property
     def cache(self) -> Path | None:
@@ -70,7 +74,7 @@ class FileSet:
             DataError: RBENCH_DATA does not name a folder.
         """
         root = given_folder()
-        given = [root / self.name, root] if root else []
+        given = [root / self.name, root][: 1 if self.own_folder else 2] if root else []
         inside = [folder / self.folder for folder in given] if self.folder else []
         return [*inside, *given, *filter(None, [self.cache])]
 

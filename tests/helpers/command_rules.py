@@ -8,6 +8,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -42,9 +43,15 @@ def as_many(value):
     return [value] if isinstance(value, str) else list(value or ())
 
 
-def is_planned(words, *_):
-    """Its cells are made and checked, on NumPy in place of other backends; none is run."""
+def is_planned(words, samples, monkeypatch, tmp_path):
+    """Its cells are made and checked, on NumPy in place of other backends; none is run.
+
+    Small images with labels, which every network and loss takes, stand for the files of a user.
+    """
     is_read(words)
+    monkeypatch.chdir(tmp_path)
+    for file in re.findall(r"npz\[path=([^],]+)", " ".join(words)):
+        np.savez(file, x=np.zeros((60, 3, 8, 8)), y=np.arange(60) % 3)
     here = without(without(words, "--device", "--tuned"), "-b", "--backend")
     done = call(*here[1:], *(["--dry-run"] if "--dry-run" not in here else []))
     assert done.exit_code == 0, done.output
