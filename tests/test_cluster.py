@@ -74,9 +74,10 @@ class Machines:
             "--local-directory", self.folder, *self.words, *words, CLUSTER_WORKER="yes",
         )  # fmt: skip
 
-    def run(self, *words, task="cluster-spirals", **options):
+    def run(self, *words, task="cluster-spirals", memory=False, **options):
         """Start the command, on the workers."""
         asked = ("run", "-t", task + SMALL, "--steps", 3, "--threads", 1, *ON_DASK, self.address, *words)
+        asked = asked if memory else (*asked, "--no-memory")
         process = start(*asked, env=self.env, **INTERRUPTIBLE, **options)
         self.started.append(process)
         return process
@@ -141,7 +142,7 @@ FIRST = ("-m", "sgd", "-m", "cluster-marks", "-m", "fault-raises", "--seeds", 2,
 def first(shared, tmp_path_factory):
     """A run of six cells on both workers, with a task and a backend that this machine has not."""
     directory = tmp_path_factory.mktemp("runs") / "first"
-    done = finished(shared.run(*FIRST, "-o", directory, "--json"))
+    done = finished(shared.run(*FIRST, "-o", directory, "--json", memory=True))
     return SimpleNamespace(directory=directory, done=done, records=records_of(directory))
 
 

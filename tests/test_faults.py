@@ -38,7 +38,7 @@ def first(plugin, tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "first"
     methods = ["sgd", *(f"fault-{name}" for name in ENDS), "adam"]
     limits = ("--timeout", "6s", "--memory-limit", "500M", "-j", "2")
-    code, errors = faults.finish(*words(directory, *methods), *limits, env=plugin.env)
+    code, errors = faults.finish(*words(directory, *methods, memory=True), *limits, env=plugin.env)
     return SimpleNamespace(directory=directory, code=code, errors=errors, records=by_method(directory))
 
 

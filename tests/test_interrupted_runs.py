@@ -110,10 +110,11 @@ class TestNothingLost:
         assert by_method(tmp_path) == before
 
     def test_whatever_is_killed_or_damaged_every_cell_ends_with_one_record_and_its_figures(self, tmp_path):
-        code, errors = faults.finish("run", *faults.SMALL, "-j", "2", "-o", tmp_path / "undisturbed")
+        asked = (*faults.SMALL, "--no-memory")
+        code, errors = faults.finish("run", *asked, "-j", "2", "-o", tmp_path / "undisturbed")
         assert code == 0, errors
         undisturbed, _ = read_records(tmp_path / "undisturbed")
-        hand, both = faults.Hand(seed=3), {"parent killed", "worker killed"}
+        hand, both = faults.Hand(seed=3, words=asked), {"parent killed", "worker killed"}
         while (left := 8 - hand.tally.injected.total()) > 0 or not both <= hand.tally.injected.keys():
             hand.round(tmp_path / f"after-{hand.tally.cells}", undisturbed, max(left, 1))
         assert hand.tally.harm == dict.fromkeys(hand.tally.harm, 0)

@@ -163,7 +163,7 @@ def test_peaks_that_other_software_measured_are_not_taken(passes, in_this_proces
 
 def test_the_command_goes_on_with_what_failed(plugin, tmp_path):
     """With processes: a pass that is killed is tried twice; a resume tries it again, and measures no other anew."""
-    asked = words(tmp_path, "sgd", "fault-dies-in-the-memory-pass")
+    asked = words(tmp_path, "sgd", "fault-dies-in-the-memory-pass", memory=True)
     code, errors = finish(*asked, env=plugin.env)
     assert code == 0, errors
     found = by_method(tmp_path)

@@ -25,10 +25,11 @@ PARENT_SECONDS, WORKER_SECONDS = 6.0, 1.5
 """Longest time until a parent, and until a worker that has begun, is killed."""
 
 
-def words(directory, *methods, seeds=1):
-    """The words of a run of methods for three steps."""
+def words(directory, *methods, seeds=1, memory=False):
+    """The words of a run of methods for three steps; a pass for their memory, which takes as long, is to be asked for."""
     chosen = [word for name in methods for word in ("-m", name)]
-    return ("run", "-t", SPIRALS, *chosen, "--seeds", seeds, "--steps", "3", "--threads", "1", "-o", directory)
+    asked = ("run", "-t", SPIRALS, *chosen, "--seeds", seeds, "--steps", "3", "--threads", "1", "-o", directory)
+    return asked if memory else (*asked, "--no-memory")
 
 
 def finish(*words, **options):
