@@ -29,6 +29,7 @@ def reproduce(
         list[str] | None,
         typer.Option("--figure", "-f", metavar="NAME", help="Figure to compare; default all but seconds."),
     ] = None,
+    plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
