@@ -8,6 +8,6 @@ from rbench.cli import (  # isort: skip
 )  # fmt: skip
 
 __all__ = [
-    "app", "bundle", "compare", "data", "list", "main", "merge", "new", "plot", "report", "reproduce", "run", "sys_info",
-    "table", "tune", "verify",
+    "app", "bundle", "compare", "data", "list", "main", "merge", "new", "plot", "report", "reproduce", "run",
+    "sys_info", "table", "tune", "verify",
 ]  # fmt: skip
