@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 from rbench import plugin_files
 from rbench.errors import PluginError, RbenchError
 from rbench.experiment import AnyCell, Cell
-from rbench.plugins import find_backend
+from rbench.plugins import find_backend, plugins
 from rbench.run.child_process import INTERVAL, Stopped
 from rbench.run.fork import servers
 from rbench.run.isolate import Progress
@@ -83,12 +83,10 @@ class _Run(NamedTuple):
 
     Attributes:
         machine: this machine, under the run's limits.
-        folder: copies of the run's plugins that are files.
-        plugins: their paths, as in `RBENCH_PLUGINS`.
+        plugins: paths of the run's plugins that are files, as in `RBENCH_PLUGINS`.
     """
 
     machine: Machine
-    folder: tempfile.TemporaryDirectory[str]
     plugins: str
 
 
@@ -124,8 +122,9 @@ def introduce(run: str, limits: str, files: str, todo: str, there: str) -> str:
         servers.__enter__()  # as long as this process lives
     try:
         if run not in _RUNS:
-            _RUNS[run] = _begun(limits, files)
+            _RUNS[run] = _Run(Machine(CellLimits.model_validate_json(limits)), _written(run, json.loads(files)))
         with _ONE, plugin_files.named(_RUNS[run].plugins):
+            plugins()  # before cells are read, whose experiments may be among them
             read = TypeAdapter(list[AnyCell])
             cells = read.validate_json(todo)
             others = read.validate_json(there)
@@ -138,15 +137,15 @@ def introduce(run: str, limits: str, files: str, todo: str, there: str) -> str:
     return said.model_copy(update=found).model_dump_json()
 
 
-def _begun(limits: str, files: str) -> _Run:
-    """A run with its plugins' files written where this process can read them."""
-    machine = Machine(CellLimits.model_validate_json(limits))
-    folder = tempfile.TemporaryDirectory(prefix="rbench-plugins-")
-    paths = []
-    for name, text in json.loads(files).items():
-        paths.append(Path(folder.name, name))
-        paths[-1].write_text(text, encoding="utf-8")
-    return _Run(machine, folder, os.pathsep.join(map(str, paths)))
+def _written(run: str, files: dict[str, str]) -> str:
+    """Write a run's plugins into the worker's scratch folder; returns their paths, as in `RBENCH_PLUGINS`."""
+    from distributed import get_worker
+
+    folder = Path(get_worker().local_directory, f"rbench-{run}")
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return os.pathsep.join(str(folder / name) for name in files)
 
 
 def work(run: str, order: str) -> str:
