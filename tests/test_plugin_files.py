@@ -15,6 +15,7 @@ from rbench.cli.new import COMMANDS, REGISTERED, Kind
 from rbench.errors import PluginError
 from rbench.plugin_files import PluginFile, read
 from rbench.plugins import plugins
+from rbench.report.page.records import command
 from rbench.run import read_records
 from rbench.run.fork import servers
 from rbench.run.isolate import run_isolated
@@ -174,6 +175,8 @@ class TestRuns:
         assert records["mine"].environment["source of mine.py"] == first
         assert "source of mine.py" not in records["sgd"].environment
         assert all(record.provenance["plugin_files"] == {"mine.py": first} for record in records.values())
+        assert command(records["mine"]).startswith("rbench run --plugin mine.py --cell ")
+        assert command(records["sgd"]).startswith("rbench run --cell ")
 
         written(tmp_path, rate=0.6)
         second = PluginFile(path, path.read_text()).sum
