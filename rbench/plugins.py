@@ -1,7 +1,8 @@
-"""The one plugin manager: finds plugins by entry point, and looks names up in what they registered."""
+"""The one plugin manager: finds plugins by entry point or as files, and looks names up in what they registered."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from rbench import hookspecs
+from rbench import hookspecs, plugin_files
 from rbench.errors import BackendError, PluginError, RbenchError, SpecError
 from rbench.names import LONGEST, did_you_mean, shown, unknown
+from rbench.plugin_files import PluginFile
 from rbench.probe import installed_version
 from rbench.spec import Configurable, parse
 
@@ -45,50 +47,86 @@ class Failure:
 
 
 class Plugins:
-    """Plugins that loaded, and those that did not; each is called by its distribution and its entry point's name.
+    """Plugins that loaded, and those that did not.
+
+    One of an entry point is called by its distribution and the entry point's name, one that is a file by its path.
 
     Attributes:
         manager: pluggy's manager, for registering a plugin by hand.
-        failures: plugins that could not be loaded; the others work nonetheless.
+        failures: plugins of entry points that could not be loaded; the others work nonetheless.
+        files: plugins that are files, by path.
     """
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(hookspecs.GROUP)
         self.manager.add_hookspecs(hookspecs)
         self.failures: list[Failure] = []
-        self._found: dict[str, tuple[list[pluggy.HookImpl], dict[str, Any]]] = {}
+        self.files: dict[str, PluginFile] = {}
+        self._found: dict[str, tuple[list[pluggy.HookImpl], dict[str, Any], dict[str, str]]] = {}
 
-    def discover(self) -> None:
-        """Load every entry point of the group `rbench`, rbench's own first, and note the ones that fail."""
+    def discover(self, files: str = "") -> None:
+        """Load every entry point of the group `rbench`, rbench's own first, and note the ones that fail; then files.
+
+        Args:
+            files: their paths, as in `RBENCH_PLUGINS`.
+
+        Raises:
+            PluginError: a file cannot be used; the message says where.
+        """
         named = [(_called(entry), entry) for entry in entry_points(group=hookspecs.GROUP)]
         for name, entry in sorted(named, key=lambda one: (not one[0].startswith("rbench:"), one[0])):
-            plugin = None
-            try:
-                with _only_exceptions():
-                    plugin = entry.load()
-                    self.manager.register(plugin, name=name)
-                    self.manager.check_pending()
-                    if not self.manager.get_hookcallers(plugin):
-                        raise PluginError("it has no hook; see rbench.hookspecs")
-            except Exception as error:
-                if plugin is not None and self.manager.get_plugin(name) is plugin:
-                    self.manager.unregister(name=name)
-                self.failures.append(Failure(name, entry.value, _words(error)))
+            self._load(name, entry.value, entry.load)
+        for file in plugin_files.read(files):
+            self.files[str(file.path)] = file
+            self._load(str(file.path), file.name, file.load)
+
+    def _load(self, name: str, target: str, load: Callable[[], Any]) -> None:
+        plugin = None
+        try:
+            with _only_exceptions():
+                plugin = load()
+                self.manager.register(plugin, name=name)
+                self.manager.check_pending()
+                if not self.manager.get_hookcallers(plugin):
+                    raise PluginError(
+                        "it has no hook, such as a function rbench_methods with @hookimpl above; see rbench.hookspecs"
+                    )
+        except Exception as error:
+            if plugin is not None and self.manager.get_plugin(name) is plugin:
+                self.manager.unregister(name=name)
+            self._fail(name, target, error)
+
+    def _fail(self, name: str, target: str, error: Exception) -> None:
+        """Note why a plugin failed; raise it for a file, which was asked for."""
+        if (file := self.files.get(name)) is not None:
+            words = str(error) if isinstance(error, PluginError) else _words(error)
+            raise PluginError(f"plugin {file.place(error)}: {words}") from error
+        failure = Failure(name, target, _words(error))
+        if failure not in self.failures:
+            self.failures.append(failure)
 
     def registered(self, kind: str) -> dict[str, Any]:
         """All entries registered as `kind`, one of `NEEDED`, by name, in order of name.
 
         Raises:
-            PluginError: two plugins register one name; the message names both.
+            PluginError: two plugins register one name, and the message names both; or a file's entries cannot be used.
         """
-        implementations = getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls()
-        asked, found = self._found.get(kind, ([], {}))
-        if asked != implementations:
-            found = self._asked(kind, implementations)
-            self._found[kind] = implementations, found
-        return found
+        return self._with_owners(kind)[0]
 
-    def _asked(self, kind: str, implementations: list[pluggy.HookImpl]) -> dict[str, Any]:
+    def file(self, kind: str, name: str) -> PluginFile | None:
+        """The file that registers the entry of `kind` called `name`; None where no file does."""
+        return self.files.get(self._with_owners(kind)[1].get(name, ""))
+
+    def _with_owners(self, kind: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """All entries of a kind, and the plugins that register them, by name."""
+        implementations = getattr(self.manager.hook, f"rbench_{kind}").get_hookimpls()
+        asked, found, owner = self._found.get(kind, ([], {}, {}))
+        if asked != implementations:
+            found, owner = self._asked(kind, implementations)
+            self._found[kind] = implementations, found, owner
+        return found, owner
+
+    def _asked(self, kind: str, implementations: list[pluggy.HookImpl]) -> tuple[dict[str, Any], dict[str, str]]:
         found: dict[str, Any] = {}
         owner: dict[str, str] = {}
         for implementation in implementations:
@@ -97,11 +135,11 @@ class Plugins:
                 if name in found:
                     raise PluginError(
                         f"plugins {owner[name]!r} and {implementation.plugin_name!r} both register "
-                        f"{kind} name {name!r}; uninstall one of them or rename its entry"
+                        f"{kind} name {name!r}; leave one of them out or rename its entry"
                     )
                 found[name] = item
                 owner[name] = implementation.plugin_name
-        return dict(sorted(found.items()))
+        return dict(sorted(found.items())), owner
 
     def _items(self, kind: str, implementation: pluggy.HookImpl) -> list[Any]:
         try:
@@ -114,9 +152,7 @@ class Plugins:
                     raise PluginError(f"it registers {kind} name {twice[0]!r} twice")
             return items
         except Exception as error:
-            failure = Failure(implementation.plugin_name, f"rbench_{kind}", _words(error))
-            if failure not in self.failures:
-                self.failures.append(failure)
+            self._fail(implementation.plugin_name, f"rbench_{kind}", error)
             return []
 
     def find(self, kind: str, name: Any, error: type[RbenchError] = PluginError) -> Any:
@@ -185,11 +221,21 @@ def _check_item(kind: str, item: Any) -> None:
         raise PluginError(f"it registers {item.name!r} among the {kind}, which lacks {lacking}")
 
 
-@cache
 def plugins() -> Plugins:
-    """The process's plugins, discovered at the first call."""
+    """The process's plugins: those of entry points, and the files that `RBENCH_PLUGINS` names.
+
+    They are discovered at the first call, and where that variable has another value than before.
+
+    Raises:
+        PluginError: a file cannot be used.
+    """
+    return _discovered(os.environ.get(plugin_files.VARIABLE, ""))
+
+
+@cache
+def _discovered(files: str) -> Plugins:
     found = Plugins()
-    found.discover()
+    found.discover(files)
     return found
 
 

@@ -12,7 +12,8 @@ import rbench
 from helpers.command import loaded
 
 ROOT = Path(importlib.util.find_spec("rbench").origin).parent
-FILES = sorted(ROOT.rglob("*.py"))
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT / "templates")
+"""All but the plugins that `rbench new` writes."""
 FRAMEWORKS = {"torch", "jax", "jaxlib", "cupy", "tensorflow"}
 PLUGGED_IN = {"rbench_numpy", "rbench_torch", "rbench_jax", "rbench_cupy", "rbench_suites"}
 RANKS = {
@@ -31,6 +32,7 @@ RANKS = {
     "checked": 1,
     "spec": 2,
     "backend": 2,
+    "plugin_files": 1,
     "plugins": 3,
     "bounds": 1,
     "experiment": 4,

@@ -38,6 +38,23 @@ def until(condition, process=None, seconds=60):
     return found
 
 
+MINE = """from rbench import hookimpl
+from rbench.methods import SGD
+
+
+class Mine(SGD):
+    name, summary = "mine", "of a file that this machine has"
+    lr: float = {rate}
+
+
+@hookimpl
+def rbench_methods():
+    return [Mine]
+
+
+"""
+
+
 class Machines:
     """A scheduler and workers, each a process, as on machines of their own.
 
@@ -214,6 +231,26 @@ class TestRun:
         assert forced.code == 0, forced.err
         assert records_of(first.directory)["sgd", 0].figures["step_seconds"] != before.figures["step_seconds"]
         assert len(records_of(first.directory)) == 6
+
+    def test_files_that_are_plugins_are_sent_and_a_worker_keeps_their_versions_apart(self, shared, tmp_path):
+        path, sums = tmp_path / "mine.py", []
+        for rate in (0.1, 0.2):
+            path.write_text(MINE.format(rate=rate))
+            words = ("--plugin", path, "-m", "mine", "--seeds", 1, "--no-memory", "-o", tmp_path / f"{rate}")
+            done = finished(shared.run(*words, task="two-spirals"))
+            assert done.code == 0, done.err
+            records = read_records(tmp_path / f"{rate}")[0]
+            sums.append({record.environment["source of mine.py"] for record in records})
+            assert {record.training.method for record in records} == {f"mine[lr={rate}]"}
+        assert [len(own) for own in sums] == [1, 1]
+        assert sums[0] != sums[1]
+
+    def test_a_file_that_the_workers_cannot_use_is_told_with_its_line(self, shared, tmp_path):
+        path = tmp_path / "mine.py"
+        path.write_text(MINE.format(rate=0.3) + "import os\nassert 'CLUSTER_WORKER' not in os.environ\n")
+        done = finished(shared.run("--plugin", path, "-m", "mine", "-o", tmp_path / "run", task="two-spirals"))
+        assert done.code == 2
+        assert "mine.py:16: AssertionError" in done.err.partition("no worker can run these cells:")[2]
 
     def test_a_backend_that_fails_its_gate_there_is_not_timed(self, shared, tmp_path):
         done = finished(shared.run("-m", "sgd", "--seeds", 1, "-b", "cluster-wrong", "-o", tmp_path / "run"))

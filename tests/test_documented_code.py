@@ -3,11 +3,12 @@
 import re
 import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from helpers import documentation
-from helpers.command import run
+from helpers.command import call, run
 from helpers.documentation import PAGES
 from helpers.plugin_folder import install
 from rbench.plugins import NEEDED, one_of, plugins
@@ -45,15 +46,21 @@ def next_block(block):
 
 
 @pytest.mark.parametrize("block", PLUGINS, ids=str)
-def test_the_command_after_a_plugin_works_with_it(block, tmp_path):
-    env = install(tmp_path, entry_point(), block.text)
-    (command,) = documentation.commands(next_block(block).text)
-    smaller = SMALLER if command[1] == "run" and "rbench_experiments" not in block.text else ()
-    done = run(*command[1:], *smaller, cwd=tmp_path, env=env)
-    assert done.code == 0, done.out + done.err
+def test_a_plugin_is_what_rbench_new_writes_and_its_command_works(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RBENCH_PLUGINS", "")
+    kind = re.search(r'"my-(\w+)"', block.text)[1]
+    done = call("new", kind, f"my-{kind}")
+    assert (done.exit_code, Path(f"my_{kind}.py").read_text()) == (0, block.text)
+    assert done.stdout == next_block(block).text
+    (command,) = documentation.commands(done.stdout)
+    # The gate takes long, and `test_own_metric_and_loss.py` has it.
+    words = ["list", *command[2:4]] if command[1] == "verify" else command[1:]
+    smaller = SMALLER if words[0] == "run" and kind != "experiment" else ()
+    done = call(*words, *smaller)
+    assert done.exit_code == 0, done.output
     records = [path.read_text() for path in tmp_path.glob("runs/*/cells/*.json")]
-    (name, *_) = re.findall(r'(?:name(?:, \w+)* ?= ?|BackendPlugin\()"([\w-]+)"', block.text)
-    assert name in "\n".join([done.out, *records])
+    assert f"my-{kind}" in "\n".join([done.stdout, *records])
 
 
 @pytest.mark.parametrize("hook", ["rbench_methods", "rbench_tasks", "rbench_backends"])

@@ -10,13 +10,9 @@ from helpers.command import call, run
 from helpers.command_rules import RULES, rule, without
 from helpers.documentation import PAGES
 
-WITH_PLUGINS = {"docs/plugins.md", "docs/experiments.md"}
-"""Pages whose commands use the plugins that they show: `test_documented_code.py` runs them."""
-
 FOUND = {
     (page, shlex.join(command)): command
     for page in PAGES
-    if page not in WITH_PLUGINS
     for block in documentation.blocks(page)
     if block.language == ""
     for command in documentation.commands(block.text)
@@ -48,6 +44,10 @@ def test_every_command_has_a_rule_and_every_rule_a_command():
 @pytest.mark.parametrize(("page", "line"), [pytest.param(*key, id=" ".join(key)) for key in FOUND])
 def test_a_command_is_what_its_rule_asks(page, line, samples, monkeypatch, tmp_path):
     words = FOUND[page, line]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RBENCH_PLUGINS", "")
+    for kind in re.findall(r"my_(\w+)\.py", line):
+        assert call("new", kind, f"my-{kind}").exit_code == 0
     RULES[rule(words)](words, samples, monkeypatch, tmp_path)
 
 

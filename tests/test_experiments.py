@@ -105,8 +105,8 @@ def test_two_runs_of_it_are_compared(rbench, sums, tmp_path, monkeypatch):
 def test_the_experiment_of_the_documentation_is_run(tmp_path):
     page = Path(__file__).parents[1] / "docs" / "experiments.md"
     (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    env = install(tmp_path, "rbench_summations", example)
-    done = command.run("run", "summations", "-o", tmp_path / "run", "--json", env=env)
+    env = install(tmp_path, "my_experiments", example)
+    done = command.run("run", "my-experiment", "-o", tmp_path / "run", "--json", env=env)
     assert done.code == 0, done.err
     rows = json.loads(done.out)
     assert [row["terms"] for row in rows] == [1_000, 1_000_000]

@@ -26,7 +26,7 @@ BLOCKS = [
     for block in documentation.blocks("docs/plugins.md")
     if "rbench_output_metrics" in block.text or "rbench_losses" in block.text
 ]
-CHECKS = ["loss scaled_error", "samples of scaled_error", "metric diagonal_ggn"]
+CHECKS = ["loss my-loss", "samples of my-loss", "metric my-metric"]
 TASK = """
 from rbench.hookspecs import hookimpl as task_hook
 
@@ -36,7 +36,7 @@ def rbench_tasks():
     from rbench.tasks.regression import Regression
 
     class Scaled(Regression):
-        name, summary, loss, target = "scaled", "with a loss of a plugin", "scaled_error", None
+        name, summary, loss, target = "scaled", "with a loss of a plugin", "my-loss", None
 
     return [Scaled]
 """
@@ -93,17 +93,17 @@ def raises(*arguments):
     raise RuntimeError("on purpose")
 
 
-LOSS = {"loss scaled_error"}
-METRIC = {"metric diagonal_ggn"}
+LOSS = {"loss my-loss"}
+METRIC = {"metric my-metric"}
 WRONG = {
-    "a factor without a root": ("DiagonalGGN", {"factor": without_root}, METRIC),
-    "another dense metric": ("DiagonalGGN", {"dense": lambda self, loss, z, y, drawn: np.eye(len(z))}, METRIC),
-    "a metric that raises": ("DiagonalGGN", {"factor": raises}, METRIC),
-    "a check that raises, and a wrong factor": ("DiagonalGGN", {"check": raises, "factor": without_root}, METRIC),
-    "values": ("ScaledError", {"values": lambda self, b, z, y: b.xp.sum((z - y) ** 2, axis=1)}, LOSS),
-    "cotangents": ("ScaledError", {"cotangents": lambda self, b, z, y: z - y}, LOSS),
+    "a factor without a root": ("MyMetric", {"factor": without_root}, METRIC),
+    "another dense metric": ("MyMetric", {"dense": lambda self, loss, z, y, drawn: np.eye(len(z))}, METRIC),
+    "a metric that raises": ("MyMetric", {"factor": raises}, METRIC),
+    "a check that raises, and a wrong factor": ("MyMetric", {"check": raises, "factor": without_root}, METRIC),
+    "values": ("MyLoss", {"values": lambda self, b, z, y: b.xp.sum((z - y) ** 2, axis=1)}, LOSS),
+    "cotangents": ("MyLoss", {"cotangents": lambda self, b, z, y: z - y}, LOSS),
     "cotangents in both": (
-        "ScaledError",
+        "MyLoss",
         {
             "cotangents": lambda self, b, z, y: z - y,
             "dense": DenseLoss(**DENSE | {"cotangent": lambda z, y: z - y}, draw=wide_draws),
@@ -111,18 +111,18 @@ WRONG = {
         LOSS,
     ),
     "a Hessian": (
-        "ScaledError",
+        "MyLoss",
         {"hessian_factor": lambda self, b, z: b.eye(z.shape[1]) + b.xp.zeros_like(z)[:, :, None]},
         LOSS | METRIC,
     ),
-    "predictions": ("ScaledError", {"predictions": lambda self, b, z: 2 * z}, LOSS),
+    "predictions": ("MyLoss", {"predictions": lambda self, b, z: 2 * z}, LOSS),
     "samples in both": (
-        "ScaledError",
+        "MyLoss",
         {
             "sampled_factor": lambda self, b, z, noise: 3 * noise / (4 * noise.shape[1] ** 0.5),
             "dense": DenseLoss(**DENSE, draw=wide_draws),
         },
-        {"samples of scaled_error"},
+        {"samples of my-loss"},
     ),
 }
 
@@ -138,20 +138,18 @@ def test_the_gate_finds(name, own, backend, monkeypatch):
 def test_they_are_used_from_python(own, backend, rng):
     net = rbench.Linear(4, 3) >> rbench.Tanh() >> rbench.Linear(3, 2)
     given = net, net.init(backend), rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
-    ours, theirs = (
-        rbench.loss_gradient(*given, loss=loss, backend=backend) for loss in ("scaled_error", "squared_error")
-    )
+    ours, theirs = (rbench.loss_gradient(*given, loss=loss, backend=backend) for loss in ("my-loss", "squared_error"))
     np.testing.assert_allclose(ours[0]["weight"], theirs[0]["weight"] / 4, rtol=1e-12)
-    common = {"loss": "scaled_error", "backend": backend, "mass": 0.1}
-    diagonal, whole = (rbench.layer_metrics(*given, output_metric=name, **common) for name in ("diagonal_ggn", "ggn"))
+    common = {"loss": "my-loss", "backend": backend, "mass": 0.1}
+    diagonal, whole = (rbench.layer_metrics(*given, output_metric=name, **common) for name in ("my-metric", "ggn"))
     np.testing.assert_allclose(diagonal[0], whole[0], rtol=1e-12)
-    with pytest.raises(MetricError, match=r"'diagonal-gn' \(did you mean 'diagonal_ggn'\?\).*; or give a matrix"):
-        rbench.layer_metrics(*given, output_metric="diagonal-gn", **common)
-    assert Riemannian(output_metric="diagonal_ggn").spec.startswith("riemannian[output_metric=diagonal_ggn,")
+    with pytest.raises(MetricError, match=r"'my-metrc' \(did you mean 'my-metric'\?\).*; or give a matrix"):
+        rbench.layer_metrics(*given, output_metric="my-metrc", **common)
+    assert Riemannian(output_metric="my-metric").spec.startswith("riemannian[output_metric=my-metric,")
 
 
 def test_they_are_run_and_listed(call, tmp_path):
-    method = "riemannian[output_metric=diagonal_ggn,lr=0.01]"
+    method = "riemannian[output_metric=my-metric,lr=0.01]"
     done = call("run", "-t", "scaled", "-m", method, "-m", "kfac", "--steps", 20, "-o", tmp_path / "run")
     assert done.code == 0, done.out + done.err
     records = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").glob("*.json")]
@@ -159,8 +157,8 @@ def test_they_are_run_and_listed(call, tmp_path):
     assert all(record["history"][-1]["train_loss"] < record["history"][0]["train_loss"] for record in records)
     assert all("source of own" in record["environment"] for record in records)
     listed = json.loads(call("list", "--json").out)
-    assert "diagonal_ggn" in [item["name"] for item in listed["output_metrics"]]
-    assert "scaled_error" in [item["name"] for item in listed["losses"]]
+    assert "my-metric" in [item["name"] for item in listed["output_metrics"]]
+    assert "my-loss" in [item["name"] for item in listed["losses"]]
 
 
 def test_a_plugin_s_metric_is_one_of_what_a_figure_depends_on(call, tmp_path):
@@ -169,7 +167,7 @@ def test_a_plugin_s_metric_is_one_of_what_a_figure_depends_on(call, tmp_path):
         "-t",
         "digits[hidden=[4]]",
         "-m",
-        "riemannian[output_metric=diagonal_ggn]",
+        "riemannian[output_metric=my-metric]",
         "--steps",
         2,
         "-o",

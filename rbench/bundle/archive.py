@@ -17,7 +17,8 @@ FOLDER = "run/"
 
 SUMS = "SHA256SUMS"
 MEMBER = re.compile(
-    r"run\.json|environment\.json|requirements\.txt|README\.md|cells/[\w.-]+--[0-9a-f]{10}\.json", re.ASCII
+    r"run\.json|environment\.json|requirements\.txt|README\.md|cells/[\w.-]+--[0-9a-f]{10}\.json|plugins/[\w-]+\.py",
+    re.ASCII,
 )
 """Names that a bundle's members have, apart from that of the sums."""
 

@@ -54,6 +54,7 @@ def bundle(directory: Path, file: Path, *, force: bool = False) -> Bundle:
     environments = _environments(found)
     content["environment.json"] = (json_text(environments) + "\n").encode()
     content["requirements.txt"] = requirements(found.plan, found.records).encode()
+    content |= {f"plugins/{name}": text.encode() for name, text in found.plan.all_plugin_files().items()}
     content["README.md"] = page(found.plan, found.records, found.missing).encode()
     partial = file.with_name(f".{file.name}.part")
     try:

@@ -57,6 +57,7 @@ def _plan(runs: dict[Path, Bundle]) -> RunFile:
             request={"merged from": str(source), **run.plan.request},
             provenance=run.plan.provenance,
             cells=tuple(dict.fromkeys([*run.plan.cells, *(record.cell.key for record in run.records)])),
+            plugin_files=run.plan.all_plugin_files(),
         )
         for source, run in runs.items()
     ]

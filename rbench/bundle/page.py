@@ -15,6 +15,7 @@ _FILES = """
 | `run.json` | what was asked for, and the cells that it makes |
 | `environment.json` | software and hardware of the request and of the records |
 | `requirements.txt` | versions of the libraries, to install them again with pip |
+| `plugins/*.py` | plugins of the run that are files, if any; rbench runs none that is not named by `--plugin` |
 | `SHA256SUMS` | sums of all other files: `sha256sum -c SHA256SUMS` checks them |
 
 The commands, given the bundle's `.zip`:

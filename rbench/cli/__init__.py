@@ -4,10 +4,10 @@ from rbench.cli.program import app, main
 
 # A command registers itself on the app when its file is imported; the help shows commands in this order.
 from rbench.cli import (  # isort: skip
-    run, tune, list, verify, table, plot, report, compare, bundle, reproduce, merge, data, sys_info,
+    run, tune, list, verify, table, plot, report, compare, bundle, reproduce, merge, new, data, sys_info,
 )  # fmt: skip
 
 __all__ = [
-    "app", "bundle", "compare", "data", "list", "main", "merge", "plot", "report", "reproduce", "run", "sys_info",
-    "table", "tune", "verify",
+    "app", "bundle", "compare", "data", "list", "main", "merge", "new", "plot", "report", "reproduce", "run",
+    "sys_info", "table", "tune", "verify",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.program import app, errors, tell
 
 
@@ -13,6 +14,7 @@ def bundle(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle: a .zip.")],
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    plugin: options.Plugins = None,
 ) -> None:
     """Put a run into one file: records, request, environment, versions and sums, with a page that explains them."""
     with errors():

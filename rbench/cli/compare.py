@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.program import OK, SOME_FAILED, app, errors, fail, show, tell
 from rbench.cli.table import TableFormat
 
@@ -25,6 +26,7 @@ def compare(
             "--figure", "-f", metavar="NAME", help="Figure to compare, such as step_seconds; default all but seconds."
         ),
     ] = None,
+    plugin: options.Plugins = None,
     format: Annotated[TableFormat | None, typer.Option("--format", help="Form of the table; default markdown.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.program import app, errors, fail, show
 from rbench.text import json_text
 
@@ -15,6 +16,7 @@ def list_(
     kind: Annotated[
         str | None, typer.Argument(metavar=f"[{'|'.join(KINDS)}]", help="What to list; all if left out.")
     ] = None,
+    plugin: options.Plugins = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what is registered, the settings it takes, and plugins that failed to load."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.program import app, errors, tell
 from rbench.cli.table import once
 
@@ -13,6 +14,7 @@ from rbench.cli.table import once
 def merge(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs, or bundles.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A new directory for all records.")],
+    plugin: options.Plugins = None,
 ) -> None:
     """Put the records of several runs into one directory, each with its own software and hardware."""
     with errors():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbench.cli.program import fail
+from rbench.cli.program import errors, fail
 
 if TYPE_CHECKING:
     from rbench.run import Budget
@@ -19,6 +19,18 @@ def named_path(text: str) -> Path:
     if not text.strip():
         raise typer.BadParameter("is empty; name a file or a directory, such as . for the current one")
     return Path(text)
+
+
+def load_plugins(files: list[Path] | None) -> list[Path] | None:
+    """Load plugins that are files, here and in the processes that this one starts."""
+    if files:
+        with errors():
+            from rbench import plugin_files
+            from rbench.plugins import plugins
+
+            plugin_files.add(files)
+            plugins()
+    return files
 
 
 class ExecutorName(StrEnum):
@@ -119,6 +131,17 @@ TlsCa = Annotated[
 ]
 TlsCert = Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate to show to a tls:// scheduler.")]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, where the certificate's file has none.")]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        parser=named_path,
+        callback=load_plugins,
+        help="Use what this file registers; RBENCH_PLUGINS names such files for every command.",
+    ),
+]
+"""Loaded as the command line is read; a command need not look at it."""
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="List what would run and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")]
 

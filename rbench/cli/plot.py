@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.program import app, errors, fail, show, tell
 from rbench.cli.table import once
 from rbench.text import visible
@@ -34,6 +35,7 @@ def plot(
     width: Annotated[
         float | None, typer.Option(metavar="INCHES", help="Width in place of --columns.", min=2, max=40)
     ] = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Draw a plot of one or more runs, for a paper; what its reader must know is printed, as a caption."""
     if columns is not None and width is not None:

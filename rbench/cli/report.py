@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.program import app, errors, tell
 from rbench.cli.table import once
 
@@ -16,6 +17,7 @@ def report(
         typer.Argument(metavar="DIR...", help="Directories of runs and tunes, bundles, or .csv files of rows."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page: .html.")],
+    plugin: options.Plugins = None,
 ) -> None:
     """Write a page on one or more runs: tables, plots and all records in one file that needs no network."""
     with errors():

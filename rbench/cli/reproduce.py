@@ -11,6 +11,7 @@ from rbench.cli.program import OK, SOME_FAILED, app, errors, show, stoppable, te
 from rbench.text import visible
 
 if TYPE_CHECKING:
+    from rbench.bundle import Bundle
     from rbench.bundle.reproduce import Runnable
     from rbench.run.record import Record
 
@@ -29,6 +30,7 @@ def reproduce(
         list[str] | None,
         typer.Option("--figure", "-f", metavar="NAME", help="Figure to compare; default all but seconds."),
     ] = None,
+    plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
@@ -52,6 +54,7 @@ def reproduce(
         if source.missing:
             tell(f"rbench: planned cells without a record in the bundle, which are not run: {source.missing}")
         _tell_what_differs(found)
+        _tell_of_plugins(file, source)
         if dry_run:
             for cell in found.cells:
                 show(visible(f"{cell.suite} {cell.title}"))
@@ -72,6 +75,19 @@ def _tell_what_differs(found: "Runnable") -> None:
         tell(f"rbench: left out, {count} cells: {reason}")
     for change in found.changes():
         tell(f"rbench: not as in the bundle, {change}")
+
+
+def _tell_of_plugins(file: Path, source: "Bundle") -> None:
+    """Say how to take plugins out of the bundle that this process has no file of; nothing is run unasked."""
+    from rbench.plugins import plugins
+
+    here = {one.name for one in plugins().files.values()}
+    for name in source.plan.all_plugin_files():
+        if name not in here:
+            tell(
+                f"rbench: the run had the plugin {name}, which the bundle holds; take it out (unzip -j {file} "
+                f"run/plugins/{name}), read it, and add --plugin {name}"
+            )
 
 
 def _end(before: "list[Record]", after: "list[Record]", figures: list[str], threshold: float, *, json: bool) -> None:

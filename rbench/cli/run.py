@@ -48,6 +48,7 @@ def run(
     tls_ca: options.TlsCa = None,
     tls_cert: options.TlsCert = None,
     tls_key: options.TlsKey = None,
+    plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rbench.cli import options
 from rbench.cli.blocks import check_blocks, fill_block, refill_blocks
 from rbench.cli.output import look, show_table
 from rbench.cli.program import app, errors, fail, tell
@@ -93,6 +94,7 @@ def table(
     curves: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also plot test error against seconds and against steps.")
     ] = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Print the comparison table of one or more runs; csv and json hold the raw rows, one per cell.
 

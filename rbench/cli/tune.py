@@ -55,6 +55,7 @@ def tune(
     timeout: options.Timeout = None,
     memory_limit: options.MemoryLimit = None,
     max_cells: options.MaxCells = None,
+    plugin: options.Plugins = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:

@@ -19,6 +19,7 @@ def verify(
     dtype: Annotated[list[str] | None, typer.Option(metavar="NAME", help="float32 or float64; default both.")] = None,
     device: options.Devices = None,
     short: Annotated[bool, typer.Option("--short", help="Only the cases that `rbench run` begins with.")] = False,
+    plugin: options.Plugins = None,
     json: Annotated[bool, typer.Option("--json", help="Print every case as JSON.")] = False,
 ) -> None:
     """Compare backends with a dense float64 oracle, and print the largest relative error of every check.

@@ -45,6 +45,8 @@ def _entry(kind: str, item: Any) -> dict[str, Any]:
         entry |= item.contents()
     elif kind in ("methods", "tasks"):
         entry["settings"] = _settings(item)
+    if (file := plugins().file(kind, item.name)) is not None:
+        entry["file"] = str(file.path)
     return entry
 
 

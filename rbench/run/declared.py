@@ -45,6 +45,7 @@ class _Provenance(BaseModel):
     commit: _Commit | None = None
     python: str | None = None
     libraries: dict[str, str] = {}
+    plugin_files: dict[str, str] = {}
     cpu: str | None = None
     cores: Count | None = None
     memory_bytes: Count | None = None

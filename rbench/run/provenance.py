@@ -28,7 +28,7 @@ EVERYWHERE = ("numpy", "scipy", "array-api-compat", "memray")
 OTHERS = ("pandas", "pydantic", "optuna", "pytest-benchmark")
 """Libraries besides those and the backends' that runs use."""
 
-NO_FIGURES = ("bundle", "cli", "report", "tune")
+NO_FIGURES = ("bundle", "cli", "report", "templates", "tune")
 """Parts of rbench that no figure depends on."""
 
 
@@ -37,7 +37,8 @@ def provenance() -> dict[str, Any]:
 
     Returns:
         rbench's version and commit with a dirty flag (None where it does not run from a checkout), Python, library
-        versions, CPU model and cores, memory in bytes, BLAS libraries with their threads, operating system.
+        versions, sums of plugins that are files, CPU model and cores, memory in bytes, BLAS libraries with their
+        threads, operating system.
     """
     import psutil
     import threadpoolctl
@@ -55,6 +56,7 @@ def provenance() -> dict[str, Any]:
         "commit": _commit(Path(rbench.__file__).parent),
         "python": sys.version.split()[0],
         "libraries": {name: found for name in libraries if (found := _version(name))},
+        "plugin_files": {file.name: file.sum for file in plugins().files.values()},
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -82,7 +84,7 @@ def environment(cell: "Cell") -> dict[str, str]:
     Files are read once, until `look_again`, so that a run notices when they change.
 
     Returns:
-        rbench's version; a sum of the source of rbench (without `NO_FIGURES`) and of the packages that the
+        rbench's version; a sum of the source of rbench (without `NO_FIGURES`) and of the packages or files that the
         cell's experiment, its parts such as task and method, a task's loss and a method's output metric, and its
         backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat, memray, the backend's
         library and those that the experiment names; the model of the CPU, and of the GPU where the cell runs on one. A
@@ -124,6 +126,9 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
             found |= {one: at for one in owner.libraries if (at := _version(one))}
             found.setdefault(name, version_of(owner) or "absent")
             owner = owner.create
+        if (file := plugins().file(kind, name)) is not None:
+            found[f"source of {file.name}"] = file.sum
+            continue
         package = owner.__module__.partition(".")[0]
         found[f"source of {package}"] = _source(package, owner.__module__)
     return found

@@ -97,7 +97,9 @@ def parsed(text: bytes, kind: type[M], path: Path) -> M:
     except ValueError as error:
         raise DamagedError(f"{path} is damaged: {error}") from None
     if missing := [fault["msg"] for fault in faults if fault["type"] == NO_EXPERIMENT]:
-        raise NewerError(f"{path} cannot be read here: {missing[0]}; install what registers it")
+        raise NewerError(
+            f"{path} cannot be read here: {missing[0]}; install what registers it, or name its file in RBENCH_PLUGINS"
+        )
     unknown = [fault for fault in faults if _is_unknown(fault)]
     version = _version(text) if unknown else None
     if unknown and (version or all(fault["type"] != "missing" for fault in faults)):

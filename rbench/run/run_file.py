@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from rbench.plugins import plugins
 from rbench.run.provenance import installed, provenance
 from rbench.run.reading import DamagedError, read_file, read_object, set_aside
 from rbench.run.record import write_json
@@ -21,12 +22,14 @@ class Planned(BaseModel):
         provenance: software and hardware of the process that received it; `installed` has the versions of its libraries
             and of all that these require.
         cells: keys of the cells, in order.
+        plugin_files: texts of that process's plugins that are files, by name.
     """
 
     model_config = ConfigDict(extra="forbid")
     request: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     cells: tuple[str, ...]
+    plugin_files: dict[str, str] = {}
 
 
 class RunFile(Planned):
@@ -48,6 +51,10 @@ class RunFile(Planned):
         own = [key for key in self.cells if key not in there]
         before = {key: None for one in self.earlier for key in one.cells if key not in there and key not in self.cells}
         return own, list(before)
+
+    def all_plugin_files(self) -> dict[str, str]:
+        """The plugins' files of this request and of earlier ones, by name; of several versions the latest."""
+        return {name: text for one in (*reversed(self.earlier), self) for name, text in one.plugin_files.items()}
 
 
 def is_run(directory: Path) -> bool:
@@ -106,7 +113,9 @@ def write_run_file(
         left = [key for key in plan.cells if key not in done]
         done.update(left)
         if left:
-            earlier.append(Planned(request=plan.request, provenance=plan.provenance, cells=tuple(left)))
+            kept = plan.model_dump(exclude={"earlier", "cells"})
+            earlier.append(Planned(**kept, cells=tuple(left)))
     made = provenance() | {"installed": installed()}
-    content = RunFile(request=request, provenance=made, cells=tuple(cells), earlier=tuple(earlier))
-    write_json(directory / NAME, content.model_dump(exclude=None if earlier else {"earlier"}))
+    files = {file.name: file.source for file in plugins().files.values()}
+    content = RunFile(request=request, provenance=made, cells=tuple(cells), plugin_files=files, earlier=tuple(earlier))
+    write_json(directory / NAME, content.model_dump(exclude_defaults=True))

@@ -141,6 +141,7 @@ def makes_certificates(words, samples, monkeypatch, tmp_path):
 
 
 RULES = {
+    "rbench new": is_run,
     "rbench list": is_run,
     "rbench table": is_run,
     "rbench plot": is_run,

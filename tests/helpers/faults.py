@@ -26,7 +26,7 @@ PARENT_SECONDS, WORKER_SECONDS = 6.0, 1.5
 
 
 def words(directory, *methods, seeds=1, memory=False):
-    """The words of a run of methods for three steps; a pass for their memory, which takes as long, is to be asked for."""
+    """The words of a run of methods for three steps; their memory, whose pass takes as long, is to be asked for."""
     chosen = [word for name in methods for word in ("-m", name)]
     asked = ("run", "-t", SPIRALS, *chosen, "--seeds", seeds, "--steps", "3", "--threads", "1", "-o", directory)
     return asked if memory else (*asked, "--no-memory")

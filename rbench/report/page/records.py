@@ -45,4 +45,6 @@ def _visible(value: Any) -> Any:
 
 def command(record: Record) -> str:
     """The command that runs exactly this cell again, quoted for a shell."""
-    return f"rbench run --cell {shlex.quote(compact_json(record.cell.model_dump()))}"
+    sources = (name.removeprefix("source of ") for name in record.environment)
+    files = "".join(f"--plugin {shlex.quote(name)} " for name in sources if name.endswith(".py"))
+    return f"rbench run {files}--cell {shlex.quote(compact_json(record.cell.model_dump()))}"

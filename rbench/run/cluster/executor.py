@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from rbench.errors import RbenchError
 from rbench.experiment import Cell
+from rbench.plugins import plugins
 from rbench.run.cluster.connection import connected
 from rbench.run.cluster.consistency import Consistency
 from rbench.run.cluster.security import Certificates
@@ -125,8 +126,8 @@ class ClusterExecutor(Executor):
         worker = self._idle()
         assert worker is not None
         worker.cell = cell
-        order = Order(run=self._run, cell=cell, lacking=lacking)
-        worker.future = self._ask(worker.address, work, json.dumps(plain(order.model_dump())))
+        order = Order(cell=cell, lacking=lacking)
+        worker.future = self._ask(worker.address, work, self._run, json.dumps(plain(order.model_dump())))
 
     def _ended(self) -> Iterable[Record]:
         sleep(INTERVAL)
@@ -152,8 +153,9 @@ class ClusterExecutor(Executor):
                 f"and the same run into {self._job.directory}, without `force`, goes on"
             ) from None
         limits = self._job.limits.model_dump_json()
+        files = json.dumps({file.name: file.source for file in plugins().files.values()})
         for address in there - self._workers.keys():
-            asked = self._ask(address, introduce, self._run, limits, *self._consistency.question)
+            asked = self._ask(address, introduce, self._run, limits, files, *self._consistency.question)
             self._workers[address] = _Worker(address, address, asked)
         now = monotonic()
         for worker in list(self._workers.values()):

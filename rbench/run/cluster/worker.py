@@ -4,6 +4,7 @@ Questions and answers are text, so that a worker with another rbench can still s
 """
 
 import json
+import os
 import socket
 import tempfile
 import threading
@@ -11,15 +12,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter
 
-from rbench.errors import RbenchError
+from rbench import plugin_files
+from rbench.errors import PluginError, RbenchError
 from rbench.experiment import AnyCell, Cell
-from rbench.plugins import find_backend
+from rbench.plugins import find_backend, plugins
 from rbench.run.child_process import INTERVAL, Stopped
 from rbench.run.fork import servers
+from rbench.run.isolate import Progress
 from rbench.run.machine import CellLimits, Machine
 from rbench.run.provenance import environment, provenance
 from rbench.run.record import Record, plain
@@ -55,12 +58,10 @@ class Order(BaseModel):
     """A cell for a worker.
 
     Attributes:
-        run: the run that it belongs to.
         cell: what to run.
         lacking: the cell's record, where only its peak memory is to be measured.
     """
 
-    run: str
     cell: AnyCell
     lacking: Record | None = None
 
@@ -77,10 +78,22 @@ class Result(BaseModel):
     log: str = ""
 
 
-_RUNS: dict[str, Machine] = {}
-"""For each run to which this process has introduced itself: this machine, under the run's limits."""
+class _Run(NamedTuple):
+    """A run to which this process has introduced itself.
+
+    Attributes:
+        machine: this machine, under the run's limits.
+        plugins: paths of the run's plugins that are files, as in `RBENCH_PLUGINS`.
+    """
+
+    machine: Machine
+    plugins: str
+
+
+_RUNS: dict[str, _Run] = {}
 
 _ONE = threading.Lock()
+"""Held while this process has a run's plugins."""
 
 
 def topic(run: str) -> str:
@@ -88,12 +101,13 @@ def topic(run: str) -> str:
     return f"rbench-{run}"
 
 
-def introduce(run: str, limits: str, todo: str, there: str) -> str:
+def introduce(run: str, limits: str, files: str, todo: str, there: str) -> str:
     """Prepare this process to take cells of a run.
 
     Args:
         run: the run.
         limits: of its cells, as JSON.
+        files: texts of its plugins that are files, by name, as JSON.
         todo: a cell of each kind that is to run, as JSON.
         there: a cell of each kind that has a record already, as JSON.
 
@@ -104,27 +118,41 @@ def introduce(run: str, limits: str, todo: str, there: str) -> str:
     said = Introduction(
         host=socket.gethostname(), rbench=known["rbench"], commit=known["commit"] and known["commit"]["id"]
     )
-    try:
-        read = TypeAdapter(list[AnyCell])
-        cells = read.validate_json(todo)
-        others = read.validate_json(there)
-        machine = Machine(CellLimits.model_validate_json(limits))
-    except ValueError as error:  # of another version
-        return said.model_copy(update={"problems": (f"cannot read what is asked: {error}",)}).model_dump_json()
     if not _RUNS:
         servers.__enter__()  # as long as this process lives
-    _RUNS.setdefault(run, machine)
-    found = {
-        "problems": tuple(dict.fromkeys(problem for cell in cells for problem in _problems(cell))),
-        "environments": tuple(environment(cell) for cell in (*cells, *others)),
-    }
+    try:
+        if run not in _RUNS:
+            _RUNS[run] = _Run(Machine(CellLimits.model_validate_json(limits)), _written(run, json.loads(files)))
+        with _ONE, plugin_files.named(_RUNS[run].plugins):
+            plugins()  # before cells are read, whose experiments may be among them
+            read = TypeAdapter(list[AnyCell])
+            cells = read.validate_json(todo)
+            others = read.validate_json(there)
+            found = {
+                "problems": tuple(dict.fromkeys(problem for cell in cells for problem in _problems(cell))),
+                "environments": tuple(environment(cell) for cell in (*cells, *others)),
+            }
+    except (ValueError, PluginError) as error:  # of another version, or a plugin that needs what is not here
+        found = {"problems": (f"cannot read what is asked: {error}",)}
     return said.model_copy(update=found).model_dump_json()
 
 
-def work(order: str) -> str:
+def _written(run: str, files: dict[str, str]) -> str:
+    """Write a run's plugins into the worker's scratch folder; returns their paths, as in `RBENCH_PLUGINS`."""
+    from distributed import get_worker
+
+    folder = Path(get_worker().local_directory, f"rbench-{run}")
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return os.pathsep.join(str(folder / name) for name in files)
+
+
+def work(run: str, order: str) -> str:
     """Run a cell in isolation, behind the equivalence gate of its platform; cells never overlap in a worker's process.
 
     Args:
+        run: the run that it belongs to.
         order: an `Order`, as JSON.
 
     Returns:
@@ -134,16 +162,16 @@ def work(order: str) -> str:
         LookupError: this process has not introduced itself to the run: the worker was started anew.
         Stopped: the cell is no longer wanted.
     """
-    given = Order.model_validate_json(order)
-    if given.run not in _RUNS:
+    if run not in _RUNS:
         raise LookupError("its process was started anew")
     unwanted = _Unwanted()
     while not _ONE.acquire(timeout=INTERVAL):
         if unwanted.is_set():
             raise Stopped
     try:
-        with tempfile.TemporaryDirectory(prefix="rbench-") as scratch:
-            record = _record(given, _RUNS[given.run], Path(scratch), unwanted)
+        with plugin_files.named(_RUNS[run].plugins), tempfile.TemporaryDirectory(prefix="rbench-") as scratch:
+            given = Order.model_validate_json(order)
+            record = _record(given, _RUNS[run].machine, Path(scratch), _reporter(run, unwanted.worker), unwanted)
             log = Path(scratch, f"{given.cell.key}.log")
             said = log.read_bytes()[-LOG_BYTES:].decode(errors="replace") if log.exists() else ""
     finally:
@@ -180,11 +208,11 @@ def _problems(cell: Cell) -> list[str]:
     return found
 
 
-def _record(order: Order, machine: Machine, scratch: Path, unwanted: _Unwanted) -> Record:
+def _record(order: Order, machine: Machine, scratch: Path, progress: Progress, unwanted: _Unwanted) -> Record:
     try:
         if order.lacking is not None:
             return machine.measure_memory(order.lacking, unwanted)
-        return machine.run(order.cell, scratch, _reporter(order.run, unwanted.worker), unwanted)
+        return machine.run(order.cell, scratch, progress, unwanted)
     except RbenchError as error:
         reason = f"{type(error).__name__}: {error}"
         return Record(cell=order.cell, status="crashed", reason=reason, environment=environment(order.cell))
@@ -192,7 +220,7 @@ def _record(order: Order, machine: Machine, scratch: Path, unwanted: _Unwanted) 
         machine.forget_failures()
 
 
-def _reporter(run: str, worker: Any) -> Callable[[Cell, int, int], None]:
+def _reporter(run: str, worker: Any) -> Progress:
     """Reports steps to the run, now and then."""
     last = 0.0
 
