@@ -10,7 +10,7 @@ from helpers.command import call, run
 from helpers.command_rules import RULES, rule, without
 from helpers.documentation import PAGES
 
-WITH_PLUGINS = {"docs/plugins.md", "docs/experiments.md"}
+WITH_PLUGINS = {"docs/plugins.md", "docs/experiments.md", "docs/from-torch.md"}
 """Pages whose commands use the plugins that they show: `test_documented_code.py` runs them."""
 
 FOUND = {
