@@ -66,6 +66,10 @@ class DivergedError(RbenchError, ArithmeticError):
     """Training left the finite numbers."""
 
 
+class LoopError(RbenchError, RuntimeError):
+    """A training loop of a user's own has not done what an optimiser needs before its step."""
+
+
 class BackendError(RbenchError):
     """A backend is unknown or unavailable, or was asked for a device or dtype that it lacks."""
 

@@ -1,5 +1,7 @@
 """A step along a gradient that its batch brings: that of the loss, and any other."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,9 @@ from rbench.testing._networks import flat
 
 NET = Conv2d(1, 3, 2) >> ScaleShift(3) >> Tanh() >> Conv2d(3, 2, 2, bias=False) >> Tanh() >> Flatten() >> Linear(8, 3)
 STEPS, BATCH = 5, 6
+METRICS = ("ggn", "ggn_mc", "identity", "empirical_fisher", "true_vs_rest")
 METHODS = {
-    **{name: Riemannian(output_metric=name) for name in ("ggn", "ggn_mc", "identity", "empirical_fisher", "true_vs_rest")},
+    **{name: Riemannian(output_metric=name) for name in METRICS},
     "clip and decay": Riemannian(kl_clip=1e-3, weight_decay=0.1),
     "refresh": Riemannian(refresh=2),
     "part of a batch": Riemannian(metric_batch=4),
@@ -66,9 +69,10 @@ def test_the_gradient_of_the_loss_may_as_well_be_given(name, problem, batches, b
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "clip and decay" and name != "kfac refresh"])
 def test_the_first_step_is_linear_in_the_given_gradient(name, problem, batches, backend):
     start = NET.init(backend)
-    one, two = (
-        train(problem, METHODS[name], start, batches[:1], lambda g: map_blocks(lambda a: times * a, g))[-1]
-        for times in (1.0, -2.0)
-    )
+
+    def moved(times):
+        return train(problem, METHODS[name], start, batches[:1], partial(map_blocks, lambda a: times * a))[-1]
+
+    one, two = moved(1.0), moved(-2.0)
     for first, second, before in zip(*(map(flat, params) for params in (one, two, start)), strict=True):
         np.testing.assert_allclose(second - before, -2 * (first - before), rtol=1e-9, atol=1e-13)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import repeat
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
@@ -311,7 +312,7 @@ class Preconditioned(Curved):
         if renews and len(parts) == 1 and self._in_one_pass and batch.gradient is None:
             return solver.directions(backend, layers, cast(Sequence[Mass], masses)), ()
         rule = self.mass_rule
-        given = given_gradients(problem, batch) or [None] * len(layers)
+        given = given_gradients(problem, batch) or repeat(None, len(layers))
         items = zip(zip(*parts, strict=True), masses, given, strict=True)
         gradients = [rule.gradient(problem, *item) for item in items]
         if last is not None:
