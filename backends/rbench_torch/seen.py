@@ -77,5 +77,5 @@ def with_given_cotangents(loss: Loss) -> Loss:
             return super().true_vs_rest_scale(backend, z, torch.argmin(y, dim=1))
 
     given = copy(loss)
-    given.__class__ = Given
+    object.__setattr__(given, "__class__", Given)  # a loss may be frozen
     return given
