@@ -17,6 +17,9 @@ from rbench_torch.vocabulary import CALLS, MODULES, SUMS, WAYS_OUT, WITHOUT_MODU
 Parameters = tuple[dict[str, nn.Parameter], ...]
 """A module's own parameters, in the structure of `rbench.modules.Params`."""
 
+KNOWN = {nn.functional.linear, *SUMS, *RESHAPES, *WITHOUT_MODULE, *CALLS}
+"""Functions, and names of a tensor's methods, that the algebra has."""
+
 
 def described(node: fx.Node) -> str:
     """A node in words: what it does, in which module and at which line."""
@@ -91,11 +94,13 @@ class Network:
             self._add(node)
 
     def _value(self, given: Any) -> _Value:
-        if given not in self.values:
+        if not isinstance(given, fx.Node) or given not in self.values:
             raise TracingError(f"it takes {shown(given)}, and the algebra computes from the network's input alone")
         return self.values[given]
 
     def _add(self, node: fx.Node) -> None:
+        if node.op != "call_module" and node.target not in KNOWN:
+            raise TracingError(_lacks(node.target))
         of = [self._value(argument) for argument in node.args[: 2 if node.target in SUMS else 1]]
         if not of:
             raise TracingError("it takes no value by position")
@@ -125,8 +130,6 @@ class Network:
         """The module that does what the node does."""
         if node.op == "call_module":
             return self.root.get_submodule(str(node.target))
-        if node.target not in CALLS:
-            raise TracingError(_lacks(node.target))
         try:
             return CALLS[node.target](*node.args[1:], **node.kwargs)
         except (TypeError, ValueError) as error:

@@ -119,6 +119,8 @@ LACKS = {
     "a number": (ruled(lambda m, x: m.a(x) + 1), "'add' .*it takes 1, and the algebra computes from"),
     "a multiple": (ruled(lambda m, x: torch.add(x, m.a(x), alpha=2)), "the algebra adds two values as they are"),
     "a computed weight": (ruled(lambda m, x: F.linear(x, m.a.weight.T)), "'linear' .*its weight is computed"),
+    "a list": (ruled(lambda m, x: torch.cat([m.a(x), x])), "'cat' .*the algebra has no cat"),
+    "named outputs": (ruled(lambda m, x: {"z": m.a(x)}), "'output': it takes {'z': a}"),
     "two outputs": (ruled(lambda m, x: (m.a(x), x)), r"'output': it takes \(a, x\)"),
     "two inputs": (TwoInputs, "input 'y' of 'TwoInputs': .*take one tensor, and forward takes more"),
     "a shared layer": (ruled(lambda m, x: m.a(m.a(x))), "uses parameter 'a.weight' once more, .*share no weights"),
