@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rbench.api import layer_metrics, loss_gradient, riemannian_gradient
     from rbench.backend import Backend, BackendPlugin
+    from rbench.conversion import from_torch
     from rbench.hookspecs import hookimpl
     from rbench.modules import (
         GELU,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _OUTSIDE_MODULES = {
     "Backend": "backend",
     "BackendPlugin": "backend",
+    "from_torch": "conversion",
     "get_backend": "plugins",
     "hookimpl": "hookspecs",
     "layer_metrics": "api",
@@ -69,6 +71,7 @@ __all__ = [
     "Sigmoid",
     "Split",
     "Tanh",
+    "from_torch",
     "get_backend",
     "hookimpl",
     "layer_metrics",

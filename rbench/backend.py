@@ -17,7 +17,7 @@ from rbench import sliding_window
 from rbench.sliding_window import Window
 
 if TYPE_CHECKING:
-    from rbench.modules import Module
+    from rbench.modules import Module, Params
     from rbench.spec import Configurable
 
 Array: TypeAlias = Any
@@ -81,6 +81,7 @@ class BackendPlugin:
     device_unavailable: Callable[[str], str | None] = _device_usable
     options: "type[Configurable] | None" = None
     preload: str | None = None
+    from_native: "Callable[[Any, tuple[int, ...] | None], tuple[Module, Params]] | None" = None
 
 
 class Backend(ABC):

@@ -13,6 +13,10 @@ class ParameterError(RbenchError, ValueError):
     """Parameters do not match the network: a wrong number of layer blocks, or a missing or unknown array."""
 
 
+class TracingError(RbenchError, ValueError):
+    """A network of another library has what the algebra lacks; the message names it, and the line of its code."""
+
+
 class DtypeError(RbenchError, TypeError):
     """An array has a dtype that the computation does not take."""
 
@@ -60,6 +64,10 @@ class CapacitanceError(RbenchError, ArithmeticError):
 
 class DivergedError(RbenchError, ArithmeticError):
     """Training left the finite numbers."""
+
+
+class LoopError(RbenchError, RuntimeError):
+    """A training loop of a user's own has not done what an optimiser needs before its step."""
 
 
 class BackendError(RbenchError):

@@ -37,6 +37,7 @@ RANKS = {
     "bounds": 1,
     "experiment": 4,
     "modules": 4,
+    "conversion": 5,
     "losses": 5,
     "checks": 6,
     "metrics": 6,

@@ -19,9 +19,17 @@ LANGUAGES = {"", "python", "toml"}
 BLOCKS = [block for page in PAGES for block in documentation.blocks(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 PLUGINS = [block for block in PYTHON if "@hookimpl" in block.text]
+WRITTEN = [block for block in PLUGINS if block.page in ("docs/plugins.md", "docs/experiments.md")]
 TESTS = [block for block in PYTHON if "rbench.testing" in block.text]
 EXAMPLES = [block for block in PYTHON if block not in PLUGINS + TESTS]
 SMALLER = ("--steps", "40", "--no-memory")
+
+
+def skip_without_its_framework(block):
+    """Skip a block that imports a framework which is not installed here; its page has the framework's name."""
+    for name in re.findall(r"^\s*(?:import|from) (torch|jax)\b", block.text, flags=re.MULTILINE):
+        assert name in block.page, "the environment of the framework selects tests by its name"
+        pytest.importorskip(name)
 
 
 def test_every_block_is_of_a_language_that_is_run():
@@ -45,7 +53,7 @@ def next_block(block):
     return own[own.index(block) + 1]
 
 
-@pytest.mark.parametrize("block", PLUGINS, ids=str)
+@pytest.mark.parametrize("block", WRITTEN, ids=str)
 def test_a_plugin_is_what_rbench_new_writes_and_its_command_works(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RBENCH_PLUGINS", "")
@@ -63,9 +71,20 @@ def test_a_plugin_is_what_rbench_new_writes_and_its_command_works(block, tmp_pat
     assert f"my-{kind}" in "\n".join([done.stdout, *records])
 
 
+@pytest.mark.parametrize("block", [block for block in PLUGINS if block not in WRITTEN], ids=str)
+def test_the_command_after_another_plugin_works_with_it(block, tmp_path, monkeypatch):
+    skip_without_its_framework(block)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RBENCH_PLUGINS", "")
+    (command,) = documentation.commands(next_block(block).text)
+    Path(command[command.index("--plugin") + 1]).write_text(block.text)
+    done = call(*command[1:], *SMALLER)
+    assert done.exit_code == 0, done.output
+
+
 @pytest.mark.parametrize("hook", ["rbench_methods", "rbench_tasks", "rbench_backends"])
 def test_a_plugin_is_short(hook):
-    (block,) = (block for block in PLUGINS if hook in block.text)
+    (block,) = (block for block in PLUGINS if hook in block.text and block.page == "docs/plugins.md")
     assert len([line for line in block.text.splitlines() if line.strip()]) < 20
 
 
@@ -92,6 +111,7 @@ def beside_a_run(tmp_path_factory):
 
 @pytest.mark.parametrize("block", EXAMPLES, ids=str)
 def test_an_example_runs(block, beside_a_run, monkeypatch, capsys):
+    skip_without_its_framework(block)
     monkeypatch.chdir(beside_a_run)
     names = {}
     exec(compile(block.text, str(block), "exec"), names)

@@ -1,11 +1,14 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
 from rbench.probe import cuda_problem, installed_version, package_folder, package_problem
 from rbench.spec import Configurable
+
+if TYPE_CHECKING:
+    from rbench.modules import Module, Params
 
 
 class Options(Configurable):
@@ -28,6 +31,12 @@ def _create(dtype: str, device: str | None, *, compile: bool) -> Backend:
     from rbench_torch.backend import TorchBackend
 
     return TorchBackend(dtype, device or "cpu")
+
+
+def _from_native(module: Any, shape: tuple[int, ...] | None) -> "tuple[Module, Params]":
+    from rbench_torch.tracing import from_torch
+
+    return from_torch(module, shape)
 
 
 def _device_unavailable(device: str) -> str | None:
@@ -56,5 +65,6 @@ def rbench_backends() -> list[BackendPlugin]:
             device_unavailable=_device_unavailable,
             options=Options,
             preload="rbench_torch.backend",
+            from_native=_from_native,
         )
     ]

@@ -152,6 +152,8 @@ class Curved(Descent):
         """Mean loss, and pullbacks to every layer: of the metric's data, if `rows`; and of all other data."""
         count = batch.y.shape[0]
         of_metric, rest = split(batch, self.metric_data(count) if rows else 0)
+        if of_metric is not None and batch.gradient is not None:
+            rest = None
         parts: list[tuple[Array, list[LayerPullback]]] = []
         if of_metric is not None:
             parts.append(pull_metric(problem, params, of_metric, self.metric, treatment, count))
@@ -219,6 +221,14 @@ class Curved(Descent):
         return params, step, health
 
 
+def given_gradients(problem: Problem, batch: Batch) -> list[Weights] | None:
+    """The gradient that a batch brings, at every layer; None where it is that of the loss."""
+    if batch.gradient is None:
+        return None
+    pairs = zip(problem.net.layers, batch.gradient, strict=True)
+    return [layer.weights(block, problem.backend) for layer, block in pairs]
+
+
 def zero_weights(problem: Problem) -> tuple[Weights, ...]:
     """Zeros in the shape of every layer's weights."""
     backend = problem.backend
@@ -250,4 +260,5 @@ def split(batch: Batch, size: int) -> tuple[Batch | None, Batch | None]:
 
     first = slice(0, size)
     rest = slice(size, None)
-    return Batch(*(part(array, first) for array in batch)), Batch(part(batch.x, rest), part(batch.y, rest), None)
+    of_metric = Batch(part(batch.x, first), part(batch.y, first), part(batch.noise, first), batch.gradient)
+    return of_metric, Batch(part(batch.x, rest), part(batch.y, rest), None, batch.gradient)

@@ -11,13 +11,13 @@ from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step, zero_array
-from rbench.methods.curved import FIT_SPACE, Curved
+from rbench.methods.curved import FIT_SPACE, Curved, given_gradients
 from rbench.methods.kronecker import GradientProduct, Inversion, Sharing
 from rbench.methods.operations import LayerWork, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Batch, OutputMetric, Problem, get_output_metric
 from rbench.modules import LayerPullback, Params
-from rbench.modules.pullback import as_weights
+from rbench.modules.pullback import as_matrix, as_weights
 from rbench.modules.space import Space, space_of
 
 _METRICS = {"exact": "ggn", "mc": "ggn_mc", "empirical": "empirical_fisher"}
@@ -186,16 +186,24 @@ class KFAC(Curved):
     ) -> Step:
         backend = problem.backend
         velocity, kept, health = state
-        loss, parts = self.pull(problem, params, batch, rows=self.pulls_rows(phase))
+        given = given_gradients(problem, batch)
+        if given is None or self.pulls_rows(phase):
+            loss, parts = self.pull(problem, params, batch, rows=self.pulls_rows(phase))
+        else:
+            loss, parts = zero_array(backend) + float("nan"), [[]]
         gradients = []
-        if not self.forgets or self.kl_clip is not None:
+        if given is not None:
+            gradients = [(None, as_matrix(backend, gradient)) for gradient in given]
+        elif not self.forgets or self.kl_clip is not None:
             gradients = [kronecker.gradient_product(backend, layers) for layers in zip(*parts, strict=True)]
-        if self.forgets:
+        if self.forgets and given is None:
             solved = [kronecker.solve_with_batch(backend, rows, self.damping, self.sharing) for rows in parts[0]]
             directions = [direction for direction, _ in solved]
             health = backend.xp.stack([healthy for _, healthy in solved])
         else:
-            directions, kept, health = self.solved(problem, gradients, parts[0], kept, health, scalars, phase)
+            before = kept or kronecker.zero_factors(backend, problem.net.layers)
+            directions, after, health = self.solved(problem, gradients, parts[0], before, health, scalars, phase)
+            kept = () if self.forgets else after
         layers = zip(problem.net.layers, directions, strict=True)
         weights = [as_weights(direction, bias=layer.bias) for layer, direction in layers]
 

@@ -49,9 +49,11 @@ class MassRule(ABC):
     def numbers(self, problem: Problem, sizes: Sequence[LayerSize]) -> float:
         """Numbers held at once of averages and their update, with rows of these sizes."""
 
-    def gradient(self, problem: Problem, parts: Sequence[LayerPullback], mass: Any) -> AnyGradient:
-        """The gradient at a layer, for a batch in parts."""
-        return formed_gradient(problem.backend, added(*(part.gradient() for part in parts)), mass)
+    def gradient(
+        self, problem: Problem, parts: Sequence[LayerPullback], mass: Any, given: Weights | None
+    ) -> AnyGradient:
+        """The gradient at a layer: the one that is given, or that of a batch in parts."""
+        return formed_gradient(problem.backend, given or added(*(part.gradient() for part in parts)), mass)
 
     def solve_operations(self, work: LayerWork, batch: int) -> float:
         """Pairs of M⁻¹g beside one weight product."""
@@ -144,10 +146,12 @@ class RunningKronecker(MassRule):
         factors = [layer.width**2 + layer.fan_out**2 for layer in problem.net.layers]
         return 4.0 * sum(factors) + 3 * max(factors) + max(map(_windows, sizes))
 
-    def gradient(self, problem: Problem, parts: Sequence[LayerPullback], mass: Any) -> AnyGradient:
+    def gradient(
+        self, problem: Problem, parts: Sequence[LayerPullback], mass: Any, given: Weights | None
+    ) -> AnyGradient:
         backend = problem.backend
         bias = parts[0].bias
-        product = kronecker.gradient_product(backend, parts)
+        product = (None, as_matrix(backend, given)) if given else kronecker.gradient_product(backend, parts)
 
         def formed() -> Weights:
             left, right = product

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import repeat
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
@@ -12,7 +13,7 @@ from rbench.backend import Array, Backend
 from rbench.checks import outputs
 from rbench.methods import kronecker
 from rbench.methods.base import WINDOW, Scalars, State, Step
-from rbench.methods.curved import FIT_SPACE, Curved, MetricSetting, added, scaled, zero_weights
+from rbench.methods.curved import FIT_SPACE, Curved, MetricSetting, added, given_gradients, scaled, zero_weights
 from rbench.methods.masses import FixedMass, MassRule, RunningDiagonal, RunningKronecker
 from rbench.methods.operations import EIGEN, layer_works, pass_operations
 from rbench.methods.space import Choice, Dimension, LogUniform
@@ -308,10 +309,12 @@ class Preconditioned(Curved):
         backend = problem.backend
         layers = parts[0]
         solver = self.network_solver
-        if renews and len(parts) == 1 and self._in_one_pass:
+        if renews and len(parts) == 1 and self._in_one_pass and batch.gradient is None:
             return solver.directions(backend, layers, cast(Sequence[Mass], masses)), ()
         rule = self.mass_rule
-        gradients = [rule.gradient(problem, *pair) for pair in zip(zip(*parts, strict=True), masses, strict=True)]
+        given = given_gradients(problem, batch) or repeat(None, len(layers))
+        items = zip(zip(*parts, strict=True), masses, given, strict=True)
+        gradients = [rule.gradient(problem, *item) for item in items]
         if last is not None:
             pairs = zip(gradients, masses, last, strict=True)
             gradients = [_sprung(backend, g, cast(Mass, mass), self.momentum, one) for g, mass, one in pairs]

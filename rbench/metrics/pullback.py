@@ -48,11 +48,14 @@ class Batch(NamedTuple):
         x: inputs (batch, *shape), or a tuple of one array per wire.
         y: targets.
         noise: the loss's noise for the samples that a metric draws, or None.
+        gradient: one that `riemannian`, `naive`, `kfac` and `ekfac` take in place of the mean loss's, as in a training
+            loop that computes its own; or None. The step's loss is then that of the metric's data, NaN without any.
     """
 
     x: Array | Wires
     y: Array
     noise: Array | None = None
+    gradient: Params | None = None
 
 
 def pull_metric(

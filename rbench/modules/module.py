@@ -19,7 +19,7 @@ import numpy as np
 
 from rbench.backend import Array, Backend
 from rbench.errors import ParameterError, ShapeError
-from rbench.modules.pullback import LayerPullback
+from rbench.modules.pullback import LayerPullback, Weights
 from rbench.modules.space import Space, describe
 from rbench.names import shown, unknown
 from rbench.plugins import as_backend
@@ -195,6 +195,10 @@ class Layer(Module):
         """Parameters from a (fan_out, fan_in) matrix and a (fan_out,) vector, which a layer without bias ignores."""
         shaped = {"weight": backend.xp.reshape(weight, self.weight_shape)}
         return {**shaped, "bias": bias} if self.bias else shaped
+
+    def weights(self, block: Block, backend: Backend) -> Weights:
+        """The matrix (fan_out, fan_in) and the vector (fan_out,), or None without bias, that `block` was made of."""
+        return backend.xp.reshape(block["weight"], (self.fan_out, self.fan_in)), block.get("bias")
 
 
 class _Compound(Module):

@@ -11,7 +11,7 @@ from rbench.backend import Array, Backend
 from rbench.errors import ParameterError, ShapeError
 from rbench.modules.inputs import Vectors
 from rbench.modules.module import Block, Layer, Params, Scheme, Tangents, Wires
-from rbench.modules.pullback import LayerPullback
+from rbench.modules.pullback import LayerPullback, Weights
 from rbench.modules.space import Space, describe, one_shape, settle_sizes
 
 
@@ -51,6 +51,9 @@ class ScaleShift(Layer):
 
     def block(self, weight: Array, bias: Array | None, backend: Backend) -> Block:
         return {"weight": weight[: self.channels, 0], "bias": weight[self.channels :, 0]}
+
+    def weights(self, block: Block, backend: Backend) -> Weights:
+        return backend.xp.concat([block["weight"], block["bias"]])[:, None], None
 
     @property
     def in_space(self) -> Space:

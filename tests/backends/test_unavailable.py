@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import sys
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -10,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.command import python
-from rbench import probe
+from rbench import from_torch, probe
+from rbench.errors import BackendError
 from rbench.plugins import find_backend
 
 FRAMEWORKS = {"torch", "jax", "jaxlib", "cupy", "cupyx", "cupy_backends"}
@@ -219,3 +221,9 @@ def test_packages_that_are_not_there():
     assert (probe.package_folder("numpy") / "linalg").is_dir()
     assert probe.installed_version("no-such-package", "numpy", "scipy") == version("numpy")
     assert probe.installed_version("no-such-package") is None
+
+
+def test_without_its_library_a_network_is_not_converted(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BackendError, match=r"backend 'torch' is unavailable: .*pip install torch"):
+        from_torch(None)
