@@ -1,11 +1,14 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
 from rbench.probe import cuda_problem, installed_version, package_folder, package_problem
 from rbench.spec import Configurable
+
+if TYPE_CHECKING:
+    from rbench.methods import Method
 
 
 class Options(Configurable):
@@ -58,3 +61,11 @@ def rbench_backends() -> list[BackendPlugin]:
             preload="rbench_torch.backend",
         )
     ]
+
+
+@hookimpl
+def rbench_methods() -> "list[type[Method]]":
+    """Register `torch.optim`."""
+    from rbench_torch.optimizers import TorchOptimizer
+
+    return [TorchOptimizer]
