@@ -10,7 +10,6 @@ from pydantic import Field
 from rbench.backend import Array
 from rbench.errors import SpecError
 from rbench.methods import Batch, Problem, Scalars, State, Step
-from rbench.methods.base import zero_array
 from rbench.methods.library import LibraryOptimizer, Shapes
 from rbench.modules import Params
 from rbench.probe import package_problem
@@ -55,18 +54,7 @@ class Optax(LibraryOptimizer):
         return optax.with_extra_args_support(made)
 
     def init(self, problem: Problem, params: Params) -> State:
-        import jax
-
-        def first(rate: float) -> Any:
-            return self.transformation(rate).init(params)
-
-        def second(rate: float) -> Any:
-            loss = zero_array(problem.backend)
-            return self._moved(lambda params: loss, rate, params, first(rate), loss, params)[1]
-
-        # Some begin with numbers of another dtype than they go on with, which a loop of steps does not take.
-        dtypes = jax.tree.map(lambda array: array.dtype, jax.eval_shape(second, self.lr))
-        return jax.tree.map(lambda array, dtype: jax.numpy.asarray(array, dtype), first(self.lr), dtypes)
+        return self.transformation(self.lr).init(params)
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable

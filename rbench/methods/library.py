@@ -118,7 +118,7 @@ class LibraryOptimizer(Method):
                 raise SpecError(
                     f"{self.optimizer} has no setting {shown(key)}{near}; its settings are: {', '.join(known)}"
                 )
-            if _is_number(own[key]) and not _is_number(value):
+            if _is_number(own[key]) and value is not None and not _is_number(value):
                 raise SpecError(f"{self.optimizer}: {key}={shown(value)}: give a number")
         if missing := [key for key, value in own.items() if value is Parameter.empty and key not in self.arguments]:
             raise SpecError(f"{self.optimizer} needs a value for {missing[0]}")
