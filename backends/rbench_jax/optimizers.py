@@ -18,8 +18,9 @@ from rbench.probe import package_problem
 class Optax(LibraryOptimizer):
     """A function of `optax` or `optax.contrib` that returns a gradient transformation.
 
-    One without a rate, such as `scale_by_lion`, is followed by `optax.scale_by_learning_rate`. Schedule-Free ones are
-    evaluated at their averages.
+    One without a rate, such as `scale_by_lion`, is followed by `optax.scale_by_learning_rate`. `muon` is told that
+    weights are matrices with a row per output, which it would take for columns. Schedule-Free ones are evaluated at
+    their averages.
     """
 
     name: ClassVar[str] = "optax"
@@ -47,10 +48,11 @@ class Optax(LibraryOptimizer):
         """The gradient transformation at a rate, which may be traced."""
         import optax
 
-        if self.rate_name in signature(self.make).parameters:
-            made = self.make(**{self.rate_name: rate}, **self.arguments)
-        else:
-            made = optax.chain(self.make(**self.arguments), optax.scale_by_learning_rate(rate))
+        taken = signature(self.make).parameters
+        settings = {name: given for name, given in {_SIDES: _sides, self.rate_name: rate}.items() if name in taken}
+        made = self.make(**settings, **self.arguments)
+        if self.rate_name not in taken:
+            made = optax.chain(made, optax.scale_by_learning_rate(rate))
         return optax.with_extra_args_support(made)
 
     def init(self, problem: Problem, params: Params) -> State:
@@ -93,6 +95,17 @@ class Optax(LibraryOptimizer):
         extra = {"value": loss, "grad": gradient, "value_fn": value}
         updates, state = self.transformation(rate).update(gradient, state, params, **extra)
         return optax.apply_updates(params, updates), state
+
+
+_SIDES = "muon_weight_dimension_numbers"
+
+
+def _sides(params: Any) -> Any:
+    """Which axes of the arrays are inputs, and which outputs; None for arrays that are no matrices."""
+    import jax
+    from optax.contrib import MuonDimensionNumbers
+
+    return jax.tree.map(lambda w: MuonDimensionNumbers(tuple(range(1, w.ndim)), 0) if w.ndim > 1 else None, params)
 
 
 def _is_optimizer(item: Any) -> bool:

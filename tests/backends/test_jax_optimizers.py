@@ -109,6 +109,10 @@ def method(name, settings, lr=0.03, **others):
 
 def native(name, settings, lr=0.03):
     def make():
+        if name == "muon":
+            weights = optax.contrib.MuonDimensionNumbers((1, 2, 3), 0), optax.contrib.MuonDimensionNumbers(1, 0)
+            axes = tuple({"weight": weight, "bias": None} for weight in weights)
+            return optax.contrib.muon(lr, muon_weight_dimension_numbers=axes, **settings)
         if name.startswith("scale_by"):
             return optax.chain(getattr(optax, name)(**settings), optax.scale(-lr))
         return getattr(optax if hasattr(optax, name) else optax.contrib, name)(lr, **settings)
