@@ -1,8 +1,12 @@
 """`torch.optim` as a method against loops as their users write them: modules of torch, its autograd, its optimisers."""
 
+import json
+
 import numpy as np
 import pytest
 
+from helpers.command import call
+from helpers.faults import SPIRALS
 from rbench import Conv2d, Flatten, Linear, Tanh
 from rbench.errors import SpecError
 from rbench.losses import get_loss
@@ -300,3 +304,12 @@ SEARCHED = {
 def test_a_tune_searches_what_it_searches_of_ours_in_torch(name):
     found = method(name, {}).searched
     assert {key: str(space) for key, space in found.items()} == SEARCHED[name]
+
+
+def test_a_run_with_another_backend_says_where_it_runs_in_torch(tmp_path):
+    words = ("-t", SPIRALS, "-m", "sgd", "-m", "torch.optim[name=Muon]", "--steps", 3, "--no-memory", "--json")
+    done = call("run", "-b", "numpy", "-b", "torch", *words, "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "warning: torch.optim[name=Muon,lr=0.001] runs on torch only, and not on numpy" in done.stderr
+    rows = [(row["method"].partition("[")[0], row["backend"], row["status"]) for row in json.loads(done.stdout)]
+    assert sorted(rows) == [("sgd", "numpy", "ok"), ("sgd", "torch", "ok"), ("torch.optim", "torch", "ok")]
