@@ -11,6 +11,9 @@ from torch.utils._pytree import tree_map
 from rbench.methods import Batch, Problem
 from rbench.modules import Params
 
+_PLAIN = frozenset({type(None), bool, int, float, str})
+"""Types of values that need no copy; most of an optimiser's are."""
+
 
 @dataclass
 class Held:
@@ -60,8 +63,10 @@ class Held:
 
         for group in self.groups:
             group["lr"] = factor * group["initial_lr"]
-        for index, optimizer in enumerate(self.optimizers):
-            optimizer.step(*([] if index else [closure]))
+        first, *others = self.optimizers
+        first.step(closure)
+        for optimizer in others:
+            optimizer.step()
         return losses[0]
 
 
@@ -113,6 +118,3 @@ def _copied(value: Any, known: dict[int, Any]) -> Any:
         made = copy.deepcopy(value, known)
     known[id(value)] = made
     return made
-
-
-_PLAIN = frozenset({type(None), bool, int, float, str})

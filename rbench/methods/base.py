@@ -15,7 +15,7 @@ from rbench.modules.space import Space
 from rbench.spec import Configurable
 
 State: TypeAlias = Any
-"""Whatever a method keeps between steps: a tuple, dict or array, or nested ones; a step leaves it as it is."""
+"""Whatever a method keeps between steps: arrays, or nested tuples and dicts of them, where steps are compiled."""
 
 WINDOW = 1000
 """Steps over which operation counts average the variants of a step."""

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -13,7 +13,7 @@ from rbench.methods.space import Choice, Dimension, LogUniform
 from rbench.metrics import Problem
 from rbench.names import did_you_mean, shown, unknown
 
-Shapes = list[tuple[int, ...]]
+Shapes: TypeAlias = list[tuple[int, ...]]
 
 RATES = {
     LogUniform(1e-3, 3): ("sgd", "asgd", "noisysgd", "schedulefreesgd", "polyaksgd", "optimisticgradientdescent"),
@@ -23,10 +23,10 @@ RATES = {
 """Ranges of the rates of optimisers, by their names in small letters: of those that step along the gradient, along its
 signs, and of those whose rate is a factor near 1. All others have that of Adam, `LibraryOptimizer.search_space`."""
 
-_DECAYS = {("beta1", "b1"): Choice(0.8, 0.9, 0.95), ("beta2", "b2"): Choice(0.99, 0.999)}
 COMMON: dict[str, Dimension] = {
     "momentum": Choice(0.0, 0.9, 0.95),
-    **{name: choice for names, choice in _DECAYS.items() for name in names},
+    **dict.fromkeys(("beta1", "b1"), Choice(0.8, 0.9, 0.95)),
+    **dict.fromkeys(("beta2", "b2"), Choice(0.99, 0.999)),
     "weight_decay": Choice(0.0, 1e-4, 1e-2),
 }
 """Settings that are searched where an optimiser has them; a weight decay only where it is not 0 by default."""
@@ -103,7 +103,7 @@ class LibraryOptimizer(Method):
 
     @property
     def searched(self) -> Mapping[str, Dimension]:
-        letters = self.optimizer.lower().replace("_", "")
+        letters = self.optimizer.rpartition(".")[2].lower().replace("_", "")
         own = self.own
         rate = next((rate for rate, names in RATES.items() if letters in names), self.search_space["lr"])
         taken = {key: space for key, space in COMMON.items() if key in own and (key != "weight_decay" or own[key])}
