@@ -11,6 +11,7 @@ from helpers.faults import SPIRALS, TASK, Shown, by_method, cell, first_number, 
 from helpers.plugin_folder import install_faults
 from helpers.registered import registered
 from rbench.backend import BackendPlugin
+from rbench.methods import SGD
 from rbench.run import Budget, Request, read_records
 from rbench.run import run as run_request
 from rbench.run.isolate import run_isolated
@@ -49,6 +50,16 @@ class TestChangedEnvironment:
             assert "no-such-library" not in found
         assert "pluggy" not in environment(cell())
         assert "pluggy" not in provenance()["libraries"]
+
+    def test_the_libraries_that_a_method_names_are_in_its_records(self):
+        class Mixed(SGD):
+            name, summary, libraries = "mixed", "made of libraries", ("no-such-library", "pluggy")
+
+        with registered(methods=[Mixed]):
+            found = environment(cell(method="mixed"))
+            assert provenance()["libraries"]["pluggy"] == version("pluggy")
+        assert (found["pluggy"], found["no-such-library"]) == (version("pluggy"), "absent")
+        assert "pluggy" not in environment(cell())
 
     @pytest.mark.parametrize(("device", "model"), [(None, "GPU 0"), ("cuda:1", "GPU 1"), ("cuda:2", None)])
     def test_a_gpu_counts_where_it_is_used(self, monkeypatch, device, model):

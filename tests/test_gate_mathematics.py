@@ -162,7 +162,7 @@ MATHEMATICS = {
     ),
     "a schedule one step ahead": (
         (Method, "scalars"), lambda real: lambda self, step, total: real(self, step + 1, total),
-        {f"trajectory {name}" for name in plugins().registered("methods")},
+        {f"trajectory {name}" for name, cls in plugins().registered("methods").items() if not cls.backends},
     ),
     "factors that begin at zero": (
         (Shampoo, "scalars"), with_scalars(lambda method: {"correction": 1.0}), {"trajectory shampoo"},

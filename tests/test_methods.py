@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 import rbench
+from helpers.faults import cell
+from helpers.registered import registered
 from helpers.training import error_of_training, train
 from rbench import Linear, Tanh
+from rbench.experiment import Limits, Outcome
 from rbench.losses import get_loss
 from rbench.methods import KFAC, SGD, Adam, Batch, Naive, Problem, Riemannian
+from rbench.methods.base import map_blocks
 from rbench.plugins import plugins
 from rbench.random import generator
 from rbench.testing import _networks as networks
@@ -156,3 +160,19 @@ SCHEDULES = {
 def test_schedules(method, schedule):
     made = method(lr=0.4, schedule=schedule)
     np.testing.assert_allclose([made.scalars(t, 4)["lr"] for t in range(4)], SCHEDULES[schedule], rtol=1e-14)
+
+
+def test_a_run_is_evaluated_where_the_method_says(backend):
+    class Nowhere(SGD):
+        name, summary = "nowhere", "SGD that is evaluated at parameters that are zero"
+
+        def evaluated(self, problem, params, state):
+            assert [v["weight"].shape for v in state] == [w["weight"].shape for w in params]
+            return map_blocks(np.zeros_like, params)
+
+    outcome = Outcome()
+    with registered(methods=[Nowhere]):
+        cell("nowhere").run(backend, outcome, lambda done, total: None, Limits())
+    losses = [point["train_loss"] for point in outcome.history]
+    assert len(losses) > 2
+    np.testing.assert_allclose(losses, np.log(2), rtol=1e-12)

@@ -1,10 +1,14 @@
 """The JAX backend, on the CPU and on CUDA devices."""
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
 from rbench.probe import cuda_problem, installed_version, package_problem
+
+if TYPE_CHECKING:
+    from rbench.methods import Method
 
 
 def _create(dtype: str, device: str | None) -> Backend:
@@ -37,3 +41,11 @@ def rbench_backends() -> list[BackendPlugin]:
             preload="rbench_jax.backend",
         )
     ]
+
+
+@hookimpl
+def rbench_methods() -> "list[type[Method]]":
+    """Register `optax`."""
+    from rbench_jax.optimizers import Optax
+
+    return [Optax]

@@ -8,6 +8,7 @@ from rbench.probe import cuda_problem, installed_version, package_folder, packag
 from rbench.spec import Configurable
 
 if TYPE_CHECKING:
+    from rbench.methods import Method
     from rbench.modules import Module, Params
 
 
@@ -68,3 +69,11 @@ def rbench_backends() -> list[BackendPlugin]:
             from_native=_from_native,
         )
     ]
+
+
+@hookimpl
+def rbench_methods() -> "list[type[Method]]":
+    """Register `torch.optim`."""
+    from rbench_torch.optimizers import TorchOptimizer
+
+    return [TorchOptimizer]
