@@ -3,7 +3,7 @@
 import re
 
 FLAGS = {
-    "backends": "--backend", "batch_size": "--batch-size", "budget": "--steps, --epochs, --seconds",
+    "backends": "-b", "batch_size": "--batch-size", "budget": "--steps, --epochs, --seconds",
     "ca": "--tls-ca", "cert": "--tls-cert", "columns": "--columns", "devices": "--device",
     "directory": "directory with -o", "dtypes": "--dtype", "epochs": "--epochs", "evaluations": "--evaluations",
     "exact": "--cell", "finalists": "--finalists",

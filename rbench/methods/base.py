@@ -47,10 +47,12 @@ class Method(Configurable):
         lr: the rate η of the first step.
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
         search_space: settings that `rbench tune` varies, by name; all others keep their values.
+        backends: names of the backends that it runs on, for one that needs a framework; empty for all.
     """
 
     always: ClassVar[tuple[str, ...]] = ("lr",)
     search_space: ClassVar[Mapping[str, Dimension]] = {}
+    backends: ClassVar[tuple[str, ...]] = ()
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
 

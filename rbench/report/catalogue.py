@@ -44,7 +44,7 @@ def _entry(kind: str, item: Any) -> dict[str, Any]:
     elif kind == "suites":
         entry |= item.contents()
     elif kind in ("methods", "tasks"):
-        entry["settings"] = _settings(item)
+        entry |= {"settings": _settings(item)} | ({"backends": list(item.backends)} if kind == "methods" else {})
     return entry
 
 

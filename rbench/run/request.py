@@ -13,6 +13,7 @@ from rbench.errors import DataError, SpecError
 from rbench.experiment import AnyCell, Cell
 from rbench.names import shown
 from rbench.plugins import backend_specs, find_backend, plugins
+from rbench.run.method_backends import on_their_backends
 from rbench.run.suite import Suite
 from rbench.run.tuned import Tuned, read_tuned
 from rbench.train.budget import MOST_EVALUATIONS, Budget
@@ -66,14 +67,17 @@ class Request(Checked):
     def cells(self, here: bool = True) -> list[Cell]:
         """All cells, without duplicates, in order of the suites, and within each in its order.
 
+        A method that runs on some of the backends only has cells on those.
+
         Args:
             here: whether they run on this machine; otherwise it need not have the backends, and its number of cores
                 does not count.
 
         Raises:
-            PluginError, SpecError: a name or setting that does not exist, or that means nothing to a suite; no number
-                of threads for other machines; several seeds between which nothing differs; more evaluations than
-                steps; more cells than `max_cells`; unofficial data where no task reads published ones.
+            PluginError, SpecError: a name or setting that does not exist, or that means nothing to a suite; a method
+                that runs on none of the backends; no number of threads for other machines; several seeds between which
+                nothing differs; more evaluations than steps; more cells than `max_cells`; unofficial data where no task
+                reads published ones.
             BackendError: a backend that cannot run here, or lacks a dtype or device.
             DataError: a file of tuned settings that cannot be read, or has none for this request.
         """
@@ -96,7 +100,7 @@ class Request(Checked):
                     f"suite {suite.name!r} leaves the threads of a cell to the machine, and cells are to run on "
                     "others; give `threads`, such as the cores of each"
                 )
-        cells = list(dict.fromkeys(cell for suite in suites for cell in suite.cells(self, platforms)))
+        cells = on_their_backends(dict.fromkeys(cell for suite in suites for cell in suite.cells(self, platforms)))
         check_count(len(cells), self.max_cells)  # a file of tuned settings may have added some
         if self.unofficial_data:
             _check_published(cells)
@@ -112,7 +116,7 @@ class Request(Checked):
         usual = type(self)(exact=self.exact, jobs=self.jobs, max_cells=self.max_cells)
         if given := [f"`{name}`" for name in type(self).model_fields if getattr(self, name) != getattr(usual, name)]:
             raise SpecError(f"`exact` says all of a cell: leave {', '.join(given)} out")
-        cells = list(dict.fromkeys(read_cell(text) for text in self.exact))
+        cells = on_their_backends(dict.fromkeys(read_cell(text) for text in self.exact))
         check_count(len(cells), self.max_cells)
         for cell in cells:
             find_backend(cell.backend, cell.dtype, cell.device, here=here)
