@@ -1,11 +1,22 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
-from typing import ClassVar
+from importlib import import_module
+from typing import Any, ClassVar
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
+from rbench.methods import Method
 from rbench.probe import cuda_problem, installed_version, package_folder, package_problem
 from rbench.spec import Configurable
+
+__all__ = ["load_params", "module_params", "to_module"]
+
+
+def __getattr__(name: str) -> Any:
+    """What `rbench_torch.convert` exports, which imports PyTorch, when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("rbench_torch.convert"), name)
 
 
 class Options(Configurable):
@@ -58,3 +69,12 @@ def rbench_backends() -> list[BackendPlugin]:
             preload="rbench_torch.backend",
         )
     ]
+
+
+@hookimpl
+def rbench_methods() -> list[type[Method]]:
+    """Register the methods of other libraries on modules of PyTorch."""
+    from rbench_torch.peers.curvlinops import CurvlinopsKFAC
+    from rbench_torch.peers.singd import SINGD
+
+    return [CurvlinopsKFAC, SINGD]
