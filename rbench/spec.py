@@ -18,6 +18,8 @@ DEEPEST = 8
 class Configurable(Checked):
     """An object with a name and settings that a SPEC can make; its fields, or their aliases, are the SPEC's keys.
 
+    A class whose `model_config` has `extra="allow"` takes others, too, which it checks itself.
+
     Attributes:
         name: what the SPEC starts with.
         summary: one line for `rbench list`.
@@ -39,6 +41,7 @@ class Configurable(Checked):
         fields = type(self).model_fields
         keys = [key for key in fields if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
         names = {key: fields[key].alias or key for key in (*self.always, *keys)}
+        names |= {key: key for key in sorted(self.model_extra or {})}
         settings = [
             f"{name}={_written(getattr(self, key), _takes_list(type(self), key))}"
             for key, name in names.items()

@@ -2,12 +2,14 @@
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
-from rbench.methods import Method
 from rbench.probe import cuda_problem, installed_version, package_problem
+
+if TYPE_CHECKING:
+    from rbench.methods import Method
 
 __all__ = ["to_function"]
 
@@ -52,8 +54,9 @@ def rbench_backends() -> list[BackendPlugin]:
 
 
 @hookimpl
-def rbench_methods() -> list[type[Method]]:
-    """Register the methods of other libraries on functions of JAX."""
+def rbench_methods() -> "list[type[Method]]":
+    """Register `optax`, and methods of other libraries on functions of JAX."""
+    from rbench_jax.optimizers import Optax
     from rbench_jax.peers.kfac_jax import KFACJax
 
-    return [KFACJax]
+    return [Optax, KFACJax]

@@ -1,13 +1,15 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
-from rbench.methods import Method
 from rbench.probe import cuda_problem, installed_version, package_folder, package_problem
 from rbench.spec import Configurable
+
+if TYPE_CHECKING:
+    from rbench.methods import Method
 
 __all__ = ["load_params", "module_params", "to_module"]
 
@@ -72,9 +74,10 @@ def rbench_backends() -> list[BackendPlugin]:
 
 
 @hookimpl
-def rbench_methods() -> list[type[Method]]:
-    """Register the methods of other libraries on modules of PyTorch."""
+def rbench_methods() -> "list[type[Method]]":
+    """Register `torch.optim`, and methods of other libraries on modules of PyTorch."""
+    from rbench_torch.optimizers import TorchOptimizer
     from rbench_torch.peers.curvlinops import CurvlinopsKFAC
     from rbench_torch.peers.singd import SINGD
 
-    return [CurvlinopsKFAC, SINGD]
+    return [TorchOptimizer, CurvlinopsKFAC, SINGD]

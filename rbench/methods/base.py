@@ -15,7 +15,7 @@ from rbench.modules.space import Space
 from rbench.spec import Configurable
 
 State: TypeAlias = Any
-"""Whatever arrays a method keeps between steps: a tuple, dict or array, or nested ones."""
+"""Whatever a method keeps between steps: a tuple, dict or array, or nested ones; a step leaves it as it is."""
 
 WINDOW = 1000
 """Steps over which operation counts average the variants of a step."""
@@ -47,12 +47,14 @@ class Method(Configurable):
         lr: the rate η of the first step.
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
         search_space: settings that `rbench tune` varies, by name; all others keep their values.
-        backends: names of the backends that it runs on, for one that needs a framework; empty for all.
+        backends: SPECs of the backends that it runs on, for one that needs a framework; empty for all.
+        libraries: libraries besides its backend's that its figures depend on.
     """
 
     always: ClassVar[tuple[str, ...]] = ("lr",)
     search_space: ClassVar[Mapping[str, Dimension]] = {}
     backends: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ()
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
 
@@ -114,6 +116,10 @@ class Method(Configurable):
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
         """One step, a pure function of arrays: `problem` and `phase` are fixed when it is compiled."""
+
+    def evaluated(self, problem: Problem, params: Params, state: State) -> Params:
+        """The parameters that a run is evaluated at, such as averages of those trained; by default these themselves."""
+        return params
 
 
 def compile_step(problem: Problem, method: Method) -> Callable[..., Step]:

@@ -39,10 +39,10 @@ def _methods(cells: Iterable[Cell]) -> dict[str, None]:
 
 
 def _runs(method: str, backend: str) -> bool:
-    return not _backends(method) or parse(backend)[0] in _backends(method)
+    return not _backends(method) or backend in _backends(method)
 
 
 def _backends(method: str) -> tuple[str, ...]:
-    """The backends that a method runs on; empty for all."""
+    """SPECs of the backends that a method runs on; empty for all."""
     names: tuple[str, ...] = plugins().find("methods", parse(method)[0]).backends
     return names

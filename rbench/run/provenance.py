@@ -43,8 +43,8 @@ def provenance() -> dict[str, Any]:
 
     import rbench
 
-    backends = plugins().registered("backends").values()
-    libraries = dict.fromkeys([*EVERYWHERE, *chain.from_iterable(one.libraries for one in backends), *OTHERS])
+    owners = [*plugins().registered("backends").values(), *plugins().registered("methods").values()]
+    libraries = dict.fromkeys([*EVERYWHERE, *chain.from_iterable(one.libraries for one in owners), *OTHERS])
     blas = [
         {key: pool.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
         for pool in threadpoolctl.threadpool_info()
@@ -84,8 +84,8 @@ def environment(cell: "Cell") -> dict[str, str]:
         rbench's version; a sum of the source of rbench (without `NO_FIGURES`) and of the packages that the
         cell's experiment, its parts such as task and method, a task's loss and a method's output metric, and its
         backend come from; the versions of Python, NumPy and its BLAS, SciPy, array-api-compat, memray, the backend's
-        library and those that the experiment names; the model of the CPU, and of the GPU where the cell runs on one. A
-        missing plugin is `absent`.
+        library and those that the experiment and the method name; the model of the CPU, and of the GPU where the cell
+        runs on one. A missing plugin is `absent`.
     """
     found = _environment((("experiments", cell.name), *cell.specs, ("backends", cell.backend)), cell.device)
     return found | {name: _version(name) or "absent" for name in cell.libraries}
@@ -116,6 +116,8 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
         except RbenchError:
             found[f"{one_of(kind)} {name}"] = "absent"
             continue
+        if kind == "methods":
+            found |= {one: _version(one) or "absent" for one in owner.libraries}
         if kind == "backends":
             device = device or owner.devices[0]
             if not device.startswith("cpu"):

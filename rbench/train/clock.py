@@ -98,9 +98,9 @@ def paired_seconds(
 
 
 def arrays_of(tree: Any) -> list[Any]:
-    """All arrays of nested tuples, lists and dicts."""
+    """All arrays of nested tuples, lists and dicts; other values are left out."""
     if isinstance(tree, dict):
         return [leaf for value in tree.values() for leaf in arrays_of(value)]
     if isinstance(tree, tuple | list):
         return [leaf for value in tree for leaf in arrays_of(value)]
-    return [] if tree is None else [tree]
+    return [tree] if hasattr(tree, "shape") else []

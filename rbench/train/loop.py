@@ -77,7 +77,7 @@ def train(cell: "Training", backend: Backend, outcome: Outcome, report: Report, 
 
 @dataclass
 class _Loop:
-    """The training loop of one cell, and the steps done."""
+    """The training loop of one cell, the steps done, and the method's state after them."""
 
     stepper: Stepper
     params: Params
@@ -88,11 +88,12 @@ class _Loop:
     report: Report
     outcome: Outcome
     done: int = 0
+    state: State = None
 
     def run(self) -> None:
         """Train to the end of the budget, evaluating at the progress's marks."""
         with self.clock.phase("warm_up"):
-            state = self.stepper.start(self.params)
+            self.state = self.stepper.start(self.params)
         if self.progress.from_start:
             self._evaluate()
         over = False
@@ -100,14 +101,14 @@ class _Loop:
             self._tell()
             mark = self.progress.next_mark(fraction)
             while not over and self._fraction() < mark:
-                steps, result, seconds = self._make(mark, state)
+                steps, result, seconds = self._make(mark)
                 over = self.progress.over(self.clock.seconds["step"])
                 if over:
                     self.clock.move(seconds, "step", "other")
                 else:
                     self._check(result)
                     self.params = result.params
-                    state = result.state
+                    self.state = result.state
                     self.done += steps
                     self._tell()
             if not (over and self.outcome.history and self.outcome.history[-1]["step"] == self.done):
@@ -122,7 +123,7 @@ class _Loop:
     def _tell(self) -> None:
         self.report(self.done, self._total())
 
-    def _make(self, mark: float, state: State) -> tuple[int, Step, float]:
+    def _make(self, mark: float) -> tuple[int, Step, float]:
         """Make the next step, or the next ones in one call; returns how many, their result and their seconds.
 
         The batch is waited for, and then the call: on an asynchronous device an upload would wait for the step before
@@ -135,9 +136,9 @@ class _Loop:
         several = not self.progress.timed and stepper.loops_from(self.done, round(mark * total))
         with clock.phase("data"):
             make = (stepper.calls if several else stepper.call)(self.done, total)
-        call = partial(make, self.params, state)
+        call = partial(make, self.params, self.state)
         first = None
-        if stepper.first_of_kind(self.done, total, self.params, state, several=several):
+        if stepper.first_of_kind(self.done, total, self.params, self.state, several=several):
             with clock.phase("warm_up"):
                 first, _ = timed(stepper.problem.backend, call)
         before = clock.seconds["step"]
@@ -165,7 +166,7 @@ class _Loop:
         outcome = self.outcome
         seconds = self.clock.seconds["step"]
         with self.clock.phase("evaluation"):
-            figures = self.evaluate(self.params)
+            figures = self.evaluate(self.stepper.evaluated(self.params, self.state))
         if not math.isfinite(figures["train_loss"]):
             raise DivergedError(f"the training loss after step {self.done} is {figures['train_loss']}; lower lr")
         outcome.history.append({"step": self.done, "seconds": seconds, **figures})

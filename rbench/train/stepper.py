@@ -32,6 +32,10 @@ class Stepper:
         """The method's state before its first step."""
         return self.method.start(self.problem, params, self.batches(0))
 
+    def evaluated(self, params: Params, state: State) -> Params:
+        """The parameters that are evaluated."""
+        return self.method.evaluated(self.problem, params, state)
+
     def variants(self, total: int) -> dict[int, float]:
         """The index of the first step of each variant, with the variant's share of the first `WINDOW` steps."""
         phases = [self.method.phase(index) for index in range(min(total, WINDOW))]
