@@ -23,7 +23,8 @@ class KFACJax(Peer):
     Attributes:
         momentum: μ.
         factors: its `estimation_mode`: `exact` for `ggn_exact`; `curvature_prop` for `ggn_curvature_prop`, its default
-            (Martens, Sutskever and Swersky 2012); `mc` for `fisher_gradients`; `empirical` for `fisher_empirical`.
+            (Martens, Sutskever and Swersky 2012); `mc` for `fisher_gradients`; `empirical` for `fisher_empirical`,
+            which is that of `kfac` over the size of the batch.
         rank: its `num_estimator_samples`, per datum, for `mc` and `curvature_prop`.
         damping: λ.
         damping_split: `pi`; or `eigen`, its `use_exact_inverses`.

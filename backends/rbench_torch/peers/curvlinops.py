@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from rbench.checks import outputs
-from rbench.errors import DivergedError
+from rbench.errors import DivergedError, SpecError
 from rbench.methods import Batch, Choice, Descent, Dimension, LogUniform, Problem, Scalars, State, Step
 from rbench.methods.kronecker import Sharing
 from rbench.methods.peer import Peer
@@ -55,6 +55,14 @@ class CurvlinopsKFAC(Peer, Descent):
     sharing: Sharing = "expand"
     separate: bool = False
 
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        if (self.factors, problem.loss.name) == ("exact", "binary_cross_entropy"):
+            raise SpecError(
+                f"method {self.name!r}: curvlinops has the exact factors of {problem.loss.name} for targets 0 and 1 only; "
+                "give factors=mc"
+            )
+
     @property
     def samples(self) -> int:
         return self.rank if self.factors == "mc" else 0
@@ -96,27 +104,30 @@ class CurvlinopsKFAC(Peer, Descent):
             if phase:
                 inverse = self.inverse(problem, module, batch)
             try:
-                parts = iter(inverse @ list(gradient))
+                operator, factor = inverse
+                parts = iter(operator @ list(gradient))
             except torch.linalg.LinAlgError as error:
                 raise DivergedError(f"curvlinops could not factor its matrices ({error}); raise damping") from error
-        direction = tuple({name: next(parts).detach() / scale for name in layer.shapes} for layer in problem.net.layers)
+        direction = tuple(
+            {name: next(parts).detach() / factor for name in layer.shapes} for layer in problem.net.layers
+        )
         params, velocity = self.descend(problem.backend, params, velocity, direction, scalars["lr"])
         return Step(params, (velocity, module, inverse), loss.detach())
 
     def inverse(self, problem: Problem, module: Any, batch: Batch) -> Any:
-        """The operator c (c F + λ)⁻¹ for the K-FAC F of curvlinops' loss, ours over c."""
+        """For curvlinops' K-FAC F of its loss, and the c for which c F is ours: c (c F + λ)⁻¹ as an operator, and c."""
         from curvlinops import KFACInverseLinearOperator, KFACLinearOperator
 
         from rbench_torch.peers.differentiation import criterion, differentiating, recordable
 
         with differentiating():
-            data = recordable(batch)
+            x, y = recordable(batch)
             theirs, scale = criterion(problem.loss, outputs(problem.net, space_of(batch.x)))
             operator = KFACLinearOperator(
                 module,
                 theirs,
                 list(module.parameters()),
-                [data],
+                [(x, y)],
                 check_deterministic=False,
                 seed=_seed(batch),
                 fisher_type=_FISHER_TYPES[self.factors],
@@ -124,15 +135,26 @@ class CurvlinopsKFAC(Peer, Descent):
                 kfac_approx=self.sharing,
                 num_per_example_loss_terms=1,
                 separate_weight_and_bias=self.separate,
-                num_data=len(data[0]),
+                num_data=len(x),
             )
-            of_both = (self.damping, self.damping / scale)
-            return KFACInverseLinearOperator(
+            operator.compute_kronecker_factors()
+            c = self._factor(problem, scale)
+            inverse = KFACInverseLinearOperator(
                 operator,
-                damping=of_both if self.damping_split == "both" else self.damping / scale,
+                damping=(self.damping, self.damping / c) if self.damping_split == "both" else self.damping / c,
                 use_heuristic_damping=self.damping_split == "pi",
                 use_exact_damping=self.damping_split == "eigen",
             )
+        return inverse, c
+
+    def _factor(self, problem: Problem, scale: float) -> float:
+        """c, given by what curvlinops' loss is multiplied to be ours.
+
+        Its empirical Fisher metric of a squared error is that of a normal distribution with variance ½.
+        """
+        if self.factors == "identity":
+            return 1.0
+        return scale / 2 if (self.factors, problem.loss.name) == ("empirical", "squared_error") else scale
 
 
 def _seed(batch: Batch) -> int:

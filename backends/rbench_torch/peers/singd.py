@@ -1,7 +1,8 @@
 """SINGD."""
 
+import copy
 from collections.abc import Hashable, Mapping
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
@@ -15,11 +16,27 @@ Structure: TypeAlias = Literal[
 ]
 
 
+class Kept(NamedTuple):
+    """What is kept between steps.
+
+    Attributes:
+        module: the network; every step writes its parameters.
+        optimizer: SINGD on that module; every step writes what it keeps.
+        matrices: K, C and their momenta, of every layer by its name in the module.
+        velocity: the momentum of every parameter; None before the first step, and without momentum.
+    """
+
+    module: Any
+    optimizer: Any
+    matrices: Mapping[str, Mapping[str, Any]]
+    velocity: list[Any] | None
+
+
 class SINGD(Peer):
     """Structured inverse-free natural gradient descent (Lin et al. 2023, arXiv 2312.05705), by its authors.
 
     Factors K Kᵀ and C Cᵀ of the inverse Kronecker factors are learned, with the empirical Fisher metric, instead of
-    inverted. The optimiser and its module are the state, and a step changes them.
+    inverted.
 
     Attributes:
         momentum: α₂, of the parameters.
@@ -69,7 +86,7 @@ class SINGD(Peer):
 
         with differentiating():
             module = to_module(problem.net, params)
-            return module, Optimizer(
+            optimizer = Optimizer(
                 module,
                 lr=self.lr,
                 momentum=self.momentum,
@@ -83,6 +100,7 @@ class SINGD(Peer):
                 kfac_like=self.kfac_like,
                 normalize_lr_cov=self.normalize_lr_cov,
             )
+        return Kept(module, optimizer, _matrices(optimizer), None)
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
@@ -90,15 +108,11 @@ class SINGD(Peer):
         from rbench_torch.convert import load_params, module_params
         from rbench_torch.peers.differentiation import criterion, differentiating, recordable
 
-        module, optimizer = state
+        module, optimizer = state.module, state.optimizer
         load_params(module, params)
+        self._prepare(state, bool(phase))
         for group in optimizer.param_groups:
             group["lr"] = scalars["lr"]
-        # It counts steps itself. The count is set, so that a step is of the variant asked for, in whatever order.
-        due = self.refresh if phase else self.refresh + 1
-        optimizer.steps = due - 1
-        optimizer.set_current_grad_scale(1.0)
-        optimizer.steps = due
         with differentiating():
             x, y = recordable(batch)
             optimizer.zero_grad()
@@ -108,4 +122,27 @@ class SINGD(Peer):
             loss.backward()
             optimizer.step()
         params = tuple({name: value.clone() for name, value in block.items()} for block in module_params(module))
-        return Step(params, state, loss.detach())
+        velocity = (
+            [optimizer.state[weight]["momentum_buffer"] for weight in module.parameters()] if self.momentum else None
+        )
+        return Step(params, Kept(module, optimizer, _matrices(optimizer), velocity), loss.detach())
+
+    def _prepare(self, state: Kept, due: bool) -> None:
+        """Give the optimiser what is kept, copied where it writes into it, and whether its matrices are due."""
+        optimizer = state.optimizer
+        for name, matrices in state.matrices.items():
+            setattr(optimizer, name, copy.deepcopy(matrices) if due else dict(matrices))
+        if state.velocity is not None:
+            for weight, velocity in zip(state.module.parameters(), state.velocity, strict=True):
+                optimizer.state[weight]["momentum_buffer"] = velocity.clone()
+        else:
+            optimizer.state.clear()
+        # It counts steps itself, and has scales of the gradient for a step and the one before.
+        count = self.refresh if due else self.refresh + 1
+        optimizer.steps = count - 1
+        optimizer.set_current_grad_scale(1.0)
+        optimizer.steps = count
+
+
+def _matrices(optimizer: Any) -> dict[str, dict[str, Any]]:
+    return {name: dict(getattr(optimizer, name)) for name in ("Ks", "Cs", "m_Ks", "m_Cs")}
