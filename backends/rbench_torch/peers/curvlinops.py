@@ -59,8 +59,8 @@ class CurvlinopsKFAC(Peer, Descent):
         super().check(problem)
         if (self.factors, problem.loss.name) == ("exact", "binary_cross_entropy"):
             raise SpecError(
-                f"method {self.name!r}: curvlinops has the exact factors of {problem.loss.name} for targets 0 and 1 only; "
-                "give factors=mc"
+                f"method {self.name!r}: curvlinops has the exact factors of loss 'binary_cross_entropy' for targets 0 "
+                "and 1 only; give factors=mc"
             )
 
     @property

@@ -109,11 +109,11 @@ class SINGD(Peer):
         from rbench_torch.peers.differentiation import criterion, differentiating, recordable
 
         module, optimizer = state.module, state.optimizer
-        load_params(module, params)
-        self._prepare(state, bool(phase))
-        for group in optimizer.param_groups:
-            group["lr"] = scalars["lr"]
         with differentiating():
+            load_params(module, params)
+            self._prepare(state, bool(phase))
+            for group in optimizer.param_groups:
+                group["lr"] = scalars["lr"]
             x, y = recordable(batch)
             optimizer.zero_grad()
             z = module(x)
