@@ -78,7 +78,6 @@ class Layer(nn.Module):
 
     def __init__(self, layer: algebra.Layer) -> None:
         super().__init__()
-        self.layer = layer
         for name, shape in layer.shapes.items():
             setattr(self, name, nn.Parameter(torch.zeros(shape)))
 
@@ -120,10 +119,14 @@ class Equilibrium(Layer):
     since the step's own derivative in z is zero there.
     """
 
+    def __init__(self, layer: algebra.Equilibrium) -> None:
+        super().__init__(layer)
+        self.feedback = layer.feedback
+
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (batch, out_features)."""
         size = self.weight.shape[0]
-        own, given = self.layer.feedback * self.weight[:, :size], self.weight[:, size:]
+        own, given = self.feedback * self.weight[:, :size], self.weight[:, size:]
         offset = nn.functional.linear(x, given, getattr(self, "bias", None))
         eye = torch.eye(size, dtype=x.dtype, device=x.device)
 

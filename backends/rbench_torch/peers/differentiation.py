@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,8 @@ def differentiating() -> Iterator[None]:
 
 def recordable(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets as tensors that differentiation can keep, as those made in inference mode are not."""
-    return batch.x.clone(), batch.y.clone()
+    x: Any = batch.x
+    return x.clone(), batch.y.clone()
 
 
 def criterion(loss: Loss, d: int) -> tuple[nn.Module, float]:
