@@ -53,7 +53,7 @@ REFUSED = {
     "run -t nope -m sgd": "no task is called 'nope'; there are: .*digits",
     "run -t lanczos": "suite 'quick' has no task 'lanczos'.*--method.*digits",
     "run -t digits[depth=1]": "digits has no setting 'depth'; its settings are: .*hidden",
-    "run -m nope": "no method is called 'nope'; there are: adam, ekfac, kfac",
+    "run -m nope": "no method is called 'nope'; there are: adam, .*ekfac, kfac",
     "run -m sgd[rate=1]": "sgd has no setting 'rate'; its settings are: .*lr",
     "run -m sgd[lr=0.1": "cannot read 'sgd\\[lr=0.1'; write name",
     "run -b nope": "no backend is called 'nope'; there are: .*numpy",

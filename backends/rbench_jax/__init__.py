@@ -1,7 +1,8 @@
 """The JAX backend, on the CPU and on CUDA devices."""
 
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
@@ -9,6 +10,15 @@ from rbench.probe import cuda_problem, installed_version, package_problem
 
 if TYPE_CHECKING:
     from rbench.methods import Method
+
+__all__ = ["to_function"]
+
+
+def __getattr__(name: str) -> Any:
+    """What `rbench_jax.function` exports, which imports JAX, when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("rbench_jax.function"), name)
 
 
 def _create(dtype: str, device: str | None) -> Backend:
@@ -45,7 +55,8 @@ def rbench_backends() -> list[BackendPlugin]:
 
 @hookimpl
 def rbench_methods() -> "list[type[Method]]":
-    """Register `optax`."""
+    """Register `optax`, and methods of other libraries on functions of JAX."""
     from rbench_jax.optimizers import Optax
+    from rbench_jax.peers.kfac_jax import KFACJax
 
-    return [Optax]
+    return [Optax, KFACJax]

@@ -1,5 +1,6 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rbench.backend import Backend, BackendPlugin
@@ -10,6 +11,15 @@ from rbench.spec import Configurable
 if TYPE_CHECKING:
     from rbench.methods import Method
     from rbench.modules import Module, Params
+
+__all__ = ["load_params", "module_params", "to_module"]
+
+
+def __getattr__(name: str) -> Any:
+    """What `rbench_torch.convert` exports, which imports PyTorch, when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("rbench_torch.convert"), name)
 
 
 class Options(Configurable):
@@ -73,7 +83,9 @@ def rbench_backends() -> list[BackendPlugin]:
 
 @hookimpl
 def rbench_methods() -> "list[type[Method]]":
-    """Register `torch.optim`."""
+    """Register `torch.optim`, and methods of other libraries on modules of PyTorch."""
     from rbench_torch.optimizers import TorchOptimizer
+    from rbench_torch.peers.curvlinops import CurvlinopsKFAC
+    from rbench_torch.peers.singd import SINGD
 
-    return [TorchOptimizer]
+    return [TorchOptimizer, CurvlinopsKFAC, SINGD]

@@ -71,5 +71,5 @@ def _settings(cls: type[Configurable]) -> dict[str, str]:
 
 def _word(value: Any) -> str:
     if isinstance(value, tuple):
-        return str(list(value)).replace(" ", "")
+        return f"[{','.join(map(_word, value))}]"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)

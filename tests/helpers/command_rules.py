@@ -160,6 +160,7 @@ RULES = {
     "rbench verify -b numpy --short": is_run,
     "rbench verify": is_read,  # of frameworks and GPUs that have environments of their own
     "rbench run": is_planned,  # minutes to hours, downloads, clusters: the quickstart's are run below
+    "rbench run quick -t digits -b": is_read,  # needs peers: planned where they are, by tests/peers/test_page.py
     "rbench tune": is_planned,
     "pip install": are_extras,
     "pre-commit install": lambda *_: documentation.read(".pre-commit-config.yaml"),
