@@ -16,10 +16,10 @@ __all__ = ["load_params", "module_params", "to_module"]
 
 
 def __getattr__(name: str) -> Any:
-    """What `rbench_torch.convert` exports, which imports PyTorch, when it is first asked for."""
+    """What `rbench_torch.networks.convert` exports, which imports PyTorch, when it is first asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("rbench_torch.convert"), name)
+    return getattr(import_module("rbench_torch.networks.convert"), name)
 
 
 class Options(Configurable):
@@ -45,7 +45,7 @@ def _create(dtype: str, device: str | None, *, compile: bool) -> Backend:
 
 
 def _from_native(module: Any, shape: tuple[int, ...] | None) -> "tuple[Module, Params]":
-    from rbench_torch.tracing import from_torch
+    from rbench_torch.networks.tracing import from_torch
 
     return from_torch(module, shape)
 

@@ -16,9 +16,9 @@ from rbench.modules import Params
 from rbench.random import check_seed
 from rbench.solvers import check_health
 from rbench_torch.backend import TorchBackend
-from rbench_torch.graph import Parameters
+from rbench_torch.networks.graph import Parameters
+from rbench_torch.networks.tracing import trace
 from rbench_torch.seen import Seen, with_given_cotangents
-from rbench_torch.tracing import trace
 
 
 class OwnLoop(torch.optim.Optimizer):  # type: ignore[misc]

@@ -74,7 +74,7 @@ class CurvlinopsKFAC(Peer, Descent):
         return step % self.refresh == 0
 
     def init(self, problem: Problem, params: Params) -> State:
-        from rbench_torch.convert import to_module
+        from rbench_torch.networks.convert import to_module
         from rbench_torch.peers.differentiation import differentiating
 
         with differentiating():
@@ -89,7 +89,7 @@ class CurvlinopsKFAC(Peer, Descent):
     ) -> Step:
         import torch
 
-        from rbench_torch.convert import load_params
+        from rbench_torch.networks.convert import load_params
         from rbench_torch.peers.differentiation import criterion, differentiating, recordable
 
         velocity, module, inverse = state

@@ -81,7 +81,7 @@ class SINGD(Peer):
     def init(self, problem: Problem, params: Params) -> State:
         from singd.optim.optimizer import SINGD as Optimizer
 
-        from rbench_torch.convert import to_module
+        from rbench_torch.networks.convert import to_module
         from rbench_torch.peers.differentiation import differentiating
 
         with differentiating():
@@ -105,7 +105,7 @@ class SINGD(Peer):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        from rbench_torch.convert import load_params, module_params
+        from rbench_torch.networks.convert import load_params, module_params
         from rbench_torch.peers.differentiation import criterion, differentiating, recordable
 
         module, optimizer = state.module, state.optimizer

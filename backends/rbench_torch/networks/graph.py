@@ -11,8 +11,8 @@ from rbench.errors import TracingError
 from rbench.modules import Add, Copy, Identity, Linear, Module
 from rbench.modules.space import Shape
 from rbench.names import shown
-from rbench_torch.reshapes import RESHAPES, flattening, is_size
-from rbench_torch.vocabulary import CALLS, MODULES, SUMS, WAYS_OUT, WITHOUT_MODULE
+from rbench_torch.networks.reshapes import RESHAPES, flattening, is_size
+from rbench_torch.networks.vocabulary import CALLS, MODULES, SUMS, WAYS_OUT, WITHOUT_MODULE
 
 Parameters = tuple[dict[str, nn.Parameter], ...]
 """A module's own parameters, in the structure of `rbench.modules.Params`."""

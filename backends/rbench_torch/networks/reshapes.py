@@ -10,7 +10,7 @@ from rbench.errors import TracingError
 from rbench.modules import Flatten, Module
 from rbench.modules.space import Shape
 from rbench.names import shown
-from rbench_torch.vocabulary import NEEDS_SHAPE
+from rbench_torch.networks.vocabulary import NEEDS_SHAPE
 
 RESHAPES = ("view", "reshape", torch.reshape)
 

@@ -16,7 +16,7 @@ from rbench.checks import check_backend, check_params
 from rbench.errors import ParameterError
 from rbench.modules import Module, Params
 from rbench.plugins import get_backend
-from rbench_torch import modules as ours
+from rbench_torch.networks import modules as ours
 
 _MAKERS: dict[type[Module], Callable[[Any], nn.Module]] = {
     algebra.Linear: lambda m: nn.Linear(m.in_features, m.out_features, bias=m.bias),

@@ -14,7 +14,7 @@ from torch import fx, nn
 from rbench.errors import DtypeError, ParameterError, ShapeError, TracingError
 from rbench.modules import Module, Params
 from rbench.names import shown
-from rbench_torch.graph import Network, Parameters, described
+from rbench_torch.networks.graph import Network, Parameters, described
 
 
 def from_torch(module: Any, shape: tuple[int, ...] | None = None) -> tuple[Module, Params]:
