@@ -26,6 +26,7 @@ SPECS = [
         (["sgd[lr=0.1,momentum=0.5]", "sgd[lr=0.1]"], ["sgd, momentum=0.5", "sgd"]),
         (["sgd[lr=0.1,schedule=linear,nesterov=true]", "sgd[lr=0.1]"], ["sgd, nesterov=true", "sgd"]),
         (["adam[lr=0.1,schedule=linear]", "adam[lr=0.1]"], ["adam, schedule=linear", "adam"]),
+        (["torch.optim[name=AdamW,lr=1]", "torch.optim[name=Muon,lr=1]"], ["torch.optim AdamW", "torch.optim Muon"]),
         (["not a [ SPEC", "sgd"], ["not a [ SPEC", "sgd"]),
     ],
 )

@@ -12,8 +12,8 @@ from rbench.spec import parse
 Pair = tuple[str, str]
 """A place where methods are beside each other, such as the task, and a method's SPEC."""
 
-METRIC = "output_metric"
-"""The setting that is always named, and by its value alone."""
+NAMED = ("output_metric", "name")
+"""Settings that are always named, first and by their values alone: a metric, and the name of a library's optimiser."""
 
 SCHEDULE = "schedule"
 """The setting that is named last, for it says least."""
@@ -90,9 +90,9 @@ def _is_of(method: str, spec: str) -> bool:
 def labels(pairs: Iterable[Pair], own: Mapping[Pair, str] | None = None) -> dict[Pair, str]:
     """A label for each method on each task.
 
-    A label is the method's name, its output metric, and as few of its other settings as tell it apart: first settings
-    that are words or lists, the same for all tasks; then, if two on the same task are still alike, numbers. So a method
-    that has another rate on each task has one label. The whole SPEC stands where it cannot be read.
+    A label is the method's name, the values of `NAMED`, and as few of its other settings as tell it apart: first
+    settings that are words or lists, the same for all tasks; then, if two on the same task are still alike, numbers. So
+    a method that has another rate on each task has one label. The whole SPEC stands where it cannot be read.
 
     Args:
         pairs: a place where methods are beside each other, such as the task, and the method's SPEC.
@@ -144,7 +144,7 @@ def _is_number(value: Any) -> bool:
 def _telling(several: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """As few keys as tell settings in the same place apart, as far as any do."""
     keys = list(dict.fromkeys(key for _, settings in several for key in settings))
-    keys.sort(key=lambda key: (key != METRIC, key == SCHEDULE))
+    keys.sort(key=lambda key: (key not in NAMED, key == SCHEDULE))
     chosen: list[str] = []
     for key in keys:
         apart, now = (
@@ -160,9 +160,9 @@ def _values(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]
 
 
 def _written(name: str, settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    metric = settings.get(METRIC)
-    others = _pairs(_worded(settings), [key for key in keys if key != METRIC])
-    return ", ".join(filter(None, (f"{name} {metric}" if metric else name, others)))
+    named = " ".join([name, *(str(settings[key]) for key in NAMED if settings.get(key))])
+    others = _pairs(_worded(settings), [key for key in keys if key not in NAMED])
+    return ", ".join(filter(None, (named, others)))
 
 
 def _pairs(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
