@@ -1,6 +1,7 @@
 """The K-FAC of kfac-jax."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -83,12 +84,7 @@ class KFACJax(Peer):
         return ()
 
     def start(self, problem: Problem, params: Params, batch: Batch) -> State:
-        import jax
-
-        def leaves(params: Params, batch: Batch) -> tuple[Any, ...]:
-            return tuple(jax.tree.leaves(_Optimizer(self, problem).start(params, batch)))
-
-        return problem.backend.compile(leaves)(params, batch)
+        return _starter(self, problem)(params, batch)
 
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
@@ -99,6 +95,17 @@ class KFACJax(Peer):
         structure = jax.tree.structure(jax.eval_shape(optimizer.start, params, batch))
         params, new, loss = optimizer.step(params, jax.tree.unflatten(structure, state), batch, scalars["lr"], phase)
         return Step(params, tuple(jax.tree.leaves(new)), loss)
+
+
+@cache
+def _starter(method: KFACJax, problem: Problem) -> Callable[..., Any]:
+    """The initial state's arrays as a function of parameters and a batch, compiled once."""
+    import jax
+
+    def leaves(params: Params, batch: Batch) -> tuple[Any, ...]:
+        return tuple(jax.tree.leaves(_Optimizer(method, problem).start(params, batch)))
+
+    return problem.backend.compile(leaves)
 
 
 class _Optimizer:
