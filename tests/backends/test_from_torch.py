@@ -85,6 +85,11 @@ def in_place(m, x):
     return F.relu(y, inplace=True) + y
 
 
+def in_place_of_a_view(m, x):
+    y = m.a(x)
+    return F.relu(y.flatten(1), inplace=True) + y
+
+
 class TwoInputs(nn.Module):
     def forward(self, x, y):
         return x + y
@@ -126,6 +131,7 @@ LACKS = {
     "a shared layer": (ruled(lambda m, x: m.a(m.a(x))), "uses parameter 'a.weight' once more, .*share no weights"),
     "crossed branches": (ruled(crossed), f"module 'a', Linear {HERE}y = m.a.x.`: it is part of several sums"),
     "a change in place": (ruled(in_place), "'relu' .*changes its input in place, and that is used again"),
+    "a change of a view": (ruled(in_place_of_a_view), "'relu' .*changes its input in place, and that is used again"),
     "a condition": (ruled(lambda m, x: m.a(x) if x.sum() > 0 else x), f"cannot be traced {HERE}.*: TraceError"),
     "its length": (ruled(lambda m, x: m.a(x[: len(x)])), f"cannot be traced {HERE}.*'len' is not supported"),
     "sizes that do not fit": (sequential(nn.Linear(3, 2)), r"module '1', Linear.*takes \(3\), but is given \(4\)"),

@@ -69,6 +69,18 @@ class OwnLinear(nn.Linear):
         return super().forward(x.tanh())
 
 
+class Named(nn.Module):
+    """Layers that are called as methods of tensors are."""
+
+    def __init__(self):
+        super().__init__()
+        self.exp, self.add, self.view, self.size = (nn.Linear(4, 4) for _ in range(4))
+        self.reshape = nn.Linear(4, CLASSES)
+
+    def forward(self, x):
+        return self.reshape(self.size(self.view(self.add(self.exp(x)).tanh())))
+
+
 class Ruled(nn.Module):
     """Layers a, b and c, and a dropout, with a forward that is given."""
 
@@ -93,6 +105,7 @@ def nested(module, x):
 NETWORKS = {
     "mlp": (mlp, VECTOR),
     "a layer alone": (lambda: nn.Linear(4, CLASSES), VECTOR),
+    "unlucky names": (Named, VECTOR),
     "a layer of one's own": (lambda: nn.Sequential(OwnLinear(4, 4), OwnLinear(4, CLASSES)), VECTOR),
     "three branches": (lambda: Ruled(lambda m, x: m.c(x + m.a(x).tanh() + F.gelu(m.b(x)))), VECTOR),
     "a branch in a branch": (lambda: Ruled(nested), VECTOR),

@@ -8,7 +8,7 @@ from typing import Any
 from torch import fx, nn
 
 from rbench.errors import TracingError
-from rbench.modules import Add, Copy, Identity, Linear, Module
+from rbench.modules import Add, Copy, Flatten, Identity, Linear, Module
 from rbench.modules.space import Shape
 from rbench.names import shown
 from rbench_torch.networks.reshapes import RESHAPES, flattening, is_size
@@ -46,7 +46,7 @@ class _Value:
         block: the parameters of that.
         shape: shape of a datum, as far as it is known.
         depth: length of the chain of values that every way from the input passes before this one.
-        gate: the last of that chain; None for the input.
+        before: the last of that chain; None for the input.
     """
 
     node: fx.Node
@@ -55,11 +55,11 @@ class _Value:
     block: dict[str, nn.Parameter]
     shape: Shape
     depth: int = field(init=False)
-    gate: "_Value | None" = field(init=False)
+    before: "_Value | None" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = reduce(_meeting, self.of) if self.of else None
-        self.depth = self.gate.depth + 1 if self.gate else 0
+        self.before = reduce(_meeting, self.of) if self.of else None
+        self.depth = self.before.depth + 1 if self.before else 0
 
 
 def _meeting(one: _Value, other: _Value) -> _Value:
@@ -67,7 +67,7 @@ def _meeting(one: _Value, other: _Value) -> _Value:
     while one is not other:
         if one.depth < other.depth:
             one, other = other, one
-        one = one.gate  # type: ignore[assignment]
+        one = one.before  # type: ignore[assignment]
     return one
 
 
@@ -99,22 +99,23 @@ class Network:
         return self.values[given]
 
     def _add(self, node: fx.Node) -> None:
-        if node.op != "call_module" and node.target not in KNOWN:
-            raise TracingError(_lacks(node.target))
-        of = [self._value(argument) for argument in node.args[: 2 if node.target in SUMS else 1]]
+        called = None if node.op == "call_module" else node.target  # a module's is a name that its user chose
+        if called is not None and called not in KNOWN:
+            raise TracingError(_lacks(called))
+        of = [self._value(argument) for argument in node.args[: 2 if called in SUMS else 1]]
         if not of:
             raise TracingError("it takes no value by position")
         block: dict[str, nn.Parameter] = {}
-        if node.target in SUMS:
+        if called in SUMS:
             if len(of) != 2 or node.kwargs.get("alpha", 1) != 1:
                 raise TracingError("the algebra adds two values as they are")
             module: Module = Add()
-        elif node.target is nn.functional.linear:
+        elif called is nn.functional.linear:
             module, block = self._linear(*node.args[1:], **node.kwargs)
-        elif node.target in RESHAPES:
+        elif called in RESHAPES:
             module = flattening(node, of[0].shape)
-        elif node.target in WITHOUT_MODULE:
-            module = WITHOUT_MODULE[node.target]
+        elif called in WITHOUT_MODULE:
+            module = WITHOUT_MODULE[called]
         else:
             found = self._module(node)
             block = dict(found.named_parameters())
@@ -138,13 +139,22 @@ class Network:
     def _translated(self, module: nn.Module, node: fx.Node, shape: Shape) -> Module:
         if type(module) not in MODULES:
             raise TracingError(_lacks(type(module)))
-        if getattr(module, "inplace", False) and any(_comes_before(node, user) for user in node.args[0].users):
+        if getattr(module, "inplace", False) and self._is_used_after(node):
             raise TracingError("it changes its input in place, and that is used again after it; leave out inplace=True")
         found = MODULES[type(module)](module, shape)
         names = sorted(name for name, _ in module.named_parameters())
         if names != sorted(name for layer in found.layers for name in layer.shapes):
             raise TracingError(f"its parameters are {', '.join(names)}, of which its weight is computed")
         return found
+
+    def _is_used_after(self, node: fx.Node) -> bool:
+        """Whether a node's input, or what may be a view of the same memory, is used again later."""
+        value: _Value | None = self.values[node.args[0]]
+        while value is not None:
+            if any(_comes_before(node, user) for user in value.node.users):
+                return True
+            value = value.of[0] if isinstance(value.module, Identity | Flatten) and value.of else None
+        return False
 
     def _linear(self, weight: Any, bias: Any = None) -> tuple[Module, dict[str, nn.Parameter]]:
         """`torch.nn.functional.linear` with parameters of the module."""
@@ -170,15 +180,15 @@ class Network:
         chain = []
         while stop is not start:
             chain.append(stop)
-            stop = stop.gate  # type: ignore[assignment]
+            stop = stop.before  # type: ignore[assignment]
         steps = [self._last(value) for value in reversed(chain)]
         return reduce(rshift, [step for step in steps if step != Identity()] or [Identity()])
 
     def _last(self, value: _Value) -> Module:
-        """What leads from a value's gate to the value."""
+        """What leads from the value before to the value."""
         if len(value.of) == 2:
-            gate: Any = value.gate
-            branches = [self._way(gate, branch) for branch in value.of]
+            before: Any = value.before
+            branches = [self._way(before, branch) for branch in value.of]
             return Copy() >> (branches[0] * branches[1]) >> Add()
         if value.block and value.node in self.blocks:
             raise TracingError(

@@ -17,7 +17,7 @@ RESHAPES = ("view", "reshape", torch.reshape)
 
 def is_size(node: Any) -> bool:
     """Whether a node asks for a shape or a part of one."""
-    if not isinstance(node, fx.Node):
+    if not isinstance(node, fx.Node) or node.op == "call_module":
         return False
     asked = node.target == "size" or (node.target is getattr and node.args[1] == "shape")
     return asked or (node.target is getitem and is_size(node.args[0]))
