@@ -17,7 +17,8 @@ from rbench.names import shown
 VARIABLE = "RBENCH_PLUGINS"
 """Paths of the files, separated as in `PATH`."""
 
-_NAME = re.compile(r"[\w-]+\.py", re.ASCII)
+NAME = r"[A-Za-z0-9_-]+\.py"
+"""What the name of a plugin's file is, as a regular expression."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class PluginFile:
 
 def check_name(path: Path) -> None:
     """Raise a `PluginError` for a path whose last part cannot be the name of a plugin's file."""
-    if not _NAME.fullmatch(path.name) or os.pathsep in str(path):
+    if not re.fullmatch(NAME, path.name) or os.pathsep in str(path):
         raise PluginError(
             f"{shown(str(path))} cannot be a plugin: its name must be letters, digits, _ and -, and then .py, "
             f"and its path have no {os.pathsep}; rename it"

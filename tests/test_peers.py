@@ -9,6 +9,7 @@ from rbench.losses import SquaredError, get_loss
 from rbench.methods import Problem
 from rbench.methods.peer import Peer
 from rbench.plugins import plugins
+from rbench.train.check import check_method
 
 PLAIN = Linear(2, 3)
 SCALED = PLAIN >> ScaleShift(3)
@@ -44,8 +45,11 @@ def refusal(backend, monkeypatch):
 @pytest.mark.parametrize("name", PEERS)
 def test_a_missing_package_is_named_with_its_extra(name, backend, monkeypatch):
     monkeypatch.setattr("rbench.probe.find_spec", lambda package: None)
-    with pytest.raises(SpecError, match=rf"'{name}' needs .*is not installed; .*pip install 'rbench\[peers\]'"):
-        PEERS[name]().check(Problem(backend, PLAIN, get_loss("cross_entropy")))
+    method, problem = PEERS[name](), Problem(backend, PLAIN, get_loss("cross_entropy"))
+    words = rf"method '{name}' is unavailable: .*is not installed; .*pip install 'rbench\[peers\]'"
+    with pytest.raises(SpecError, match=words):
+        check_method(method, problem, here=True)
+    check_method(method, problem, here=False)  # its workers may have it
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from helpers.command import call, run
 from helpers.faults import SPIRALS, cell
@@ -237,9 +238,14 @@ class TestBundles:
         assert f"take it out (unzip -j {file} run/plugins/mine.py), read it, and add --plugin mine.py" in without.stderr
 
     def test_of_several_versions_the_latest_is_kept(self):
-        first, second = (Planned(cells=(), plugin_files={"a.py": text, text: ""}) for text in ("1", "2"))
+        first, second = (Planned(cells=(), plugin_files={"a.py": text, f"{text}.py": ""}) for text in ("1", "2"))
         plan = RunFile(cells=(), plugin_files={"b.py": "3"}, earlier=(second, first))
-        assert plan.all_plugin_files() == {"a.py": "2", "1": "", "2": "", "b.py": "3"}
+        assert plan.all_plugin_files() == {"a.py": "2", "1.py": "", "2.py": "", "b.py": "3"}
+
+    @pytest.mark.parametrize("name", ["x; rm -rf ~ #.py", "../a.py", "a.py\n", "a", ""])
+    def test_a_name_that_is_none_is_no_plan(self, name):
+        with pytest.raises(ValidationError, match="plugin_files"):
+            Planned(cells=(), plugin_files={name: ""})
 
 
 class TestNew:

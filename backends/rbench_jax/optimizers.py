@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from rbench.backend import Array
-from rbench.errors import SpecError
 from rbench.methods import Batch, Problem, Scalars, State, Step
 from rbench.methods.library import LibraryOptimizer, Shapes
 from rbench.modules import Params
@@ -30,9 +29,11 @@ class Optax(LibraryOptimizer):
     optimizer: str = Field("adamw", alias="name")
 
     @classmethod
+    def unavailable(cls) -> str | None:
+        return package_problem("optax", "pip install optax")
+
+    @classmethod
     def known(cls) -> Mapping[str, Callable[..., Any]]:
-        if problem := package_problem("optax", "pip install optax"):
-            raise SpecError(f"method {cls.name!r} is not available: {problem}")
         import optax
 
         public = {

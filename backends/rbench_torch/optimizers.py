@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class TorchOptimizer(LibraryOptimizer):
     """A class of `torch.optim` or, for a name that this lacks, of `pytorch_optimizer` where that is installed.
 
-    Where both have a name, `pytorch_optimizer.Muon` is that of the second. `Muon`, which takes matrices only, moves
-    weights as matrices, a row per output; biases and gains go by `AdamW` with the same rate and weight decay. The kinds
-    of Muon in `pytorch_optimizer` have settings of their own for these. Schedule-Free ones are evaluated at their
-    averages.
+    A name that both have is that of `torch.optim`; `pytorch_optimizer.Muon` is the other's. `Muon`, which takes
+    matrices only, moves weights as matrices, a row per output; biases and gains go by `AdamW` with the same rate and
+    weight decay. The kinds of Muon in `pytorch_optimizer` have settings of their own for these. Schedule-Free ones are
+    evaluated at their averages.
 
     The state is the optimisers with their tensors, which a step copies, for it leaves its arguments as they are.
     """
@@ -35,9 +35,11 @@ class TorchOptimizer(LibraryOptimizer):
     optimizer: str = Field("AdamW", alias="name")
 
     @classmethod
+    def unavailable(cls) -> str | None:
+        return package_problem("torch", "pip install torch")
+
+    @classmethod
     def known(cls) -> Mapping[str, Callable[..., Any]]:
-        if problem := package_problem("torch", "pip install torch"):
-            raise SpecError(f"method {cls.name!r} is not available: {problem}")
         import torch
 
         found = _classes(torch.optim)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from rbench import plugin_files
 from rbench.errors import DataError
 from rbench.names import shown
 from rbench.run.reading import LARGEST, read_bytes
@@ -17,7 +18,8 @@ FOLDER = "run/"
 
 SUMS = "SHA256SUMS"
 MEMBER = re.compile(
-    r"run\.json|environment\.json|requirements\.txt|README\.md|cells/[\w.-]+--[0-9a-f]{10}\.json|plugins/[\w-]+\.py",
+    r"run\.json|environment\.json|requirements\.txt|README\.md|cells/[\w.-]+--[0-9a-f]{10}\.json"
+    rf"|plugins/{plugin_files.NAME}",
     re.ASCII,
 )
 """Names that a bundle's members have, apart from that of the sums."""

@@ -1,5 +1,6 @@
 """`rbench reproduce`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,8 +86,8 @@ def _tell_of_plugins(file: Path, source: "Bundle") -> None:
     for name in source.plan.all_plugin_files():
         if name not in here:
             tell(
-                f"rbench: the run had the plugin {name}, which the bundle holds; take it out (unzip -j {file} "
-                f"run/plugins/{name}), read it, and add --plugin {name}"
+                f"rbench: the run had the plugin {name}, which the bundle holds; take it out "
+                f"(unzip -j {shlex.quote(str(file))} run/plugins/{name}), read it, and add --plugin {name}"
             )
 
 

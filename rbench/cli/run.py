@@ -6,7 +6,7 @@ import typer
 
 from rbench.cli import options
 from rbench.cli.output import end, new_folder, tell_broken_plugins
-from rbench.cli.program import app, errors, show, stoppable
+from rbench.cli.program import app, errors, show, stoppable, tell
 from rbench.text import json_text, visible
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def run(
         if dry_run:
             cells = request.cells(here=runs.here)
             check(cells, here=runs.here)
+            for line in request.left_out(cells):
+                tell(f"rbench: {line}")
             _print_cells(cells, json)
             if not json:
                 _tell_estimate(cells, output, force, jobs)

@@ -16,7 +16,7 @@ from rbench.losses import get_loss
 from rbench.methods import Problem
 from rbench.plugins import get_backend
 from rbench.train.cell import configured
-from rbench.train.check import check_network
+from rbench.train.check import check_method, check_network
 from rbench.train.memory import Peaks
 
 CASE_FIELDS = (
@@ -65,7 +65,7 @@ class StepCell(Cell):
                 check_network(f"{name} with batches of {batch:,}", net, 4 * batch * prod(shape))
             (method,) = configured("methods", spec)
             try:
-                method.check(Problem(get_backend("numpy"), net, get_loss(LOSS)))
+                check_method(method, Problem(get_backend("numpy"), net, get_loss(LOSS)), here=here)
                 method.check_batch(batch)
             except RbenchError as error:
                 raise SpecError(f"{spec} on {name}: {error}; name other `methods`") from None

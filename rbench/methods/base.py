@@ -97,6 +97,11 @@ class Method(Configurable):
         """
         return None
 
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why it cannot run in this environment, such as a library that is not installed, and the way out; or None."""
+        return None
+
     def check(self, problem: Problem) -> None:
         """Raise an `RbenchError` where the method cannot train on the problem, before any work starts."""
 

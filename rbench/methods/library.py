@@ -54,11 +54,7 @@ class LibraryOptimizer(Method):
     @classmethod
     @abstractmethod
     def known(cls) -> Mapping[str, Callable[..., Any]]:
-        """The library's optimisers by name.
-
-        Raises:
-            SpecError: the library is not installed.
-        """
+        """The library's optimisers by name, where it is installed."""
 
     @abstractmethod
     def try_out(self, shapes: Shapes) -> None:
@@ -76,6 +72,8 @@ class LibraryOptimizer(Method):
         Raises:
             SpecError: it has none of that name, or is not installed.
         """
+        if why := self.unavailable():
+            raise SpecError(f"method {self.name!r} is unavailable: {why}")
         known = self.known()
         if self.optimizer not in known:
             raise SpecError(unknown(f"optimiser of {self.name}", self.optimizer, known))

@@ -26,9 +26,11 @@ class Peer(Method):
     package: ClassVar[str]
     trains: ClassVar[tuple[type[Layer], ...]] = (Linear, Conv2d)
 
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return package_problem(cls.package, "pip install 'rbench[peers]'")
+
     def check(self, problem: Problem) -> None:
-        if problem_with_package := package_problem(self.package, "pip install 'rbench[peers]'"):
-            raise SpecError(f"method {self.name!r} needs {self.package}: {problem_with_package}")
         others = [layer for layer in problem.net.layers if type(layer) not in self.trains]
         if others:
             known = " and ".join(kind.__name__ for kind in self.trains)

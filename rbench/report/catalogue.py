@@ -44,7 +44,9 @@ def _entry(kind: str, item: Any) -> dict[str, Any]:
     elif kind == "suites":
         entry |= item.contents()
     elif kind in ("methods", "tasks"):
-        entry |= {"settings": _settings(item)} | ({"backends": list(item.backends)} if kind == "methods" else {})
+        entry["settings"] = _settings(item)
+    if kind == "methods":
+        entry |= {"backends": list(item.backends), "unavailable": item.unavailable()}
     if (file := plugins().file(kind, item.name)) is not None:
         entry["file"] = str(file.path)
     return entry

@@ -13,7 +13,7 @@ from rbench.errors import DataError, SpecError
 from rbench.experiment import AnyCell, Cell
 from rbench.names import shown
 from rbench.plugins import backend_specs, find_backend, plugins
-from rbench.run.method_backends import on_their_backends
+from rbench.run.method_backends import left_out, on_their_backends
 from rbench.run.suite import Suite
 from rbench.run.tuned import Tuned, read_tuned
 from rbench.train.budget import MOST_EVALUATIONS, Budget
@@ -110,6 +110,10 @@ class Request(Checked):
             )
             raise DataError(f"{self.tuned} has no settings for this request; it has {'; '.join(has) or 'none'}")
         return cells
+
+    def left_out(self, cells: Iterable[Cell]) -> list[str]:
+        """A line for each method of cells that does not run on all backends of the request."""
+        return [] if self.exact else left_out(cells, backend_specs(self.backends))
 
     def _exact_cells(self, here: bool) -> list[Cell]:
         """The cells of `exact`."""

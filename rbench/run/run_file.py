@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from rbench import plugin_files
 from rbench.plugins import plugins
 from rbench.run.provenance import installed, provenance
 from rbench.run.reading import DamagedError, read_file, read_object, set_aside
 from rbench.run.record import write_json
 
 NAME = "run.json"
+PluginName: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{plugin_files.NAME}$")]
+"""The name of a plugin's file, which ends up in commands and in bundles: that of a foreign run may be anything."""
 
 
 class Planned(BaseModel):
@@ -29,7 +32,7 @@ class Planned(BaseModel):
     request: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     cells: tuple[str, ...]
-    plugin_files: dict[str, str] = {}
+    plugin_files: dict[PluginName, str] = {}
 
 
 class RunFile(Planned):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rbench.experiment import Cell
-from rbench.plugins import backend_specs
 from rbench.run.directory import check_directory, refuse_newer, writing_into
 from rbench.run.display import Display
 from rbench.run.executor import Executor, Job
@@ -16,7 +15,6 @@ from rbench.run.local import LocalExecutor
 from rbench.run.lock import locked
 from rbench.run.machine import CellLimits
 from rbench.run.memory_pass import lacks_memory
-from rbench.run.method_backends import left_out
 from rbench.run.provenance import look_again
 from rbench.run.record import FINAL, Record, Status, cells_folder, find
 from rbench.run.request import Request
@@ -72,7 +70,7 @@ def run(
     """
     executor = executor or LocalExecutor(request.jobs)
     cells = request.cells(here=executor.here)
-    for line in [] if request.exact else left_out(cells, backend_specs(request.backends)):
+    for line in request.left_out(cells):
         display.warn(line)
     try:
         records = run_cells(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rbench.bounds import check_bytes
 from rbench.errors import RbenchError, SpecError
 from rbench.losses import get_loss
-from rbench.methods import Problem
+from rbench.methods import Method, Problem
 from rbench.modules import Module
 from rbench.plugins import get_backend
 from rbench.tasks import Task
@@ -28,11 +28,23 @@ def check_cells(cells: "Sequence[Training]", *, here: bool) -> None:
     problems = {spec: _problem(task, here=here) for spec, task in tasks.items()}
     for cell in {(cell.task, cell.method): cell for cell in cells}.values():
         try:
-            cell.make_method().check(problems[cell.task])
+            check_method(cell.make_method(), problems[cell.task], here=here)
         except RbenchError as error:
             raise SpecError(f"{cell.method} on {cell.task}: {error}; name other `methods` or other `tasks`") from None
         if (size := tasks[cell.task].batch_size) is not None:
             check_batch(cell, size)
+
+
+def check_method(method: Method, problem: Problem, *, here: bool) -> None:
+    """Raise for a method that cannot train on a problem, or lacks a library; a lack is the workers' if not `here`.
+
+    Raises:
+        RbenchError: as `Method.check` does; or it is unavailable.
+    """
+    if (why := method.unavailable()) is None:
+        method.check(problem)
+    elif here:
+        raise SpecError(f"method {method.name!r} is unavailable: {why}")
 
 
 def check_batch(cell: "Training", size: int) -> None:

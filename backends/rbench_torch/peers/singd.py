@@ -6,14 +6,18 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
+from rbench.errors import SpecError
 from rbench.methods import Batch, Choice, Dimension, LogUniform, Problem, Scalars, State, Step
 from rbench.methods.kronecker import Sharing
 from rbench.methods.peer import Peer
 from rbench.modules import Params
+from rbench.names import shown
 
 Structure: TypeAlias = Literal[
     "dense", "diagonal", "block30diagonal", "hierarchical15_15", "triltoeplitz", "triutoeplitz"
 ]
+DOUBLE = {"dense", "diagonal", "block30diagonal"}
+"""The structures that SINGD has in float64."""
 
 
 class Kept(NamedTuple):
@@ -84,6 +88,11 @@ class SINGD(Peer):
         from rbench_torch.networks.convert import to_module
         from rbench_torch.peers.differentiation import differentiating
 
+        if problem.backend.dtype == "float64" and not set(self.structures) <= DOUBLE:
+            raise SpecError(
+                f"singd has structures={shown(list(self.structures))} in float32 only; give dtype float32, or "
+                f"structures among {', '.join(sorted(DOUBLE))}"
+            )
         with differentiating():
             module = to_module(problem.net, params)
             optimizer = Optimizer(
