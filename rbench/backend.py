@@ -65,6 +65,8 @@ class BackendPlugin:
         preload: module whose import loads the library, starts no thread that outlives a fork and touches no device.
             Cells on the CPU are then forked from a process that has imported it; without it every cell imports the
             library anew.
+        from_native: makes a network and its parameters of a network of the library and the shape of a datum or None, as
+            `rbench.from_torch` does; None where the library has no networks.
 
     `unavailable`, `version` and `device_unavailable` answer at once: they do not import the library; `rbench.probe`
     helps.

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,7 @@ def read(paths: str) -> list[PluginFile]:
     return list(found.values())
 
 
-def add(paths: Iterable[Path]) -> None:
+def add(paths: Sequence[Path]) -> None:
     """Name files in this process's `RBENCH_PLUGINS`, besides those that it names.
 
     Raises:

@@ -2,11 +2,9 @@
 
 import json
 import os
-import re
 import signal
 import time
 from functools import partial
-from pathlib import Path
 from shutil import copytree
 from types import SimpleNamespace
 
@@ -102,13 +100,13 @@ def test_two_runs_of_it_are_compared(rbench, sums, tmp_path, monkeypatch):
     assert "total 2.00" in worse.stdout
 
 
-def test_the_experiment_of_the_documentation_is_run(tmp_path):
-    page = Path(__file__).parents[1] / "docs" / "experiments.md"
-    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    env = install(tmp_path, "my_experiments", example)
-    done = command.run("run", "my-experiment", "-o", tmp_path / "run", "--json", env=env)
-    assert done.code == 0, done.err
-    rows = json.loads(done.out)
+def test_the_experiment_of_the_documentation_is_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("RBENCH_PLUGINS", "")
+    file = tmp_path / "mine.py"
+    assert command.call("new", "experiment", "my-experiment", "-o", file).exit_code == 0
+    done = command.call("run", "my-experiment", "--plugin", file, "-o", tmp_path / "run", "--json")
+    assert done.exit_code == 0, done.stderr
+    rows = json.loads(done.stdout)
     assert [row["terms"] for row in rows] == [1_000, 1_000_000]
     assert all(0 <= row["relative_error"] < 1e-5 for row in rows)
     assert any(row["relative_error"] > 0 for row in rows)  # float32

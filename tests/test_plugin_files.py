@@ -100,7 +100,7 @@ WRONG = {
     "an error in what it calls": ("import json\n\njson.loads('{')\n", "mine.py:3: JSONDecodeError: "),
     "a package that is not here": ("import no_such_package\n", "mine.py:1: ModuleNotFoundError: No module named 'no_"),
     "no Python": ("x = 1\ndef f(:\n", "mine.py:2: SyntaxError: "),
-    "a null byte": ("x = '\0'\n", "mine.py"),
+    "a null byte": ("x = '\0'\n", "mine.py: SyntaxError: source code string cannot contain null bytes"),
     "an exit": ("import sys\nsys.exit(3)\n", "mine.py:2: it raised SystemExit: 3"),
     "no hook": ("def rbench_methods():\n    return []\n", "mine.py: it has no hook, such as a function rbench_methods"),
     "an unknown hook": (HOOK.replace("methods", "optimisers") + "    return []\n", "unknown hook 'rbench_optimisers'"),

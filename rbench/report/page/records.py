@@ -1,5 +1,6 @@
 """Records as a page holds them: whole, with what many share stored once, and the command that repeats each."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -45,6 +46,6 @@ def _visible(value: Any) -> Any:
 
 def command(record: Record) -> str:
     """The command that runs exactly this cell again, quoted for a shell."""
-    sources = (name.removeprefix("source of ") for name in record.environment)
-    files = "".join(f"--plugin {shlex.quote(name)} " for name in sources if name.endswith(".py"))
+    sources = re.findall(r"^source of (.+\.py)$", "\n".join(record.environment), flags=re.MULTILINE)
+    files = "".join(f"--plugin {shlex.quote(name)} " for name in sources)
     return f"rbench run {files}--cell {shlex.quote(compact_json(record.cell.model_dump()))}"
