@@ -14,7 +14,7 @@ from rbench.modules import Params
 from rbench.probe import package_problem
 
 if TYPE_CHECKING:
-    from rbench_torch.held import Held
+    from rbench_torch.optimizer_state import OptimizerState
 
 
 class TorchOptimizer(LibraryOptimizer):
@@ -56,7 +56,7 @@ class TorchOptimizer(LibraryOptimizer):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
-        from rbench_torch.held import by_autograd
+        from rbench_torch.differentiation import by_autograd
 
         differentiated = problem.gradient if self.differentiation == "ours" else partial(by_autograd, problem)
         state = state.copied(params)
@@ -83,11 +83,11 @@ class TorchOptimizer(LibraryOptimizer):
                     tensor.requires_grad_()  # what differentiates the gradient again finds that it cannot
                 state.step(1.0, lambda params: (torch.ones(()), params))
 
-    def _begun(self, params: Params) -> "Held":
+    def _begun(self, params: Params) -> "OptimizerState":
         """The optimisers before their first step."""
         import torch
 
-        from rbench_torch.held import Held, leaves
+        from rbench_torch.optimizer_state import OptimizerState, leaves
 
         make, settings, tensors = self.make, {"lr": self.lr, **self.arguments}, leaves(params)
         if "lr" not in signature(make).parameters:
@@ -95,18 +95,18 @@ class TorchOptimizer(LibraryOptimizer):
         is_muon = make is getattr(torch.optim, "Muon", None)
         takes_groups = make.__module__.startswith("pytorch_optimizer.optimizer.muon.")
         if not (is_muon or takes_groups):
-            return Held(params, tensors, [make(tensors, **settings)])
+            return OptimizerState(params, tensors, [make(tensors, **settings)])
         tensors = [tensor.reshape(len(tensor), -1) if tensor.ndim > 1 else tensor for tensor in tensors]
         matrices = [tensor for tensor in tensors if tensor.ndim > 1]
         others = [tensor for tensor in tensors if tensor.ndim == 1]
         if takes_groups:
             groups = [{"params": matrices, "use_muon": True}, {"params": others, "use_muon": False}]
-            return Held(params, tensors, [make([group for group in groups if group["params"]], **settings)])
+            return OptimizerState(params, tensors, [make([group for group in groups if group["params"]], **settings)])
         optimizers = [make(matrices, **settings)]
         if others:
             decay = settings.get("weight_decay", self.own["weight_decay"])
             optimizers.append(torch.optim.AdamW(others, lr=self.lr, weight_decay=decay))
-        return Held(params, tensors, optimizers)
+        return OptimizerState(params, tensors, optimizers)
 
 
 def _classes(module: Any) -> dict[str, Any]:

@@ -74,8 +74,8 @@ class CurvlinopsKFAC(Peer, Descent):
         return step % self.refresh == 0
 
     def init(self, problem: Problem, params: Params) -> State:
+        from rbench_torch.differentiation import differentiating
         from rbench_torch.networks.convert import to_module
-        from rbench_torch.peers.differentiation import differentiating
 
         with differentiating():
             return super().init(problem, params), to_module(problem.net, params), None
@@ -89,13 +89,14 @@ class CurvlinopsKFAC(Peer, Descent):
     ) -> Step:
         import torch
 
+        from rbench_torch.differentiation import differentiating, recordable
         from rbench_torch.networks.convert import load_params
-        from rbench_torch.peers.differentiation import criterion, differentiating, recordable
+        from rbench_torch.peers.criterion import criterion
 
         velocity, module, inverse = state
         load_params(module, params)
         with differentiating():
-            x, y = recordable(batch)
+            x, y, *_ = recordable(batch)
             z = module(x)
             theirs, scale = criterion(problem.loss, z.shape[1])
             loss = scale * theirs(z, y)
@@ -118,10 +119,11 @@ class CurvlinopsKFAC(Peer, Descent):
         """For curvlinops' K-FAC F of its loss, and the c for which c F is ours: c (c F + λ)⁻¹ as an operator, and c."""
         from curvlinops import KFACInverseLinearOperator, KFACLinearOperator
 
-        from rbench_torch.peers.differentiation import criterion, differentiating, recordable
+        from rbench_torch.differentiation import differentiating, recordable
+        from rbench_torch.peers.criterion import criterion
 
         with differentiating():
-            x, y = recordable(batch)
+            x, y, *_ = recordable(batch)
             theirs, scale = criterion(problem.loss, outputs(problem.net, space_of(batch.x)))
             operator = KFACLinearOperator(
                 module,

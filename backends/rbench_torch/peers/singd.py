@@ -85,8 +85,8 @@ class SINGD(Peer):
     def init(self, problem: Problem, params: Params) -> State:
         from singd.optim.optimizer import SINGD as Optimizer
 
+        from rbench_torch.differentiation import differentiating
         from rbench_torch.networks.convert import to_module
-        from rbench_torch.peers.differentiation import differentiating
 
         if problem.backend.dtype == "float64" and not set(self.structures) <= DOUBLE:
             raise SpecError(
@@ -114,8 +114,9 @@ class SINGD(Peer):
     def step(
         self, problem: Problem, params: Params, state: State, batch: Batch, scalars: Scalars, phase: Hashable
     ) -> Step:
+        from rbench_torch.differentiation import differentiating, recordable
         from rbench_torch.networks.convert import load_params, module_params
-        from rbench_torch.peers.differentiation import criterion, differentiating, recordable
+        from rbench_torch.peers.criterion import criterion
 
         module, optimizer = state.module, state.optimizer
         with differentiating():
@@ -123,7 +124,7 @@ class SINGD(Peer):
             self._prepare(state, bool(phase))
             for group in optimizer.param_groups:
                 group["lr"] = scalars["lr"]
-            x, y = recordable(batch)
+            x, y, *_ = recordable(batch)
             optimizer.zero_grad()
             z = module(x)
             theirs, scale = criterion(problem.loss, z.shape[1])

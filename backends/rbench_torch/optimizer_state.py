@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
 
-from rbench.methods import Batch, Problem
+from rbench.methods import map_blocks
 from rbench.modules import Params
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
@@ -16,7 +15,7 @@ _PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 @dataclass
-class Held:
+class OptimizerState:
     """Optimisers, and the parameters of a network that they move.
 
     Attributes:
@@ -39,12 +38,12 @@ class Held:
         """The parameter groups of all optimisers, each with a rate."""
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
-    def copied(self, params: Params) -> "Held":
+    def copied(self, params: Params) -> "OptimizerState":
         """Copies of the optimisers that move copies of other values of the parameters."""
-        mine = with_leaves(params, [w.clone(memory_format=torch.contiguous_format) for w in leaves(params)])
+        mine = map_blocks(lambda w: w.clone(memory_format=torch.contiguous_format), params)
         tensors = [w.view(old.shape) for old, w in zip(self.tensors, leaves(mine), strict=True)]
         known = {id(old): new for old, new in zip(self.tensors, tensors, strict=True)}
-        return Held(mine, tensors, [_copied(one, known) for one in self.optimizers])
+        return OptimizerState(mine, tensors, [_copied(one, known) for one in self.optimizers])
 
     def step(self, factor: float, differentiated: Callable[[Params], tuple[torch.Tensor, Params]]) -> torch.Tensor:
         """A step at a factor times the initial rates, in place; returns the loss before it.
@@ -73,22 +72,6 @@ class Held:
 def leaves(params: Params) -> list[torch.Tensor]:
     """The arrays of parameters, in order."""
     return [array for block in params for array in block.values()]
-
-
-def with_leaves(params: Params, arrays: Sequence[torch.Tensor]) -> Params:
-    """Other arrays in the structure of parameters."""
-    rest = iter(arrays)
-    return tuple({key: next(rest) for key in block} for block in params)
-
-
-def by_autograd(problem: Problem, params: Params, batch: Batch) -> tuple[torch.Tensor, Params]:
-    """The mean loss of a batch and its gradient, as PyTorch differentiates the forward pass."""
-    with torch.inference_mode(False), torch.enable_grad():
-        # Copies: autograd takes no tensors that were made in inference mode.
-        batch = tree_map(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, batch)
-        params = with_leaves(params, [w.clone().requires_grad_() for w in leaves(params)])
-        loss = problem.value(params, batch)
-        return loss.detach(), with_leaves(params, torch.autograd.grad(loss, leaves(params)))
 
 
 def _copied(value: Any, known: dict[int, Any]) -> Any:
