@@ -66,7 +66,7 @@ class Course:
         params, losses = self.start, []
         with jax.enable_x64(True):
             state = optimizer.init(params)
-            for x, y, _ in self.batches:
+            for x, y, *_ in self.batches:
                 loss, gradient = jax.value_and_grad(loss_of)(params, x, y)
                 moves, state = optimizer.update(gradient, state, params, value=loss)
                 params = optax.apply_updates(params, moves)

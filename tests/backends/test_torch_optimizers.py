@@ -61,7 +61,7 @@ class Course:
         """The module at the end of a loop with autograd, its optimisers, and the losses before every step."""
         module, losses = as_module(self.problem.net, self.start, make_conv), []
         optimizers = make(list(module.parameters()))
-        for t, (x, y, _) in enumerate(self.batches):
+        for t, (x, y, *_) in enumerate(self.batches):
 
             def closure(x=x, y=y):
                 module.zero_grad()
