@@ -179,7 +179,7 @@ def test_system_information_is_json(call):
 
 @pytest.mark.parametrize(
     ("words", "code", "count"),
-    [(("data", "check", "mnist"), 1, 4), (("data", "check", "cifar10"), 1, 6), (("data", "list"), 0, 10)],
+    [(("data", "check", "mnist"), 1, 4), (("data", "check", "cifar10"), 1, 6), (("data", "list"), 0, 14)],
 )
 def test_absent_data_are_called_absent(call, words, code, count):
     done = call(*words)

@@ -87,10 +87,13 @@ def axis_type(figure, axis):
 class TestTable:
     def test_a_click_on_a_heading_sorts_by_number(self, opened):
         page = opened()
-        page.locator("#sheet-0 th", has_text="test loss").locator(".dt-column-title").click()
+        heading = page.locator("#sheet-0 th", has_text="test loss").locator(".dt-column-title")
+        heading.click()
+        page.locator("#sheet-0 th[aria-sort=ascending]").wait_for()  # it is drawn after the click returns
         once = [float(re.search(r"[\d.]+", text)[0]) for text in column(page, "test loss") if text != "–"]
         assert once == sorted(once)
-        page.locator("#sheet-0 th", has_text="test loss").locator(".dt-column-title").click()
+        heading.click()
+        page.locator("#sheet-0 th[aria-sort=descending]").wait_for()
         again = [float(re.search(r"[\d.]+", text)[0]) for text in column(page, "test loss") if text != "–"]
         assert again == once[::-1] != once
 

@@ -170,7 +170,8 @@ def test_errors_name_the_setting_the_value_and_what_there_is(text):
 
 
 @pytest.mark.parametrize(
-    ("kind", "there"), [("methods", "adam, ekfac, kfac, modular-norm, muon, naive"), ("tasks", "deep-linear, digits")]
+    ("kind", "there"),
+    [("methods", "adam, .*ekfac, kfac, .*modular-norm, muon, naive"), ("tasks", "deep-linear, digits")],
 )
 def test_unknown_names(kind, there):
     with pytest.raises(PluginError, match=f"no {kind[:-1]} is called 'unheard-of'; there are: .*{there}"):
