@@ -20,8 +20,9 @@ RATES = {
     LogUniform(1e-5, 1e-1): ("lion", "signsgd", "signum", "tiger"),
     LogUniform(1e-2, 10): ("adadelta", "prodigy", "dadaptadamw", "dadaptadam", "dadaptsgd", "dog", "dowg"),
 }
-"""Ranges of the rates of optimisers, by their names in small letters: of those that step along the gradient, along its
-signs, and of those whose rate is a factor near 1. All others have that of Adam, `LibraryOptimizer.search_space`."""
+"""Ranges that `lr` is searched in, for optimisers by their names in small letters: those that step along the gradient;
+those that step along its signs; and those whose rate is a factor near 1. All others have Adam's range, that of
+`LibraryOptimizer.search_space`."""
 
 COMMON: dict[str, Dimension] = {
     "momentum": Choice(0.0, 0.9, 0.95),

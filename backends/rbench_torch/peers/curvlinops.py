@@ -116,7 +116,10 @@ class CurvlinopsKFAC(Peer, Descent):
         return Step(params, (velocity, module, inverse), loss.detach())
 
     def inverse(self, problem: Problem, module: Any, batch: Batch) -> Any:
-        """For curvlinops' K-FAC F of its loss, and the c for which c F is ours: c (c F + λ)⁻¹ as an operator, and c."""
+        """The operator (F + λ/c)⁻¹ of curvlinops' K-FAC F, and c.
+
+        Ours is c F, as the losses differ by a factor, so that our inverse (c F + λ)⁻¹ is the operator divided by c.
+        """
         from curvlinops import KFACInverseLinearOperator, KFACLinearOperator
 
         from rbench_torch.differentiation import differentiating, recordable
