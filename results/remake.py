@@ -43,9 +43,10 @@ class Command(NamedTuple):
     def passing(self) -> tuple[int, ...]:
         """The exit statuses with which the next command may run.
 
-        With 1, `rbench run` says that cells failed, which tables show, and `rbench compare` that figures differ.
+        With 1, `rbench run` and `rbench tune` say that cells failed, which tables show, and `rbench compare` that
+        figures differ.
         """
-        return (0, 1) if self.words[:2] in (["rbench", "run"], ["rbench", "compare"]) else (0,)
+        return (0, 1) if self.words[1] in ("run", "tune", "compare") and self.words[0] == "rbench" else (0,)
 
 
 def commands(page: str) -> list[Command]:
