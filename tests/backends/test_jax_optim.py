@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 
 import rbench
+from helpers.training import SEED, assert_same, trained
 from rbench import Conv2d, Flatten, Linear, Tanh, methods
 from rbench.errors import LoopError, MetricError, ParameterError, SpecError
-from rbench.losses import get_loss
-from rbench.methods import Batch, Problem
-from rbench.random import generator
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 from rbench_jax import optim  # noqa: E402
 
-STEPS, BATCH, SEED, CLASSES = 6, 6, 3, 3
+STEPS, BATCH, CLASSES = 6, 6, 3
 NET = Linear(4, 5) >> Tanh() >> Linear(5, CLASSES)
 IMAGES = Conv2d(1, 2, 2) >> Tanh() >> Flatten() >> Linear(8, CLASSES)
 
@@ -34,15 +32,7 @@ def batches_of(shape):
 def by_the_method(method, net, batches, rates=None):
     """Parameters after the method's own steps, on NumPy."""
     backend = rbench.get_backend("numpy", dtype="float64")
-    problem, params = Problem(backend, net, get_loss("cross_entropy")), net.init(backend)
-    for t, (x, y) in enumerate(batches):
-        draws = generator(SEED, "samples", t)
-        noise = problem.loss.noise(draws, len(x), method.samples, CLASSES) if method.samples else None
-        batch = Batch(x, y, noise)
-        state = method.start(problem, params, batch) if t == 0 else state  # noqa: F821
-        scalars = method.scalars(t, STEPS) | ({"lr": rates[t]} if rates else {})
-        params, state, *_ = method.step(problem, params, state, batch, scalars, method.phase(t))
-    return params
+    return trained(backend, method, net, net.init(backend), batches, rates=rates)
 
 
 def mean_loss(backend, net, params, x, y):
@@ -63,14 +53,6 @@ def loop(optimizer, net, backend, batches, params=None, state=None):
     for x, y in batches:
         params, state = step(params, state, x, y)
     return params, state
-
-
-def assert_same(found, expected, start):
-    for one, other, was in zip(found, expected, start, strict=True):
-        for key in one:
-            moved = np.linalg.norm(other[key] - was[key])
-            assert moved > 1e-3
-            assert np.linalg.norm(one[key] - other[key]) < 1e-10 * moved, key
 
 
 SETTINGS = [

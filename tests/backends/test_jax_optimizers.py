@@ -1,8 +1,11 @@
 """optax as a method against loops as its users write them: functions of jax, their derivatives, optax's update."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from helpers import training
 from rbench import Conv2d, Flatten, Linear, Tanh
 from rbench.errors import SpecError
 from rbench.losses import get_loss
@@ -92,12 +95,7 @@ def evaluated(net, params, x):
     return x
 
 
-def assert_same(ours, theirs, start, rel=1e-10):
-    """The arrays are the same, measured by how far they are from the start."""
-    for one, other, before in zip(*map(jax.tree.leaves, (ours, theirs, start)), strict=True):
-        moved = np.linalg.norm(other - before)
-        assert moved > 1e-5
-        assert np.linalg.norm(one - other) < rel * moved
+assert_same = partial(training.assert_same, least=1e-5)
 
 
 def method(name, settings, lr=0.03, **others):

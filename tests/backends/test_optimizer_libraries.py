@@ -9,9 +9,12 @@
 | `modular-norm` | `modula` | no biases; one datum, for whose gradients one power iteration is exact |
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from helpers import training
 from rbench import GELU, Add, Conv2d, Copy, Flatten, Identity, Linear, Tanh
 from rbench.losses import get_loss
 from rbench.methods import SOAP, Batch, ModularNorm, Muon, Problem, Shampoo
@@ -72,13 +75,7 @@ def on_vectors(backend, make_params, rng):
     return Course(backend, make_params, rng, *VECTORS)
 
 
-def assert_same(ours, theirs, start, rel=1e-10):
-    """The weights are the same, measured by how far they are from the start."""
-    for one, other, before in zip(ours, theirs, start, strict=True):
-        for key in one:
-            moved = np.linalg.norm(other[key] - before[key])
-            assert moved > 1e-2
-            assert np.linalg.norm(one[key] - other[key]) < rel * moved, key
+assert_same = partial(training.assert_same, least=1e-2)
 
 
 @pytest.mark.parametrize("nesterov", [True, False])

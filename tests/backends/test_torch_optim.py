@@ -7,18 +7,16 @@ import numpy as np
 import pytest
 
 import rbench
+from helpers.training import SEED, assert_same, trained
 from rbench import methods
 from rbench.errors import CapacitanceError, LoopError, MetricError, ParameterError, SpecError, TracingError
-from rbench.losses import get_loss
-from rbench.methods import Batch, Problem
-from rbench.random import generator
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from helpers.torch_modules import CLASSES, made, mlp  # noqa: E402
 from rbench_torch.optim import KFAC, Riemannian  # noqa: E402
 
 F, nn = torch.nn.functional, torch.nn
-STEPS, BATCH, SEED = 6, 6, 3
+STEPS, BATCH = 6, 6
 LOSSES = {
     "cross_entropy": F.cross_entropy,
     "squared_error": lambda z, y: F.mse_loss(z, y, reduction="sum") / (2 * len(z)),
@@ -35,28 +33,18 @@ def batches_of(shape, loss="cross_entropy", size=BATCH):
 
 def by_the_method(method, module, shape, batches, loss="cross_entropy", rates=None):
     """Parameters after the method's own steps, on NumPy."""
-    backend = rbench.get_backend("numpy", dtype="float64")
-    net, params = rbench.from_torch(module, shape)
-    problem = Problem(backend, net, get_loss(loss))
-    for t, (x, y) in enumerate(batches):
-        draws = generator(SEED, "samples", t)
-        noise = problem.loss.noise(draws, len(x), method.samples, CLASSES) if method.samples else None
-        batch = Batch(x, y, noise)
-        state = method.start(problem, params, batch) if t == 0 else state  # noqa: F821
-        scalars = method.scalars(t, STEPS) | ({"lr": rates[t]} if rates else {})
-        params, state, *_ = method.step(problem, params, state, batch, scalars, method.phase(t))
-    return params
+    return trained(
+        rbench.get_backend("numpy", dtype="float64"),
+        method,
+        *rbench.from_torch(module, shape),
+        batches,
+        loss,
+        rates=rates,
+    )
 
 
-def assert_same(module, shape, expected, start):
-    """A module's parameters are the expected ones, measured by how far these are from the start."""
-    _, found = rbench.from_torch(module, shape)
-    _, before = rbench.from_torch(start, shape)
-    for one, other, was in zip(found, expected, before, strict=True):
-        for key in one:
-            moved = np.linalg.norm(other[key] - was[key])
-            assert moved > 1e-3
-            assert np.linalg.norm(one[key] - other[key]) < 1e-10 * moved, key
+def assert_same_module(module, shape, expected, start):
+    assert_same(rbench.from_torch(module, shape)[1], expected, rbench.from_torch(start, shape)[1])
 
 
 def loop(module, optimizer, batches, loss="cross_entropy"):
@@ -85,7 +73,7 @@ def test_an_optimiser_of_torch_makes_the_steps_of_its_method(kind, settings):
     start, batches = copy.deepcopy(module), [*batches_of(shape)]
     loop(module, kind(module, "cross_entropy", lr=0.05, seed=SEED, **settings), batches)
     method = getattr(methods, kind.__name__)(lr=0.05, **settings)
-    assert_same(module, shape, by_the_method(method, start, shape, batches), start)
+    assert_same_module(module, shape, by_the_method(method, start, shape, batches), start)
 
 
 @pytest.mark.parametrize("network", ["lenet", "resnet", "a branch in a branch"])
@@ -95,7 +83,7 @@ def test_an_optimiser_of_torch_steps_alike_on_every_network(kind, network):
     start, batches = copy.deepcopy(module), [*batches_of(shape)]
     loop(module, kind(module, "cross_entropy", shape=shape, seed=SEED), batches)
     expected = by_the_method(getattr(methods, kind.__name__)(), start, shape, batches)
-    assert_same(module, shape, expected, start)
+    assert_same_module(module, shape, expected, start)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -103,7 +91,7 @@ def test_an_optimiser_of_torch_steps_alike_for_every_loss(loss):
     module, shape = made("mlp")
     start, batches = copy.deepcopy(module), [*batches_of(shape, loss)]
     loop(module, Riemannian(module, loss, seed=SEED), batches, loss)
-    assert_same(module, shape, by_the_method(methods.Riemannian(), start, shape, batches, loss), start)
+    assert_same_module(module, shape, by_the_method(methods.Riemannian(), start, shape, batches, loss), start)
 
 
 def test_an_optimiser_of_torch_takes_a_closure_and_schedulers():
@@ -125,7 +113,7 @@ def test_an_optimiser_of_torch_takes_a_closure_and_schedulers():
             module(torch.tensor(x[:2]))  # an evaluation, which is no batch
     rates = [0.05 * 0.5**t for t in range(STEPS)]
     expected = by_the_method(methods.Riemannian(), start, shape, batches, rates=rates)
-    assert_same(module, shape, expected, start)
+    assert_same_module(module, shape, expected, start)
     assert np.isfinite(losses).all()
 
 
@@ -139,7 +127,7 @@ def test_gradients_in_torch_may_accumulate():
             (F.cross_entropy(module(torch.tensor(x[part])), torch.tensor(y[part])) / 2).backward()
         optimizer.step()
     method = methods.Riemannian(output_metric="empirical_fisher")
-    assert_same(module, shape, by_the_method(method, start, shape, batches), start)
+    assert_same_module(module, shape, by_the_method(method, start, shape, batches), start)
 
 
 def test_the_gradient_in_torch_is_the_users():

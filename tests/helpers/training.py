@@ -12,19 +12,39 @@ from rbench.testing._networks import flat
 SEED = 5
 
 
-def train(backend, method, net, params, batches, loss="cross_entropy"):
-    """The parameters before every step, each with the step's result; one step for each of the batches (x, y)."""
+def train(backend, method, net, params, batches, loss="cross_entropy", *, rates=None, gradients=None):
+    """The parameters before every step, each with the step's result; one step for each of the batches (x, y).
+
+    `rates` are those of the steps, if they are not the method's; `gradients` maps that of a batch to the one given.
+    """
     problem = Problem(backend, net, get_loss(loss))
-    state, path = method.init(problem, params), []
+    path = []
     for t, (x, y) in enumerate(batches):
         noise = None
         if method.samples:
             noise = problem.loss.noise(generator(SEED, "samples", t), len(x), method.samples, 3)
-        scalars = method.scalars(t, len(batches))
-        step = method.step(problem, params, state, Batch(x, y, noise), scalars, method.phase(t))
+        given = gradients and gradients(problem.gradient(params, Batch(x, y))[1])
+        batch = Batch(x, y, noise, given)
+        state = path[-1][1].state if path else method.start(problem, params, batch)
+        scalars = method.scalars(t, len(batches)) | ({"lr": rates[t]} if rates else {})
+        step = method.step(problem, params, state, batch, scalars, method.phase(t))
         path.append((params, step))
-        params, state = step.params, step.state
+        params = step.params
     return path
+
+
+def trained(*given, **options):
+    """The parameters after the last step of `train`."""
+    return train(*given, **options)[-1][1].params
+
+
+def assert_same(found, expected, start, rel=1e-10, least=1e-3):
+    """Parameters are the expected ones, measured by how far these are from the start: at least `least`."""
+    for one, other, before in zip(found, expected, start, strict=True):
+        for key in one:
+            moved = np.linalg.norm(np.asarray(other[key]) - np.asarray(before[key]))
+            assert moved > least
+            assert np.linalg.norm(np.asarray(one[key]) - np.asarray(other[key])) < rel * moved, key
 
 
 def error_of_training(backend, network, method, loss="cross_entropy", steps=5):
