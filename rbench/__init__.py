@@ -3,9 +3,10 @@
 The names below are the public Python interface. They are loaded at first use, so that the command line answers at once.
 """
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rbench.lazy import exports
 
 if TYPE_CHECKING:
     from rbench.api import layer_metrics, loss_gradient, riemannian_gradient
@@ -85,11 +86,4 @@ except PackageNotFoundError:  # the source tree without an installation
     __version__ = "0+unknown"
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module(f"rbench.{_OUTSIDE_MODULES.get(name, 'modules')}"), name)
-    raise AttributeError(f"module 'rbench' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = exports(__name__, {name: f"rbench.{_OUTSIDE_MODULES.get(name, 'modules')}" for name in __all__})

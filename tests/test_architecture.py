@@ -19,6 +19,7 @@ PLUGGED_IN = {"rbench_numpy", "rbench_torch", "rbench_jax", "rbench_cupy", "rben
 RANKS = {
     "errors": 0,
     "names": 0,
+    "lazy": 0,
     "figures": 0,
     "charts": 0,
     "settings": 0,

@@ -1,24 +1,18 @@
 """The JAX backend, on the CPU and on CUDA devices."""
 
-from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
+from rbench.lazy import exports
 from rbench.probe import cuda_problem, installed_version, package_problem
 
 if TYPE_CHECKING:
     from rbench.methods import Method
 
 __all__ = ["to_function"]
-
-
-def __getattr__(name: str) -> Any:
-    """What `rbench_jax.function` exports, which imports JAX, when it is first asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("rbench_jax.function"), name)
+__getattr__, __dir__ = exports(__name__, {"to_function": "rbench_jax.function"})
 
 
 def _create(dtype: str, device: str | None) -> Backend:

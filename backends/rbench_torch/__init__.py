@@ -1,10 +1,10 @@
 """The PyTorch backend, on the CPU and on CUDA devices."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rbench.backend import Backend, BackendPlugin
 from rbench.hookspecs import hookimpl
+from rbench.lazy import exports
 from rbench.probe import cuda_problem, installed_version, package_folder, package_problem
 from rbench.spec import Configurable
 
@@ -13,13 +13,7 @@ if TYPE_CHECKING:
     from rbench.modules import Module, Params
 
 __all__ = ["load_params", "module_params", "to_module"]
-
-
-def __getattr__(name: str) -> Any:
-    """What `rbench_torch.networks.convert` exports, which imports PyTorch, when it is first asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("rbench_torch.networks.convert"), name)
+__getattr__, __dir__ = exports(__name__, dict.fromkeys(__all__, "rbench_torch.networks.convert"))
 
 
 class Options(Configurable):

@@ -39,6 +39,15 @@ class TorchOptimizer(LibraryOptimizer):
         return package_problem("torch", "pip install torch")
 
     @classmethod
+    def libraries_of(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        if cls.unavailable():
+            return cls.libraries
+        import torch
+
+        name = settings.get("name", cls.model_fields["optimizer"].default)
+        return () if hasattr(torch.optim, str(name)) else cls.libraries
+
+    @classmethod
     def known(cls) -> Mapping[str, Callable[..., Any]]:
         import torch
 

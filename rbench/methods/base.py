@@ -48,7 +48,7 @@ class Method(Configurable):
         schedule: η_t over T steps: `constant`; `linear`, η (1 − t/T); `cosine`, η (1 + cos πt/T) / 2.
         search_space: settings that `rbench tune` varies, by name; all others keep their values.
         backends: SPECs of the backends that it runs on, for one that needs a framework; empty for all.
-        libraries: libraries besides its backend's that its figures depend on.
+        libraries: libraries besides its backend's that its figures may depend on; see `libraries_of`.
     """
 
     always: ClassVar[tuple[str, ...]] = ("lr",)
@@ -96,6 +96,11 @@ class Method(Configurable):
         None, for no floor, if the method does not say.
         """
         return None
+
+    @classmethod
+    def libraries_of(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Those of `libraries` that figures of the method with some settings depend on; by default all."""
+        return cls.libraries
 
     @classmethod
     def unavailable(cls) -> str | None:

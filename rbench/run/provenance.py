@@ -113,14 +113,14 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
     found |= {"python": sys.version.split()[0]}
     found |= {name: _version(name) or "absent" for name in EVERYWHERE}
     found |= {"blas": _blas(), "cpu": _cpu_model()}
-    for kind, name in _with_parts(asked):
+    for kind, name, settings in _with_parts(asked):
         try:
             owner = plugins().find(kind, name)
         except RbenchError:
             found[f"{one_of(kind)} {name}"] = "absent"
             continue
         if kind == "methods":
-            found |= {one: _version(one) or "absent" for one in owner.libraries}
+            found |= {one: _version(one) or "absent" for one in owner.libraries_of(settings)}
         if kind == "backends":
             device = device or owner.devices[0]
             if not device.startswith("cpu"):
@@ -136,16 +136,16 @@ def _environment(asked: Iterable[tuple[str, str]], device: str | None) -> dict[s
     return found
 
 
-def _with_parts(asked: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Kinds and names of the plugins that SPECs name: their own, a task's loss, and a method's output metric."""
+def _with_parts(asked: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Kinds, names and settings of plugins that SPECs name: their own, a task's loss, and a method's output metric."""
     for kind, spec in asked:
         name, settings = parse(spec)
-        yield kind, name
+        yield kind, name, settings
         if kind == "methods" and isinstance(metric := settings.get("output_metric"), str):
-            yield "output_metrics", metric
+            yield "output_metrics", metric, {}
         if kind == "tasks" and (task := plugins().registered(kind).get(name)):
             with suppress(SpecError):  # of a record whose settings a newer version refuses
-                yield "losses", task.expand(settings)[0].loss
+                yield "losses", task.expand(settings)[0].loss, {}
 
 
 @cache

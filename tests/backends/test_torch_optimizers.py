@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from helpers.command import call
-from helpers.faults import SPIRALS
+from helpers.faults import SPIRALS, cell
 from rbench import Conv2d, Flatten, Linear, Tanh
 from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import Adam, Batch, Problem, compile_step
 from rbench.plugins import get_backend, plugins
+from rbench.run.provenance import environment
 from rbench.train.cell import configured
 
 torch = pytest.importorskip("torch")
@@ -248,6 +249,12 @@ def test_kinds_of_muon_of_pytorch_optimizer_move_weights_as_matrices(course, nam
     path, _, _ = course.by_method(method(own, {"adamw_lr": 0.02}, schedule="linear"))
     module, _, _ = course.by_loop(make, MatrixConv, schedule=lambda t: 1 - t / STEPS)
     assert_same(flat(path[-1]), module.parameters(), flat(course.start))
+
+
+@pytest.mark.parametrize(("name", "depends"), [("AdamW", False), ("SOAP", True), ("pytorch_optimizer.Muon", True)])
+def test_a_record_of_torchs_own_optimisers_knows_no_other_library(name, depends):
+    found = environment(cell(f"torch.optim[name={name},lr=0.1]", "torch"))
+    assert ("pytorch_optimizer" in found) == depends
 
 
 REFUSED = {
