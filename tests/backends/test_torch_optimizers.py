@@ -257,6 +257,12 @@ def test_a_record_of_torchs_own_optimisers_knows_no_other_library(name, depends)
     assert ("pytorch_optimizer" in found) == depends
 
 
+@pytest.mark.parametrize(("given", "betas"), [("beta1=0.8", (0.8, 0.999)), ("beta2=0.99,beta1=0.8", (0.8, 0.99))])
+def test_a_beta_that_is_not_given_is_that_of_torch(given, betas):
+    (made,) = configured("methods", f"torch.optim[name=Adam,{given}]")
+    assert made.arguments == {"betas": betas}
+
+
 REFUSED = {
     "torch.optim[name=AdamWW]": r"no optimiser of torch.optim is called 'AdamWW' .* 'AdamW'\?\); there are: .*SGD",
     "torch.optim[name=AdamW,weight_decy=1]": "AdamW has no setting 'weight_decy' .*'weight_decay'.*settings are: .*eps",
