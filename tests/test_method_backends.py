@@ -53,6 +53,14 @@ def test_so_is_a_cell_given_as_it_is():
         Request(exact=(one.model_dump_json(),)).cells()
 
 
+def test_a_dry_run_says_where_a_method_has_no_cells():
+    asked = ("run", "-m", "bound", "-t", SPIRALS, "-b", "abacus", "--steps", 3, "--dry-run")
+    done = call(*asked, "-b", "numpy", "-m", "sgd")
+    assert (done.exit_code, "cells: 3\n" in done.stdout) == (0, True), done.stderr
+    assert "bound[lr=0.1] runs on abacus and quipu only, and not on numpy" in done.stderr
+    assert "runs on" not in call(*asked).stderr
+
+
 def test_the_command_names_the_option_and_the_list_the_backends():
     done = call("run", "-m", "bound", "-t", SPIRALS, "--dry-run")
     assert done.exit_code == 2

@@ -7,6 +7,7 @@ import pytest
 
 import rbench
 from rbench import Conv2d, Flatten, Linear, Tanh
+from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import KFAC, Batch, Problem, compile_step
 from rbench.testing.case import native, native_targets, on_host
@@ -68,6 +69,13 @@ def course(rng, make_params):
         return Course(peer, *NETWORKS[network], loss, dtype, rng, make_params)
 
     return make
+
+
+def test_structures_that_singd_lacks_in_float64_are_refused(course):
+    method = configured("singd", structures=["dense", "triltoeplitz"])
+    one = course("singd")
+    with pytest.raises(SpecError, match=r"structures=\['dense', 'triltoeplitz'\] in float32 only"):
+        method.init(one.problem, one.start)
 
 
 def configured(name, **settings):
