@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from helpers.pulled_back import pulled_back
 from rbench import Linear, Tanh
 from rbench.errors import ParameterError
-from rbench.testing._examples import CONVOLUTIONS, MODULES, NETWORKS, example
+from rbench.testing._examples import CONVOLUTIONS, MODULES, NETWORKS
 
 jax = pytest.importorskip("jax")
 rbench_jax = pytest.importorskip("rbench_jax")
@@ -13,13 +14,7 @@ rbench_jax = pytest.importorskip("rbench_jax")
 
 @pytest.mark.parametrize("name", [*NETWORKS, *MODULES, *CONVOLUTIONS])
 def test_a_function_is_the_network_in_jax(name, backend, rng):
-    given = example(name)
-    outputs, tape = given.net.forward(backend, given.params, given.x)
-    rows = tuple(rng.normal(size=output.shape) for output in outputs)
-    inputs, layers = given.net.pullback(backend, given.params, tape, tuple(row[:, None] for row in rows))
-    gradient = tuple(
-        layer.block(*pulled.gradient(), backend) for layer, pulled in zip(given.net.layers, layers, strict=True)
-    )
+    given, outputs, rows, inputs, gradient = pulled_back(name, backend, rng)
     function = rbench_jax.to_function(given.net)
 
     def pulled(blocks, wires):
@@ -32,7 +27,7 @@ def test_a_function_is_the_network_in_jax(name, backend, rng):
             *jax.tree.map(jax.numpy.asarray, (given.params, given.x))
         )
         back = function.blocks(function.params(given.params))
-    ours = (outputs, gradient, tuple(row[:, 0] for row in inputs), given.params)
+    ours = (outputs, gradient, inputs, given.params)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves((found, *slopes, back)), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-10 * np.abs(one).max())
 

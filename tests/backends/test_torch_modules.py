@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rbench
+from helpers.pulled_back import pulled_back
 from rbench import Linear, Module, Tanh
 from rbench.errors import BackendError, ParameterError, ShapeError
 from rbench.testing._examples import CONVOLUTIONS, MODULES, NETWORKS, example
@@ -15,11 +16,7 @@ rbench_torch = pytest.importorskip("rbench_torch")
 
 @pytest.mark.parametrize("name", [*NETWORKS, *MODULES, *CONVOLUTIONS])
 def test_a_module_is_the_network(name, backend, rng):
-    given = example(name)
-    outputs, tape = given.net.forward(backend, given.params, given.x)
-    rows = tuple(rng.normal(size=output.shape) for output in outputs)
-    inputs, layers = given.net.pullback(backend, given.params, tape, tuple(row[:, None] for row in rows))
-
+    given, outputs, rows, inputs, gradient = pulled_back(name, backend, rng)
     module = rbench_torch.to_module(given.net, given.params)
     wires = tuple(torch.tensor(wire, requires_grad=True) for wire in given.x)
     found = module(wires if len(wires) > 1 else wires[0])
@@ -32,10 +29,9 @@ def test_a_module_is_the_network(name, backend, rng):
     for ours, theirs in zip(outputs, found, strict=True):
         check(ours, theirs)
     for ours, wire in zip(inputs, wires, strict=True):
-        check(ours[:, 0], wire.grad)
+        check(ours, wire.grad)
     weights = iter(module.parameters())
-    for layer, pulled in zip(given.net.layers, layers, strict=True):
-        block = layer.block(*pulled.gradient(), backend)
+    for block in gradient:
         for key in given_order(block):
             check(block[key], next(weights).grad)
     assert next(weights, None) is None
