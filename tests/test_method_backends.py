@@ -61,6 +61,31 @@ def test_a_dry_run_says_where_a_method_has_no_cells():
     assert "runs on" not in call(*asked).stderr
 
 
+class Choosy(SGD):
+    name, summary = "choosy", "SGD that refuses every problem"
+
+    def check(self, problem):
+        raise SpecError(f"it refuses {len(problem.net.layers)} layers")
+
+
+class Lacking(SGD):
+    name, summary = "lacking", "SGD whose library is not installed"
+
+    @classmethod
+    def unavailable(cls):
+        return "its library is not installed; install it"
+
+
+@pytest.mark.parametrize("words", [("quick", "-t", SPIRALS), ("costs",)])
+@pytest.mark.parametrize(
+    ("method", "told"), [(Choosy, "it refuses"), (Lacking, "method 'lacking' is unavailable: its library is not")]
+)
+def test_one_that_cannot_run_is_refused_before_any_work(method, told, words):
+    with registered(methods=[method]):
+        done = call("run", *words, "-m", method.name, "--dry-run")
+    assert (done.exit_code, told in done.stderr) == (2, True), done.output
+
+
 def test_the_command_names_the_option_and_the_list_the_backends():
     done = call("run", "-m", "bound", "-t", SPIRALS, "--dry-run")
     assert done.exit_code == 2

@@ -222,7 +222,7 @@ class TestRuns:
 
 class TestBundles:
     def test_the_file_travels_and_is_not_run_unasked(self, tmp_path, monkeypatch):
-        path, directory, file = written(tmp_path), tmp_path / "run", tmp_path / "run.zip"
+        path, directory, file = written(tmp_path), tmp_path / "run", tmp_path / "my run.zip"
         done = call("run", "--plugin", path, "-m", "mine", *ON_SPIRALS, "-o", directory)
         assert done.exit_code == 0, done.output
         assert call("bundle", directory, "-o", file).exit_code == 0
@@ -235,7 +235,9 @@ class TestBundles:
         without = call("reproduce", file, "--dry-run")
         assert "cells: 0" in without.stdout
         assert "left out, 1 cells: no method is called 'mine'" in without.stderr
-        assert f"take it out (unzip -j {file} run/plugins/mine.py), read it, and add --plugin mine.py" in without.stderr
+        assert (
+            f"take it out (unzip -j '{file}' run/plugins/mine.py), read it, and add --plugin mine.py" in without.stderr
+        )
 
     def test_of_several_versions_the_latest_is_kept(self):
         first, second = (Planned(cells=(), plugin_files={"a.py": text, f"{text}.py": ""}) for text in ("1", "2"))
