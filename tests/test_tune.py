@@ -225,7 +225,7 @@ class TestCommand:
         )
         assert ": sgd[schedule=linear] (lr log 0.001..3, momentum 0 | 0.9 | 0.95, nesterov" in note.replace("\\|", "|")
         assert re.search(r"none failed, \d\S* s, \d\d\.\d\d %\.$", note)
-        assert "Not tuned" not in done.stdout
+        assert "No tuning" not in done.stdout
         table = command.call("table", tmp_path)
         assert note in table.stdout
 

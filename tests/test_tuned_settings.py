@@ -191,7 +191,7 @@ class TestRecords:
             "none failed, 12.0 s, 87.50 %; riemannian[output_metric=ggn] (lr log 0.001..1, mass log 0.001..10): "
         )
         assert "- Settings of suite hand: by hand." in lines
-        assert not any("Not tuned" in line for line in lines)
+        assert not any("No tuning" in line for line in lines)
 
 
 def record(tuning, seed=0, epochs=3):
@@ -226,5 +226,5 @@ class TestFootnotes:
     def test_another_budget_is_told(self, suites, epochs, told):
         one = record(SGD, epochs=epochs)
         one = one.model_copy(update={"cell": one.cell.model_copy(update={"suite": "hand"})})
-        words = f"Not tuned for this task, method and budget: sgd on digits, {epochs} epochs."
+        words = f"No tuning is on record for this task, method and budget: sgd on digits, {epochs} epochs."
         assert (words in footnotes([one])) == told

@@ -70,7 +70,7 @@ def settings(records: Sequence[Record]) -> list[str]:
             notes.append(f"Settings of suite {name}: found by rbench tune.")
         if rest := here - own - searched:
             others = sorted({f"{named.methods[place[:2]]} on {named.tasks[place[0]]}, {place[2]}" for place in rest})
-            notes.append(f"Not tuned for this task, method and budget: {'; '.join(others)}.")
+            notes.append(f"No tuning is on record for this task, method and budget: {'; '.join(others)}.")
     return notes
 
 
