@@ -5,6 +5,9 @@ from rbench_suites.settings import tuned
 
 FIRST_ORDER = ("sgd[schedule=linear]", "adam[schedule=linear]", "muon[schedule=linear]")
 KRONECKER = tuple(f"{method}[refresh=10,schedule=linear]" for method in ("shampoo", "soap", "prong", "kfac", "ekfac"))
+OF_THE_BATCH = "kfac[decay=0,schedule=linear]"
+"""K-FAC of the batch alone, at every step, as the exact metrics are."""
+
 SECOND_ORDER = tuple(
     f"{method}output_metric={metric},schedule=linear]"
     for metric in ("ggn_mc", "ggn")
@@ -12,7 +15,7 @@ SECOND_ORDER = tuple(
 )
 """By layer, and of the whole network; of one sample a datum, and exact."""
 
-METHODS = (*FIRST_ORDER, *KRONECKER, *SECOND_ORDER)
+METHODS = (*FIRST_ORDER, *KRONECKER, OF_THE_BATCH, *SECOND_ORDER)
 SCEPTICS = TrainingSuite(
     name="sceptics",
     summary="exact second order, K-FAC and its like, and first-order methods, tuned alike",
