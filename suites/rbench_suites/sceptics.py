@@ -26,4 +26,5 @@ SCEPTICS = TrainingSuite(
     ),
     seeds=3,
     tuned=tuned("sceptics"),
+    labels={"kfac": "kfac", "kfac[decay=0]": "kfac of the batch alone"},
 )
