@@ -22,6 +22,7 @@ SCEPTICS = TrainingSuite(
     entries=(
         Entry("digits", METHODS),
         Entry("teacher-student", METHODS),
+        Entry("teacher-student[noise=0.5]", METHODS),
         Entry("mnist", METHODS, epochs=1),
     ),
     seeds=3,
