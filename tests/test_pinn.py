@@ -1,6 +1,7 @@
 """The task `poisson`: its equation, its loss, and how the suite `pinn` trains on it."""
 
 import json
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from helpers.command import call
 from helpers.training import train
+from rbench.errors import SpecError
 from rbench.losses import get_loss
 from rbench.methods import Riemannian
 from rbench.metrics import Batch, Problem
@@ -81,11 +83,15 @@ def test_the_natural_gradient_descends_to_a_solution(backend):
     assert np.sqrt(np.mean((u - data.y_test) ** 2)) < 1e-2
 
 
-def test_the_suite_is_in_float64_whatever_the_dtype_of_a_request():
-    for dtypes in (("float32",), ("float64",), ("float32", "float64")):
-        cells = Request(suites=("pinn",), dtypes=dtypes).cells()
+@pytest.mark.parametrize("suite", ["pinn", "action"])
+def test_a_suite_in_one_dtype_refuses_others(suite):
+    for dtypes in ((), ("float64",)):
+        cells = Request(suites=(suite,), dtypes=dtypes).cells()
         assert {cell.dtype for cell in cells} == {"float64"}
-        assert len(cells) == len({cell.method for cell in cells})
+    for dtypes in (("float32",), ("float64", "float32")):
+        words = f"suite '{suite}' is in float64 alone, not float32: leave `dtypes` out"
+        with pytest.raises(SpecError, match=f"^{re.escape(words)}$"):
+            Request(suites=(suite,), dtypes=dtypes).cells()
 
 
 def test_the_suite_runs(tmp_path):

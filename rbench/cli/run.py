@@ -75,7 +75,7 @@ def run(
             budget=options.budget(epochs, steps, seconds),
             evaluations=evaluations,
             batch_size=batch_size,
-            dtypes=tuple(dtype or ("float32",)),
+            dtypes=tuple(dtype or ()),
             devices=tuple(device or ()),
             threads=threads,
             jobs=jobs,

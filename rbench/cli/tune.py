@@ -46,7 +46,7 @@ def tune(
     epochs: options.Epochs = None,
     seconds: options.Seconds = None,
     batch_size: options.BatchSize = None,
-    dtype: Annotated[str, typer.Option(metavar="NAME", help="float32 or float64.")] = "float32",
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32 (default) or float64.")] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="Device; default the backend's own.")] = None,
     output: options.Output = None,
     jobs: options.Jobs = 1,

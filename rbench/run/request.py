@@ -34,7 +34,7 @@ class Request(Checked):
         budget: in place of the entries' own.
         evaluations: how often each run is evaluated; see `Budget`.
         batch_size: in place of the tasks' own.
-        dtypes: names of dtypes.
+        dtypes: names of dtypes; float32 if there are none, unless a suite is in another.
         devices: names of devices; the backend's default if empty.
         threads: of the numerical libraries for each cell; the suite's if None, or else all cores divided by `jobs`.
         jobs: cells at once.
@@ -55,7 +55,7 @@ class Request(Checked):
     budget: Budget | None = None
     evaluations: int | None = Field(None, ge=1, le=MOST_EVALUATIONS)
     batch_size: int | None = Field(None, ge=1)
-    dtypes: tuple[str, ...] = ("float32",)
+    dtypes: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     threads: int | None = Field(None, ge=1)
     jobs: int = Field(1, ge=1)
@@ -85,7 +85,8 @@ class Request(Checked):
             return self._exact_cells(here)
         if here:
             check_at_once(self.threads, self.jobs)
-        platforms = list(dict.fromkeys(product(backend_specs(self.backends), self.dtypes, self.devices or (None,))))
+        dtypes = self.dtypes or ("float32",)
+        platforms = list(dict.fromkeys(product(backend_specs(self.backends), dtypes, self.devices or (None,))))
         for platform in platforms:
             find_backend(*platform, here=here)
         suites = [find_suite(name) for name in dict.fromkeys(self.suites)]
@@ -93,6 +94,8 @@ class Request(Checked):
             if unused := self.unused_by(suite):
                 given = ", ".join(f"`{name}`" for name in unused)
                 raise SpecError(f"suite {suite.name!r} has no use for {given}: leave that out")
+            if suite.dtype and (others := ", ".join(name for name in self.dtypes if name != suite.dtype)):
+                raise SpecError(f"suite {suite.name!r} is in {suite.dtype} alone, not {others}: leave `dtypes` out")
         check_count(len(platforms) * sum(suite.count(self) for suite in suites), self.max_cells)
         for suite in suites:
             if not here and self.threads is None and suite.threads is None:

@@ -22,6 +22,7 @@ class Suite(ABC):
         name: the registered name.
         summary: one line for `rbench list`.
         threads: of the numerical libraries for each cell; all cores if None.
+        dtype: the one dtype that its cells are in; None where a request chooses.
         labels: what tables call methods that have all the settings of a SPEC, by that SPEC; of several that fit, that
             with the most settings counts.
         unused: fields of a request that mean nothing to it, and are refused.
@@ -31,6 +32,7 @@ class Suite(ABC):
     name: str
     summary: str
     threads: int | None = None
+    dtype: str | None = None
     labels: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod

@@ -45,7 +45,7 @@ class TrainingSuite(Suite):
         seeds: how many seeds, from 0 on.
         tuning: how the methods' settings were found, for the table's footnotes.
         tuned: a file that `rbench tune` wrote; its settings replace the entries' own, per task and method.
-        dtype: of all cells, whatever a request says, for tasks that one dtype alone suits.
+        dtype: as `Suite.dtype`, for tasks that one dtype alone suits.
         labels: as `Suite.labels`.
 
     Raises:

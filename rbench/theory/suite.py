@@ -78,7 +78,7 @@ class Part:
 
 @dataclass(frozen=True)
 class TheorySuite(Suite):
-    """Parts, each for some seeds, in float64 whatever `dtype` says.
+    """Parts, each for some seeds, in float64.
 
     A request's tasks and methods replace those of every part that has some of that name.
 
@@ -95,6 +95,7 @@ class TheorySuite(Suite):
     parts: tuple[Part, ...]
     seeds: int = 1
     threads: int | None = 1
+    dtype: str = "float64"
 
     def count(self, request: "Request") -> int:
         total = 0
@@ -113,7 +114,7 @@ class TheorySuite(Suite):
                 method=method.spec,
                 seed=seed,
                 backend=backend,
-                dtype="float64",
+                dtype=self.dtype,
                 device=device,
                 threads=request.threads_of(self),
                 **dict(zip(part.sizes, sizes, strict=True)),

@@ -33,7 +33,7 @@ class TuneRequest(Checked):
         seeds: on how many seeds the best settings are run; the suite's if None.
         backend: name of the backend.
         budget: of a trial and of a run, in place of the entries' own.
-        dtype: name of the dtype.
+        dtype: name of the dtype; the suite's, or else float32, if None.
         device: name of the device; the backend's default if None.
         timeout: seconds per cell, or None.
         memory_limit: bytes that a cell may hold resident, or None.
@@ -51,7 +51,7 @@ class TuneRequest(Checked):
     backend: str = "numpy"
     budget: Budget | None = None
     batch_size: int | None = Field(None, ge=1)
-    dtype: str = "float32"
+    dtype: str | None = None
     device: str | None = None
     threads: int | None = Field(None, ge=1)
     jobs: int = Field(1, ge=1)
@@ -76,7 +76,7 @@ class TuneRequest(Checked):
         asked = Request(
             suites=(self.suite,),
             backends=(self.backend,),
-            dtypes=(self.dtype,),
+            dtypes=() if self.dtype is None else (self.dtype,),
             devices=() if self.device is None else (self.device,),
             seeds=1,
             **{name: getattr(self, name) for name in AS_IN_A_RUN},
