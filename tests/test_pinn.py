@@ -17,6 +17,7 @@ from rbench.run import Request
 from rbench.tasks.networks import mlp
 from rbench.tasks.poisson import Poisson
 from rbench.testing._networks import forward
+from rbench.tune import TuneRequest
 
 SMALL = Poisson(interior=60, boundary=20, hidden=(16,))
 
@@ -92,6 +93,14 @@ def test_a_suite_in_one_dtype_refuses_others(suite):
         words = f"suite '{suite}' is in float64 alone, not float32: leave `dtypes` out"
         with pytest.raises(SpecError, match=f"^{re.escape(words)}$"):
             Request(suites=(suite,), dtypes=dtypes).cells()
+
+
+def test_a_search_is_in_the_dtype_of_its_suite():
+    asked = {"suite": "pinn", "methods": ("sgd",), "trials": 2, "finalists": 1, "seed": 9}
+    for dtype in (None, "float64"):
+        assert {search.cell.dtype for search in TuneRequest(**asked, dtype=dtype).plan().searches} == {"float64"}
+    with pytest.raises(SpecError, match="suite 'pinn' is in float64 alone, not float32"):
+        TuneRequest(**asked, dtype="float32").plan()
 
 
 def test_the_suite_runs(tmp_path):

@@ -121,19 +121,20 @@ class TrainingSuite(Suite):
         """The suite's entries, restricted or replaced by the tasks asked for."""
         if not request.tasks:
             return self.entries
-        by_task = {parse(entry.task)[0]: entry for entry in self.entries}
+        by_name = {parse(entry.task)[0]: entry for entry in reversed(self.entries)}  # the first of a name
+        by_task = by_name | {entry.task: entry for entry in self.entries}
         chosen = []
         for spec in request.tasks:
             name = parse(spec)[0]
-            entry = by_task.get(name)
-            if entry is not None and spec == name:
-                chosen.append(entry)
+            if spec in by_task:
+                chosen.append(by_task[spec])
                 continue
+            entry = by_name.get(name)
             if entry is None and not request.methods:
                 plugins().find("tasks", name)
                 raise SpecError(
-                    f"suite {self.name!r} has no task {shown(name)}{did_you_mean(name, by_task)} and so no methods "
-                    f"for it; name `methods`, or choose one of its tasks: {', '.join(by_task)}"
+                    f"suite {self.name!r} has no task {shown(name)}{did_you_mean(name, by_name)} and so no methods "
+                    f"for it; name `methods`, or choose one of its tasks: {', '.join(by_name)}"
                 )
             chosen.append(Entry(spec, entry.methods if entry else (), entry.epochs if entry else None))
         return tuple(chosen)

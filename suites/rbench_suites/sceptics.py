@@ -8,14 +8,17 @@ KRONECKER = tuple(f"{method}[refresh=10,schedule=linear]" for method in ("shampo
 OF_THE_BATCH = "kfac[decay=0,schedule=linear]"
 """K-FAC of the batch alone, at every step, as the exact metrics are."""
 
-SECOND_ORDER = tuple(
-    f"{method}output_metric={metric},schedule=linear]"
-    for metric in ("ggn_mc", "ggn")
-    for method in ("riemannian[", "natural-gradient[solve=woodbury,")
+SAMPLED = (
+    "riemannian[output_metric=ggn_mc,schedule=linear]",
+    "natural-gradient[output_metric=ggn_mc,schedule=linear,solve=woodbury]",
 )
-"""By layer, and of the whole network; of one sample a datum, and exact."""
+EXACT = (
+    "riemannian[output_metric=ggn,schedule=linear]",
+    "natural-gradient[output_metric=ggn,schedule=linear,solve=woodbury]",
+)
+"""By layer, and of the whole network."""
 
-METHODS = (*FIRST_ORDER, *KRONECKER, OF_THE_BATCH, *SECOND_ORDER)
+METHODS = (*FIRST_ORDER, *KRONECKER, OF_THE_BATCH, *SAMPLED, *EXACT)
 SCEPTICS = TrainingSuite(
     name="sceptics",
     summary="exact second order, K-FAC and its like, and first-order methods, tuned alike",
